@@ -1,0 +1,101 @@
+# The one task runner. Needs make and Python 3.11 or newer with pip; `make lock` also needs uv.
+# pip's own settings (index, proxy, certificates) are taken from the environment as they are.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODELS := $(CURDIR)/$(VENV)/models
+
+# A folder of the caller's that holds a pipeline/ or filters/ must not be imported instead.
+export PYTHONSAFEPATH := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PHLOEM_MODELS ?= $(MODELS)
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test check lint lock docs bench nightly clean venv venv-dev models python
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
+
+quickstart: venv ## set up, run the recipe `quickstart`, say where report and release lie
+	$(BIN)/phloem run quickstart
+
+test: venv-dev models ## set up and run the tests
+	$(BIN)/python -m pytest -m "not nightly" $(ARGS)
+
+check: lint models ## style, types, import rules, generated docs and the tests that need no Beam
+	$(BIN)/python -m pytest -q -m "not nightly and not beam" $(ARGS)
+
+lint: venv-dev ## what `check` does before the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m phloem.pipeline.docs --check
+
+docs: venv-dev ## write the generated parts of the pages anew
+	$(BIN)/python -m phloem.pipeline.docs
+
+bench: venv ## measure every op and the whole run, MB/s per CPU second
+	$(BIN)/phloem bench $(ARGS)
+
+nightly: venv-dev models ## all tests, with many more examples
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(ARGS)
+
+clean: ## remove the environment and all caches; data of runs stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Lock files --------------------------------------------------------------------------------------
+# Names, versions and hashes for every platform, and no address: each machine asks its own index.
+# `make lock UPGRADE=--upgrade` moves all pins.
+COMPILE := env -u PIP_FIND_LINKS -u UV_FIND_LINKS UV_CUSTOM_COMPILE_COMMAND='make lock' \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links $(UPGRADE) pyproject.toml -
+BUILD := printf 'setuptools>=77\n' # what builds the project itself is locked too
+
+lock: ## resolve the lock files anew (needs uv)
+	$(BUILD) | $(COMPILE) --output-file requirements.lock >/dev/null
+	$(BUILD) | $(COMPILE) --constraint requirements.lock --group dev --output-file requirements-dev.lock >/dev/null
+	for extra in torch ner dataflow; do \
+		$(BUILD) | $(COMPILE) --constraint requirements.lock --extra $$extra \
+			--output-file requirements-$$extra.lock >/dev/null || exit 1; \
+	done
+
+# The environment ---------------------------------------------------------------------------------
+# It keeps copies of the lock and of pyproject.toml that it was made from, and is made again when
+# they differ. The development lock holds all pins of the other, so it may be laid on top.
+PIP := $(BIN)/python -m pip --quiet install --progress-bar off
+WHEELS := --require-hashes --only-binary :all: # no package's build code runs
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Phloem needs Python 3.11 or newer, but '$(PYTHON)' is" \
+			"$$($(PYTHON) --version 2>/dev/null || echo missing);" \
+			"name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' lacks the module venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+		exit 1; }
+
+venv:
+	@if ! $(BIN)/python -c '' 2>/dev/null || ! cmp -s requirements.lock $(VENV)/requirements.lock; then \
+		$(MAKE) --no-print-directory python && \
+		echo "Setting up $(VENV): $$(grep -c '==' requirements.lock) packages, a minute or two" && \
+		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && \
+		$(PIP) $(WHEELS) -r requirements.lock && \
+		cp requirements.lock $(VENV)/requirements.lock; \
+	fi
+	@if ! cmp -s pyproject.toml $(VENV)/pyproject.toml; then \
+		$(PIP) --no-deps --no-build-isolation --editable . && \
+		cp pyproject.toml $(VENV)/pyproject.toml; \
+	fi
+
+venv-dev: venv
+	@if ! cmp -s requirements-dev.lock $(VENV)/requirements-dev.lock; then \
+		echo "Adding what tests and checks need" && \
+		$(PIP) $(WHEELS) -r requirements-dev.lock && \
+		cp requirements-dev.lock $(VENV)/requirements-dev.lock; \
+	fi
+
+models: venv
+	@$(BIN)/python -m phloem.pipeline.models $(PHLOEM_MODELS)

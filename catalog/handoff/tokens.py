@@ -1,0 +1,210 @@
+"""Token shards: composed text in, tokens for every trainer out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from phloem.catalog.columns import ID, SOURCE, TEXT, Column, schema
+from phloem.catalog.handoff.megatron import index_bytes, token_dtype
+from phloem.catalog.manifest import File, rechunk, write_parquet
+from phloem.catalog.store import Store, Writing
+
+Json = Any
+
+END_OF_DOCUMENT = "<|endoftext|>"  # GPT-2's, and what Megatron's --append-eod looks for by default
+ENCODE_TEXTS = 512  # texts handed to the tokenizer at once; bounds the encodings in memory
+ENCODE_BYTES = 4 * 2**20  # and their bytes
+
+FIRST_TOKEN = Column("first_token", pa.int64(), "Place of the document's first token in the shard.")
+TOKEN_COUNT = Column("token_count", pa.int64(), "Tokens, the end-of-document token included.")
+INDEX = (ID, SOURCE, FIRST_TOKEN, TOKEN_COUNT)
+
+
+class TokenizerError(Exception):
+    """A tokenizer that cannot be used: the message says what it lacks."""
+
+
+@dataclass
+class _Totals:
+    """What has been written so far."""
+
+    lengths: list[np.ndarray[Any, Any]] = field(default_factory=list)
+    names: list[pa.RecordBatch] = field(default_factory=list)
+    tokens: int = 0
+    text_bytes: int = 0
+
+
+def train_tokenizer(
+    texts: Iterator[str], *, vocab_size: int, special_tokens: Sequence[str] = ()
+) -> bytes:
+    """Train a byte-level BPE tokenizer; the same texts give the same bytes of `tokenizer.json`.
+
+    All 256 bytes are in the vocabulary, so no text is out of it (GPT-2, Radford et al. 2019, 2.2).
+
+    Args:
+        texts: Read once.
+        vocab_size: Entries, special tokens included.
+        special_tokens: Kept whole beside the end of document, such as placeholders of PII.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    others = sorted(set(special_tokens) - {END_OF_DOCUMENT})
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END_OF_DOCUMENT, *others],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer.to_str(pretty=False).encode()
+
+
+def load_tokenizer(path: str) -> tuple[Tokenizer, int]:
+    """A tokenizer and the id of its end-of-document token. Raises TokenizerError if it has none."""
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    end = tokenizer.token_to_id(END_OF_DOCUMENT)
+    if end is None:
+        msg = f"the tokenizer has no token {END_OF_DOCUMENT}, which ends each document; add it"
+        raise TokenizerError(msg)
+    return tokenizer, end
+
+
+def tokenize_shard(
+    store: Store, folder: str, batches: Iterator[pa.RecordBatch], tokenizer_path: str
+) -> tuple[list[File], dict[str, Json]]:
+    """Write the token files of one composed shard.
+
+    `tokens.arrow` holds a row a document (id, source, tokens), `tokens.bin` and `tokens.idx` the
+    same tokens as Megatron reads them, `index.parquet` which document a token belongs to. Each
+    document ends with the end-of-document token.
+
+    Args:
+        store: The root.
+        folder: Where the files go.
+        batches: Of id, source and text; however they are cut, the same bytes come out.
+        tokenizer_path: A `tokenizer.json` on this machine.
+
+    Returns:
+        The files, and facts: documents, tokens, text_bytes, vocab_size, token_type.
+
+    Raises:
+        TokenizerError: the tokenizer has no end-of-document token.
+    """
+    tokenizer, end = load_tokenizer(tokenizer_path)
+    vocab_size = tokenizer.get_vocab_size(with_added_tokens=True)
+    dtype = token_dtype(vocab_size)
+    totals = _Totals()
+    layout = tokens_schema(dtype)
+    with ExitStack() as stack:
+        arrow = stack.enter_context(store.create(f"{folder}/tokens.arrow"))
+        binary = stack.enter_context(store.create(f"{folder}/tokens.bin"))
+        with pa.ipc.new_file(pa.PythonFile(arrow, "w"), layout) as writer:
+            for batch in _encoded(tokenizer, end, batches, dtype, totals):
+                writer.write_batch(batch.cast(layout))
+                _write_binary(binary, batch, dtype, totals)
+    lengths = np.concatenate([np.zeros(0, np.int64), *totals.lengths])
+    index = index_bytes(lengths, dtype)
+    files = [
+        File("tokens.arrow", arrow.sha256, arrow.bytes, len(lengths)),
+        File("tokens.bin", binary.sha256, binary.bytes),
+        File("tokens.idx", store.write_bytes(f"{folder}/tokens.idx", index), len(index)),
+        write_parquet(store, folder, "index.parquet", _index(totals, lengths)),
+    ]
+    facts = {
+        "documents": len(lengths),
+        "tokens": totals.tokens,
+        "text_bytes": totals.text_bytes,
+        "vocab_size": vocab_size,
+        "token_type": dtype.name,
+    }
+    return files, facts
+
+
+def tokens_schema(dtype: np.dtype[Any]) -> pa.Schema:
+    """Of `tokens.arrow`: id, source, and tokens as uint16, or uint32 for a large vocabulary."""
+    item = pa.uint16() if dtype.itemsize == 2 else pa.uint32()  # noqa: PLR2004
+    return schema((ID, SOURCE)).append(pa.field("tokens", pa.list_(item)))
+
+
+def _encoded(
+    tokenizer: Tokenizer,
+    end: int,
+    batches: Iterator[pa.RecordBatch],
+    dtype: np.dtype[Any],
+    totals: _Totals,
+) -> Iterator[pa.RecordBatch]:
+    """Token batches of few texts each, cut back to the bounds that the rows alone decide."""
+    columns = [ID.name, SOURCE.name, TEXT.name]
+    item = tokens_schema(dtype).field("tokens").type.value_type
+    for batch in rechunk(handed.select(columns) for handed in batches):
+        parts = [_encode(tokenizer, end, part, item, totals) for part in _pieces(batch)]
+        yield parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    sizes = pa.compute.binary_length(batch[TEXT.name]).fill_null(0).to_numpy()
+    start, size = 0, 0
+    for row, row_bytes in enumerate(sizes):
+        size += row_bytes
+        if row + 1 - start == ENCODE_TEXTS or size >= ENCODE_BYTES:
+            yield batch.slice(start, row + 1 - start)
+            start, size = row + 1, 0
+    if start < batch.num_rows:
+        yield batch.slice(start)
+
+
+def _encode(
+    tokenizer: Tokenizer, end: int, batch: pa.RecordBatch, item: pa.DataType, totals: _Totals
+) -> pa.RecordBatch:
+    texts = batch[TEXT.name].fill_null("")
+    encodings = tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
+    rows = [np.asarray([*encoding.ids, end], dtype=item.to_pandas_dtype()) for encoding in encodings]
+    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    values = pa.array(np.concatenate(rows), item)
+    totals.text_bytes += int(pa.compute.sum(pa.compute.binary_length(texts)).as_py())
+    tokens = pa.ListArray.from_arrays(pa.array(offsets), values)
+    return pa.RecordBatch.from_arrays(
+        [batch[ID.name], batch[SOURCE.name], tokens], names=[ID.name, SOURCE.name, "tokens"]
+    )
+
+
+def _write_binary(
+    out: Writing, batch: pa.RecordBatch, dtype: np.dtype[Any], totals: _Totals
+) -> None:
+    column = batch["tokens"]
+    values = column.flatten().to_numpy()
+    out.write(np.ascontiguousarray(values.astype(dtype)).tobytes())
+    totals.lengths.append(column.value_lengths().to_numpy().astype(np.int64))
+    totals.names.append(batch.select([ID.name, SOURCE.name]))
+    totals.tokens += len(values)
+
+
+def _index(totals: _Totals, lengths: np.ndarray[Any, Any]) -> pa.Table:
+    names = pa.Table.from_batches(totals.names, schema((ID, SOURCE)))
+    ends = np.cumsum(lengths)
+    columns: Mapping[str, Any] = {
+        ID.name: names[ID.name],
+        SOURCE.name: names[SOURCE.name],
+        FIRST_TOKEN.name: pa.array(ends - lengths, pa.int64()),
+        TOKEN_COUNT.name: pa.array(lengths, pa.int64()),
+    }
+    return pa.table([columns[column.name] for column in INDEX], schema=schema(INDEX))
+
+
+def token_facts(data: bytes) -> dict[str, Json]:
+    """Vocabulary size and special tokens of a `tokenizer.json`, without loading it."""
+    value = json.loads(data)
+    specials = [token["content"] for token in value.get("added_tokens", ()) if token["special"]]
+    return {"vocab_size": len(value["model"]["vocab"]), "special_tokens": sorted(specials)}

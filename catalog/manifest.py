@@ -1,0 +1,271 @@
+"""Shards and datasets: what was written, from what, and how it is found again.
+
+Nothing here varies from run to run: times, hosts and retries belong to run records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phloem.catalog.store import MissingError, Store
+
+Json = Any  # what json.dumps takes: dict, list, str, int, float, bool, None
+
+KEY_DIGITS = 32  # 128 bits: no collision among 10^15 shards (birthday bound below 10^-8)
+COMMIT = "shard.json"
+
+
+def canonical(value: Json) -> bytes:
+    """JSON with sorted keys and no spaces, UTF-8: one value, one spelling (after RFC 8785)."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest_of(value: Json) -> str:
+    """The sha256 of a value's canonical JSON, 64 hexadecimal digits."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def key_of(stage: str, spec: Json, inputs: Sequence[str]) -> str:
+    """A shard's key: the hash of its stage, its spec and the digests of what it reads."""
+    return digest_of({"stage": stage, "spec": spec, "inputs": list(inputs)})[:KEY_DIGITS]
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a shard. `rows` is None where it is no table."""
+
+    name: str
+    sha256: str
+    bytes: int
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A committed folder `<stage>/<key>`: its files, and small facts counted while writing.
+
+    Facts are integers, strings and their lists and dicts: the same for the same bytes.
+    """
+
+    stage: str
+    key: str
+    files: tuple[File, ...]
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Where it lies under the root."""
+        return f"{self.stage}/{self.key}"
+
+    @property
+    def digest(self) -> str:
+        """The hash of its files' names and hashes."""
+        return digest_of([[file.name, file.sha256] for file in self.files])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.bytes for file in self.files)
+
+    def file(self, name: str) -> File:
+        """One of its files by name. Raises KeyError naming what is there."""
+        for file in self.files:
+            if file.name == name:
+                return file
+        msg = f"shard {self.folder} has no file {name!r}; it has {[f.name for f in self.files]}"
+        raise KeyError(msg)
+
+    def path(self, name: str) -> str:
+        """The name under the root of one of its files."""
+        return f"{self.folder}/{self.file(name).name}"
+
+    def to_json(self) -> dict[str, Json]:
+        """As plain JSON."""
+        return {
+            "stage": self.stage,
+            "key": self.key,
+            "files": [asdict(file) for file in self.files],
+            "facts": dict(self.facts),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Shard:
+        """From plain JSON."""
+        files = tuple(File(**file) for file in value["files"])
+        return cls(value["stage"], value["key"], files, value["facts"])
+
+
+def find(store: Store, stage: str, key: str) -> Shard | None:
+    """A committed shard whose files all lie there at their full size, else None."""
+    try:
+        shard = Shard.from_json(json.loads(store.read_bytes(f"{stage}/{key}/{COMMIT}")))
+        whole = all(store.size(f"{shard.folder}/{file.name}") == file.bytes for file in shard.files)
+    except (MissingError, ValueError, KeyError, TypeError):
+        return None  # never committed, or a commit cut short: it is made again
+    return shard if whole else None
+
+
+def commit(store: Store, shard: Shard) -> Shard:
+    """Write the shard's record last: from here on it exists."""
+    store.write_bytes(f"{shard.folder}/{COMMIT}", canonical(shard.to_json()))
+    return shard
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A manifest: the shards of one stage for one recipe, in order. It may share them with others."""
+
+    stage: str
+    spec: Mapping[str, Json]
+    shards: tuple[Shard, ...]
+
+    @property
+    def key(self) -> str:
+        """The hash of what it lists."""
+        return key_of(self.stage, dict(self.spec), [shard.key for shard in self.shards])
+
+    @property
+    def digest(self) -> str:
+        """The hash of all bytes that it lists."""
+        return digest_of([shard.digest for shard in self.shards])
+
+    @property
+    def name(self) -> str:
+        """Where its manifest lies under the root."""
+        return f"datasets/{self.stage}-{self.key}.json"
+
+    def save(self, store: Store) -> Dataset:
+        """Write the manifest under its name."""
+        value = {
+            "stage": self.stage,
+            "key": self.key,
+            "digest": self.digest,
+            "spec": dict(self.spec),
+            "shards": [shard.to_json() for shard in self.shards],
+        }
+        store.write_bytes(self.name, canonical(value))
+        return self
+
+    @classmethod
+    def load(cls, store: Store, name: str) -> Dataset:
+        """Read a manifest. Raises ValueError if it does not hash to what it says."""
+        value = json.loads(store.read_bytes(name))
+        shards = tuple(Shard.from_json(shard) for shard in value["shards"])
+        dataset = cls(value["stage"], value["spec"], shards)
+        if (dataset.key, dataset.digest) != (value["key"], value["digest"]):
+            msg = f"manifest {name} was changed: its shards do not hash to {value['digest'][:12]}"
+            raise ValueError(msg)
+        return dataset
+
+
+# Tables on disk -----------------------------------------------------------------------------------
+BATCH_ROWS = 4096
+BATCH_BYTES = 16 * 2**20  # of Arrow buffers; a batch is what moves through memory at once
+
+
+def rechunk(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches whose bounds depend on the rows alone, not on how they came.
+
+    A batch ends at `BATCH_ROWS` rows, or with the row that fills `BATCH_BYTES`.
+    """
+    pending: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        start = 0
+        sizes = _row_bytes(batch)
+        for row, row_bytes in enumerate(sizes):
+            rows, size = rows + 1, size + row_bytes
+            if rows >= BATCH_ROWS or size >= BATCH_BYTES:
+                pending.append(batch.slice(start, row + 1 - start))
+                yield _join(pending)
+                pending, rows, size, start = [], 0, 0, row + 1
+        if start < batch.num_rows:
+            pending.append(batch.slice(start))
+    if pending:
+        yield _join(pending)
+
+
+def _row_bytes(batch: pa.RecordBatch) -> list[int]:
+    """Bytes of each row's strings and binaries."""
+    total = [0] * batch.num_rows
+    for column in batch.columns:
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            lengths = pa.compute.binary_length(column).fill_null(0).to_pylist()
+            total = [a + b for a, b in zip(total, lengths, strict=True)]
+    return total
+
+
+def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def write_arrow(
+    store: Store, folder: str, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+) -> File:
+    """Write an Arrow IPC file of re-chunked batches."""
+    rows = 0
+    with store.create(f"{folder}/{name}") as out:
+        with pa.ipc.new_file(pa.PythonFile(out, "w"), schema) as writer:
+            for batch in rechunk(batches):
+                rows += batch.num_rows
+                writer.write_batch(batch)
+    return File(name, out.sha256, out.bytes, rows)
+
+
+def read_arrow(store: Store, name: str) -> pa.ipc.RecordBatchFileReader:
+    """Open an Arrow IPC file; its batches are views of the mapped file."""
+    return pa.ipc.open_file(store.open(name))
+
+
+def write_parquet(store: Store, folder: str, name: str, table: pa.Table) -> File:
+    """Write a Parquet file, zstd, row groups of 64 Ki rows, whatever chunks the table has."""
+    with store.create(f"{folder}/{name}") as out:
+        pq.write_table(
+            table.combine_chunks(),
+            pa.PythonFile(out, "w"),
+            compression="zstd",
+            row_group_size=65536,
+            write_statistics=True,
+        )
+    return File(name, out.sha256, out.bytes, table.num_rows)
+
+
+def read_parquet(store: Store, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file, all columns or these."""
+    return pq.read_table(store.open(name), columns=None if columns is None else list(columns))
+
+
+def read_aligned(
+    store: Store, names: Sequence[str]
+) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+    """(first row, a batch of each file) over Arrow files of the same rows, cut at common bounds."""
+    readers = [read_arrow(store, name) for name in names]
+    places = [0] * len(readers)  # next batch of each file
+    rest: list[pa.RecordBatch | None] = [None] * len(readers)
+    start = 0
+    while True:
+        for number, reader in enumerate(readers):
+            batch = rest[number]
+            while (batch is None or batch.num_rows == 0) and places[number] < reader.num_record_batches:
+                batch = reader.get_batch(places[number])
+                places[number] += 1
+            rest[number] = batch
+        held = [batch for batch in rest if batch is not None and batch.num_rows]
+        if len(held) != len(readers):
+            if held:
+                msg = f"{list(names)} do not hold the same rows: they part at row {start}"
+                raise ValueError(msg)
+            return
+        rows = min(batch.num_rows for batch in held)
+        yield start, [batch.slice(0, rows) for batch in held]
+        rest = [batch.slice(rows) for batch in held]
+        start += rows

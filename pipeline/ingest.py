@@ -1,0 +1,235 @@
+"""Ingest: what connectors read becomes text with ids; what cannot be read becomes quarantine rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from phloem.catalog.columns import (
+    DOCUMENT,
+    ID,
+    INGESTED,
+    MEDIA_TYPE,
+    NATIVE_ID,
+    SOURCE,
+    TEXT,
+    schema,
+)
+from phloem.catalog.ledger import QUARANTINE
+from phloem.catalog.manifest import Shard, commit, key_of, rechunk, write_arrow, write_parquet
+from phloem.catalog.store import Store
+from phloem.filters.op import EXTRACTOR, Op, ops
+from phloem.pipeline.stage import StageError, Task
+from phloem.sources.connector import Fault, Pin, Split, find_connector
+from phloem.sources.source import Source
+
+Json = Any
+
+SHARD_TEXT_BYTES = 64 * 2**20  # a text file ends with the batch that passes this: below 256 MiB
+
+
+def extractors() -> dict[str, Op]:
+    """The extractor of each media type. Raises StageError if two want one."""
+    found: dict[str, Op] = {}
+    for op in ops().values():
+        for media_type in op.media_types if op.kind == EXTRACTOR else ():
+            if media_type in found:
+                msg = f"extractors {found[media_type].name} and {op.name} both read {media_type}"
+                raise StageError(msg)
+            found[media_type] = op
+    return found
+
+
+def tasks(source: Source, pin: Pin, splits: Sequence[Split], places: Mapping[str, Json]) -> list[Task]:
+    """One task for each split of a source.
+
+    Args:
+        source: The card.
+        pin: What the lock file says the source holds.
+        splits: Of the connector.
+        places: Where each of the pin's files lies: {"fetched": sha256} or {"path": …}.
+    """
+    identities = {op.name: op.identity for op in extractors().values()}
+    total = sum(file.bytes for file in pin.files)
+    made = []
+    for split in splits:
+        spec = {
+            "source": source.id,
+            "connector": source.access.connector,
+            "params": dict(source.access.params),
+            "split": [split.name, split.spec],
+            "extractors": identities,
+            "shard_text_bytes": SHARD_TEXT_BYTES,
+        }
+        key = key_of("ingest", spec, [file.sha256 for file in pin.files])
+        work = {**spec, "files": dict(places)}
+        size = total // len(splits)
+        made.append(Task("ingest", (("ingest", key),), f"{source.id} {split.name}", size, work))
+    return made
+
+
+@dataclass
+class _Reading:
+    """What has been met so far in one split."""
+
+    source: str
+    split: str
+    seen: Counter[str] = field(default_factory=Counter)
+    faults: list[dict[str, Json]] = field(default_factory=list)
+    read: int = 0
+    content_bytes: int = 0
+
+    def fault(self, native_id: str | None, offset: int, reason: str, records: int = 1) -> None:
+        """Put a record into quarantine."""
+        values = (self.source, self.split, native_id, offset, reason, records)
+        self.faults.append({c.name: v for c, v in zip(QUARANTINE, values, strict=True)})
+
+
+def run(store: Store, task: Task) -> list[Shard]:
+    """Read one split into text files and a quarantine file, and commit them."""
+    work = task.work
+    ((stage, key),) = task.makes
+    connector = find_connector(work["connector"])
+    params = connector.Params.model_validate(work["params"])
+    split = Split(*work["split"])
+    files = {name: place_of(store, place) for name, place in work["files"].items()}
+    reading = _Reading(work["source"], split.name)
+    batches = _documents(connector.read(params, split, files), reading)
+    folder = f"{stage}/{key}"
+    texts = []
+    for part in _parts(batches):
+        texts.append(
+            write_arrow(store, folder, f"text-{len(texts):05d}.arrow", schema(INGESTED), part)
+        )
+    rows = pa.Table.from_pylist(reading.faults, schema=schema(QUARANTINE))
+    quarantine = write_parquet(store, folder, "quarantine.parquet", rows)
+    facts = {
+        "source": work["source"],
+        "split": split.name,
+        "read": reading.read,
+        "documents": sum(file.rows or 0 for file in texts),
+        "quarantined": sum(row["records"] for row in reading.faults),
+        "content_bytes": reading.content_bytes,
+    }
+    return [commit(store, Shard(stage, key, (*texts, quarantine), facts))]
+
+
+def place_of(store: Store, place: Mapping[str, str]) -> str:
+    """The path on this machine of a fetched or local file."""
+    return place["path"] if "path" in place else store.local_path(f"fetched/{place['fetched']}")
+
+
+def _parts(batches: Iterator[pa.RecordBatch]) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Group batches into text files. The rows alone decide where a file ends."""
+    source = rechunk(batches)
+    first = next(source, None)
+    if first is None:
+        yield iter(())  # a split without documents still commits an empty file
+    while first is not None:
+        yield _part(first, source)
+        first = next(source, None)
+
+
+def _part(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Batches up to the one that passes the size of a text file."""
+    size = _text_bytes(first)
+    yield first
+    while size < SHARD_TEXT_BYTES:
+        batch = next(rest, None)
+        if batch is None:
+            return
+        size += _text_bytes(batch)
+        yield batch
+
+
+def _text_bytes(batch: pa.RecordBatch) -> int:
+    return int(pc.sum(pc.binary_length(batch[TEXT.name])).as_py() or 0)
+
+
+def _documents(
+    records: Iterator[pa.RecordBatch | Fault], reading: _Reading
+) -> Iterator[pa.RecordBatch]:
+    """Batches of the ingested schema, out of what a connector reads."""
+    by_type = extractors()
+    for record in records:
+        if isinstance(record, Fault):
+            reading.read += record.records
+            reading.fault(record.native_id, record.offset, record.reason, record.records)
+            continue
+        reading.read += record.num_rows
+        batch = _complete(record)
+        reading.content_bytes += int(pc.sum(pc.binary_length(batch["content"])).as_py() or 0)
+        yield from _extract(batch, by_type, reading)
+
+
+def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with every document column, null where the connector gave none."""
+    arrays = []
+    for column in DOCUMENT:
+        if column.name in batch.schema.names:
+            arrays.append(batch[column.name].cast(column.type))
+        else:
+            arrays.append(pa.nulls(batch.num_rows, column.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(DOCUMENT))
+
+
+def _extract(
+    batch: pa.RecordBatch, by_type: Mapping[str, Op], reading: _Reading
+) -> Iterator[pa.RecordBatch]:
+    """Run each media type's extractor on its rows; row order is kept."""
+    types = [(value or "").split(";")[0].strip().lower() for value in batch[MEDIA_TYPE.name].to_pylist()]
+    native = batch[NATIVE_ID.name].to_pylist()
+    good: list[int] = []
+    texts: list[tuple[list[int], pa.Array]] = []
+    for media_type in sorted(set(types)):
+        rows = [row for row, value in enumerate(types) if value == media_type]
+        op = by_type.get(media_type)
+        if op is None:
+            for row in rows:
+                reading.fault(native[row], -1, f"no extractor reads {media_type or 'no media type'}")
+            continue
+        measured = op(batch.take(rows))
+        for place, reason in measured.faults.items():
+            reading.fault(native[rows[place]], -1, f"{op.name}: {reason}")
+        fine = [place for place in range(len(rows)) if place not in measured.faults]
+        texts.append(([rows[place] for place in fine], measured.arrays[0].take(fine)))
+        good += [rows[place] for place in fine]
+    if not good:
+        return
+    order = pc.sort_indices(pa.array(good))
+    text = pa.concat_arrays([array for _, array in texts]).take(order)
+    yield _with_ids(batch.take(pa.array(good).take(order)), text, reading)
+
+
+def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: _Reading) -> pa.RecordBatch:
+    ids = []
+    names = []
+    for native_id in batch[NATIVE_ID.name].to_pylist():
+        occurrence = reading.seen[native_id]
+        reading.seen[native_id] += 1
+        name = f"{native_id}#{occurrence + 1}" if occurrence else native_id
+        names.append(name)
+        ids.append(document_id(reading.source, name))
+    rows = batch.num_rows
+    arrays = {
+        ID.name: pa.array(ids, pa.string()),
+        SOURCE.name: pa.array([reading.source] * rows, pa.string()),
+        NATIVE_ID.name: pa.array(names, pa.string()),
+        TEXT.name: text,
+    }
+    return pa.RecordBatch.from_arrays(
+        [arrays[column.name] if column.name in arrays else batch[column.name] for column in INGESTED],
+        schema=schema(INGESTED),
+    )
+
+
+def document_id(source: str, native_id: str) -> str:
+    """xxh3_128 of source id, a NUL and native id, 32 hexadecimal digits."""
+    return xxhash.xxh3_128_hexdigest(f"{source}\0{native_id}".encode())
+

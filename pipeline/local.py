@@ -1,0 +1,171 @@
+"""The local engine: a pool of worker processes, each running Beam in memory on a few tasks."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from phloem.catalog.manifest import Shard
+from phloem.catalog.store import Store
+from phloem.pipeline.stage import Task, made
+
+ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three are not
+WAVE_BYTES = 8 * 2**20  # a pipeline costs 0.2 s to build: small tasks share one
+WAVE_TASKS = 64
+PRELOAD = ["phloem.pipeline.transforms"]  # in the forkserver: each worker starts with Beam loaded
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that could not be done, and why."""
+
+    task: Task
+    reason: str
+
+
+@dataclass
+class Engine:
+    """A pool of workers that outlives a stage.
+
+    Attributes:
+        root: URL of the root.
+        workers: Processes.
+        pool: Started when the first task comes: a run that finds all made starts none.
+        cpu_seconds: CPU time of all pipelines that ended well, so far.
+    """
+
+    root: str
+    workers: int
+    pool: ProcessPool | None = field(default=None, repr=False)
+    cpu_seconds: float = 0.0
+
+    def run(
+        self, stage: str, tasks: Sequence[Task], done: Callable[[Task, Sequence[Shard]], None]
+    ) -> list[Failure]:
+        """Do tasks of one stage; a failing one does not stop the others.
+
+        Args:
+            stage: Name of the stage.
+            tasks: What to do.
+            done: Called here for each task that has committed, with its shards.
+
+        Returns:
+            The tasks that failed, in order.
+        """
+        if not tasks:
+            return []
+        pool = self._started()
+        store = Store(self.root)
+        waiting = deque(waves(tasks, self.workers))
+        attempts: dict[tuple[tuple[str, str], ...], int] = {}
+        running: dict[ProcessFuture, list[Task]] = {}
+        failures: list[Failure] = []
+        while waiting or running:
+            while waiting and len(running) < 2 * self.workers:
+                wave = waiting.popleft()
+                texts = [task.to_json() for task in wave]
+                running[pool.schedule(run_wave, args=[self.root, stage, texts])] = wave
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                wave = running.pop(future)
+                error = future.exception()
+                self.cpu_seconds += 0.0 if error else future.result()
+                for task in wave:
+                    shards = made(store, task)
+                    if shards is not None:
+                        done(task, shards)
+                        continue
+                    attempts[task.makes] = attempts.get(task.makes, 0) + 1
+                    retry = len(wave) > 1 or isinstance(error, ProcessExpired)
+                    if retry and attempts[task.makes] < ATTEMPTS:
+                        logger.warning("%s %s: trying again, alone", stage, task.label)
+                        waiting.append([task])
+                    else:
+                        failures.append(Failure(task, reason_of(error)))
+        return failures
+
+    def _started(self) -> ProcessPool:
+        if self.pool is None:
+            # A worker started in a folder with its own `pipeline/` must not import from there.
+            os.environ["PYTHONSAFEPATH"] = "1"
+            # One worker, one core: libraries' own threads would only get in each other's way.
+            os.environ.setdefault("OMP_NUM_THREADS", "1")
+            os.environ.setdefault("RAYON_NUM_THREADS", "1")
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(PRELOAD)
+            self.pool = ProcessPool(self.workers, context=context, initializer=_quiet)
+        return self.pool
+
+    def stop(self) -> None:
+        """End all workers at once, whatever they do: what they have not committed is not there."""
+        if self.pool is not None:
+            self.pool.stop()
+            self.pool.join()
+            self.pool = None
+
+
+@contextmanager
+def engine(root: str, workers: int) -> Iterator[Engine]:
+    """An engine whose workers are gone when the block ends."""
+    made_engine = Engine(root, workers)
+    try:
+        yield made_engine
+    finally:
+        made_engine.stop()
+
+
+def waves(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
+    """Tasks in groups for one pipeline each, the largest first, so that the ends meet."""
+    total = sum(task.bytes for task in tasks)
+    size = min(WAVE_BYTES, total // (4 * workers) + 1)
+    found: list[list[Task]] = []
+    room = 0
+    for task in sorted(tasks, key=lambda each: (-each.bytes, each.makes)):
+        if not found or room < task.bytes or len(found[-1]) >= WAVE_TASKS:
+            found.append([])
+            room = size
+        found[-1].append(task)
+        room -= task.bytes
+    return found
+
+
+def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:
+    """Run one pipeline in this process; returns the CPU seconds that it took."""
+    from phloem.pipeline.runners import local_options  # these import Beam: workers only
+    from phloem.pipeline.transforms import run_pipeline
+
+    before = time.process_time()
+    run_pipeline(stage, root, tasks, local_options())
+    return time.process_time() - before
+
+
+def reason_of(error: BaseException | None) -> str:
+    """One line for a person: the innermost error that is ours or the system's."""
+    if error is None:
+        return "the worker ended without committing what it should"
+    if isinstance(error, ProcessExpired):
+        return f"its worker died ({ATTEMPTS} times; exit code {error.exitcode})"
+    inner: BaseException = error
+    while inner.__cause__ is not None or inner.__context__ is not None:
+        inner = inner.__cause__ or inner.__context__ or inner
+    text = str(error).split(" [while running", 1)[0].strip().splitlines() or [""]
+    return f"{type(error).__name__}: {text[0]}" if inner is error else f"{text[0]}"
+
+
+def _quiet() -> None:
+    """Workers leave Ctrl-C to the driver, which stops them."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)

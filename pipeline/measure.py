@@ -1,0 +1,291 @@
+"""Measure: the cleaned text, and one Parquet file for each op, same rows, same order as the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from phloem.catalog.columns import (
+    DECLARED_LANGUAGE,
+    DECLARED_LANGUAGES,
+    ID,
+    TEXT,
+    TEXT_BYTES,
+    TEXT_HASH,
+    Column,
+    schema,
+)
+from phloem.catalog.manifest import (
+    File,
+    Shard,
+    commit,
+    find,
+    key_of,
+    read_arrow,
+    read_parquet,
+    write_arrow,
+    write_parquet,
+)
+from phloem.catalog.store import Store
+from phloem.filters.op import REWRITE, Op, find_op
+from phloem.pipeline.stage import Task
+from phloem.pipeline.workspace import enter
+from phloem.sources.source import Source
+
+Json = Any
+
+CLEAN_FAULT = Column(
+    "clean_fault", pa.string(), "The rewrite that could not work on the document, and why; or null."
+)
+CLEAN = (ID, TEXT)
+HASHES = (ID, TEXT_HASH, TEXT_BYTES, CLEAN_FAULT)
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """One text file of an ingest shard, with the keys of all that is measured on it.
+
+    Attributes:
+        source: The card's id.
+        name: Its path under the root.
+        file: Its name, hash and rows.
+        clean: Key of the cleaned text.
+        ops: Key of each measuring op's file, by op name, in the recipe's order.
+    """
+
+    source: str
+    name: str
+    file: File
+    clean: str
+    ops: Mapping[str, str]
+
+
+def text_files(ingested: Sequence[Shard]) -> list[tuple[str, str, File]]:
+    """(source, path under the root, file) of every text file, in order."""
+    return [
+        (shard.facts["source"], shard.path(file.name), file)
+        for shard in ingested
+        for file in shard.files
+        if file.name.startswith("text-")
+    ]
+
+
+def chain(source: Source, recipe_ops: Sequence[Op], workspace_ops: Sequence[str]) -> list[Op]:
+    """The ops that run on a source: its card's own rewrites, then the recipe's ops."""
+    own = [find_op(spec.name, spec.params, workspace_ops) for spec in source.clean]
+    return [*own, *recipe_ops]
+
+
+def keyed(source: Source, name: str, file: File, ops: Sequence[Op]) -> TextFile:
+    """The keys of what is measured on a text file.
+
+    An op's key depends on the rewrites before it, and on the ops whose columns it reads; nothing
+    else: a further op, a threshold or another source leaves it as it is.
+    """
+    rewrites: list[Json] = []
+    makers: dict[str, Json] = {DECLARED_LANGUAGES.name: list(source.languages)}
+    keys = {}
+    for op in ops:
+        if op.kind == REWRITE:
+            rewrites.append(op.identity)
+            continue
+        reads = {c.name: makers[c.name] for c in op.reads if c.name in makers}
+        spec = {"op": op.identity, "rewrites": list(rewrites), "reads": reads}
+        keys[op.name] = key_of("measure", spec, [file.sha256])
+        makers |= {column.name: keys[op.name] for column in op.writes}
+    clean = key_of("clean", {"rewrites": rewrites}, [file.sha256])
+    return TextFile(source.id, name, file, clean, keys)
+
+
+def tasks(
+    files: Sequence[TextFile], ops: Mapping[str, Sequence[Op]], sources: Mapping[str, Source],
+    paths: Mapping[str, str], workspace_folder: str, workspace_ops: Sequence[str],
+) -> list[Task]:
+    """One task for each text file: a single pass over it makes all that is missing.
+
+    Args:
+        files: Text files with their keys.
+        ops: The chain of each source, by id.
+        sources: The cards by id.
+        paths: Name under the root of each model file, by its name.
+        workspace_folder: Where a workspace's op modules are imported from.
+        workspace_ops: Their names.
+    """
+    made = []
+    for text in files:
+        work = {
+            "source": text.source,
+            "text": text.name,
+            "clean": text.clean,
+            "ops": [[op.name, dict(op.params), text.ops.get(op.name)] for op in ops[text.source]],
+            "declared": list(sources[text.source].languages),
+            "models": dict(paths),
+            "workspace": [workspace_folder, list(workspace_ops)],
+        }
+        makes = (("clean", text.clean), *(("measure", key) for key in text.ops.values()))
+        label = f"{text.source} {text.name.rsplit('/', 1)[-1]}"
+        made.append(Task("measure", makes, label, text.file.bytes, work))
+    return made
+
+
+@dataclass
+class _Column:
+    """One measuring op's output so far."""
+
+    op: Op
+    key: str
+    known: pa.Table | None
+    chunks: list[list[pa.Array]]
+    faults: list[str | None]
+
+
+def run(store: Store, task: Task) -> list[Shard]:
+    """Make the cleaned text and the missing attribute files of one text file, in one pass."""
+    work = task.work
+    folder, modules = work["workspace"]
+    enter(folder)
+    paths = {name: store.local_path(place) for name, place in work["models"].items()}
+    ops = [find_op(name, params, modules) for name, params, _ in work["ops"]]
+    columns = [
+        _column(store, op, key) for op, (_, _, key) in zip(ops, work["ops"], strict=True)
+    ]
+    clean = find(store, "clean", work["clean"])
+    hashes: list[pa.RecordBatch] = []
+    stream = _pass(store, work, ops, columns, paths, hashes)
+    shards = []
+    if clean is None:
+        place = f"clean/{work['clean']}"
+        text = write_arrow(store, place, "text.arrow", schema(CLEAN), stream)
+        table = pa.Table.from_batches(hashes, schema(HASHES))
+        files = (text, write_parquet(store, place, "hashes.parquet", table))
+        facts = {"source": work["source"], "text": work["text"], "documents": text.rows}
+        clean = commit(store, Shard("clean", work["clean"], files, facts))
+    else:
+        for _ in stream:
+            pass
+    shards.append(clean)
+    shards += [_commit_op(store, work, column) for column in columns if column is not None]
+    return shards
+
+
+def _column(store: Store, op: Op, key: str | None) -> _Column | None:
+    if key is None:
+        return None
+    shard = find(store, "measure", key)
+    known = None
+    if shard is not None:
+        known = read_parquet(store, shard.path(f"{op.name}.parquet"))
+    return _Column(op, key, known, [], [])
+
+
+def _pass(
+    store: Store,
+    work: Json,
+    ops: Sequence[Op],
+    columns: Sequence[_Column | None],
+    paths: Mapping[str, str],
+    hashes: list[pa.RecordBatch],
+) -> Iterator[pa.RecordBatch]:
+    """Run the ops batch by batch; yields the cleaned text, and fills the columns and hashes."""
+    reader = read_arrow(store, work["text"])
+    start = 0
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number)
+        batch = _with_declared(batch, work["declared"])
+        broken: dict[int, str] = {}
+        for op, column in zip(ops, columns, strict=True):
+            if column is not None and column.known is not None:
+                batch = _with_known(batch, column, start)
+                continue
+            measured = op(batch, paths)
+            batch = _with(batch, op, measured.arrays)
+            if column is None:
+                for row, reason in measured.faults.items():
+                    broken.setdefault(row, f"{op.name}: {reason}")
+                continue
+            column.chunks.append(list(measured.arrays))
+            column.faults += [measured.faults.get(row) for row in range(batch.num_rows)]
+        start += batch.num_rows
+        clean = batch.select([column.name for column in CLEAN])
+        hashes.append(_hashes(clean, broken))
+        yield clean
+
+
+def _with_declared(batch: pa.RecordBatch, declared: Sequence[str]) -> pa.RecordBatch:
+    """Add the languages declared for each document, else for its source."""
+    own = batch[DECLARED_LANGUAGE.name].to_pylist()
+    values = [[tag] if tag else list(declared) for tag in own]
+    return batch.append_column(
+        DECLARED_LANGUAGES.field, pa.array(values, DECLARED_LANGUAGES.type)
+    )
+
+
+def _with(batch: pa.RecordBatch, op: Op, arrays: Sequence[pa.Array]) -> pa.RecordBatch:
+    for column, array in zip(op.writes, arrays, strict=True):
+        place = batch.schema.get_field_index(column.name)
+        if place < 0:
+            batch = batch.append_column(column.field, array)
+        else:
+            batch = batch.set_column(place, column.field, array)
+    return batch
+
+
+def _with_known(batch: pa.RecordBatch, column: _Column, start: int) -> pa.RecordBatch:
+    """Add the columns of an op that ran on this text before."""
+    if column.known is None:
+        return batch
+    part = column.known.slice(start, batch.num_rows).combine_chunks()
+    arrays = [_flat(part[written.name]) for written in column.op.writes]
+    return _with(batch, column.op, arrays)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    flat = column.combine_chunks()
+    return flat.chunk(0) if isinstance(flat, pa.ChunkedArray) else flat
+
+
+def _hashes(clean: pa.RecordBatch, broken: Mapping[int, str]) -> pa.RecordBatch:
+    text = clean[TEXT.name].cast(pa.binary())
+    digests = [
+        None if value is None else xxhash.xxh3_128_hexdigest(value) for value in text.to_pylist()
+    ]
+    arrays = [
+        clean[ID.name],
+        pa.array(digests, pa.string()),
+        pc.binary_length(text).cast(pa.int64()),
+        pa.array([broken.get(row) for row in range(clean.num_rows)], pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(HASHES))
+
+
+def _commit_op(store: Store, work: Json, column: _Column) -> Shard:
+    known = find(store, "measure", column.key)
+    if known is not None:
+        return known
+    op = column.op
+    if not column.chunks:  # no row at all: ask the op for columns of length 0
+        column.chunks.append([pa.array([], written.type) for written in op.writes])
+    arrays = [pa.chunked_array(list(parts)) for parts in zip(*column.chunks, strict=True)]
+    faults = pa.chunked_array([pa.array(column.faults, pa.string())])
+    names = [written.name for written in op.writes] + [fault_column(op.name)]
+    table = pa.Table.from_arrays([*arrays, faults], names=names)
+    file = write_parquet(store, f"measure/{column.key}", f"{op.name}.parquet", table)
+    facts = {
+        "source": work["source"],
+        "text": work["text"],
+        "op": op.name,
+        "documents": table.num_rows,
+        "faults": len(column.faults) - column.faults.count(None),
+    }
+    return commit(store, Shard("measure", column.key, (file,), facts))
+
+
+def fault_column(op_name: str) -> str:
+    """The column in an op's file that holds why it could not work on a row; null if it could."""
+    return f"{op_name}_fault"
+

@@ -1,0 +1,283 @@
+"""What to make: sources, ops in order, keep rules, dedup, scrub, tokenizer, mix and policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from phloem.catalog.columns import INGESTED, TEXT_BYTES
+from phloem.catalog.manifest import digest_of
+from phloem.catalog.policy import policies
+from phloem.filters.op import EXTRACTOR, MEASURE, Op, OpError, find_op
+from phloem.pipeline.workspace import Workspace
+
+Json = Any
+Bound = float | Mapping[str, float]
+
+RECIPES = Path(__file__).parent / "recipes"
+MAX_RULES = 64  # failed_rules is a 64-bit map
+
+
+class RecipeError(Exception):
+    """A recipe that cannot be run: the message lists every fault."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rule(_Strict):
+    """A document is kept only if its value of a column lies within bounds.
+
+    A bound is a number, or numbers by language with `default` for the others; a language with
+    neither has no bound. A null value is not judged. Bounds are inclusive.
+    """
+
+    name: str
+    column: str
+    min: Bound | None = None
+    max: Bound | None = None
+    among: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.min is None and self.max is None and self.among is None:
+            msg = f"rule {self.name} has none of min, max, among: it would keep everything"
+            raise ValueError(msg)
+        return self
+
+
+def bound_of(bound: Bound | None, language: str | None) -> float | None:
+    """The bound that holds for a language: of its tag, of its primary subtag, or the default."""
+    if bound is None or isinstance(bound, (int, float)):
+        return bound
+    tag = language or "default"
+    return bound.get(tag, bound.get(tag.split("-")[0], bound.get("default")))
+
+
+def _op_spec(value: Json) -> Json:
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+        (name, params), *_ = value.items()
+        return {"name": name, "params": params or {}}
+    return value
+
+
+class OpSpec(_Strict):
+    """An op by name, with its parameters: in YAML `name` or `name: {parameter: value}`."""
+
+    name: str
+    params: Mapping[str, Any] = {}
+
+
+OpSpecs = tuple[Annotated[OpSpec, BeforeValidator(_op_spec)], ...]
+
+
+class Dedup(_Strict):
+    """How near duplicates are found and verified.
+
+    `bands` x `rows` hashes of each signature nominate pairs: with 14 x 8 a pair of Jaccard 0.75
+    meets in some band with probability 0.77 (FineWeb, arXiv 2406.17557 section 3.4). A document
+    is dropped only if its exact Jaccard similarity with a kept one is at least `jaccard`.
+    """
+
+    bands: int = Field(default=14, ge=1, le=512)
+    rows: int = Field(default=8, ge=1, le=512)
+    jaccard: float = Field(default=0.7, gt=0, le=1)
+
+
+class Train(_Strict):
+    """A byte-level BPE tokenizer trained on a sample of the kept text."""
+
+    vocab_size: int = Field(ge=512, le=2**20)
+    sample_bytes: int = Field(default=50_000_000, ge=1)
+
+
+class Tokenizer(_Strict):
+    """Either a tokenizer to train, or a `tokenizer.json` named by path and sha256."""
+
+    train: Train | None = None
+    file: str | None = None
+    sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.train is None) == (self.file is None) or (self.file is None) != (
+            self.sha256 is None
+        ):
+            msg = "tokenizer takes either train: {vocab_size: …}, or file and sha256 together"
+            raise ValueError(msg)
+        return self
+
+
+class Recipe(_Strict):
+    """A whole run as data."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    summary: str
+    policy: str
+    sources: tuple[str, ...] = ()
+    ops: OpSpecs
+    keep: tuple[Rule, ...] = ()
+    dedup: Dedup | None = None
+    scrub: Mapping[str, str] = {}
+    tokenizer: Tokenizer
+    mix: Mapping[str, float] = {}
+
+    @property
+    def digest(self) -> str:
+        """The hash of what it says."""
+        return digest_of(self.model_dump(mode="json"))
+
+    def bound_ops(self, workspace: Workspace) -> list[Op]:
+        """Its ops, bound to their parameters, in order."""
+        return [find_op(spec.name, spec.params, workspace.ops) for spec in self.ops]
+
+
+def recipe_files(workspace: Workspace) -> dict[str, Path]:
+    """Every recipe by name: the project's own, and the workspace's, which win."""
+    folders = (RECIPES, *workspace.recipes)
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_recipe(asked: str, workspace: Workspace, known_sources: Sequence[str]) -> Recipe:
+    """A recipe by name or path, checked against the ops, columns, sources and policies there are.
+
+    Raises RecipeError listing every fault.
+    """
+    files = recipe_files(workspace)
+    path = files.get(asked, Path(asked))
+    if not path.is_file():
+        raise RecipeError(f"no recipe named {asked!r}; {_nearest(asked, list(files))}")
+    try:
+        given = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        recipe = Recipe.model_validate(given)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path.name} is not YAML: {error}") from None
+    except ValidationError as error:
+        raise RecipeError(_told(path, error)) from None
+    faults = check_recipe(recipe, workspace, known_sources)
+    if recipe.name != path.stem:
+        faults.insert(0, f"name is {recipe.name!r}, but the file is {path.name}; make them one")
+    if faults:
+        raise RecipeError(f"{path.name}: " + "; ".join(faults))
+    return recipe
+
+
+def _told(path: Path, error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            known = list(Recipe.model_fields) + list(Rule.model_fields)
+            faults.append(f"{where}: unknown key; {_nearest(str(fault['loc'][-1]), known)}")
+        else:
+            faults.append(f"{where}: {fault['msg']}")
+    return f"{path.name}: " + "; ".join(faults)
+
+
+def _nearest(asked: str, known: Sequence[str]) -> str:
+    near = get_close_matches(asked, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+
+
+def check_recipe(
+    recipe: Recipe, workspace: Workspace, known_sources: Sequence[str]
+) -> list[str]:
+    """All that keeps a recipe from being run, in words."""
+    faults = [
+        f"no source named {source!r}; {_nearest(source, known_sources)}"
+        for source in recipe.sources
+        if source not in known_sources
+    ]
+    known_policies = policies(workspace.policies)
+    if recipe.policy not in known_policies:
+        faults.append(f"no policy named {recipe.policy!r}; {_nearest(recipe.policy, known_policies)}")
+    op_faults, found = _check_ops(recipe, workspace)
+    faults += op_faults
+    if not op_faults:
+        faults += _check_rules(recipe.keep, found)
+        faults += _check_ends(recipe, found)
+    return faults
+
+
+def columns_of(found: Sequence[Op]) -> list[str]:
+    """The columns that a rule may look at: what the ops write, and the text's size."""
+    return [TEXT_BYTES.name] + [c.name for op in found if op.kind == MEASURE for c in op.writes]
+
+
+def _check_ops(recipe: Recipe, workspace: Workspace) -> tuple[list[str], list[Op]]:
+    faults: list[str] = []
+    found: list[Op] = []
+    made = {column.name for column in INGESTED} | {"declared_languages"}
+    for spec in recipe.ops:
+        try:
+            op = find_op(spec.name, spec.params, workspace.ops)
+        except OpError as error:
+            faults.append(str(error))
+            continue
+        if op.kind == EXTRACTOR:
+            faults.append(f"{op.name} is an extractor: ingest runs it by media type, leave it out")
+        lacking = [column.name for column in op.reads if column.name not in made]
+        if lacking:
+            faults.append(f"{op.name} reads {lacking}, which no op before it writes")
+        again = sorted({c.name for c in op.writes} & made - {"text"})
+        if again:
+            faults.append(f"{op.name} writes {again}, which is there already")
+        made |= {column.name for column in op.writes}
+        found.append(op)
+    return faults, found
+
+
+def _check_rules(rules: Sequence[Rule], found: Sequence[Op]) -> list[str]:
+    known = columns_of(found)
+    faults = [
+        f"rule {rule.name} looks at {rule.column!r}, which no op of this recipe writes;"
+        f" {_nearest(rule.column, known)}"
+        for rule in rules
+        if rule.column not in known
+    ]
+    names = [rule.name for rule in rules]
+    faults += [f"two rules are named {name}" for name in sorted(set(names)) if names.count(name) > 1]
+    if len(rules) > MAX_RULES:
+        faults.append(f"{len(rules)} rules; at most {MAX_RULES}")
+    return faults
+
+
+def _check_ends(recipe: Recipe, found: Sequence[Op]) -> list[str]:
+    faults = []
+    by_name = {op.name: op for op in found}
+    if recipe.dedup:
+        if "minhash" not in by_name:
+            faults.append("dedup needs the op minhash, which the recipe does not run")
+        else:
+            op = by_name["minhash"]
+            permutations = {**op.defaults, **op.params}["permutations"]
+            need = recipe.dedup.bands * recipe.dedup.rows
+            if need > permutations:
+                faults.append(
+                    f"dedup asks for {need} hashes (bands x rows), minhash makes {permutations}"
+                )
+    if recipe.scrub and "pii" not in by_name:
+        faults.append("scrub needs the op pii, which the recipe does not run")
+    if "language" not in by_name:
+        faults.append("the op language is missing: rules, dedup and reports need it")
+    faults += [
+        f"mix names {source!r}, which is not among the sources"
+        for source in recipe.mix
+        if source not in recipe.sources
+    ]
+    return faults

@@ -1,0 +1,48 @@
+"""Beam options for each runner, and the runners that are refused, with the reason."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+LOCAL = "local"
+RUNNERS = (LOCAL,)
+
+REFUSED = {
+    "dask": "Beam's Dask runner loses data silently: of two branches only the last one runs",
+    "ray": "no maintained Beam runner for Ray exists",
+    "direct": "Beam's DirectRunner may fetch another binary and ignores worker counts",
+}
+
+
+class RunnerError(Exception):
+    """A runner that is unknown or refused."""
+
+
+def check_runner(name: str) -> str:
+    """The runner's name. Raises RunnerError for one that is refused or not known."""
+    plain = name.lower().removesuffix("runner")
+    if plain in REFUSED:
+        msg = f"runner {name!r} is refused: {REFUSED[plain]}; use {LOCAL}"
+        raise RunnerError(msg)
+    if plain not in RUNNERS:
+        near = get_close_matches(plain, RUNNERS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(RUNNERS)}"
+        msg = f"no runner named {name!r}; {hint}"
+        raise RunnerError(msg)
+    return plain
+
+
+def local_options() -> PipelineOptions:
+    """Options of an in-memory pipeline in this process.
+
+    The runner is always named: Beam's default picks another one where it can.
+    """
+    from apache_beam.options.pipeline_options import PipelineOptions  # 3-7 s of CPU to import
+
+    return PipelineOptions(
+        ["--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+    )

@@ -1,0 +1,81 @@
+"""A stage's unit of work: small, JSON-able, keyed by what it depends on."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from phloem.catalog.manifest import Shard, canonical, find
+from phloem.catalog.store import Store
+
+Json = Any
+
+# In the order of a run; each is a module of this package with a function `run(store, task)`.
+RUNS = {
+    "ingest": "phloem.pipeline.ingest:run",
+    "measure": "phloem.pipeline.measure:run",
+    "bands": "phloem.pipeline.nominate:run_band",
+    "nominate": "phloem.pipeline.nominate:run_components",
+    "judge": "phloem.pipeline.decide:run_judge",
+    "elect": "phloem.pipeline.elect:run",
+    "decide": "phloem.pipeline.decide:run_ledger",
+    "compose": "phloem.pipeline.compose:run",
+    "tokenizer": "phloem.pipeline.tokens:run_train",
+    "tokenize": "phloem.pipeline.tokens:run_tokenize",
+}
+STAGES = tuple(RUNS)
+
+
+class StageError(Exception):
+    """A task that cannot be done: the message says which, and why, without any text of it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One unit of work, which a worker does alone and commits.
+
+    Attributes:
+        stage: Which stage it belongs to.
+        makes: (stage, key) of every shard that it commits.
+        label: What a person sees: source, split or band.
+        bytes: About how much it reads, for sharing work out.
+        work: What its function needs. Paths and places may stand here: they are in no key.
+    """
+
+    stage: str
+    makes: tuple[tuple[str, str], ...]
+    label: str
+    bytes: int
+    work: Json
+
+    def to_json(self) -> str:
+        """As JSON text: what flows between Beam's transforms."""
+        return canonical(asdict(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """From JSON text."""
+        value = json.loads(text)
+        makes = tuple((stage, key) for stage, key in value.pop("makes"))
+        return cls(makes=makes, **value)
+
+
+def run_task(store: Store, task: Task) -> list[Shard]:
+    """Do a task in this process and return what it committed."""
+    module, _, name = RUNS[task.stage].partition(":")
+    function: Callable[[Store, Task], list[Shard]] = getattr(importlib.import_module(module), name)
+    return function(store, task)
+
+
+def made(store: Store, task: Task) -> list[Shard] | None:
+    """What a task has committed, if all of it is there."""
+    shards = [find(store, stage, key) for stage, key in task.makes]
+    return None if None in shards else [shard for shard in shards if shard]
+
+
+def missing(store: Store, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks that have not committed all that they make."""
+    return [task for task in tasks if made(store, task) is None]

@@ -1,0 +1,194 @@
+"""The Beam graph: one PTransform a stage, each `tasks | spread | fused ParDos | own writer`.
+
+What crosses a shuffle is tasks, file records and packed blocks of hashes: never text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from phloem.catalog.manifest import File
+from phloem.catalog.store import Store
+from phloem.pipeline import batches, nominate
+from phloem.pipeline.stage import Task, made, run_task
+
+batches.register()
+
+
+class DoTask(beam.DoFn):
+    """Do a task as one plain function: it reads committed shards and commits its own."""
+
+    def __init__(self, root: str) -> None:
+        """Keep the root's URL; the store is opened on the worker."""
+        self.root = root
+
+    def setup(self) -> None:
+        """Open the root once a worker."""
+        self.store = Store(self.root)
+
+    def process(self, element: str) -> Iterator[str]:
+        """Commit what the task makes, unless it is there; yields each shard's record."""
+        task = Task.from_json(element)
+        for shard in made(self.store, task) or run_task(self.store, task):
+            yield json.dumps(shard.to_json(), sort_keys=True)
+
+
+class DoTasks(beam.PTransform):
+    """Tasks of one map stage, in any order, become committed shards."""
+
+    def __init__(self, root: str) -> None:
+        """Work under this root."""
+        super().__init__()
+        self.root = root
+
+    def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
+        """Spread the tasks, do each."""
+        spread = pcoll | "Spread" >> beam.Reshuffle().with_output_types(str)
+        return spread | "Do" >> beam.ParDo(DoTask(self.root)).with_output_types(str)
+
+
+class Ingest(DoTasks):
+    """Splits of sources become text files and quarantine rows."""
+
+
+class Measure(DoTasks):
+    """Text files become cleaned text and attribute files."""
+
+
+class Judge(DoTasks):
+    """Attribute files become verdicts."""
+
+
+class Elect(DoTasks):
+    """Components become duplicates, each verified against its survivor."""
+
+
+class Decide(DoTasks):
+    """Verdicts and the election's outcome become the ledger."""
+
+
+class Compose(DoTasks):
+    """Text files and their ledger become the kept, scrubbed text."""
+
+
+class TrainTokenizer(DoTasks):
+    """A sample of the kept text becomes a tokenizer."""
+
+
+class Tokenize(DoTasks):
+    """Composed text becomes token shards."""
+
+
+class Components(DoTasks):
+    """Edges of all bands become components."""
+
+
+class Nominate(beam.PTransform):
+    """Bands of signatures become edges between rows that share a band's hash."""
+
+    def __init__(self, root: str) -> None:
+        """Work under this root."""
+        super().__init__()
+        self.root = root
+
+    def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
+        """Read each file's hashes, group them by range, write each range, commit each band."""
+        return (
+            pcoll
+            | "Files" >> beam.FlatMap(_parts).with_output_types(str)
+            | "Spread" >> beam.Reshuffle().with_output_types(str)
+            | "Blocks"
+            >> beam.ParDo(ReadBlocks(self.root)).with_output_types(tuple[str, pa.RecordBatch])
+            | "By range" >> beam.GroupByKey()
+            | "Edges" >> beam.ParDo(WriteEdges(self.root)).with_output_types(tuple[str, str])
+            | "By band" >> beam.GroupByKey()
+            | "Commit" >> beam.ParDo(CommitBand(self.root)).with_output_types(str)
+        )
+
+
+def _parts(element: str) -> Iterator[str]:
+    task = Task.from_json(element)
+    for part in nominate.parts(task):
+        yield json.dumps({**part, "key": task.work["key"]}, sort_keys=True)
+
+
+class ReadBlocks(beam.DoFn):
+    """One file of one band becomes blocks of hashes and rows, keyed `band key/range`."""
+
+    def __init__(self, root: str) -> None:
+        """Keep the root's URL."""
+        self.root = root
+
+    def process(self, element: str) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """Yield a block for each range that has rows; an empty one keeps an empty band alive."""
+        part = json.loads(element)
+        empty = pa.RecordBatch.from_pylist([], schema=nominate.BLOCK)
+        yield f"{part['key']}/0", empty
+        for number, block in nominate.blocks(Store(self.root), part):
+            yield f"{part['key']}/{number}", block
+
+
+class WriteEdges(beam.DoFn):
+    """All blocks of one range become one file of edges."""
+
+    def __init__(self, root: str) -> None:
+        """Keep the root's URL."""
+        self.root = root
+
+    def process(self, element: tuple[str, Iterable[pa.RecordBatch]]) -> Iterator[tuple[str, str]]:
+        """Write the range's edges; yields (band key, file record)."""
+        name, found = element
+        key, _, number = name.rpartition("/")
+        edges = nominate.edges(list(found))
+        file = nominate.write_edges(Store(self.root), key, int(number), edges)
+        yield key, json.dumps(asdict(file), sort_keys=True)
+
+
+class CommitBand(beam.DoFn):
+    """All files of one band become its committed shard."""
+
+    def __init__(self, root: str) -> None:
+        """Keep the root's URL."""
+        self.root = root
+
+    def process(self, element: tuple[str, Iterable[str]]) -> Iterator[str]:
+        """Commit the band; yields its record."""
+        key, files = element
+        records = [File(**json.loads(file)) for file in files]
+        shard = nominate.commit_band(Store(self.root), key, records)
+        yield json.dumps(shard.to_json(), sort_keys=True)
+
+
+TRANSFORMS: dict[str, type[beam.PTransform]] = {
+    "ingest": Ingest,
+    "measure": Measure,
+    "bands": Nominate,
+    "nominate": Components,
+    "judge": Judge,
+    "elect": Elect,
+    "decide": Decide,
+    "compose": Compose,
+    "tokenizer": TrainTokenizer,
+    "tokenize": Tokenize,
+}
+
+
+def build(pipeline: beam.Pipeline, stage: str, root: str, tasks: Iterable[str]) -> None:
+    """Put one stage's tasks and its transform into a pipeline."""
+    (
+        pipeline
+        | "Tasks" >> beam.Create(list(tasks)).with_output_types(str)
+        | stage.capitalize() >> TRANSFORMS[stage](root)
+    )
+
+
+def run_pipeline(stage: str, root: str, tasks: Iterable[str], options: PipelineOptions) -> None:
+    """Run one stage's tasks as a Beam pipeline and wait for its end."""
+    with beam.Pipeline(options=options) as pipeline:
+        build(pipeline, stage, root, tasks)

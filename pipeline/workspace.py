@@ -1,0 +1,78 @@
+"""A user's own op modules, cards, recipes and policies, named in `phloem.toml`: no fork needed."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+FILE = "phloem.toml"
+_KEYS = ("ops", "sources", "recipes", "policies")
+
+
+class WorkspaceError(Exception):
+    """A `phloem.toml` that says something it cannot."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a workspace adds to the project's own parts.
+
+    Attributes:
+        folder: Where `phloem.toml` lies; empty if there is none.
+        ops: Names of op modules, importable from the folder.
+        sources: Folders of source cards.
+        recipes: Folders of recipes.
+        policies: Folders of policies.
+    """
+
+    folder: str = ""
+    ops: tuple[str, ...] = ()
+    sources: tuple[Path, ...] = ()
+    recipes: tuple[Path, ...] = ()
+    policies: tuple[Path, ...] = ()
+
+
+def find_workspace(start: Path | None = None) -> Workspace:
+    """The workspace of the nearest `phloem.toml` at or above a folder; an empty one if none.
+
+    Raises WorkspaceError for a key that is not known or a value that is no list of strings.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / FILE).is_file():
+            return load_workspace(folder)
+    return Workspace()
+
+
+def load_workspace(folder: Path) -> Workspace:
+    """Read a folder's `phloem.toml`. Raises WorkspaceError naming all that is wrong."""
+    try:
+        given = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{folder / FILE} is not TOML: {error}"
+        raise WorkspaceError(msg) from None
+    faults = []
+    for key, value in given.items():
+        if key not in _KEYS:
+            near = get_close_matches(key, _KEYS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(_KEYS)}"
+            faults.append(f"unknown key {key!r}; {hint}")
+        elif not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+            faults.append(f"{key} must be a list of strings")
+        elif key != "ops":
+            missing = [item for item in value if not (folder / item).is_dir()]
+            faults += [f"{key} names the folder {item!r}, which is not there" for item in missing]
+    if faults:
+        msg = f"{folder / FILE}: " + "; ".join(faults)
+        raise WorkspaceError(msg)
+    folders = {key: tuple(folder / item for item in given.get(key, [])) for key in _KEYS[1:]}
+    return Workspace(str(folder), tuple(given.get("ops", [])), **folders)
+
+
+def enter(folder: str) -> None:
+    """Make a workspace's op modules importable in this process."""
+    if folder and folder not in sys.path:
+        sys.path.append(folder)

@@ -1,0 +1,154 @@
+"""Excerpts of documents that a page may show: personal data masked, control characters visible."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phloem.catalog.columns import PII_SPANS, TEXT
+from phloem.catalog.manifest import read_arrow
+from phloem.catalog.store import MissingError, Store
+from phloem.reports.run import Run, shards_of
+
+Json = Any
+
+EXCERPT_CHARACTERS = 300
+WITHHELD = "withheld"  # nobody looked for personal data in it
+GONE = "gone"  # the text is no longer under the root
+
+# Unicode 15.1, UAX 9 section 2: explicit embeddings, overrides and isolates reorder what follows.
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# C0 but tab and line feed, DEL, C1: no glyph, and NUL is not allowed in HTML at all.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Private names for bytes that are no character.
+_NONCHARACTER = re.compile("[\ufffe\uffff\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """The text with every character that could hide or reorder others made visible.
+
+    Marks that scripts need (ZWJ, ZWNJ, LRM, RLM) stay as they are.
+    """
+    text = _CONTROL.sub(_picture, text)
+    text = _REORDERING.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
+    return _NONCHARACTER.sub("\ufffd", text)
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:  # noqa: PLR2004 - C0 has pictures from U+2400 on
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else "\ufffd"  # noqa: PLR2004 - DEL
+
+
+def mask(text: str, spans: Sequence[Mapping[str, Json]]) -> str:
+    """The text with each span replaced by its kind in brackets.
+
+    Args:
+        text: Cleaned text.
+        spans: start and end in UTF-8 bytes, and kind; in any order. Overlapping ones are joined.
+    """
+    data = text.encode()
+    pieces, place = [], 0
+    for span in sorted(spans, key=lambda span: (span["start"], span["end"])):
+        if span["end"] <= place:
+            continue
+        pieces.append(data[place : max(place, span["start"])].decode(errors="replace"))
+        if span["start"] >= place:
+            pieces.append(f"[{span['kind']}]")
+        place = span["end"]
+    pieces.append(data[place:].decode(errors="replace"))
+    return "".join(pieces)
+
+
+def cut(text: str, *, characters: int = EXCERPT_CHARACTERS) -> str:
+    """The beginning of a text, with an ellipsis where something was left out."""
+    text = text.strip()
+    return text if len(text) <= characters else text[:characters].rstrip() + " …"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Where the cleaned texts and their personal data lie.
+
+    Attributes:
+        clean: Name of an ingest text file -> name of its cleaned text.
+        spans: Name of an ingest text file -> name of the file that holds its `pii_spans`.
+    """
+
+    clean: Mapping[str, str]
+    spans: Mapping[str, str]
+
+
+def texts_of(store: Store, run: Run) -> Texts:
+    """The cleaned texts of a run and their personal data, by ingest text file."""
+    clean = {
+        shard.facts["text"]: shard.path("text.arrow") for shard in shards_of(store, run, "clean")
+    }
+    spans: dict[str, str] = {}
+    holds: dict[str, bool] = {}
+    for shard in shards_of(store, run, "measure"):
+        op = shard.facts["op"]
+        name = shard.path(f"{op}.parquet")
+        if op not in holds:
+            holds[op] = has_column(store, name, PII_SPANS.name)
+        if holds[op]:
+            spans[shard.facts["text"]] = name
+    return Texts(clean, spans)
+
+
+def has_column(store: Store, name: str, column: str) -> bool:
+    """Whether a Parquet file has a column; false where the file is gone."""
+    try:
+        return column in pq.read_schema(store.open(name)).names
+    except MissingError:
+        return False
+
+
+def masked_texts(
+    store: Store, texts: Texts, places: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], str | None]:
+    """The whole cleaned text at each place, personal data masked.
+
+    None stands where nobody looked for personal data (no op did, or it failed on the document),
+    or where the text is gone: such a text is not shown.
+
+    Args:
+        store: The root.
+        texts: Where the texts lie.
+        places: (ingest text file, row).
+    """
+    found: dict[tuple[str, int], str | None] = dict.fromkeys(places)
+    for shard in sorted({shard for shard, _ in places}):
+        if shard not in texts.clean or shard not in texts.spans:
+            continue
+        rows = sorted({row for own, row in places if own == shard})
+        try:
+            values = take(store, texts.clean[shard], rows)
+            table = pq.read_table(
+                store.open(texts.spans[shard]), columns=[PII_SPANS.name]
+            ).take(rows)
+        except MissingError:
+            continue
+        spans = table[PII_SPANS.name].to_pylist()
+        for row, text, own in zip(rows, values, spans, strict=True):
+            found[shard, row] = None if text is None or own is None else mask(text, own)
+    return found
+
+
+def take(store: Store, name: str, rows: Sequence[int]) -> list[str | None]:
+    """Texts at some rows, ascending, of an Arrow file: only their batches are touched."""
+    reader = read_arrow(store, name)
+    found: list[str | None] = []
+    start = 0
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number)
+        own = [row - start for row in rows if start <= row < start + batch.num_rows]
+        found += batch[TEXT.name].take(pa.array(own, pa.int64())).to_pylist()
+        start += batch.num_rows
+    return found

@@ -1,0 +1,152 @@
+"""Languages: what the sources declare, what was found, and how the tokenizer treats each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
+
+from phloem.catalog.columns import DECLARED_LANGUAGE, LANGUAGE
+from phloem.catalog.ledger import KEPT, VERDICT
+from phloem.catalog.manifest import read_arrow, read_parquet
+from phloem.catalog.store import MissingError, Store
+from phloem.reports.run import Run, shards_of
+from phloem.reports.tokens import COUNTS
+
+UNKNOWN = "und"  # BCP 47: undetermined
+CONFUSIONS = 40  # rows of what was declared as one language and found as another
+
+
+@dataclass(frozen=True)
+class Language:
+    """One language.
+
+    Attributes:
+        tag: BCP-47.
+        declared: Documents for which it is declared.
+        read: Documents found to be in it.
+        kept: Those of them that were kept.
+        text_bytes: Cleaned text of the kept.
+        tokens: Of the kept; None if the run did not tokenize.
+    """
+
+    tag: str
+    declared: int
+    read: int
+    kept: int
+    text_bytes: int
+    tokens: int | None
+
+    @property
+    def tokens_per_byte(self) -> float | None:
+        """Fertility: lower is kinder to the language; an end-of-document token is counted too."""
+        return self.tokens / self.text_bytes if self.tokens and self.text_bytes else None
+
+
+@dataclass(frozen=True)
+class Languages:
+    """Languages of a run.
+
+    Attributes:
+        languages: Most kept text first.
+        confusions: (declared, found, documents, of them kept), most documents first; the found
+            language is none of those declared.
+        agreeing: Documents found to be in a language that is declared for them.
+        judged: Documents for which any language is declared.
+    """
+
+    languages: tuple[Language, ...]
+    confusions: tuple[tuple[str, str, int, int], ...]
+    agreeing: int
+    judged: int
+
+
+def languages(connection: DuckDBPyConnection, store: Store, run: Run) -> Languages:
+    """Languages by documents, bytes and tokens. `load_token_counts` comes first."""
+    rows = connection.execute(
+        f"""
+        select coalesce(language, '{UNKNOWN}') as tag, count(*),
+            count(*) filter (verdict = '{KEPT}'),
+            coalesce(sum(text_bytes) filter (verdict = '{KEPT}'), 0), sum(tokens)
+        from decisions left join (
+            select id, sum(tokens) as tokens from {COUNTS} group by id
+        ) using (id)
+        group by tag
+        """  # noqa: S608 - constants of this package
+    ).fetchall()
+    pairs = _declared(store, run)
+    declared: Counter[str] = Counter()
+    for (tags, _, _), documents in pairs.items():
+        declared.update(dict.fromkeys(tags, documents))
+    made = bool(run.datasets.get("tokenize"))
+    found = {row[0]: row[1:] for row in rows}
+    table = [
+        Language(
+            tag,
+            declared[tag],
+            *_sums(found.get(tag, (0, 0, 0, 0)), made=made),
+        )
+        for tag in {*found, *declared}
+    ]
+    agreeing = sum(n for (tags, tag, _), n in pairs.items() if _agree(tags, tag))
+    return Languages(
+        languages=tuple(sorted(table, key=lambda own: (-own.text_bytes, -own.read, own.tag))),
+        confusions=_confusions(pairs),
+        agreeing=agreeing,
+        judged=sum(n for (tags, _, _), n in pairs.items() if tags),
+    )
+
+
+def _sums(row: tuple[int, int, int, int | None], *, made: bool) -> tuple[int, int, int, int | None]:
+    read, kept, size, tokens = row
+    return read, kept, int(size), int(tokens or 0) if made else None
+
+
+Pairs = Counter[tuple[tuple[str, ...], str, bool]]
+
+
+def _declared(store: Store, run: Run) -> Pairs:
+    """Documents by (languages declared for them or their source, language found, kept)."""
+    pairs: Pairs = Counter()
+    for shard in shards_of(store, run, "decide"):
+        card = run.sources.get(shard.facts["source"], {})
+        of_card = tuple(sorted(card.get("languages") or ()))
+        try:
+            table = read_parquet(
+                store, shard.path("ledger.parquet"), [LANGUAGE.name, VERDICT.name]
+            )
+            table = table.append_column("declared", _own(store, shard.facts["text"]))
+        except MissingError:
+            continue
+        counted = table.group_by(table.column_names).aggregate([([], "count_all")])
+        for row in counted.to_pylist():
+            tags = (row["declared"],) if row["declared"] else of_card
+            key = (tags, row[LANGUAGE.name] or UNKNOWN, row[VERDICT.name] == KEPT)
+            pairs[key] += row["count_all"]
+    return pairs
+
+
+def _own(store: Store, name: str) -> pa.ChunkedArray:
+    """The language that the source gives each document of an ingest text file."""
+    reader = read_arrow(store, name)
+    batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+    return pa.chunked_array([batch[DECLARED_LANGUAGE.name] for batch in batches], pa.string())
+
+
+def _agree(tags: tuple[str, ...], found: str) -> bool:
+    """Whether the found language is among those declared, by primary subtag."""
+    return found.split("-")[0] in {tag.split("-")[0] for tag in tags}
+
+
+def _confusions(pairs: Pairs) -> tuple[tuple[str, str, int, int], ...]:
+    counts: Counter[tuple[str, str]] = Counter()
+    kept: Counter[tuple[str, str]] = Counter()
+    for (tags, found, stays), documents in pairs.items():
+        if tags and not _agree(tags, found):
+            key = (", ".join(tags[:4]) + (" …" if len(tags) > 4 else ""), found)  # noqa: PLR2004 - to fit
+            counts[key] += documents
+            kept[key] += documents if stays else 0
+    ordered = sorted(counts, key=lambda key: (-counts[key], key))[:CONFUSIONS]
+    return tuple((*key, counts[key], kept[key]) for key in ordered)

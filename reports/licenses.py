@@ -1,0 +1,88 @@
+"""Licences: how much text there is under each, and what each asks of whoever uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from phloem.catalog.ledger import KEPT, LICENCE
+from phloem.catalog.licenses import obligations
+from phloem.reports.run import Run
+from phloem.reports.tokens import COUNTS
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class License:
+    """One licence expression.
+
+    Attributes:
+        expression: SPDX.
+        obligations: What it asks, in words of the licence table; None if nobody knows it.
+        sources: Card ids of the kept documents under it.
+        documents: Kept.
+        dropped: Dropped because the policy does not allow it.
+        text_bytes: Cleaned text of the kept.
+        tokens: Of the kept; None if the run did not tokenize.
+    """
+
+    expression: str
+    obligations: tuple[str, ...] | None
+    sources: tuple[str, ...]
+    documents: int
+    dropped: int
+    text_bytes: int
+    tokens: int | None
+
+
+@dataclass(frozen=True)
+class Licenses:
+    """The licence mix: most kept text first."""
+
+    policy: str
+    licenses: tuple[License, ...]
+
+
+def licenses(connection: DuckDBPyConnection, run: Run) -> Licenses:
+    """The licence mix, from the ledger. `load_token_counts` comes first."""
+    rows = connection.execute(
+        f"""
+        select coalesce(license, 'not stated') as expression,
+            coalesce(list(distinct source order by source) filter (verdict = '{KEPT}'), []),
+            count(*) filter (verdict = '{KEPT}'), count(*) filter (reason = '{LICENCE}'),
+            coalesce(sum(text_bytes) filter (verdict = '{KEPT}'), 0), sum(tokens)
+        from decisions left join (
+            select id, sum(tokens) as tokens from {COUNTS} group by id
+        ) using (id)
+        group by expression
+        """  # noqa: S608 - constants of this package
+    ).fetchall()
+    made = bool(run.datasets.get("tokenize"))
+    refs = run.spec.get("license_refs") or {}
+    found = [
+        License(
+            expression=row[0],
+            obligations=_obligations(row[0], refs),
+            sources=tuple(row[1]),
+            documents=row[2],
+            dropped=row[3],
+            text_bytes=int(row[4]),
+            tokens=int(row[5] or 0) if made else None,
+        )
+        for row in rows
+    ]
+    return Licenses(
+        policy=str(run.spec.get("policy") or ""),
+        licenses=tuple(sorted(found, key=lambda own: (-own.text_bytes, own.expression))),
+    )
+
+
+def _obligations(expression: str, refs: Mapping[str, Json]) -> tuple[str, ...] | None:
+    try:
+        return tuple(sorted(obligations(expression, refs)))
+    except ValueError:
+        return None  # not an expression, or a licence that the table does not hold

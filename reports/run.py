@@ -1,0 +1,153 @@
+"""What a run's record says, in typed form, and the shards that its datasets list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from phloem.catalog.ledger import Balance
+from phloem.catalog.manifest import Dataset, Shard
+from phloem.catalog.store import MissingError, Store
+
+Json = Any
+
+
+class ReportError(Exception):
+    """A report that cannot be made: the message says what is missing and what to do."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run: what it did, and what it cost.
+
+    Attributes:
+        name: Its name, such as ``measure``.
+        tasks: Units of work, done or found done.
+        cached: Those of them that were there already.
+        seconds: Wall-clock time.
+        cpu_seconds: CPU time of all workers.
+        documents: Documents that went through it.
+        bytes: Bytes that it read.
+    """
+
+    name: str
+    tasks: int
+    cached: int
+    seconds: float
+    cpu_seconds: float
+    documents: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run record.
+
+    Attributes:
+        run_id: Its id.
+        recipe: Name of the recipe.
+        recipe_digest: Hash of what the recipe says.
+        spec: The recipe as JSON.
+        started: ISO 8601, UTC.
+        finished: ISO 8601, UTC; empty if it never ended.
+        status: ``done``, ``failed`` or ``interrupted``.
+        error: Why it failed, or None.
+        runner: Beam's runner.
+        workers: Worker processes.
+        stages: In the order of the run.
+        datasets: Stage -> name of the manifest under the root.
+        sources: Card id -> what the card, the lock and the approval said.
+        rules: In the bit order of `failed_rules`.
+        balance: Card id -> documents read, kept, dropped, quarantined.
+        release: Name of the release, or None.
+        skipped: Card id -> why it was not read.
+    """
+
+    run_id: str
+    recipe: str
+    recipe_digest: str
+    spec: Mapping[str, Json]
+    started: str
+    finished: str
+    status: str
+    error: str | None
+    runner: str
+    workers: int | None
+    stages: tuple[Stage, ...]
+    datasets: Mapping[str, str]
+    sources: Mapping[str, Json]
+    rules: tuple[Json, ...]
+    balance: Mapping[str, Balance]
+    release: str | None
+    skipped: Mapping[str, str]
+
+
+def load_run(store: Store, run_id: str) -> Run:
+    """Read a run's record. Raises ReportError if the root holds none of that id."""
+    try:
+        record = json.loads(store.read_bytes(f"runs/{run_id}.json"))
+    except MissingError:
+        known = [name.removeprefix("runs/").removesuffix(".json") for name in store.list("runs")]
+        there = f"it holds {', '.join(known[-5:])}" if known else "it holds no run yet"
+        msg = f"no run {run_id!r} under {store.root}; {there}"
+        raise ReportError(msg) from None
+    return run_of(record)
+
+
+def run_of(record: Mapping[str, Json]) -> Run:
+    """A run from its record; what a run that stopped early never wrote is empty."""
+    recipe = record.get("recipe") or {}
+    return Run(
+        run_id=record["run_id"],
+        recipe=recipe.get("name", ""),
+        recipe_digest=recipe.get("digest", ""),
+        spec=recipe.get("spec") or {},
+        started=record.get("started") or "",
+        finished=record.get("finished") or "",
+        status=record.get("status") or "",
+        error=record.get("error"),
+        runner=record.get("runner") or "",
+        workers=record.get("workers"),
+        stages=tuple(_stage(stage) for stage in record.get("stages") or ()),
+        datasets=record.get("datasets") or {},
+        sources=record.get("sources") or {},
+        rules=tuple(record.get("rules") or ()),
+        balance={name: _balance(own) for name, own in (record.get("balance") or {}).items()},
+        release=record.get("release"),
+        skipped=record.get("skipped") or {},
+    )
+
+
+def _stage(value: Mapping[str, Json]) -> Stage:
+    return Stage(
+        name=value["stage"],
+        tasks=value.get("tasks") or 0,
+        cached=value.get("cached") or 0,
+        seconds=value.get("seconds") or 0.0,
+        cpu_seconds=value.get("cpu_seconds") or 0.0,
+        documents=value.get("documents") or 0,
+        bytes=value.get("bytes") or 0,
+    )
+
+
+def _balance(value: Mapping[str, Json]) -> Balance:
+    return Balance(value["read"], value["kept"], value["dropped"], value["quarantined"])
+
+
+def dataset_of(store: Store, run: Run, stage: str) -> Dataset | None:
+    """The dataset that a stage made; None if the run did not come so far, or it was removed."""
+    name = run.datasets.get(stage)
+    if not name:
+        return None
+    try:
+        return Dataset.load(store, name)
+    except MissingError:
+        return None
+
+
+def shards_of(store: Store, run: Run, stage: str) -> tuple[Shard, ...]:
+    """The shards that a stage made, in order; empty if there is no dataset."""
+    dataset = dataset_of(store, run, stage)
+    return dataset.shards if dataset else ()

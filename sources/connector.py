@@ -1,0 +1,137 @@
+"""What every connector module offers, and the small things that pass between it and a run.
+
+A connector is a module in `sources/connectors/` with a pydantic model `Params` and five functions:
+
+    def unavailable(params) -> str | None        # why this machine cannot use it; None if it can
+    def resolve(params) -> Pin                   # asks the network what the source holds now
+    def fetch(params, pin, folder) -> Files      # the only other place that uses the network
+    def splits(params, pin, files) -> list[Split]
+    def read(params, split, files) -> Iterator[pa.RecordBatch | Fault]
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+Json = Any
+Files = Mapping[str, str]  # name in the pin -> path on this machine
+
+
+class SourceError(Exception):
+    """A source that cannot be read as asked: the message says what to do."""
+
+
+class GoneError(SourceError):
+    """A pin that the provider no longer serves: the message names what it serves now."""
+
+
+class Strict(BaseModel):
+    """A model that takes no key that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class PinnedFile:
+    """One file that a source consists of, as a machine saw it.
+
+    Attributes:
+        name: File name as the client fetches it; unique within the pin.
+        sha256: Of the file, 64 hexadecimal digits.
+        bytes: Its size.
+        url: Where it lies, if not in a package index.
+    """
+
+    name: str
+    sha256: str
+    bytes: int
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What `sources.lock` holds for a source: a version or snapshot, and its files."""
+
+    version: str
+    files: tuple[PinnedFile, ...]
+
+    def to_json(self) -> dict[str, Json]:
+        """As plain JSON."""
+        return {"version": self.version, "files": [asdict(file) for file in self.files]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Pin:
+        """From plain JSON."""
+        return cls(value["version"], tuple(PinnedFile(**file) for file in value["files"]))
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a source that one worker reads: the same name holds the same documents.
+
+    Attributes:
+        name: Unique within the source, stable across machines, such as ``000-of-004``.
+        spec: What `read` needs to find the part; small, plain JSON.
+    """
+
+    name: str
+    spec: Json
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A record, or the unreadable rest of a stream, that gives no document.
+
+    Attributes:
+        native_id: The record's name, as far as it is known.
+        offset: Byte offset in the file where the trouble begins; -1 if nobody can say.
+        reason: Short, without text of the document: ``truncated gzip``, ``not JSON``.
+        records: How many records it stands for: 1 for a record, 1 for an unknown rest.
+    """
+
+    native_id: str | None
+    offset: int
+    reason: str
+    records: int = 1
+
+
+class Connector(Protocol):
+    """The shape of a connector module."""
+
+    Params: type[Strict]
+
+    def unavailable(self, params: Any) -> str | None: ...  # noqa: D102
+    def resolve(self, params: Any) -> Pin: ...  # noqa: D102
+    def fetch(self, params: Any, pin: Pin, folder: Path) -> Files: ...  # noqa: D102
+    def splits(self, params: Any, pin: Pin, files: Files) -> list[Split]: ...  # noqa: D102
+    def read(  # noqa: D102
+        self, params: Any, split: Split, files: Files
+    ) -> Iterator[pa.RecordBatch | Fault]: ...
+
+
+def connectors() -> list[str]:
+    """The names of the connector modules."""
+    package = importlib.import_module("phloem.sources.connectors")
+    return sorted(info.name for info in pkgutil.iter_modules(package.__path__))
+
+
+def find_connector(name: str) -> Connector:
+    """A connector module by name. Raises SourceError with the nearest name."""
+    known = connectors()
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        msg = f"no connector named {name!r}; {hint}"
+        raise SourceError(msg)
+    module: ModuleType = importlib.import_module(f"phloem.sources.connectors.{name}")
+    return cast("Connector", module)
