@@ -12,7 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PHLOEM_MODELS ?= $(MODELS)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check lint lock docs bench nightly clean venv venv-dev models python
+.PHONY: help quickstart test check lint style format types imports docs-check lock docs bench \
+	nightly clean venv venv-dev models
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -26,18 +27,28 @@ test: venv-dev models ## set up and run the tests
 check: lint models ## style, types, import rules, generated docs and the tests that need no Beam
 	$(BIN)/python -m pytest -q -m "not nightly and not beam" $(ARGS)
 
-lint: venv-dev ## what `check` does before the tests
-	$(BIN)/ruff check .
+lint: style format types imports docs-check ## what `check` does before the tests
+
+style: venv-dev
+	$(BIN)/ruff check --output-format concise .
+
+format: venv-dev
 	$(BIN)/ruff format --check .
+
+types: venv-dev
 	$(BIN)/mypy
+
+imports: venv-dev
 	$(BIN)/lint-imports --no-logo
+
+docs-check: venv-dev
 	$(BIN)/python -m phloem.pipeline.docs --check
 
 docs: venv-dev ## write the generated parts of the pages anew
 	$(BIN)/python -m phloem.pipeline.docs
 
-bench: venv ## measure every op and the whole run, MB/s per CPU second
-	$(BIN)/phloem bench $(ARGS)
+bench: venv ## measure every op and the whole run: make bench DATA=folder of jsonl.gz files
+	$(BIN)/phloem bench --data "$(DATA)" $(ARGS)
 
 nightly: venv-dev models ## all tests, with many more examples
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(ARGS)
@@ -67,21 +78,26 @@ lock: ## resolve the lock files anew (needs uv)
 # they differ. The development lock holds all pins of the other, so it may be laid on top.
 PIP := $(BIN)/python -m pip --quiet install --progress-bar off
 WHEELS := --require-hashes --only-binary :all: # no package's build code runs
+MADE := $(VENV)/made-by-make
 
-python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Phloem needs Python 3.11 or newer, but '$(PYTHON)' is" \
-			"$$($(PYTHON) --version 2>/dev/null || echo missing);" \
-			"name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "'$(PYTHON)' lacks the module venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
-		exit 1; }
+define CHECK_PYTHON
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "Phloem needs Python 3.11 or newer, but '$(PYTHON)' is" \
+		"$$($(PYTHON) --version 2>/dev/null || echo missing);" \
+		"name another one: make PYTHON=python3.12 ..." >&2; exit 1; }; \
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	echo "'$(PYTHON)' lacks the module venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	exit 1; }; \
+[ ! -e $(VENV) ] || [ -e $(MADE) ] || { \
+	echo "$(VENV) was not made by make, and is left alone: move it, or make VENV=.venv-2 ..." >&2; \
+	exit 1; }
+endef
 
 venv:
 	@if ! $(BIN)/python -c '' 2>/dev/null || ! cmp -s requirements.lock $(VENV)/requirements.lock; then \
-		$(MAKE) --no-print-directory python && \
+		$(CHECK_PYTHON); \
 		echo "Setting up $(VENV): $$(grep -c '==' requirements.lock) packages, a minute or two" && \
-		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && \
+		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && touch $(MADE) && \
 		$(PIP) $(WHEELS) -r requirements.lock && \
 		cp requirements.lock $(VENV)/requirements.lock; \
 	fi

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from phloem.catalog.store import MissingError, Store
@@ -178,34 +180,41 @@ def rechunk(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     A batch ends at `BATCH_ROWS` rows, or with the row that fills `BATCH_BYTES`.
     """
     pending: list[pa.RecordBatch] = []
-    rows = size = 0
+    rows = size = 0  # of what is pending
     for batch in batches:
-        start = 0
-        sizes = _row_bytes(batch)
-        for row, row_bytes in enumerate(sizes):
-            rows, size = rows + 1, size + row_bytes
-            if rows >= BATCH_ROWS or size >= BATCH_BYTES:
-                pending.append(batch.slice(start, row + 1 - start))
-                yield _join(pending)
-                pending, rows, size, start = [], 0, 0, row + 1
-        if start < batch.num_rows:
-            pending.append(batch.slice(start))
+        start, ends = 0, np.cumsum(_row_bytes(batch))  # ends[row]: bytes up to and with the row
+        before = 0  # bytes of this batch that lie before `start`
+        while start < batch.num_rows:
+            full = int(np.searchsorted(ends, before + BATCH_BYTES - size))
+            stop = min(full, start + BATCH_ROWS - rows - 1) + 1
+            if stop > batch.num_rows:
+                pending.append(batch.slice(start))
+                rows, size = rows + batch.num_rows - start, size + int(ends[-1]) - before
+                break
+            pending.append(batch.slice(start, stop - start))
+            yield _join(pending)
+            pending, rows, size = [], 0, 0
+            start, before = stop, int(ends[stop - 1])
     if pending:
         yield _join(pending)
 
 
-def _row_bytes(batch: pa.RecordBatch) -> list[int]:
+def _row_bytes(batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Bytes of each row's strings and binaries."""
-    total = [0] * batch.num_rows
+    total = np.zeros(batch.num_rows, dtype=np.int64)
     for column in batch.columns:
         if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
-            lengths = pa.compute.binary_length(column).fill_null(0).to_pylist()
-            total = [a + b for a, b in zip(total, lengths, strict=True)]
+            lengths = pc.binary_length(column).fill_null(0)
+            total += lengths.to_numpy(zero_copy_only=False)
     return total
 
 
 def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+    """One batch with buffers of its own: a slice would carry some of its parent into the file.
+
+    The empty head makes pyarrow copy even where there is one batch only.
+    """
+    return pa.concat_batches([batches[0].slice(0, 0), *batches])
 
 
 def write_arrow(

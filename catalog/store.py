@@ -16,6 +16,9 @@ import fsspec
 import pyarrow as pa
 
 
+_PIECE = 2**20  # bytes that a file is hashed by
+
+
 class MissingError(FileNotFoundError):
     """A name that the root does not hold."""
 
@@ -112,6 +115,17 @@ class Store:
         except FileNotFoundError:
             raise self._missing(name) from None
 
+    def sha256(self, name: str) -> str:
+        """The hash of a file as it lies there, read in pieces. Raises MissingError."""
+        try:
+            with self.fs.open(self.path(name), "rb") as file:
+                digest = hashlib.sha256()
+                while piece := file.read(_PIECE):
+                    digest.update(piece)
+        except FileNotFoundError:
+            raise self._missing(name) from None
+        return digest.hexdigest()
+
     def open(self, name: str) -> pa.NativeFile:
         """A file for reading at random, mapped into memory where it is local. Raises MissingError."""
         try:
@@ -130,8 +144,11 @@ class Store:
         data = self.read_bytes(name)
         digest = hashlib.sha256(data).hexdigest()
         target = Path(tempfile.gettempdir()) / f"phloem-{os.getuid()}" / digest
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        if target.parent.lstat().st_uid != os.getuid():
+            msg = f"{target.parent} belongs to somebody else; remove it or set TMPDIR"
+            raise PermissionError(msg)
         if not target.exists():
-            target.parent.mkdir(mode=0o700, exist_ok=True)
             part = target.with_suffix(f".tmp-{uuid.uuid4().hex}")
             part.write_bytes(data)
             part.replace(target)
@@ -143,9 +160,13 @@ class Store:
         path = self.path(name)
         folder, _, last = path.rpartition("/")
         if not self.is_local:
-            with self.fs.transaction, self.fs.open(path, "wb") as file:
-                writing = Writing(file)
+            # Written here first: a transaction of fsspec belongs to the file system, so that the
+            # first of two files written side by side would commit the other one half-done.
+            with tempfile.NamedTemporaryFile(prefix="phloem-") as file:
+                writing = Writing(cast("BinaryIO", file))
                 yield writing
+                file.flush()
+                self.fs.put_file(file.name, path)
             writing.sha256 = writing._hash.hexdigest()
             return
         Path(folder).mkdir(parents=True, exist_ok=True)

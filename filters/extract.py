@@ -124,9 +124,7 @@ def _decoded(content: bytes, encoding: str) -> str:
         raise ValueError(msg) from None
 
 
-def _each_row(
-    batch: pa.RecordBatch, convert: Callable[[bytes, str | None], str]
-) -> Measured:
+def _each_row(batch: pa.RecordBatch, convert: Callable[[bytes, str | None], str]) -> Measured:
     """The text of each row, and a fault for each that cannot be converted."""
     texts: list[str | None] = []
     faults: dict[int, str] = {}
@@ -207,8 +205,8 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
         main_content: Also apply Resiliparse's heuristics for the main content. They suit web pages;
             on documentation they lose boxes and notes (28 % of the Debian handbook's text).
     """
-    from resiliparse.extract.html2text import extract_plain_text  # noqa: PLC0415 - heavy
-    from resiliparse.parse.html import HTMLTree  # noqa: PLC0415
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.html import HTMLTree
 
     skip = list(NAVIGATION)
 
@@ -233,7 +231,7 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
 
 def _html_encoding(content: bytes, media_type: str | None) -> tuple[bytes, str]:
     """The bytes without their mark, and the name of their encoding. Raises ValueError."""
-    from resiliparse.parse.encoding import (  # noqa: PLC0415
+    from resiliparse.parse.encoding import (
         detect_encoding,
         map_encoding_to_html5,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import random
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,16 @@ import pyarrow.compute as pc
 
 from phloem.catalog.columns import MINHASH, TEXT
 from phloem.filters.kernels import shingling as k
-from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, MARK, UNSPACED, WORD, classes, lower
+from phloem.filters.kernels.classes import (
+    DIGIT,
+    FORMAT,
+    LETTER,
+    MARK,
+    UNSPACED,
+    WORD,
+    classes,
+    lower,
+)
 from phloem.filters.kernels.hashing import MASK, mixed, word_hash
 from phloem.filters.kernels.utf8 import Strings, strings
 from phloem.filters.op import op

@@ -63,9 +63,7 @@ def _columns(counts: Integers, valid: Flags) -> list[pa.Array]:
 
 def _segments(text: str, pattern: str) -> tuple[int, int, int]:
     """How many segments there are, how many stood before, and the characters of these."""
-    plain = "".join(
-        " " if char != "\n" and classes()[ord(char)] & SPACE else char for char in text
-    )
+    plain = "".join(" " if char != "\n" and classes()[ord(char)] & SPACE else char for char in text)
     starts_and_ends = [match.span() for match in re.finditer(pattern, plain)]
     bounds = [0, *(place for span in starts_and_ends for place in span), len(text)]
     spans = list(zip(bounds[::2], bounds[1::2], strict=True))
@@ -136,7 +134,7 @@ def _repetition_reference(batch: pa.RecordBatch) -> list[pa.Array]:
         *DUP_NGRAMS,
     ],
     examples=[
-        ("a b\na b\n\na b", (0.6667, 0.6, 0.5, 0.3, 1.0, 0.0, 0.0, *[0.0] * 6)),
+        ("a b\na b\n\na b", (0.6667, 0.5, 0.0, 0.0, 1.0, 1.0, 1.0, *[0.0] * 6)),
         ("", (0.0,) * 13),
         (None, (None,) * 13),
     ],

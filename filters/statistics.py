@@ -66,7 +66,7 @@ UPPERCASE_FRAC = Column("uppercase_frac", pa.float64(), "Upper-case letters per 
 # hyphen and asterisk count where a space follows (`--option` begins no item).
 BULLETS = "•‣⁃∙○●◦▪▫■□▶"
 # What may close a sentence after its end mark (C4 counts the quotation mark: arXiv 1910.10683, 2.2).
-CLOSERS = "\"”»›’」』）)"
+CLOSERS = '"”»›’」』）)'
 
 _MAX_STOP_WORDS = 64  # one bit each
 

@@ -20,8 +20,9 @@ from phloem.catalog.policy import PolicyError
 from phloem.catalog.release import GateError, ReleaseError, list_releases as releases
 from phloem.catalog.release import verify_release as verify
 from phloem.catalog.store import MissingError, Store
-from phloem.catalog.views import ViewError, connect
-from phloem.catalog.views import explain as story_of
+from phloem.catalog.runs import ViewError, newest_run
+from phloem.catalog.story import explain as story_of
+from phloem.catalog.views import connect
 from phloem.filters.op import OpError
 from phloem.filters.op import ops as known_ops
 from phloem.pipeline import run as running
@@ -189,7 +190,6 @@ def explain_document(
 
 def make_report(*, root: str, run_id: str | None) -> None:
     """Write a run's report."""
-    from phloem.catalog.views import newest_run
     from phloem.reports.run_report import write_report
 
     with told():
@@ -207,6 +207,14 @@ def run_bench(
     with told():
         rows = bench(data, names=names, repeat=repeat, peers=peers)
     listing(rows, COLUMNS, as_json=as_json)
+
+
+def measured_run(root: str, input_: str) -> float:
+    """CPU seconds of the quickstart recipe on files of one's own, with one worker."""
+    request, registry, workspace = _request(
+        "quickstart", root, 1, input_, "text", "und", skip_unavailable=False
+    )
+    return running.run(request, registry, workspace, Progress(Console(quiet=True))).cpu_seconds
 
 
 def list_ops(*, as_json: bool) -> None:
@@ -231,7 +239,7 @@ def list_ops(*, as_json: bool) -> None:
 
 def check_ops(names: Sequence[str], *, root: str) -> None:
     """Hold ops to their contract; exit 1 if one breaks it."""
-    from phloem.filters.contract import check
+    from phloem.filters.contract import breaches
     from phloem.pipeline.fetch import models
 
     with told():
@@ -249,7 +257,7 @@ def check_ops(names: Sequence[str], *, root: str) -> None:
         }
         broken = False
         for op in chosen:
-            faults = check(op, paths)
+            faults = breaches(op, paths)
             broken = broken or bool(faults)
             out.print(f"{'FAIL' if faults else 'ok  '} {op.name}", highlight=False)
             for fault in faults:

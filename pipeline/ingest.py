@@ -186,20 +186,22 @@ def _extract(
     types = [(value or "").split(";")[0].strip().lower() for value in batch[MEDIA_TYPE.name].to_pylist()]
     native = batch[NATIVE_ID.name].to_pylist()
     good: list[int] = []
+    bad: dict[int, str] = {}
     texts: list[tuple[list[int], pa.Array]] = []
     for media_type in sorted(set(types)):
         rows = [row for row, value in enumerate(types) if value == media_type]
         op = by_type.get(media_type)
         if op is None:
-            for row in rows:
-                reading.fault(native[row], -1, f"no extractor reads {media_type or 'no media type'}")
+            reason = f"no extractor reads {media_type or 'no media type'}"
+            bad |= dict.fromkeys(rows, reason)
             continue
         measured = op(batch.take(rows))
-        for place, reason in measured.faults.items():
-            reading.fault(native[rows[place]], -1, f"{op.name}: {reason}")
+        bad |= {rows[place]: f"{op.name}: {why}" for place, why in measured.faults.items()}
         fine = [place for place in range(len(rows)) if place not in measured.faults]
         texts.append(([rows[place] for place in fine], measured.arrays[0].take(fine)))
         good += [rows[place] for place in fine]
+    for row, reason in sorted(bad.items()):
+        reading.fault(native[row], -1, reason)
     if not good:
         return
     order = pc.sort_indices(pa.array(good))

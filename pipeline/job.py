@@ -17,7 +17,7 @@ from phloem.pipeline.recipe import Recipe, Rule
 from phloem.pipeline.stage import Task
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.connector import Pin, Split
-from phloem.sources.source import Source
+from phloem.sources.source import LOCAL, Source
 
 Json = Any
 
@@ -217,7 +217,12 @@ def _by_op(ops: Sequence[Op], sent: Sequence[Sequence[Shard]]) -> dict[str, list
 def _licences(job: Job) -> dict[str, Json]:
     refs = {name: sorted(duties) for name, duties in sorted(job.license_refs.items())}
     return {
-        id_: {"card": card.license.spdx, "forbidden": sorted(job.policy.forbidden), "refs": refs}
+        id_: {
+            "card": card.license.spdx,
+            # A user's own files are judged by no licence: nothing of them is ever released.
+            "forbidden": [] if id_ == LOCAL else sorted(job.policy.forbidden),
+            "refs": refs,
+        }
         for id_, card in job.cards.items()
     }
 

@@ -9,9 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from phloem.catalog.manifest import Shard
@@ -19,8 +20,9 @@ from phloem.catalog.store import Store
 from phloem.pipeline.stage import Task, made
 
 ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three are not
-WAVE_BYTES = 8 * 2**20  # a pipeline costs 0.2 s to build: small tasks share one
+WAVE_BYTES = (2**20, 8 * 2**20)  # a pipeline costs 0.2 s to build: small tasks share one
 WAVE_TASKS = 64
+SAMPLE_SECONDS = 0.5  # between looks at the memory
 PRELOAD = ["phloem.pipeline.transforms"]  # in the forkserver: each worker starts with Beam loaded
 
 logger = logging.getLogger(__name__)
@@ -43,12 +45,14 @@ class Engine:
         workers: Processes.
         pool: Started when the first task comes: a run that finds all made starts none.
         cpu_seconds: CPU time of all pipelines that ended well, so far.
+        peak_bytes: Most resident memory seen, of this process and its workers together.
     """
 
     root: str
     workers: int
     pool: ProcessPool | None = field(default=None, repr=False)
     cpu_seconds: float = 0.0
+    peak_bytes: int = 0
 
     def run(
         self, stage: str, tasks: Sequence[Task], done: Callable[[Task, Sequence[Shard]], None]
@@ -76,7 +80,8 @@ class Engine:
                 wave = waiting.popleft()
                 texts = [task.to_json() for task in wave]
                 running[pool.schedule(run_wave, args=[self.root, stage, texts])] = wave
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            finished, _ = wait(running, timeout=SAMPLE_SECONDS, return_when=FIRST_COMPLETED)
+            self.peak_bytes = max(self.peak_bytes, resident_bytes())
             for future in finished:
                 wave = running.pop(future)
                 error = future.exception()
@@ -125,10 +130,21 @@ def engine(root: str, workers: int) -> Iterator[Engine]:
         made_engine.stop()
 
 
+def resident_bytes() -> int:
+    """Resident memory of this process and of all below it. Virtual size would mislead."""
+    me = psutil.Process()
+    total = 0
+    for process in (me, *me.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # ended meanwhile
+            total += process.memory_info().rss
+    return total
+
+
 def waves(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
     """Tasks in groups for one pipeline each, the largest first, so that the ends meet."""
     total = sum(task.bytes for task in tasks)
-    size = min(WAVE_BYTES, total // (4 * workers) + 1)
+    least, most = WAVE_BYTES
+    size = max(least, min(most, total // (4 * workers)))
     found: list[list[Task]] = []
     room = 0
     for task in sorted(tasks, key=lambda each: (-each.bytes, each.makes)):

@@ -33,6 +33,7 @@ from phloem.catalog.manifest import (
 )
 from phloem.catalog.store import Store
 from phloem.filters.op import REWRITE, Op, find_op
+from phloem.pipeline.recipe import OpSpec, op_spec
 from phloem.pipeline.stage import Task
 from phloem.pipeline.workspace import enter
 from phloem.sources.source import Source
@@ -77,7 +78,10 @@ def text_files(ingested: Sequence[Shard]) -> list[tuple[str, str, File]]:
 
 def chain(source: Source, recipe_ops: Sequence[Op], workspace_ops: Sequence[str]) -> list[Op]:
     """The ops that run on a source: its card's own rewrites, then the recipe's ops."""
-    own = [find_op(spec.name, spec.params, workspace_ops) for spec in source.clean]
+    own = [
+        find_op(spec.name, spec.params, workspace_ops)
+        for spec in (OpSpec.model_validate(op_spec(item)) for item in source.clean)
+    ]
     return [*own, *recipe_ops]
 
 

@@ -53,7 +53,7 @@ class StageProgress:
         done = f"{self.cached + self.finished}/{self.tasks}"
         return [
             self.stage,
-            done if to_do else f"{done} cached",
+            done if to_do or not self.tasks else f"{done} cached",
             f"{self.documents:,}" if self.documents else "",
             f"{rate:.1f} MB/s" if self.finished else "",
             eta,
@@ -101,7 +101,8 @@ class Progress:
         """A task of the latest stage has committed."""
         latest = self.stages[-1]
         latest.add(task, shards)
-        if self._live is None and time.monotonic() - self._said > LINE_SECONDS:
+        waited = time.monotonic() - self._said > LINE_SECONDS
+        if self._live is None and waited and latest.finished < latest.tasks - latest.cached:
             self._line(latest)
         self._show()
 

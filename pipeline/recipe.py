@@ -67,7 +67,8 @@ def bound_of(bound: Bound | None, language: str | None) -> float | None:
     return bound.get(tag, bound.get(tag.split("-")[0], bound.get("default")))
 
 
-def _op_spec(value: Json) -> Json:
+def op_spec(value: Json) -> Json:
+    """The YAML spelling of an op, `name` or `{name: {parameter: value}}`, as name and params."""
     if isinstance(value, str):
         return {"name": value}
     if isinstance(value, dict) and len(value) == 1 and "name" not in value:
@@ -83,7 +84,7 @@ class OpSpec(_Strict):
     params: Mapping[str, Any] = {}
 
 
-OpSpecs = tuple[Annotated[OpSpec, BeforeValidator(_op_spec)], ...]
+OpSpecs = tuple[Annotated[OpSpec, BeforeValidator(op_spec)], ...]
 
 
 class Dedup(_Strict):

@@ -14,6 +14,7 @@ from typing import Any
 from phloem.catalog.ledger import check_balance
 from phloem.catalog.manifest import Shard, canonical
 from phloem.catalog.policy import admits, load_policy
+from phloem.catalog.release import GateError, Release, make_release
 from phloem.catalog.store import Store
 from phloem.pipeline import fetch, ingest
 from phloem.pipeline.job import Job, Outcome, Step, steps
@@ -22,8 +23,9 @@ from phloem.pipeline.progress import Progress
 from phloem.pipeline.recipe import Recipe
 from phloem.pipeline.stage import StageError, made, missing
 from phloem.pipeline.workspace import Workspace, enter
+from phloem.reports.run_report import write_report
 from phloem.sources.connector import Pin
-from phloem.sources.source import Approval, Source, card_hash
+from phloem.sources.source import LOCAL, Approval, Source, card_hash
 
 Json = Any
 
@@ -103,6 +105,7 @@ def prepare(
     refused = [
         f"{card.id}: {reason}"
         for card in cards
+        if card.id != LOCAL
         for reason in admits(policy, source_facts(card, registry), registry.license_refs)
     ]
     if refused:
@@ -170,6 +173,7 @@ def begin_record(request: Request, registry: Registry) -> Record:
         "balance": {},
         "release": None,
         "skipped": {},
+        "license_refs": {name: list(duties) for name, duties in registry.license_refs.items()},
     }
     return Record(run_id, value)
 
@@ -310,13 +314,47 @@ def finish(record: Record, outcome: Outcome, job: Job, store: Store) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves to be looked at."""
+    """What a run leaves to be looked at.
+
+    Attributes:
+        run_id: Names its record.
+        release_file: Of its release, under the root; None for a user's own files.
+        report: Its page, under the root.
+        statement: The release in plain sentences, or why there is none.
+        seconds: Wall time.
+        cpu_seconds: CPU time of this process and of the workers' pipelines.
+    """
 
     run_id: str
     release_file: str | None
     report: str | None
     statement: tuple[str, ...]
     seconds: float
+    cpu_seconds: float
+
+
+def _release(
+    store: Store, record: Record, request: Request, registry: Registry, workspace: Workspace
+) -> tuple[Release | None, GateError | None]:
+    """Release what a run made; a gate that refuses is told after the report is written."""
+    if LOCAL in request.recipe.sources:
+        return None, None
+    try:
+        release = make_release(
+            store, record.run_id, name=request.release, date=request.date,
+            license_refs=registry.license_refs, policy_folders=workspace.policies,
+        )
+    except GateError as error:
+        record.value |= {"status": "failed", "error": str(error)}
+        return None, error
+    record.value["release"] = release.name
+    return release, None
+
+
+UNRELEASED = (
+    "Not released, and not to be: the text came from files that no source card describes.",
+    "Write a card with its licence and evidence, and name it in a recipe, to make a release.",
+)
 
 
 def run(
@@ -327,10 +365,7 @@ def run(
     Raises:
         RunError, FetchError, BalanceError, GateError: each with what to do.
     """
-    from phloem.catalog.release import GateError, make_release
-    from phloem.reports.run_report import write_report
-
-    began = time.monotonic()
+    began, cpu_began, cpu_seconds = time.monotonic(), time.process_time(), 0.0
     store = Store(request.root)
     record = begin_record(request, registry)
     try:
@@ -343,16 +378,12 @@ def run(
         record.save(store)
         with progress, engine(request.root, request.workers) as worker:
             outcome = drive(job, store, worker, progress, record)
+            record.value["peak_bytes"] = worker.peak_bytes
+            cpu_seconds += worker.cpu_seconds
         finish(record, outcome, job, store)
         record.value["status"] = "done"
         record.save(store)
-        gate: GateError | None = None
-        try:
-            release = make_release(store, record.run_id, name=request.release, date=request.date)
-            record.value["release"] = release.name
-        except GateError as error:
-            gate = error
-            record.value["status"], record.value["error"] = "failed", str(error)
+        release, refusal = _release(store, record, request, registry, workspace)
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt)
         record.value["status"] = "interrupted" if stopped else "failed"
@@ -362,8 +393,13 @@ def run(
         record.value["finished"] = _now()
         record.save(store)
     report = write_report(store, record.run_id)
-    if gate is not None:
-        raise gate
-    return Result(record.run_id, record.value["release"], report, time.monotonic() - began)
-
-
+    if refusal is not None:
+        raise refusal
+    return Result(
+        record.run_id,
+        f"releases/{release.name}/release.json" if release else None,
+        report,
+        release.statement if release else UNRELEASED,
+        time.monotonic() - began,
+        cpu_seconds + time.process_time() - cpu_began,
+    )

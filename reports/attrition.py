@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from phloem.catalog.ledger import DUPLICATE, FAULT, KEPT, LICENCE
-from phloem.reports.headline import source_sums
+from phloem.reports.headline import source_sums, unreadable
 from phloem.reports.run import Run
 
 Json = Any
 
+_NO_RULES = {FAULT, LICENCE, DUPLICATE}
 UNREADABLE = "unreadable"  # records that gave no document; they have no row in the ledger
 
 
@@ -52,7 +54,7 @@ class Breakdown:
         read: All its documents.
         kept: Those kept.
         kept_bytes: Their cleaned text.
-        removed: Documents removed by each step, in the order of `Attrition.columns`.
+        removed: Documents removed by each step, in the order of the breakdown's columns.
     """
 
     name: str
@@ -69,14 +71,16 @@ class Attrition:
     Attributes:
         read: Documents and records read.
         steps: In order.
-        columns: Names of the steps that removed anything: columns of the breakdowns.
+        source_columns: Names of the steps that removed anything.
+        language_columns: Those of them that met a document, so that it has a language.
         by_source: Largest first.
         by_language: Largest first.
     """
 
     read: int
     steps: tuple[Step, ...]
-    columns: tuple[str, ...]
+    source_columns: tuple[str, ...]
+    language_columns: tuple[str, ...]
     by_source: tuple[Breakdown, ...]
     by_language: tuple[Breakdown, ...]
 
@@ -85,59 +89,73 @@ def attrition(connection: DuckDBPyConnection, run: Run) -> Attrition:
     """The funnel, from the ledger's reasons and its bitmap of failed rules."""
     sums = source_sums(connection, run)
     read = sum(own.counted for own in sums)
-    steps = _steps(connection, run, read)
+    lost = unreadable(connection)
+    steps = _steps(connection, run, read, sum(lost.values()))
     columns = tuple(step.name for step in steps if step.removed)
-    lost = {
-        own: {UNREADABLE: int(records)}
-        for own, records in connection.execute(
-            "select source, sum(records) from quarantine group by source"
-        ).fetchall()
-    }
+    met = tuple(name for name in columns if name != UNREADABLE)
+    gone = {source: {UNREADABLE: records} for source, records in lost.items()}
     return Attrition(
         read=read,
         steps=steps,
-        columns=columns,
-        by_source=_breakdown(connection, "source", columns, lost),
-        by_language=_breakdown(connection, "language", columns, {}),
+        source_columns=columns,
+        language_columns=met,
+        by_source=_breakdown(connection, "source", columns, gone),
+        by_language=_breakdown(connection, "language", met, {}),
     )
 
 
-def _steps(connection: DuckDBPyConnection, run: Run, read: int) -> tuple[Step, ...]:
+def _steps(connection: DuckDBPyConnection, run: Run, read: int, unread: int) -> tuple[Step, ...]:
     removed = dict(
         connection.execute(
             "select reason, count(*) from decisions where reason is not null group by reason"
         ).fetchall()
     )
-    names = [rule["name"] for rule in run.rules]
-    # Rules that a card adds for its own source are judged after the recipe's.
-    further = sorted(set(removed) - {*names, FAULT, LICENCE, DUPLICATE})
-    unreadable = connection.execute("select coalesce(sum(records), 0) from quarantine").fetchone()
-    order: list[tuple[str, str, int | None]] = [
-        (FAULT, "every op can work on it", None),
-        (LICENCE, "the policy allows its licence", None),
-        *((rule["name"], asks(rule), bit) for bit, rule in enumerate(run.rules)),
-        *((name, "a rule of the source's own card", None) for name in further),
-        (DUPLICATE, "no better document that is kept says nearly the same", None),
+    failed = _failed(connection, run)
+    own = sorted({*failed, *removed} - {rule["name"] for rule in run.rules} - _NO_RULES)
+    order = [
+        (FAULT, "every op can work on it"),
+        (LICENCE, "the policy allows its licence"),
+        *((rule["name"], asks(rule)) for rule in run.rules),
+        *((name, _asks_of_cards(run, name)) for name in own),
+        (DUPLICATE, "no better document that is kept says nearly the same"),
     ]
-    left = read - int(unreadable[0] if unreadable else 0)
-    steps = [Step(UNREADABLE, "it can be read as a document", read - left, left)]
-    for name, asked, bit in order:
+    left = read - unread
+    steps = [Step(UNREADABLE, "it can be read as a document", unread, left)]
+    judged = {rule["name"] for rule in run.rules} | {*own}
+    for name, asked in order:
         took = removed.get(name, 0)
         left -= took
-        fails, alone = (None, None) if bit is None else _fails(connection, bit)
+        fails, alone = failed.get(name, (0, 0)) if name in judged else (None, None)
         steps.append(Step(name, asked, took, left, fails, alone))
     return tuple(steps)
 
 
-def _fails(connection: DuckDBPyConnection, bit: int) -> tuple[int, int]:
-    """(documents that fail rule `bit`, those that fail no other)."""
-    row = connection.execute(
-        """
-        select count(*) filter (failed_rules & $mask != 0), count(*) filter (failed_rules = $mask)
-        from (select failed_rules::ubigint as failed_rules, $mask::ubigint from decisions)
-        """.replace("$mask", f"{1 << bit}::ubigint")
-    ).fetchone()
-    return (row[0], row[1]) if row else (0, 0)
+def _failed(connection: DuckDBPyConnection, run: Run) -> dict[str, tuple[int, int]]:
+    """Rule -> (documents that fail it, those that fail no other).
+
+    There are few bitmaps however many documents there are: one pass counts them.
+    """
+    rows = connection.execute(
+        "select source, failed_rules, count(*) from decisions where failed_rules != 0 group by all"
+    ).fetchall()
+    fails: Counter[str] = Counter()
+    alone: Counter[str] = Counter()
+    for source, bitmap, documents in rows:
+        rules = run.source_rules.get(source, run.rules)
+        names = [rule["name"] for bit, rule in enumerate(rules) if bitmap >> bit & 1]
+        fails.update(dict.fromkeys(names, documents))
+        if bitmap.bit_count() == 1:
+            alone.update(dict.fromkeys(names, documents))
+    return {name: (documents, alone[name]) for name, documents in fails.items()}
+
+
+def _asks_of_cards(run: Run, name: str) -> str:
+    """What the rules of this name on sources' own cards ask, if they ask the same."""
+    asked = {
+        asks(rule) for rules in run.source_rules.values() for rule in rules if rule["name"] == name
+    }
+    told = asked.pop() if len(asked) == 1 else "asks of each source what its card says"
+    return f"{told} (of the source's own card)"
 
 
 def asks(rule: Json) -> str:

@@ -11,6 +11,7 @@ from phloem.reports.numerals import count, percent
 HEAT_STEPS = 8  # shades of a heat cell beside none; more cannot be told apart
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 640, 220, 8, 22, 30
+_WIDEST = 80  # of a column and its gap: three bins should not fill the page
 
 
 def bar(part: float, whole: float, kind: str = "kept") -> Markup:
@@ -66,7 +67,7 @@ def histogram(name: str, title: str, unit: str, bins: Sequence[tuple[str, int]])
         bins: (label, count), in order; empty bins are drawn as gaps.
     """
     most = max((size for _, size in bins), default=0)
-    step = (_WIDTH - 2 * _LEFT) / max(len(bins), 1)
+    step = min((_WIDTH - 2 * _LEFT) / max(len(bins), 1), _WIDEST)
     base = _HEIGHT - _BOTTOM
     drawn = []
     for place, (label, size) in enumerate(bins):

@@ -52,6 +52,11 @@ class Matrix:
     cells: tuple[tuple[int, ...], ...]
     left_out: int
 
+    @property
+    def lines(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Each source with its row of cells."""
+        return list(zip(self.sources, self.cells, strict=True))
+
 
 @dataclass(frozen=True)
 class Duplicates:
@@ -94,10 +99,8 @@ def duplicates(connection: DuckDBPyConnection, store: Store, run: Run) -> Duplic
         """,
         [DUPLICATE],
     ).fetchone()
-    documents, identical, across, size = row if row else (0, 0, 0, 0)
-    shared = connection.execute(
-        "select count(*) from decisions where len(found_in) > 0"
-    ).fetchone()
+    documents, identical, across, size = row or (0, 0, 0, 0)
+    shared = connection.execute("select count(*) from decisions where len(found_in) > 0").fetchone()
     return Duplicates(
         documents=documents,
         identical=identical,
@@ -157,7 +160,7 @@ def _matrix(connection: DuckDBPyConnection) -> Matrix:
 
 
 def _pairs(connection: DuckDBPyConnection, store: Store, run: Run) -> tuple[Pair, ...]:
-    """The least similar pairs, then others by the hash of the dropped id; none that is identical."""
+    """The least similar pairs, then others by a hash of the dropped id; none is identical."""
     rows = connection.execute(
         f"""
         with pairs as (

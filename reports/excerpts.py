@@ -130,9 +130,9 @@ def masked_texts(
         rows = sorted({row for own, row in places if own == shard})
         try:
             values = take(store, texts.clean[shard], rows)
-            table = pq.read_table(
-                store.open(texts.spans[shard]), columns=[PII_SPANS.name]
-            ).take(rows)
+            table = pq.read_table(store.open(texts.spans[shard]), columns=[PII_SPANS.name]).take(
+                rows
+            )
         except MissingError:
             continue
         spans = table[PII_SPANS.name].to_pylist()

@@ -118,16 +118,22 @@ def source_sums(connection: DuckDBPyConnection, run: Run) -> tuple[SourceSums, .
         {"kept": KEPT, "dropped": DROPPED, "quarantined": QUARANTINED},
     ).fetchall()
     ledger = {row[0]: row[1:] for row in rows}
-    lost = dict(
-        connection.execute("select source, sum(records) from quarantine group by source").fetchall()
-    )
+    lost = unreadable(connection)
     found = []
     for source in sorted({*ledger, *lost, *run.balance}):
         kept, dropped, quarantined, text_bytes = ledger.get(source, (0, 0, 0, 0))
         read = run.balance[source].read if source in run.balance else None
-        records = quarantined + int(lost.get(source, 0))
+        records = quarantined + lost.get(source, 0)
         found.append(SourceSums(source, read, kept, dropped, records, int(text_bytes)))
     return tuple(found)
+
+
+def unreadable(connection: DuckDBPyConnection) -> dict[str, int]:
+    """Source -> records that gave no document: they have no row in the ledger."""
+    rows = connection.execute(
+        "select source, sum(records) from quarantine where id is null group by source"
+    ).fetchall()
+    return {source: int(records) for source, records in rows}
 
 
 def _why_no_release(run: Run) -> str:
@@ -139,4 +145,4 @@ def _why_no_release(run: Run) -> str:
         return f"The run was {run.status} before it came to a release."
     if not run.datasets.get("tokenize"):
         return "The run made no tokens."
-    return "The record names no release and no reason: ask the policy's checks."
+    return "The record does not say why: no release was asked for, or the policy did not let it pass."

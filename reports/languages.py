@@ -114,9 +114,7 @@ def _declared(store: Store, run: Run) -> Pairs:
         card = run.sources.get(shard.facts["source"], {})
         of_card = tuple(sorted(card.get("languages") or ()))
         try:
-            table = read_parquet(
-                store, shard.path("ledger.parquet"), [LANGUAGE.name, VERDICT.name]
-            )
+            table = read_parquet(store, shard.path("ledger.parquet"), [LANGUAGE.name, VERDICT.name])
             table = table.append_column("declared", _own(store, shard.facts["text"]))
         except MissingError:
             continue
@@ -137,7 +135,11 @@ def _own(store: Store, name: str) -> pa.ChunkedArray:
 
 def _agree(tags: tuple[str, ...], found: str) -> bool:
     """Whether the found language is among those declared, by primary subtag."""
-    return found.split("-")[0] in {tag.split("-")[0] for tag in tags}
+    return _primary(found) in {_primary(tag) for tag in tags}
+
+
+def _primary(tag: str) -> str:
+    return tag.split("-", maxsplit=1)[0]
 
 
 def _confusions(pairs: Pairs) -> tuple[tuple[str, str, int, int], ...]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from phloem.catalog.ledger import KEPT, LICENCE
-from phloem.catalog.licenses import obligations
+from phloem.catalog.licenses import OBLIGATIONS, obligations
 from phloem.reports.run import Run
 from phloem.reports.tokens import COUNTS
-
-Json = Any
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class License:
 
     Attributes:
         expression: SPDX.
-        obligations: What it asks, in words of the licence table; None if nobody knows it.
+        obligations: What it asks, least first; ``unknown`` is among them if nobody has said.
         sources: Card ids of the kept documents under it.
         documents: Kept.
         dropped: Dropped because the policy does not allow it.
@@ -31,7 +28,7 @@ class License:
     """
 
     expression: str
-    obligations: tuple[str, ...] | None
+    obligations: tuple[str, ...]
     sources: tuple[str, ...]
     documents: int
     dropped: int
@@ -51,7 +48,7 @@ def licenses(connection: DuckDBPyConnection, run: Run) -> Licenses:
     """The licence mix, from the ledger. `load_token_counts` comes first."""
     rows = connection.execute(
         f"""
-        select coalesce(license, 'not stated') as expression,
+        select coalesce(license, '') as expression,
             coalesce(list(distinct source order by source) filter (verdict = '{KEPT}'), []),
             count(*) filter (verdict = '{KEPT}'), count(*) filter (reason = '{LICENCE}'),
             coalesce(sum(text_bytes) filter (verdict = '{KEPT}'), 0), sum(tokens)
@@ -62,11 +59,10 @@ def licenses(connection: DuckDBPyConnection, run: Run) -> Licenses:
         """  # noqa: S608 - constants of this package
     ).fetchall()
     made = bool(run.datasets.get("tokenize"))
-    refs = run.spec.get("license_refs") or {}
     found = [
         License(
             expression=row[0],
-            obligations=_obligations(row[0], refs),
+            obligations=_ordered(obligations(row[0], run.license_refs)),
             sources=tuple(row[1]),
             documents=row[2],
             dropped=row[3],
@@ -81,8 +77,5 @@ def licenses(connection: DuckDBPyConnection, run: Run) -> Licenses:
     )
 
 
-def _obligations(expression: str, refs: Mapping[str, Json]) -> tuple[str, ...] | None:
-    try:
-        return tuple(sorted(obligations(expression, refs)))
-    except ValueError:
-        return None  # not an expression, or a licence that the table does not hold
+def _ordered(duties: Collection[str]) -> tuple[str, ...]:
+    return tuple(duty for duty in OBLIGATIONS if duty in duties)

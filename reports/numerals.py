@@ -25,7 +25,9 @@ def megabytes(value: float | None) -> str:
     if value is None:
         return "–"
     size = value / MEGABYTE
-    if size and size < 1:
+    if 0 < size < 0.001:  # noqa: PLR2004 - would round to 0.000
+        return "<0.001"
+    if 0 < size < 1:
         return f"{size:.3f}"
     return f"{size:,.1f}"
 

@@ -50,11 +50,11 @@ def provenance(store: Store, run: Run) -> Provenance:
 
 def _commands(run: Run) -> tuple[tuple[str, str], ...]:
     commands = [
-        (f"phloem run {run.recipe}", "makes again what is missing; equal inputs give equal digests"),
+        (f"phloem run {run.recipe}", "makes what is missing; equal inputs give equal digests"),
         ("phloem explain ID", "tells one document's whole story, from its card to its tokens"),
         ('phloem catalog query "select * from decisions limit 5"', "asks the ledger anything"),
     ]
     if run.release:
-        check = "hashes every file of the release and compares it with the signed manifest"
+        check = "hashes every file of the release and compares it with its manifest"
         commands.insert(0, (f"phloem release verify {run.release}", check))
     return tuple(commands)

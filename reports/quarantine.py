@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from phloem.catalog.ledger import QUARANTINED
+Json = Any
 
 
 @dataclass(frozen=True)
@@ -36,35 +38,25 @@ class Quarantine:
 
 
 def quarantine(connection: DuckDBPyConnection) -> Quarantine:
-    """Trouble by source and reason, from the quarantine and the ledger's faults."""
-    reading = connection.execute(
+    """Trouble by source and reason."""
+    rows = connection.execute(
         """
-        select source, reason, sum(records), min(struct_pack(s := split, o := "offset"))
-        from quarantine group by source, reason
+        select source, reason, if(id is null, 'reading', 'measuring') as met, sum(records),
+            min(struct_pack(split := split, at := "offset", id := id))
+        from quarantine group by all
         """
-    ).fetchall()
-    measuring = connection.execute(
-        """
-        select source, coalesce(detail, reason), count(*), min(id)
-        from decisions where verdict = ? group by all
-        """,
-        [QUARANTINED],
     ).fetchall()
     found = [
-        Trouble(source, reason or "", "reading", int(records), _place(first["s"], first["o"]))
-        for source, reason, records, first in reading
+        Trouble(source, reason or "", met, int(records), _at(first))
+        for source, reason, met, records, first in rows
     ]
-    found += [
-        Trouble(source, reason or "", "measuring", records, f"document {first}")
-        for source, reason, records, first in measuring
-    ]
-    return Quarantine(
-        tuple(sorted(found, key=lambda own: (-own.records, own.source, own.reason)))
-    )
+    return Quarantine(tuple(sorted(found, key=lambda own: (-own.records, own.source, own.reason))))
 
 
-def _place(split: str | None, offset: int | None) -> str:
-    told = f"split {split}" if split else ""
-    if offset is not None and offset >= 0:
-        told += f"{', ' if told else ''}byte {offset:,}"
-    return told
+def _at(first: Mapping[str, Json]) -> str:
+    if first["id"]:
+        return f"document {first['id']}"
+    told = [f"split {first['split']}"] if first["split"] else []
+    if first["at"] is not None and first["at"] >= 0:
+        told.append(f"byte {first['at']:,}")
+    return ", ".join(told)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from phloem.catalog import runs
 from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, Shard
-from phloem.catalog.store import MissingError, Store
+from phloem.catalog.store import Store
 
 Json = Any
-
-
-class ReportError(Exception):
-    """A report that cannot be made: the message says what is missing and what to do."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,10 @@ class Run:
         stages: In the order of the run.
         datasets: Stage -> name of the manifest under the root.
         sources: Card id -> what the card, the lock and the approval said.
-        rules: In the bit order of `failed_rules`.
+        rules: The recipe's, in the bit order of `failed_rules`.
+        source_rules: Card id -> the recipe's rules and then the card's own, in the same order.
         balance: Card id -> documents read, kept, dropped, quarantined.
+        license_refs: LicenseRef -> what it asks, as somebody decided it.
         release: Name of the release, or None.
         skipped: Card id -> why it was not read.
     """
@@ -79,21 +77,16 @@ class Run:
     datasets: Mapping[str, str]
     sources: Mapping[str, Json]
     rules: tuple[Json, ...]
+    source_rules: Mapping[str, tuple[Json, ...]]
     balance: Mapping[str, Balance]
+    license_refs: Mapping[str, tuple[str, ...]]
     release: str | None
     skipped: Mapping[str, str]
 
 
 def load_run(store: Store, run_id: str) -> Run:
-    """Read a run's record. Raises ReportError if the root holds none of that id."""
-    try:
-        record = json.loads(store.read_bytes(f"runs/{run_id}.json"))
-    except MissingError:
-        known = [name.removeprefix("runs/").removesuffix(".json") for name in store.list("runs")]
-        there = f"it holds {', '.join(known[-5:])}" if known else "it holds no run yet"
-        msg = f"no run {run_id!r} under {store.root}; {there}"
-        raise ReportError(msg) from None
-    return run_of(record)
+    """Read a run's record. Raises phloem.catalog.runs.ViewError if there is none of that id."""
+    return run_of(runs.load_run(store, run_id))
 
 
 def run_of(record: Mapping[str, Json]) -> Run:
@@ -114,7 +107,9 @@ def run_of(record: Mapping[str, Json]) -> Run:
         datasets=record.get("datasets") or {},
         sources=record.get("sources") or {},
         rules=tuple(record.get("rules") or ()),
+        source_rules={n: tuple(own) for n, own in (record.get("source_rules") or {}).items()},
         balance={name: _balance(own) for name, own in (record.get("balance") or {}).items()},
+        license_refs={n: tuple(own) for n, own in (record.get("license_refs") or {}).items()},
         release=record.get("release"),
         skipped=record.get("skipped") or {},
     )
@@ -138,13 +133,7 @@ def _balance(value: Mapping[str, Json]) -> Balance:
 
 def dataset_of(store: Store, run: Run, stage: str) -> Dataset | None:
     """The dataset that a stage made; None if the run did not come so far, or it was removed."""
-    name = run.datasets.get(stage)
-    if not name:
-        return None
-    try:
-        return Dataset.load(store, name)
-    except MissingError:
-        return None
+    return runs.dataset_of(store, {"datasets": run.datasets}, stage)
 
 
 def shards_of(store: Store, run: Run, stage: str) -> tuple[Shard, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -99,14 +100,28 @@ def samples(
     documents: dict[str, int] = {}
     for row in rows:
         text = found.get((row[10], row[11]))
-        excerpt = None if text is None else cut(text)
-        grouped.setdefault(row[0], []).append(Sample(*row[2:10], excerpt))
+        grouped.setdefault(row[0], []).append(_sample(row, None if text is None else cut(text)))
         documents[row[0]] = row[1]
     made = [
         Reason(why, documents[why], tuple(own), _why_no_text(why, own, masked=bool(texts.spans)))
         for why, own in grouped.items()
     ]
     return Samples(tuple(sorted(made, key=_kept_first)))
+
+
+def _sample(row: Sequence[Any], excerpt: str | None) -> Sample:
+    _, _, id_, source, language, measured, value, threshold, detail, text_bytes, _, _ = row
+    return Sample(
+        id=id_,
+        source=source,
+        language=language,
+        measured=measured,
+        value=value,
+        threshold=threshold,
+        detail=detail,
+        text_bytes=text_bytes,
+        excerpt=excerpt,
+    )
 
 
 def _kept_first(reason: Reason) -> tuple[bool, int, str]:

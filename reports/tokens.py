@@ -80,7 +80,7 @@ def tokens(connection: DuckDBPyConnection, store: Store, run: Run) -> Tokens:
     row = connection.execute(
         f"select coalesce(max(tokens), 0), coalesce(median(tokens), 0) from {COUNTS}"  # noqa: S608 - a constant
     ).fetchone()
-    longest, median = row if row else (0, 0)
+    longest, median = row or (0, 0)
     train = (run.spec.get("tokenizer") or {}).get("train") or {}
     found = [
         SourceTokens(source, documents[source], counted[source], int(sizes.get(source) or 0))

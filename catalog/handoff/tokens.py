@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from phloem.catalog.columns import ID, SOURCE, TEXT, Column, schema
 from phloem.catalog.handoff.megatron import index_bytes, token_dtype
@@ -19,7 +19,8 @@ from phloem.catalog.store import Store, Writing
 
 Json = Any
 
-END_OF_DOCUMENT = "<|endoftext|>"  # GPT-2's, and what Megatron's --append-eod looks for by default
+END_OF_DOCUMENT = "<|endoftext|>"  # GPT-2's; what a tokenizer trained here ends documents with
+END_TOKENS = (END_OF_DOCUMENT, "<|end_of_text|>", "</s>", "<eos>")  # GPT-2, Llama 3, T5, Gemma
 ENCODE_TEXTS = 512  # texts handed to the tokenizer at once; bounds the encodings in memory
 ENCODE_BYTES = 4 * 2**20  # and their bytes
 
@@ -51,31 +52,47 @@ def train_tokenizer(
 
     Args:
         texts: Read once.
-        vocab_size: Entries, special tokens included.
-        special_tokens: Kept whole beside the end of document, such as placeholders of PII.
+        vocab_size: Entries at most, the end of document and `special_tokens` included.
+        special_tokens: Kept whole wherever they stand in a text, such as placeholders of PII.
+
+    Raises:
+        TokenizerError: `vocab_size` has no room for the bytes and these tokens.
     """
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    whole = sorted(set(special_tokens) - {END_OF_DOCUMENT})
+    least = len(alphabet) + 1 + len(whole)
+    if vocab_size < least:
+        msg = f"a vocabulary of {vocab_size} is too small; {least} entries are needed at least"
+        raise TokenizerError(msg)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
-    others = sorted(set(special_tokens) - {END_OF_DOCUMENT})
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[END_OF_DOCUMENT, *others],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        vocab_size=vocab_size - len(whole),
+        special_tokens=[END_OF_DOCUMENT],
+        initial_alphabet=alphabet,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    # Not "special" to the library: text may spell a placeholder, but never the end of a document.
+    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in whole])
     return tokenizer.to_str(pretty=False).encode()
 
 
 def load_tokenizer(path: str) -> tuple[Tokenizer, int]:
-    """A tokenizer and the id of its end-of-document token. Raises TokenizerError if it has none."""
+    """A tokenizer and the id of its end-of-document token. Raises TokenizerError if it has none.
+
+    Special tokens that a text spells out are encoded as the text that they are: no document can
+    forge the end of another.
+    """
     tokenizer = Tokenizer.from_file(path)
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    end = tokenizer.token_to_id(END_OF_DOCUMENT)
+    tokenizer.encode_special_tokens = True
+    known = [tokenizer.token_to_id(token) for token in END_TOKENS]
+    end = next((number for number in known if number is not None), None)
     if end is None:
-        msg = f"the tokenizer has no token {END_OF_DOCUMENT}, which ends each document; add it"
+        msg = f"the tokenizer has none of {', '.join(END_TOKENS)} to end a document with; add one"
         raise TokenizerError(msg)
     return tokenizer, end
 

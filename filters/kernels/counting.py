@@ -1,5 +1,8 @@
 """One pass over a text that counts characters, words and lines."""
 
+# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
+# over arrays that are handed to it one by one, and compares bytes with the numbers they are.
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,7 +17,7 @@ from phloem.filters.kernels.classes import (
     WORD,
 )
 from phloem.filters.kernels.hashing import BASIS, fold, mix
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, code_point, width
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
 
 # Columns of the counts.
 CHARS, SPACES, LETTERS, UPPERS, DIGITS = 0, 1, 2, 3, 4
@@ -32,7 +35,7 @@ SHORT_LINE = 30  # characters; FineWeb (arXiv 2406.17557, section 3.6) calls suc
 
 
 @inlined
-def _end_token(counts: Integers, chars: int, alpha: bool) -> None:  # noqa: FBT001
+def _end_token(counts: Integers, chars: Scalar, alpha: bool) -> None:
     """Count a token: a word if it holds any letter, mark or digit."""
     counts[TOKENS] += 1
     counts[ALPHA_TOKENS] += alpha
@@ -43,7 +46,7 @@ def _end_token(counts: Integers, chars: int, alpha: bool) -> None:  # noqa: FBT0
 
 
 @inlined
-def _find(slots: np.ndarray, bits: Bytes, wanted: np.uint64) -> int:
+def _find(slots: np.ndarray, bits: Bytes, wanted: np.uint64) -> Scalar:
     """The number of a stop word, or -1."""
     last = len(slots) - 1
     place = np.int64(wanted & np.uint64(last))
@@ -55,7 +58,7 @@ def _find(slots: np.ndarray, bits: Bytes, wanted: np.uint64) -> int:
 
 
 @inlined
-def _ones(bits: np.uint64) -> int:
+def _ones(bits: np.uint64) -> Scalar:
     """How many bits are set."""
     found = 0
     while bits:
@@ -66,21 +69,25 @@ def _ones(bits: np.uint64) -> int:
 
 @inlined
 def _end_line(
-    counts: Integers, marks: Bytes, first: int, second_space: bool, last: int, dots: int, chars: int  # noqa: FBT001
+    counts: Integers,
+    marks: Bytes,
+    first: Scalar,
+    second_space: bool,
+    last: Scalar,
+    dots: Scalar,
+    chars: Scalar,
 ) -> None:
     """Count a line that is not blank."""
     counts[LINES] += 1
-    bullet = marks[first] & BULLET
-    if first in (HYPHEN, ASTERISK):
-        bullet = second_space
-    counts[BULLETS] += bullet > 0
+    dashed = first in (HYPHEN, ASTERISK)
+    counts[BULLETS] += second_space if dashed else marks[first] & BULLET > 0
     counts[ELLIPSES] += last == ELLIPSIS or dots >= 3
     counts[TERMINALS] += marks[last] & (ENDS | CLOSES) > 0
     counts[SHORTS] += chars <= SHORT_LINE
 
 
 @kernel
-def count(  # noqa: C901, PLR0912, PLR0915 - one pass over the bytes is what makes it fast
+def count(
     data: Bytes,
     offsets: Integers,
     valid: Flags,
@@ -146,8 +153,6 @@ def count(  # noqa: C901, PLR0912, PLR0915 - one pass over the bytes is what mak
                     line_chars = pending = tail = 0
                     second_space = False
                 elif first >= 0:
-                    if line_chars == 1 and pending == 0:
-                        second_space = True
                     pending += 1
                 continue
             if flags & WORD:
@@ -162,7 +167,7 @@ def count(  # noqa: C901, PLR0912, PLR0915 - one pass over the bytes is what mak
                     word_chars = 0
                     word = BASIS
                 if flags & LETTER:
-                    unspaced = flags & UNSPACED > 0
+                    unspaced = bool(flags & UNSPACED)
                     alpha = True
                     counts[LETTERS] += 1
                     counts[UPPERS] += flags & UPPER > 0
@@ -188,6 +193,7 @@ def count(  # noqa: C901, PLR0912, PLR0915 - one pass over the bytes is what mak
                 first = code
             last = code
             tail = dots
+            second_space |= line_chars == 1 and pending > 0
             line_chars += pending + 1
             pending = 0
         if in_token:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from phloem.filters.kernels import inlined
@@ -18,7 +20,7 @@ MASK = 2**64 - 1
 
 
 @inlined
-def fold(seen: np.uint64, code: int) -> np.uint64:
+def fold(seen: np.uint64, code: Any) -> np.uint64:
     """The hash of a word with one more code point (FNV-1a over code points, not bytes)."""
     return (seen ^ np.uint64(code)) * PRIME
 

@@ -1,5 +1,8 @@
 """One pass over a text that measures how much of it repeats."""
 
+# ruff: noqa: PLR0913, PLR0917 - a kernel is one flat loop
+# over arrays that are handed to it one by one, and compares bytes with the numbers they are.
+
 from __future__ import annotations
 
 import numpy as np
@@ -9,7 +12,7 @@ from phloem.filters.kernels import inlined, kernel
 from phloem.filters.kernels.classes import SPACE
 from phloem.filters.kernels.hashing import BASIS, fold, mix
 from phloem.filters.kernels.shingling import MULTIPLIER, words
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, code_point, width
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
@@ -26,7 +29,16 @@ NEWLINE = 0x0A
 
 
 @inlined
-def _place(keys: Hashes, stamps: Numbers, stamp: int, last: int, key: np.uint64) -> int:
+def _mask(count: Scalar) -> Scalar:
+    """The last place of a table for so many keys: a power of two, at most half full."""
+    places = np.int64(4)
+    while places < 2 * count:
+        places *= 2
+    return places - 1
+
+
+@inlined
+def _place(keys: Hashes, stamps: Numbers, stamp: Scalar, last: Scalar, key: np.uint64) -> Scalar:
     """Where a key lies in the open-addressed table, or the free place for it."""
     place = np.int64(key & np.uint64(last))
     while stamps[place] == stamp and keys[place] != key:
@@ -35,19 +47,19 @@ def _place(keys: Hashes, stamps: Numbers, stamp: int, last: int, key: np.uint64)
 
 
 @inlined
-def _segments(  # noqa: PLR0913
+def _segments(
     data: Bytes,
-    start: int,
-    end: int,
+    start: Scalar,
+    end: Scalar,
     classes: Bytes,
     keys: Hashes,
     stamps: Numbers,
-    stamp: int,
-    last: int,
-    breaks: int,
+    stamp: Scalar,
+    last: Scalar,
+    breaks: Scalar,
     counts: Integers,
-    first: int,
-) -> int:
+    first: Scalar,
+) -> Scalar:
     """Count segments and their second and later occurrences; returns the text's characters.
 
     A segment is what stands between `breaks` or more line feeds with only spaces between them,
@@ -97,17 +109,17 @@ def _segments(  # noqa: PLR0913
 
 
 @inlined
-def _top(  # noqa: PLR0913
+def _top(
     hashes: Hashes,
     sums: Integers,
-    count: int,
-    size: int,
+    count: Scalar,
+    size: Scalar,
     keys: Hashes,
     stamps: Numbers,
     times: Integers,
-    stamp: int,
-    last: int,
-) -> int:
+    stamp: Scalar,
+    last: Scalar,
+) -> Scalar:
     """Characters of the most frequent n-gram, all its occurrences; 0 if none occurs twice."""
     most = np.int64(1)
     found = np.int64(0)
@@ -131,16 +143,16 @@ def _top(  # noqa: PLR0913
 
 
 @inlined
-def _repeated(  # noqa: PLR0913
+def _repeated(
     hashes: Hashes,
     sums: Integers,
-    count: int,
-    size: int,
+    count: Scalar,
+    size: Scalar,
     keys: Hashes,
     stamps: Numbers,
-    stamp: int,
-    last: int,
-) -> int:
+    stamp: Scalar,
+    last: Scalar,
+) -> Scalar:
     """Characters in n-grams seen before; after one, the search goes on behind it."""
     found = np.int64(0)
     start = 0
@@ -161,7 +173,7 @@ def _repeated(  # noqa: PLR0913
 
 
 @kernel
-def repeats(  # noqa: PLR0913
+def repeats(
     data: Bytes,
     offsets: Integers,
     valid: Flags,
@@ -197,10 +209,10 @@ def repeats(  # noqa: PLR0913
             continue
         counts = out[row]
         start, end = offsets[row], offsets[row + 1]
-        last = np.int64(1)
-        while last < 2 * (end - start) + 2:
-            last *= 2
-        last -= 1
+        feeds = 0
+        for at in range(start, end):
+            feeds += data[at] == NEWLINE
+        last = _mask(feeds + 1)
         if stamp > np.uint32(0xFFFFFF00):
             stamps[:] = 0
             stamp = np.uint32(0)
@@ -210,11 +222,8 @@ def repeats(  # noqa: PLR0913
         )
         stamp += np.uint32(1)
         _segments(data, start, end, classes, keys, stamps, stamp, last, 2, counts, PARAGRAPHS)
-        count = words(data, start, end, classes, lower, False, hashes, chars)  # noqa: FBT003
-        last = np.int64(1)
-        while last < 2 * count + 2:
-            last *= 2
-        last -= 1
+        count = words(data, start, end, classes, lower, False, hashes, chars)
+        last = _mask(count)
         sums[0] = 0
         for number in range(count):
             hashes[number] = mix(hashes[number])

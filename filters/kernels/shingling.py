@@ -1,5 +1,8 @@
 """Words of a text as hashes; MinHash signatures and shingles made of them."""
 
+# ruff: noqa: C901, PLR0913, PLR0917 - a kernel is one flat loop
+# over arrays that are handed to it one by one, and compares bytes with the numbers they are.
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +11,7 @@ import numpy.typing as npt
 from phloem.filters.kernels import inlined, kernel
 from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, MARK, UNSPACED, WORD
 from phloem.filters.kernels.hashing import BASIS, fold, mix
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, code_point, width
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
@@ -18,16 +21,16 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd (Knuth, T
 
 
 @inlined
-def words(  # noqa: PLR0913
+def words(
     data: Bytes,
-    start: int,
-    end: int,
+    start: Scalar,
+    end: Scalar,
     classes: Bytes,
     lower: Numbers,
-    folded: bool,  # noqa: FBT001
+    folded: bool,
     out: Hashes,
     chars: Integers,
-) -> int:
+) -> Scalar:
     """The hashes and lengths of a text's words; returns how many there are.
 
     A word is a run of letters, marks and digits; format characters in it are passed over. A letter
@@ -64,12 +67,15 @@ def words(  # noqa: PLR0913
                 length = 0
                 word = BASIS
             if flags & LETTER:
-                unspaced = flags & UNSPACED > 0
+                unspaced = bool(flags & UNSPACED)
             elif not flags & MARK:
                 unspaced = False
-            if folded:
-                code = ZERO if flags & DIGIT else np.int64(lower[code])
-            word = fold(word, code)
+            if folded and flags & DIGIT:
+                word = fold(word, ZERO)
+            elif folded:
+                word = fold(word, lower[code])
+            else:
+                word = fold(word, code)
             length += 1
         elif not flags & FORMAT:
             if length > 0:
@@ -87,7 +93,7 @@ def words(  # noqa: PLR0913
 
 
 @inlined
-def shingle(hashes: Hashes, count: int, ngram: int, out: Hashes) -> int:
+def shingle(hashes: Hashes, count: Scalar, ngram: int, out: Hashes) -> Scalar:
     """The hashes of all runs of `ngram` words; of all words, if there are fewer. Returns how many.
 
     A run's hash is the mixed polynomial of its words' hashes, rolled along.
@@ -111,7 +117,7 @@ def shingle(hashes: Hashes, count: int, ngram: int, out: Hashes) -> int:
 
 
 @kernel
-def signatures(  # noqa: PLR0913
+def signatures(
     data: Bytes,
     offsets: Integers,
     valid: Flags,
@@ -145,7 +151,7 @@ def signatures(  # noqa: PLR0913
     for row in range(len(valid)):
         if not valid[row]:
             continue
-        count = words(data, offsets[row], offsets[row + 1], classes, lower, True, room[0], chars)  # noqa: FBT003
+        count = words(data, offsets[row], offsets[row + 1], classes, lower, True, room[0], chars)
         count = shingle(room[0], count, ngram, room[1])
         if count == 0:
             continue
@@ -161,7 +167,7 @@ def signatures(  # noqa: PLR0913
 
 
 @kernel
-def all_shingles(  # noqa: PLR0913
+def all_shingles(
     data: Bytes,
     offsets: Integers,
     valid: Flags,
@@ -192,7 +198,7 @@ def all_shingles(  # noqa: PLR0913
         bounds[row] = end
         if not valid[row]:
             continue
-        count = words(data, offsets[row], offsets[row + 1], classes, lower, True, room[0], chars)  # noqa: FBT003
+        count = words(data, offsets[row], offsets[row + 1], classes, lower, True, room[0], chars)
         count = shingle(room[0], count, ngram, room[1])
         ordered = np.sort(room[1, :count])
         for place in range(count):
@@ -203,7 +209,7 @@ def all_shingles(  # noqa: PLR0913
 
 
 @kernel
-def common(left: Hashes, right: Hashes) -> int:
+def common(left: Hashes, right: Hashes) -> Scalar:
     """How many values two ascending arrays share."""
     one = other = found = 0
     while one < len(left) and other < len(right):

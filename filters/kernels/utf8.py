@@ -1,5 +1,8 @@
 """Arrow string arrays as numpy views, and the decoding of one code point."""
 
+# ruff: noqa: PLR2004 - a kernel is one flat loop
+# over arrays that are handed to it one by one, and compares bytes with the numbers they are.
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from phloem.filters.kernels import inlined
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Scalar = Any  # an integer whose width numba chooses
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Strings:
     valid: Flags
 
     @property
-    def rows(self) -> int:
+    def rows(self) -> Scalar:
         """How many rows there are, nulls too."""
         return len(self.valid)
 
@@ -64,7 +68,7 @@ def nullable(values: npt.NDArray[Any], valid: Flags, kind: pa.DataType) -> pa.Ar
 
 
 @inlined
-def width(first: int) -> int:
+def width(first: Scalar) -> Scalar:
     """Bytes of the code point that begins with this byte; 1 for a byte that cannot begin one."""
     if first < 0xC0:
         return 1
@@ -76,7 +80,7 @@ def width(first: int) -> int:
 
 
 @inlined
-def code_point(data: Bytes, at: int, size: int) -> int:
+def code_point(data: Bytes, at: Scalar, size: Scalar) -> Scalar:
     """The code point of `size` bytes at a place."""
     found = np.int64(data[at])
     if size == 2:

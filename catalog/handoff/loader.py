@@ -1,0 +1,297 @@
+"""Read a release's tokens in training order: start-up and resuming cost nothing per sample.
+
+The order is a formula. Which source comes next is a fixed pattern of a block, repeated; which of
+its sequences, a keyed permutation that is computed and never stored. So the state of a training
+run is one integer, and its meaning depends on no number of ranks or workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from phloem.catalog.handoff.megatron import HEAD_BYTES
+from phloem.catalog.handoff.tokens import load_tokenizer
+from phloem.catalog.manifest import Dataset, Shard
+from phloem.catalog.release import ReleaseError, load_release
+from phloem.catalog.store import Store
+
+Array = np.ndarray[Any, Any]
+Sample = dict[str, Any]
+
+BLOCK = 2**16  # sequences after which the pattern of sources repeats: weights hold to 1 in 65,536
+ROUNDS = 6  # of the Feistel network; four make a pseudorandom permutation (Luby, Rackoff 1988)
+_MASK = 2**64 - 1
+
+
+def permute(place: int, size: int, key: bytes) -> int:
+    """Where a keyed permutation of 0 … size-1 sends a place, without a table.
+
+    A Feistel network on the next power of four, applied again while it lands outside (cycle
+    walking: Black and Rogaway 2002). Its rounds mix with SplitMix64 (Steele et al. 2014).
+
+    Args:
+        place: 0 <= place < size.
+        size: At least 1, below 2^62.
+        key: Any bytes.
+    """
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    low = (1 << half) - 1
+    words = hashlib.sha512(key).digest()
+    keys = [int.from_bytes(words[8 * n : 8 * n + 8], "little") for n in range(ROUNDS)]
+    while True:
+        left, right = place >> half, place & low
+        for word in keys:
+            left, right = right, left ^ (_mix(right + word) & low)
+        place = left << half | right
+        if place < size:
+            return place
+
+
+def _mix(value: int) -> int:
+    value = (value + 0x9E3779B97F4A7C15) & _MASK
+    value = ((value ^ value >> 30) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ value >> 27) * 0x94D049BB133111EB) & _MASK
+    return value ^ value >> 31
+
+
+def blend(weights: Array, size: int = BLOCK) -> tuple[Array, Array, Array]:
+    """A block of draws in proportion to weights: always from whoever lags most behind its share.
+
+    The greedy rule of Megatron-LM's `build_blending_indices`; the first of equals is taken.
+
+    Args:
+        weights: Positive, one for each source.
+        size: Draws.
+
+    Returns:
+        The source of each draw; how many draws of that source come before it; draws per source.
+    """
+    shares = weights / weights.sum()
+    counts = np.zeros(len(weights), dtype=np.int64)
+    sources, ranks = np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int64)
+    if len(weights) == 1:
+        return sources, np.arange(size), np.array([size])
+    for place in range(size):
+        chosen = int(np.argmax(shares * max(place, 1) - counts))
+        sources[place], ranks[place] = chosen, counts[chosen]
+        counts[chosen] += 1
+    return sources, ranks, counts
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One token shard: its tokens, and the byte offset of each of its documents, mapped."""
+
+    tokens: Array
+    starts: Array
+    source: int
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Sequences that are drawn together: those of a source, or of all."""
+
+    name: str
+    parts: tuple[_Part, ...]
+    ends: Array  # sequences up to and with each part
+
+
+class ReleaseTokens:
+    """Iterate over fixed-length sequences of a release, forever or up to `limit`.
+
+    Each sample is a dict of `tokens` (int32, sequence_length), `loss_mask` (uint8, 0 on padding),
+    `cu_seqlens` (int32: 0, the ends of the documents inside, sequence_length) and `source_id` (the
+    place in `sources`). A window never crosses a token shard; its last one is padded with the
+    end-of-document token.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        release: str,
+        *,
+        sequence_length: int,
+        seed: int,
+        weights: Mapping[str, float] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        state: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        """Open a release.
+
+        Args:
+            store: The root.
+            release: Its name.
+            sequence_length: Tokens of a sample.
+            seed: Of the order.
+            weights: Source -> share of the samples; the release's mix if not given. Where that is
+                empty too, every sequence comes once an epoch.
+            rank: Of this process: it gets every `world_size`-th sample from its rank on.
+            world_size: Processes.
+            state: Samples that all ranks together have had.
+            limit: Samples of all ranks after which it ends.
+
+        Raises:
+            ReleaseError: no such release, a file of it is not whole, or weights that make no sense.
+        """
+        if sequence_length < 1 or not 0 <= rank < world_size or state < 0:
+            msg = (
+                f"sequence_length {sequence_length}, rank {rank} of {world_size}, state {state}:"
+                " lengths and sizes are at least 1, and ranks count from 0"
+            )
+            raise ReleaseError(msg)
+        self.release = load_release(store, release)
+        self.sources = tuple(source.id for source in self.release.sources)
+        self.sequence_length, self.seed, self.limit = sequence_length, seed, limit
+        self.rank, self.world_size, self.state = rank, world_size, state
+        _, self.end = load_tokenizer(store.local_path(self.release.tokenizer_file))
+        given = dict(self.release.mix if weights is None else weights)
+        self._groups = self._open(store, given)
+        shares = [given[group.name] if given else 1.0 for group in self._groups]
+        self._pattern, self._ranks, self._counts = blend(np.array(shares, dtype=np.float64))
+        never = [g.name for g, n in zip(self._groups, self._counts, strict=True) if not n]
+        if never:
+            msg = f"weights of {', '.join(never)} are below 1/{BLOCK} of all: raise them, or set 0"
+            raise ReleaseError(msg)
+
+    def _open(self, store: Store, weights: Mapping[str, float]) -> list[_Group]:
+        dataset = Dataset.load(store, self.release.datasets["tokenize"]["name"])
+        parts = [self._part(store, shard) for shard in dataset.shards if shard.facts["tokens"]]
+        if not weights:
+            groups = [self._group("", parts)]
+        else:
+            self._check_weights(weights)
+            chosen = [n for n, source in enumerate(self.sources) if weights.get(source, 0) > 0]
+            groups = [
+                self._group(self.sources[n], [part for part in parts if part.source == n])
+                for n in chosen
+            ]
+        empty = [group.name or "the release" for group in groups if not group.parts]
+        if empty or not groups:
+            msg = f"no tokens to draw from: {', '.join(empty) or 'no source'} of {self.release.name}"
+            raise ReleaseError(msg)
+        return groups
+
+    def _check_weights(self, weights: Mapping[str, float]) -> None:
+        for source, weight in weights.items():
+            if source not in self.sources:
+                near = get_close_matches(source, self.sources, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(self.sources)}"
+                msg = f"release {self.release.name} has no source {source!r}; {hint}"
+                raise ReleaseError(msg)
+            if not 0 <= weight < float("inf"):
+                msg = f"weight {weight} of {source}; weights are finite and not negative"
+                raise ReleaseError(msg)
+
+    def _part(self, store: Store, shard: Shard) -> _Part:
+        for name in ("tokens.bin", "tokens.idx"):
+            if not store.exists(shard.path(name)) or store.size(shard.path(name)) != shard.file(name).bytes:
+                msg = f"{shard.path(name)} is not whole; see `phloem release verify {self.release.name}`"
+                raise ReleaseError(msg)
+        documents = shard.facts["documents"]
+        dtype = np.dtype(shard.facts["token_type"]).newbyteorder("<")
+        tokens = np.memmap(store.local_path(shard.path("tokens.bin")), dtype, "r")
+        offset = HEAD_BYTES + 4 * documents
+        index = store.local_path(shard.path("tokens.idx"))
+        starts = np.memmap(index, "<i8", "r", offset, (documents,))
+        return _Part(tokens, starts, self.sources.index(shard.facts["source"]))
+
+    def _group(self, name: str, parts: list[_Part]) -> _Group:
+        counts = [-(-len(part.tokens) // self.sequence_length) for part in parts]
+        return _Group(name, tuple(parts), np.cumsum(counts, dtype=np.int64))
+
+    @property
+    def sequences(self) -> int:
+        """Sequences that there are: with no weights, the length of an epoch."""
+        return sum(int(group.ends[-1]) for group in self._groups)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Samples of this rank; `state` moves on by `world_size` with each."""
+        while self.limit is None or self.state + self.rank < self.limit:
+            number = self.state + self.rank
+            self.state += self.world_size
+            yield self.sample(number)
+
+    def sample(self, number: int) -> Sample:
+        """The sample at a place of the one global order."""
+        block, place = divmod(number, BLOCK)
+        chosen = int(self._pattern[place])
+        draw = block * int(self._counts[chosen]) + int(self._ranks[place])
+        group = self._groups[chosen]
+        size = int(group.ends[-1])
+        epoch, position = divmod(draw, size)
+        key = f"{self.seed}/{group.name}/{epoch}".encode()
+        return self._sequence(group, permute(position, size, key))
+
+    def _sequence(self, group: _Group, sequence: int) -> Sample:
+        number = int(np.searchsorted(group.ends, sequence, side="right"))
+        part = group.parts[number]
+        before = int(group.ends[number - 1]) if number else 0
+        length = self.sequence_length
+        start = (sequence - before) * length
+        window = part.tokens[start : start + length]
+        tokens = np.full(length, self.end, dtype=np.int32)
+        tokens[: len(window)] = window
+        mask = np.zeros(length, dtype=np.uint8)
+        mask[: len(window)] = 1
+        return {
+            "tokens": tokens,
+            "loss_mask": mask,
+            "cu_seqlens": _bounds(part, start, len(window), length),
+            "source_id": part.source,
+        }
+
+
+def _bounds(part: _Part, start: int, count: int, length: int) -> Array:
+    """0, where documents begin inside a window, where the padding begins, and its length."""
+    width = part.tokens.dtype.itemsize
+    first = int(np.searchsorted(part.starts, (start + 1) * width))
+    last = int(np.searchsorted(part.starts, (start + count) * width))
+    inside = np.asarray(part.starts[first:last]) // width - start
+    padding = [count] if count < length else []
+    return np.concatenate([[0], inside, padding, [length]]).astype(np.int32)
+
+
+def as_torch(tokens: ReleaseTokens, *, batch_size: int = 1) -> Any:
+    """A `torch.utils.data.IterableDataset` of the samples, as tensors.
+
+    Args:
+        tokens: Of this rank.
+        batch_size: As the DataLoader has it, so that its workers do not change the order.
+
+    Raises ImportError with what to do if PyTorch is not installed.
+    """
+    try:
+        import torch
+        from torch.utils.data import IterableDataset, get_worker_info
+    except ImportError:
+        msg = "PyTorch is not installed: `pip install 'phloem[torch]'`, or iterate over the tokens as they are"
+        raise ImportError(msg) from None
+
+    class TorchTokens(IterableDataset):  # type: ignore[type-arg, misc]
+        """The samples of one rank, shared out to DataLoader workers batch by batch."""
+
+        def __iter__(self) -> Iterator[Sample]:
+            info = get_worker_info()
+            worker, workers = (info.id, info.num_workers) if info else (0, 1)
+            step, begun = 0, tokens.state
+            while True:
+                number = begun + step * tokens.world_size + tokens.rank
+                if tokens.limit is not None and number >= tokens.limit:
+                    return
+                if step // batch_size % workers == worker:
+                    sample = tokens.sample(number)
+                    yield {
+                        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+                        for name, value in sample.items()
+                    }
+                step += 1
+
+    return TorchTokens()

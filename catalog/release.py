@@ -1,0 +1,464 @@
+"""Releases: the only thing that a trainer gets, made only if every check of the policy passes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date as calendar_date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from phloem.catalog import ledger
+from phloem.catalog.columns import LICENSE
+from phloem.catalog.licenses import NO_REFS, Refs
+from phloem.catalog.manifest import Dataset, canonical, digest_of, read_parquet
+from phloem.catalog.policy import Check, Policy, gate, load_policy, unasked
+from phloem.catalog.runs import load_run
+from phloem.catalog.store import MissingError, Store
+
+Json = Any
+
+RELEASES = "releases"
+RECORD, ATTRIBUTION, SUMS = "release.json", "ATTRIBUTION.md", "SHA256SUMS"
+STAGES = ("decide", "compose", "tokenizer", "tokenize")  # what a release holds, files and all
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+class GateError(Exception):
+    """A run that may not be released: the message lists every check that failed."""
+
+
+class ReleaseError(Exception):
+    """A release that cannot be made or found as asked."""
+
+
+@dataclass(frozen=True)
+class ReleasedSource:
+    """One source in a release, with all that its licence asks to be said of it.
+
+    Attributes:
+        id: Of the card.
+        name: As readers know it.
+        license: SPDX expression on the card.
+        licenses: SPDX expression -> kept documents under it; documents may have their own.
+        attribution: The credit that is asked for.
+        homepage: Where the source lies.
+        custodian: Who keeps it.
+        version: Of the pin.
+        card: Hash of the card.
+        files: {name, sha256, bytes} that were read.
+        documents: Released documents.
+        tokens: Released tokens, end-of-document tokens included.
+    """
+
+    id: str
+    name: str
+    license: str
+    licenses: Mapping[str, int]
+    attribution: str | None
+    homepage: str | None
+    custodian: str | None
+    version: str | None
+    card: str
+    files: tuple[Mapping[str, Json], ...]
+    documents: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """What `release.json` says. It holds no time and no host: the same inputs give the same bytes.
+
+    Attributes:
+        name: As it was given.
+        date: ISO 8601, as it was given, or None.
+        recipe: Name of the recipe.
+        recipe_digest: Hash of what the recipe says.
+        policy: Name of the policy.
+        policy_digest: Hash of what the policy says.
+        checks: All that the gate looked at; each passed.
+        unasked: What the policy does not ask for, in plain words.
+        sources: By id.
+        datasets: Stage -> {name, digest} of its manifest.
+        tokenizer: sha256 of `tokenizer.json`.
+        tokenizer_file: Where it lies under the root.
+        mix: Source -> weight; empty: every sequence once.
+        documents: In all.
+        tokens: In all.
+        statement: The release in a few plain sentences.
+        files: sha256 of ATTRIBUTION.md and SHA256SUMS.
+        digest: Hash of all of the above.
+    """
+
+    name: str
+    date: str | None
+    recipe: str
+    recipe_digest: str
+    policy: str
+    policy_digest: str
+    checks: tuple[Check, ...]
+    unasked: tuple[str, ...]
+    sources: tuple[ReleasedSource, ...]
+    datasets: Mapping[str, Mapping[str, str]]
+    tokenizer: str
+    tokenizer_file: str
+    mix: Mapping[str, float]
+    documents: int
+    tokens: int
+    statement: tuple[str, ...]
+    files: Mapping[str, str]
+    digest: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """As plain JSON, with the digest of the rest."""
+        value = asdict(self)
+        del value["digest"]
+        return {**value, "digest": digest_of(value)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Release:
+        """From plain JSON."""
+        made = dict(value)
+        made["checks"] = tuple(Check(**check) for check in value["checks"])
+        made["sources"] = tuple(
+            ReleasedSource(**{**source, "files": tuple(source["files"])})
+            for source in value["sources"]
+        )
+        for name in ("unasked", "statement"):
+            made[name] = tuple(value[name])
+        return cls(**made)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing of a release that does not hold.
+
+    Attributes:
+        file: Name under the root.
+        problem: missing, size, digest, changed manifest or changed release.
+        expected: What the release says.
+        found: What lies there.
+    """
+
+    file: str
+    problem: str
+    expected: str
+    found: str
+
+
+def make_release(
+    store: Store,
+    run_id: str,
+    *,
+    name: str = "",
+    date: str = "",
+    license_refs: Refs = NO_REFS,
+    policy_folders: Sequence[Path | str] = (),
+) -> Release:
+    """Release what a run made, if the checks of its policy pass.
+
+    `releases/<name>/` gets ATTRIBUTION.md, SHA256SUMS and, last, release.json. The same release
+    again is no error.
+
+    Args:
+        store: The root.
+        run_id: A run that is done.
+        name: Lower-case letters, digits, `.`, `_`, `-`; made from the contents if empty.
+        date: ISO 8601 date that the release bears; none if empty.
+        license_refs: Obligations of each LicenseRef; the run record's own if it has any.
+        policy_folders: Further places of policies.
+
+    Raises:
+        GateError: a check failed; the message lists all that did.
+        ReleaseError: bad name or date, or the name is taken by another release.
+    """
+    _check_asked(name, date)
+    record = load_run(store, run_id)
+    policy = load_policy(record["recipe"]["spec"]["policy"], policy_folders)
+    datasets = _datasets(store, record)
+    facts = gather(store, record, datasets, license_refs or record.get("license_refs", NO_REFS))
+    checks = gate(policy, facts)
+    failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
+    if failed:
+        msg = f"run {run_id} may not be released under policy {policy.name}: " + "; ".join(failed)
+        raise GateError(msg)
+    release = _assemble(record, policy, checks, datasets, facts, name, date)
+    if not name:
+        name = f"{release.recipe}-{release.to_json()['digest'][:12]}"
+        release = _assemble(record, policy, checks, datasets, facts, name, date)
+    return _write(store, release, datasets)
+
+
+def _check_asked(name: str, date: str) -> None:
+    if name and not NAME.fullmatch(name):
+        msg = f"{name!r} is no name for a release: lower-case letters, digits and ._- only"
+        raise ReleaseError(msg)
+    try:
+        calendar_date.fromisoformat(date or "2000-01-01")
+    except ValueError:
+        msg = f"{date!r} is no ISO 8601 date; write it as 2026-01-31"
+        raise ReleaseError(msg) from None
+
+
+def _datasets(store: Store, record: Mapping[str, Json]) -> dict[str, Dataset]:
+    lacking = [stage for stage in STAGES if stage not in record.get("datasets", {})]
+    if lacking:
+        msg = (
+            f"run {record['run_id']} is {record['status']} and made no {', '.join(lacking)};"
+            " finish it first"
+        )
+        raise ReleaseError(msg)
+    return {stage: Dataset.load(store, record["datasets"][stage]) for stage in STAGES}
+
+
+def gather(
+    store: Store,
+    record: Mapping[str, Json],
+    datasets: Mapping[str, Dataset],
+    license_refs: Refs = NO_REFS,
+) -> dict[str, Json]:
+    """What the gate looks at, from a run's record, manifests and ledger."""
+    by_source = _licenses(store, datasets["decide"])
+    total: Counter[str] = Counter()
+    for counts in by_source.values():
+        total.update(counts)
+    spec = record["recipe"]["spec"]
+    skipped = record.get("skipped", {})
+    tokenizer = datasets["tokenizer"].shards
+    return {
+        "balance": record["balance"],
+        "sources": {id_: s for id_, s in record["sources"].items() if id_ not in skipped},
+        "licenses": dict(sorted(total.items())),
+        "licenses_by_source": by_source,
+        "license_refs": license_refs,
+        "scrub": dict(spec.get("scrub") or {}),
+        "pii_measured": any(op["name"] == "pii" for op in spec["ops"]),
+        "tokenizer": tokenizer[0].file("tokenizer.json").sha256 if tokenizer else None,
+        "documents": sum(shard.facts["documents"] for shard in datasets["tokenize"].shards),
+        "documents_by_source": _sum(datasets["tokenize"], "documents"),
+        "tokens_by_source": _sum(datasets["tokenize"], "tokens"),
+    }
+
+
+def _sum(dataset: Dataset, fact: str) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for shard in dataset.shards:
+        total[shard.facts["source"]] += shard.facts[fact]
+    return dict(sorted(total.items()))
+
+
+def _licenses(store: Store, decided: Dataset) -> dict[str, dict[str, int]]:
+    """Source -> licence -> kept documents, counted in the ledger."""
+    found: dict[str, Counter[str]] = {}
+    for shard in decided.shards:
+        columns = [LICENSE.name, ledger.VERDICT.name]
+        table = read_parquet(store, shard.path("ledger.parquet"), columns)
+        kept = table.filter(pc.equal(table[ledger.VERDICT.name], ledger.KEPT))
+        counts = found.setdefault(shard.facts["source"], Counter())
+        for pair in kept[LICENSE.name].value_counts().to_pylist():
+            counts[pair["values"] or "NOASSERTION"] += pair["counts"]
+    return {source: dict(sorted(counts.items())) for source, counts in sorted(found.items())}
+
+
+def _assemble(
+    record: Mapping[str, Json],
+    policy: Policy,
+    checks: tuple[Check, ...],
+    datasets: Mapping[str, Dataset],
+    facts: Mapping[str, Json],
+    name: str,
+    date: str,
+) -> Release:
+    sources = tuple(_source(id_, facts) for id_ in sorted(facts["sources"]))
+    tokens = sum(facts["tokens_by_source"].values())
+    asked_not = unasked(policy)
+    counted = f"{facts['documents']:,} documents and {tokens:,} tokens"
+    statement = (
+        f"{name} holds {counted} of {len(sources)} sources, made by the recipe"
+        f" {record['recipe']['name']} and released under the policy {policy.name}.",
+        *asked_not,
+    )
+    mix = record["recipe"]["spec"].get("mix") or {}
+    tokenizer = datasets["tokenizer"].shards[0]
+    return Release(
+        name=name,
+        date=date or None,
+        recipe=record["recipe"]["name"],
+        recipe_digest=record["recipe"]["digest"],
+        policy=policy.name,
+        policy_digest=digest_of(policy.model_dump(mode="json")),
+        checks=checks,
+        unasked=asked_not,
+        sources=sources,
+        datasets={s: {"name": d.name, "digest": d.digest} for s, d in datasets.items()},
+        tokenizer=facts["tokenizer"],
+        tokenizer_file=tokenizer.path("tokenizer.json"),
+        mix={source.id: float(mix.get(source.id, 1.0)) for source in sources} if mix else {},
+        documents=facts["documents"],
+        tokens=tokens,
+        statement=statement,
+        files={},
+    )
+
+
+def _source(id_: str, facts: Mapping[str, Json]) -> ReleasedSource:
+    card = facts["sources"][id_]
+    return ReleasedSource(
+        id=id_,
+        name=card["name"],
+        license=card["license"],
+        licenses=facts["licenses_by_source"].get(id_, {}),
+        attribution=card.get("attribution"),
+        homepage=card.get("homepage"),
+        custodian=card.get("custodian"),
+        version=card.get("version"),
+        card=card["card"],
+        files=tuple(card["files"]),
+        documents=facts["documents_by_source"].get(id_, 0),
+        tokens=facts["tokens_by_source"].get(id_, 0),
+    )
+
+
+def _write(store: Store, release: Release, datasets: Mapping[str, Dataset]) -> Release:
+    attribution = "".join(f"{line}\n" for line in _attribution(release)).encode()
+    sums = "".join(f"{line}\n" for line in _sums(datasets)).encode()
+    value = release.to_json()
+    files = {ATTRIBUTION: _sha256(attribution), SUMS: _sha256(sums)}
+    value = Release.from_json({**value, "files": files}).to_json()
+    data = canonical(value)
+    folder = f"{RELEASES}/{release.name}"
+    if store.exists(f"{folder}/{RECORD}") and store.read_bytes(f"{folder}/{RECORD}") != data:
+        msg = f"a release {release.name} with other contents exists; give another name"
+        raise ReleaseError(msg)
+    store.write_bytes(f"{folder}/{ATTRIBUTION}", attribution)
+    store.write_bytes(f"{folder}/{SUMS}", sums)
+    store.write_bytes(f"{folder}/{RECORD}", data)
+    return Release.from_json(value)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _attribution(release: Release) -> Iterator[str]:
+    yield f"# {release.name}: where the text comes from"
+    yield ""
+    yield from release.statement
+    for source in release.sources:
+        yield ""
+        yield f"## {_line(source.name)}"
+        yield ""
+        for label, value in (
+            ("Credit", source.attribution),
+            ("Licence", source.license),
+            ("Kept by", source.custodian),
+            ("Found at", source.homepage),
+            ("Version", source.version),
+            ("Documents", f"{source.documents:,}"),
+        ):
+            if value:
+                yield f"- {label}: {_line(value)}"
+        if set(source.licenses) - {source.license}:
+            counts = (f"{count:,} under {_line(l)}" for l, count in source.licenses.items())
+            yield f"- Licences of the documents: {', '.join(counts)}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _sums(datasets: Mapping[str, Dataset]) -> list[str]:
+    """Lines as `sha256sum --check` reads them in the root, sorted by name."""
+    files = {
+        f"{shard.folder}/{file.name}": file.sha256
+        for dataset in datasets.values()
+        for shard in dataset.shards
+        for file in shard.files
+    }
+    return [f"{digest}  {name}" for name, digest in sorted(files.items())]
+
+
+def load_release(store: Store, name: str) -> Release:
+    """A release by name. Raises ReleaseError with the nearest name."""
+    try:
+        return Release.from_json(json.loads(store.read_bytes(f"{RELEASES}/{name}/{RECORD}")))
+    except MissingError:
+        known = [release.name for release in list_releases(store)]
+        near = get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
+        msg = f"no release {name!r} in {store.root}; {hint}"
+        raise ReleaseError(msg) from None
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{RELEASES}/{name}/{RECORD} cannot be read ({type(error).__name__}); release again"
+        raise ReleaseError(msg) from None
+
+
+def list_releases(store: Store) -> list[Release]:
+    """Every release of a root, by name."""
+    folders = store.list(RELEASES)
+    names = [f.rsplit("/", 1)[-1] for f in folders if store.exists(f"{f}/{RECORD}")]
+    return [load_release(store, name) for name in names]
+
+
+def released_files(store: Store, name: str) -> dict[str, str]:
+    """Name under the root -> sha256 of every file that a release holds."""
+    lines = store.read_bytes(f"{RELEASES}/{name}/{SUMS}").decode().splitlines()
+    return {line[66:]: line[:64] for line in lines}
+
+
+def verify_release(store: Store, name: str) -> list[Finding]:
+    """Hash every file of a release again; returns all that does not hold, sorted by file.
+
+    Raises ReleaseError if there is no such release.
+    """
+    release = load_release(store, name)
+    folder = f"{RELEASES}/{name}"
+    findings = [
+        finding
+        for file, digest in release.files.items()
+        for finding in _check_file(store, f"{folder}/{file}", digest, None)
+    ]
+    actual = release.to_json()["digest"]
+    if actual != release.digest or release.name != name:
+        findings.append(Finding(f"{folder}/{RECORD}", "changed release", release.digest, actual))
+    for stage in release.datasets:
+        findings += _check_dataset(store, release.datasets[stage])
+    return sorted(set(findings), key=lambda finding: (finding.file, finding.problem))
+
+
+def _check_dataset(store: Store, listed: Mapping[str, str]) -> Iterator[Finding]:
+    name = listed["name"]
+    try:
+        dataset = Dataset.load(store, name)
+    except MissingError:
+        yield Finding(name, "missing", listed["digest"], "")
+        return
+    except (ValueError, KeyError, TypeError):
+        yield Finding(name, "changed manifest", listed["digest"], "does not hash to what it says")
+        return
+    if dataset.digest != listed["digest"]:
+        yield Finding(name, "changed manifest", listed["digest"], dataset.digest)
+    for shard in dataset.shards:
+        for file in shard.files:
+            yield from _check_file(store, f"{shard.folder}/{file.name}", file.sha256, file.bytes)
+
+
+def _check_file(store: Store, name: str, sha256: str, size: int | None) -> Iterator[Finding]:
+    try:
+        actual_size = store.size(name)
+        if size is not None and actual_size != size:
+            yield Finding(name, "size", str(size), str(actual_size))
+            return
+        actual = store.sha256(name)
+    except MissingError:
+        yield Finding(name, "missing", sha256, "")
+        return
+    if actual != sha256:
+        yield Finding(name, "digest", sha256, actual)

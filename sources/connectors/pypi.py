@@ -1,0 +1,189 @@
+"""Wheels from a Python package index, read as archives and never installed.
+
+Only wheels are taken: an sdist's build backend would run code of the package while it is fetched.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from phloem.sources.archives import (
+    BROKEN,
+    SPLIT_BYTES,
+    Packages,
+    Wanted,
+    is_unsafe,
+    is_wanted,
+    records_of,
+)
+from phloem.sources.archives import zip_members as members
+from phloem.sources.clients import check, complaint, pinned, run_client
+from phloem.sources.connector import Fault, Files, GoneError, Pin, SourceError, Split
+from phloem.sources.records import batches
+
+_OPTIONS = (
+    "--no-deps",
+    "--only-binary=:all:",
+    "--ignore-requires-python",  # nothing is installed: any interpreter can read it
+    # The same wheel on every machine: pure Python, no platform, no ABI.
+    "--platform=any",
+    "--implementation=py",
+    "--abi=none",
+    "--no-input",
+    "--disable-pip-version-check",
+    "--progress-bar=off",
+    "--quiet",
+)
+_SERVED = re.compile(r"from versions: ([^)]*)\)")
+
+
+class Params(Packages):
+    """Which packages, and which of their members."""
+
+
+def _client() -> list[str] | None:
+    """The command that runs pip: this interpreter's, else one on the path."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    found = shutil.which("pip3") or shutil.which("pip")
+    return [found] if found else None
+
+
+def unavailable(params: Params) -> str | None:
+    """Why this machine cannot fetch: pip is missing."""
+    del params
+    if _client():
+        return None
+    return f"pip is missing: neither {sys.executable} has it nor is it on PATH; install pip"
+
+
+def resolve(params: Params) -> Pin:
+    """What the index serves now, of the versions that the card names or the newest.
+
+    Raises SourceError for a package that it does not serve as a pure Python wheel.
+    """
+    with tempfile.TemporaryDirectory(prefix="phloem-") as name:
+        folder = Path(name)
+        files = []
+        for package in params.packages:
+            version = params.of(package).version
+            files.append(pinned(_download(package, version, folder)))
+    versions = [f"{_package(file.name)} {_version(file.name)}" for file in files]
+    alone = len(versions) == 1
+    return Pin(_version(files[0].name) if alone else ", ".join(versions), tuple(files))
+
+
+def fetch(params: Params, pin: Pin, folder: Path) -> Files:
+    """Download the pinned wheels into a folder.
+
+    Raises:
+        GoneError: a pinned version is no longer served.
+        SourceError: other bytes are served under its name, or the index cannot be reached.
+    """
+    del params
+    files = {}
+    for file in pin.files:
+        path = _download(_package(file.name), _version(file.name), folder)
+        if path.name != file.name:
+            msg = f"{file.name} is locked, but the index serves {path.name}; {_LOCK}"
+            raise GoneError(msg)
+        files[file.name] = check(path, file)
+    return files
+
+
+_LOCK = "lock it again with `phloem sources lock ID`"
+
+
+def _download(package: str, version: str | None, folder: Path) -> Path:
+    """One wheel in a folder of its own. Raises GoneError and SourceError."""
+    client = _client()
+    if client is None:
+        msg = "pip is missing; install pip"
+        raise SourceError(msg)
+    target = folder / re.sub(r"[^A-Za-z0-9]+", "_", package)
+    target.mkdir(parents=True, exist_ok=True)
+    asked = f"{package}=={version}" if version else package
+    command = [*client, "download", *_OPTIONS, "--dest", str(target), asked]
+    done = run_client(command, folder, {"PYTHONSAFEPATH": "1"})
+    wheels = sorted(target.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        raise _refusal(package, version, done.stderr)
+    return wheels[0]
+
+
+def _refusal(package: str, version: str | None, output: str) -> SourceError:
+    """What to say of a download that failed."""
+    served = _SERVED.search(output)
+    if served is None or "connection broken" in output.lower():
+        return SourceError(f"pip could not fetch {package}: {complaint(output, 'ERROR: ')}")
+    versions = [part.strip() for part in served[1].split(",") if part.strip() not in ("", "none")]
+    if not versions:
+        msg = f"no pure Python wheel of {package} is served, or the index is out of reach"
+        return SourceError(msg)
+    if version is None:
+        return SourceError(f"pip could not fetch {package}: {complaint(output, 'ERROR: ')}")
+    return GoneError(f"{package} {version} is no longer served; {versions[-1]} is; {_LOCK}")
+
+
+def _package(wheel: str) -> str:
+    """The package's name in a wheel's file name (PEP 427: name-version-…), normalised (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", wheel.split("-", maxsplit=1)[0]).lower()
+
+
+def _version(wheel: str) -> str:
+    return wheel.split("-")[1]
+
+
+def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
+    """One split a wheel; large wheels in ranges of members that hold `SPLIT_BYTES` each."""
+    found = []
+    for file in pin.files:
+        package = _package(file.name)
+        bounds = _bounds(params, files[file.name])
+        for number, (start, end) in enumerate(bounds):
+            name = package if len(bounds) == 1 else f"{package}-{number:03d}-of-{len(bounds):03d}"
+            found.append(Split(name, {"file": file.name, "start": start, "end": end}))
+    return found
+
+
+def _bounds(params: Params, path: str) -> list[tuple[int, int | None]]:
+    """Ranges of places among the wanted members, balanced by bytes; the last has no end."""
+    bounds: list[tuple[int, int | None]] = []
+    start = size = place = 0
+    try:
+        for member in members(path):
+            if not (is_unsafe(member.path) or is_wanted(member.path, params)):
+                continue
+            place += 1
+            size += member.size
+            if size >= SPLIT_BYTES:
+                bounds.append((start, place))
+                start, size = place, 0
+    except BROKEN:
+        return [(0, None)]  # `read` says what is wrong with it
+    return [*bounds, (start, None)] if size or not bounds else bounds
+
+
+def read(params: Params, split: Split, files: Files) -> Iterator[pa.RecordBatch | Fault]:
+    """The wanted members of a wheel; native ids are `package/path`, without the version."""
+    spec: Any = split.spec
+    path = files[spec["file"]]
+    want = Wanted(params, _declared(params, _package(spec["file"])), spec["start"], spec["end"])
+    yield from batches(records_of(members(path), want, Path(path).stat().st_size))
+
+
+def _declared(params: Params, package: str) -> str:
+    """The package as the card spells it."""
+    for name in params.packages:
+        if re.sub(r"[-_.]+", "-", name).lower() == package:
+            return name
+    return package

@@ -1,0 +1,164 @@
+"""Reading Parquet and Arrow files by column, whole or by row group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from phloem.catalog.columns import (
+    CONTENT,
+    DECLARED_LANGUAGE,
+    MEDIA_TYPE,
+    NATIVE_ID,
+    TITLE,
+    URL,
+    schema,
+)
+from phloem.sources.connector import Fault, SourceError
+from phloem.sources.read_text import Columns, missing_column
+
+BATCH = 1024  # rows decoded at once; a document averages a few KB
+
+MAX_ROW_GROUP = 16 * 2**30
+"""Unpacked bytes of a row group, as its metadata says: decoding holds it in memory page by page,
+but a writer that makes larger ones was not meant to be read by row group."""
+
+_OUT = (NATIVE_ID, CONTENT, MEDIA_TYPE, URL, TITLE, DECLARED_LANGUAGE)
+
+
+def check_columns(name: str, path: str, columns: Columns, kind: str) -> None:
+    """Raise SourceError if a table lacks a column or its text is of another type.
+
+    A file that cannot be opened passes: reading it gives the fault.
+    """
+    try:
+        found = pq.read_schema(path) if kind == "parquet" else _open(path).schema
+    except (pa.ArrowInvalid, OSError):
+        return
+    for column in columns.named():
+        if column not in found.names:
+            raise SourceError(missing_column(name, column, found.names))
+    text = found.field(columns.text).type
+    if not _is_text(text):
+        msg = f"{name}: column {columns.text!r} holds {text}; it must hold strings"
+        raise SourceError(msg)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    tests = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_binary_view,
+        pa.types.is_null,
+    )
+    return any(test(inner) for test in tests)
+
+
+def row_groups(path: str, size: int) -> list[tuple[int, int | None, int]]:
+    """(first row group, one past the last, bytes) of parts of about `size` bytes.
+
+    The whole file where its footer cannot be read: reading it gives the fault.
+    """
+    try:
+        meta = pq.read_metadata(path)
+    except (pa.ArrowInvalid, OSError):
+        return [(0, None, 0)]
+    parts: list[tuple[int, int | None, int]] = []
+    start = held = 0
+    for group in range(meta.num_row_groups):
+        held += meta.row_group(group).total_byte_size
+        if held >= size:
+            parts.append((start, group + 1, held))
+            start, held = group + 1, 0
+    return [*parts, (start, meta.num_row_groups, held)] if held or not parts else parts
+
+
+def parquet(
+    name: str, path: str, columns: Columns, start: int, end: int | None
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The documents of row groups [start, end) of a Parquet file."""
+    try:
+        with pq.ParquetFile(path) as file:
+            meta = file.metadata
+            last = meta.num_row_groups if end is None else end
+            row = sum(meta.row_group(group).num_rows for group in range(start))
+            for group in range(start, last):
+                if meta.row_group(group).total_byte_size > MAX_ROW_GROUP:
+                    rows = meta.row_group(group).num_rows
+                    yield Fault(None, -1, f"row group larger than {MAX_ROW_GROUP} bytes", rows)
+                    row += rows
+                    continue
+                found = file.iter_batches(BATCH, row_groups=[group], columns=columns.named())
+                for batch in found:
+                    yield from _documents(name, batch, columns, row)
+                    row += batch.num_rows
+    except (pa.ArrowInvalid, OSError):
+        yield Fault(None, -1, "broken Parquet")
+
+
+def arrow(name: str, path: str, columns: Columns) -> Iterator[pa.RecordBatch | Fault]:
+    """The documents of an Arrow IPC file or stream."""
+    row = 0
+    try:
+        reader = _open(path)
+        for batch in _batches(reader):
+            yield from _documents(name, batch.select(columns.named()), columns, row)
+            row += batch.num_rows
+    except (pa.ArrowInvalid, OSError):
+        yield Fault(None, -1, "broken Arrow file")
+
+
+def _open(path: str) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
+    source = pa.memory_map(path)
+    try:
+        return pa.ipc.open_file(source)
+    except pa.ArrowInvalid:
+        source.seek(0)
+        return pa.ipc.open_stream(source)
+
+
+def _batches(
+    reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader,
+) -> Iterator[pa.RecordBatch]:
+    if isinstance(reader, pa.ipc.RecordBatchFileReader):
+        return (reader.get_batch(number) for number in range(reader.num_record_batches))
+    return iter(reader)
+
+
+def _documents(
+    name: str, batch: pa.RecordBatch, columns: Columns, row: int
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The rows that hold a text as a batch, and a fault for each that does not."""
+    rows = batch.num_rows
+    text = _plain(batch[columns.text]).cast(pa.binary())
+    ids = pa.array([f"{name}#{row + place}" for place in range(rows)], pa.string())
+    own = _column(batch, columns.id)
+    native = pc.coalesce(own, ids) if own is not None else ids
+    for place in pc.indices_nonzero(pc.is_null(text)).to_pylist():
+        yield Fault(native[place].as_py(), -1, "null text")
+    others = [_column(batch, c) for c in (columns.url, columns.title, columns.language)]
+    arrays = [
+        native,
+        text,
+        pa.array([columns.media_type] * rows, pa.string()),
+        *(pa.nulls(rows, pa.string()) if other is None else other for other in others),
+    ]
+    whole = pa.RecordBatch.from_arrays(arrays, schema=schema(_OUT))
+    kept = whole.filter(pc.is_valid(text))
+    if kept.num_rows:
+        yield kept
+
+
+def _column(batch: pa.RecordBatch, column: str | None) -> pa.Array | None:
+    return None if column is None else _plain(batch[column]).cast(pa.string())
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array

@@ -1,0 +1,73 @@
+"""From single records to the batches that connectors yield."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from phloem.catalog.columns import (
+    CONTENT,
+    DECLARED_LANGUAGE,
+    LICENSE,
+    MEDIA_TYPE,
+    NATIVE_ID,
+    TITLE,
+    URL,
+    schema,
+)
+from phloem.catalog.manifest import BATCH_BYTES, BATCH_ROWS
+from phloem.sources.connector import Fault
+
+COLUMNS = (NATIVE_ID, CONTENT, MEDIA_TYPE, URL, TITLE, LICENSE, DECLARED_LANGUAGE)
+
+MAX_RECORD = 256 * 2**20
+"""Bytes of one document: above any book (the Bible has 4 MB, Wikipedia's longest page 3 MB), below
+what would fill an Arrow binary array (2 GiB) together with its batch."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One document as a source holds it: the columns of `columns.DOCUMENT` of the same names."""
+
+    native_id: str
+    content: bytes
+    media_type: str
+    url: str | None = None
+    title: str | None = None
+    license: str | None = None
+    language: str | None = None
+
+
+def batches(records: Iterator[Record | Fault]) -> Iterator[pa.RecordBatch | Fault]:
+    """Records as batches of at most `BATCH_ROWS` rows and about `BATCH_BYTES` of content.
+
+    A fault is passed on at once, so it may come before records that were read before it.
+    """
+    pending: list[Record] = []
+    size = 0
+    for record in records:
+        if isinstance(record, Fault):
+            yield record
+            continue
+        pending.append(record)
+        size += len(record.content)
+        if len(pending) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield _batch(pending)
+            pending, size = [], 0
+    if pending:
+        yield _batch(pending)
+
+
+def _batch(records: list[Record]) -> pa.RecordBatch:
+    arrays = [
+        pa.array([record.native_id for record in records], pa.string()),
+        pa.array([record.content for record in records], pa.binary()),
+        pa.array([record.media_type for record in records], pa.string()),
+        pa.array([record.url for record in records], pa.string()),
+        pa.array([record.title for record in records], pa.string()),
+        pa.array([record.license for record in records], pa.string()),
+        pa.array([record.language for record in records], pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(COLUMNS))

@@ -1,0 +1,310 @@
+"""Source cards: what people decided about a source. The model here is the schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from phloem.catalog.manifest import digest_of
+from phloem.sources.connector import SourceError, Strict
+
+Json = Any
+
+Kind = Literal[
+    "books",
+    "code",
+    "dialogue",
+    "educational",
+    "encyclopedia",
+    "legal",
+    "literature",
+    "medical",
+    "news",
+    "parliamentary",
+    "reference",
+    "religious",
+    "scientific",
+    "software_docs",
+    "subtitles",
+    "web",
+]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+LOCAL = "local"  # id of the ephemeral card for a user's own files
+UNKNOWN_LICENSE = "LicenseRef-unknown"
+
+_SHOWN = 60  # characters of a wrong value that a message shows
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class CardError(SourceError):
+    """Cards that cannot be read: the message lists every fault of every file."""
+
+
+class License(Strict):
+    """Under which terms the texts may be used, and how we know."""
+
+    spdx: str = Field(
+        description="SPDX licence expression; a LicenseRef-* must be in licenses.yaml.",
+        examples=["CC-BY-SA-4.0", "GPL-2.0-or-later OR CC-BY-SA-3.0", "LicenseRef-public-domain"],
+    )
+    url: str | None = Field(default=None, description="Page that holds the terms.")
+    evidence: str | None = Field(
+        default=None, description="The sentence of the terms that says so, quoted."
+    )
+    place: str | None = Field(
+        default=None, description="Where the sentence was read: a page, or a file in the source."
+    )
+    checked_on: date | None = Field(default=None, description="When it was read.")
+    attribution: str | None = Field(
+        default=None, description="Line that a release must show to meet the licence."
+    )
+
+
+class Access(Strict):
+    """How the bytes are had."""
+
+    connector: str = Field(description="Module in sources/connectors/.", examples=["deb"])
+    params: dict[str, Json] = Field(default={}, description="The connector's parameters.")
+
+
+class PersonalData(Strict):
+    """What the source tells about living people."""
+
+    level: Literal["none", "incidental", "personal"] = Field(
+        description="`incidental`: names of authors and examples; `personal`: about people."
+    )
+    note: str | None = Field(default=None, description="What kind, and where.")
+
+
+class Source(Strict):
+    """One source, as a person decided it: a file in `sources/entries/`."""
+
+    id: Id = Field(description="Kebab-case, equal to the file name; never used again.")
+    name: str = Field(min_length=3, description="As its makers call it, with the language.")
+    summary: str = Field(min_length=10, description="What texts it holds, in one sentence.")
+    homepage: str = Field(pattern=r"^https?://\S+$", description="Where a reader finds it.")
+    kind: Kind = Field(description="What its texts are.")
+    languages: tuple[str, ...] = Field(
+        min_length=1, description="BCP-47 tags of its texts; `zxx` for code."
+    )
+    license: License
+    access: Access
+    custodian: str = Field(description="Who makes it and answers for it.")
+    personal_data: PersonalData
+    status: Literal["proposed", "active", "paused", "withdrawn"] = Field(
+        description="Only active sources are read."
+    )
+    reason: str | None = Field(default=None, description="Why it is paused or withdrawn.")
+    replaced_by: str | None = Field(default=None, description="Id of the source to use instead.")
+    clean: tuple[str | dict[str, dict[str, Json]], ...] = Field(
+        default=(), description="Ops that only this source needs: a name or {name: {param: value}}."
+    )
+    keep: tuple[dict[str, Json], ...] = Field(
+        default=(), description="Keep rules that only this source needs."
+    )
+    evidence: Literal["read", "none"] = Field(
+        description="`read`: somebody read its documents and terms; `none`: nobody did."
+    )
+    limits: str = Field(min_length=10, description="What a reader of its texts should beware of.")
+    weight: float | None = Field(
+        default=None, gt=0, description="Share in a mixture that names none; null: by size."
+    )
+
+
+class Approval(Strict):
+    """That somebody accountable agreed to a card, as it was then: `approvals/<source>.yaml`."""
+
+    source: Id = Field(description="Id of the card.")
+    card: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of the card that was approved.")
+    role: str = Field(min_length=3, description="The accountable role, such as data steward.")
+    date: date
+    basis: str = Field(min_length=10, description="What the decision rests on.")
+
+
+def sources(folders: Sequence[str | Path] = ()) -> Mapping[str, Source]:
+    """Every card by id, sorted: of `entries/` and of these further folders.
+
+    Raises CardError listing every fault of every file: unknown keys with the nearest known one,
+    values of a wrong kind, ids that differ from the file name or appear twice.
+    """
+    found: dict[str, tuple[Source, Path]] = {}
+    faults: list[str] = []
+    for path in card_files(folders):
+        value, wrong = read_yaml(path)
+        card, more = check_card(path, value) if not wrong else (None, [])
+        faults += wrong + more
+        if card is None:
+            continue
+        if card.id in found:
+            faults.append(f"{path}: id: {card.id} is also the id of {found[card.id][1]}")
+        found[card.id] = (card, path)
+    if faults:
+        raise CardError(f"{len(faults)} faults in source cards:\n" + "\n".join(faults))
+    return MappingProxyType({key: found[key][0] for key in sorted(found)})
+
+
+def card_files(folders: Sequence[str | Path] = ()) -> list[Path]:
+    """The card files of `entries/` and of these folders, sorted within each."""
+    own = Path(str(files("phloem.sources") / "entries"))
+    return [path for folder in (own, *map(Path, folders)) for path in sorted(folder.glob("*.yaml"))]
+
+
+def read_yaml(path: Path) -> tuple[Json, list[str]]:
+    """The plain data of a YAML file, or what is wrong with it."""
+    try:
+        return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader), []
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        return None, [f"{path}:{line} not YAML: {getattr(error, 'problem', None) or 'bad bytes'}"]
+
+
+def check_card(path: Path, value: Json) -> tuple[Source | None, list[str]]:
+    """The card that a file holds, and all that is wrong with it."""
+    card, faults = _check(Source, path, value)
+    if card is not None and card.id != path.stem:
+        faults.append(f"{path}: id: found {card.id!r}, expected {path.stem!r} as in the file name")
+    return card, faults
+
+
+def _check(model: type[_Model], path: Path, value: Json) -> tuple[_Model | None, list[str]]:
+    try:
+        return model.model_validate(value), []
+    except ValidationError as error:
+        return None, [f"{path}: {text}" for text in describe(model, error)]
+
+
+def describe(model: type[BaseModel], error: ValidationError) -> list[str]:
+    """Each fault of a validation as `field: found …, expected …`, without long values."""
+    texts = []
+    for fault in error.errors():
+        # The tags that pydantic adds for members of a union are no part of the field's path.
+        path = [str(part) for part in fault["loc"] if "[" not in str(part)]
+        where = ".".join(path) or "card"
+        if fault["type"] == "extra_forbidden":
+            near = get_close_matches(path[-1], _keys(model, path[:-1]), n=1)
+            hint = f"did you mean {near[0]}?" if near else "no such key"
+            texts.append(f"{where}: unknown key; {hint}")
+        elif fault["type"] == "missing":
+            texts.append(f"{where}: missing; expected a value")
+        else:
+            texts.append(f"{where}: found {_short(fault['input'])}, expected: {fault['msg']}")
+    return texts
+
+
+def _keys(model: type[BaseModel], path: Iterable[str]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _short(value: Json) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def card_hash(source: Source) -> str:
+    """The hash of what a card says, without its status: pausing a source leaves it approved."""
+    value = source.model_dump(mode="json", exclude={"status", "reason", "replaced_by"})
+    return digest_of(value)
+
+
+def approvals(folder: str | Path | None = None) -> Mapping[str, Approval]:
+    """Every approval by source id, from `approvals/` or this folder.
+
+    Raises CardError listing every fault of every file.
+    """
+    place = Path(folder) if folder else Path(str(files("phloem.sources") / "approvals"))
+    found: dict[str, Approval] = {}
+    faults: list[str] = []
+    for path in sorted(place.glob("*.yaml")):
+        value, wrong = read_yaml(path)
+        approval, more = _check(Approval, path, value) if not wrong else (None, [])
+        faults += wrong + more
+        if approval and approval.source != path.stem:
+            faults.append(f"{path}: source: found {approval.source!r}, expected {path.stem!r}")
+        if approval:
+            found[approval.source] = approval
+    if faults:
+        raise CardError(f"{len(faults)} faults in approvals:\n" + "\n".join(faults))
+    return MappingProxyType(found)
+
+
+@cache
+def license_refs() -> Mapping[str, Mapping[str, Json]]:
+    """What `licenses.yaml` says of each LicenseRef-*: name, summary, obligations."""
+    path = Path(str(files("phloem.sources") / "licenses.yaml"))
+    value, _ = read_yaml(path)
+    return MappingProxyType(dict(sorted(value.items())))
+
+
+def local_card(
+    path: str | Sequence[str], *, text_column: str = "text", languages: Sequence[str] = ("und",)
+) -> Source:
+    """The ephemeral card for a user's own files; what it gives cannot be released.
+
+    Args:
+        path: Path, glob or URL, or several.
+        text_column: Column or key that holds the text.
+        languages: BCP-47 tags, if the user knows them.
+    """
+    params: dict[str, Json] = {
+        "path": path if isinstance(path, str) else list(path),
+        "text_column": text_column,
+    }
+    return Source(
+        id=LOCAL,
+        name="Local files",
+        summary="Files given on the command line; nobody wrote a card for them.",
+        homepage="https://localhost/",
+        kind="web",
+        languages=tuple(languages),
+        license=License(spdx=UNKNOWN_LICENSE),
+        access=Access(connector="files", params=params),
+        custodian="unknown",
+        personal_data=PersonalData(level="personal", note="Nobody looked: assume the worst."),
+        status="active",
+        evidence="none",
+        limits="Origin, licence and content are unknown.",
+    )
+
+
+def schema_json() -> str:
+    """The JSON Schema of a card, as `schema.json` holds it."""
+    schema = Source.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def fields() -> list[tuple[str, str, str]]:
+    """(field, kind, meaning) of each field of a card, nested ones with a dot, for the docs."""
+    rows: list[tuple[str, str, str]] = []
+    for name, field in Source.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            rows += [
+                (f"{name}.{key}", _required(part.is_required()), part.description or "")
+                for key, part in inner.model_fields.items()
+            ]
+        else:
+            rows.append((name, _required(field.is_required()), field.description or ""))
+    return rows
+
+
+def _required(required: bool) -> str:
+    return "required" if required else "optional"

@@ -1,0 +1,194 @@
+"""Bounded decompression: gzip, xz and zstd streams that say where they break and never flood."""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import zstandard
+
+CHUNK = 2**20
+"""Bytes handed on at a time."""
+
+MAX_RATIO = 250
+"""Bytes out per byte in, beyond `FREE_BYTES`. Text packs 3 to 20 times, logs with repeated lines
+up to about 100 times; gzip's own bound is 1032 (RFC 1951: 258 bytes per 2 bits)."""
+
+FREE_BYTES = 64 * 2**20
+"""Output that is never refused for its ratio: it fits memory, and small files of one repeated
+character are no attack."""
+
+MAX_STREAM = 64 * 2**30
+"""Output of one stream. A larger file of text is one that its owner should have split: one
+worker would read it for more than ten minutes."""
+
+_ZSTD_WINDOW = 2**27  # RFC 8878, 3.1.1.1.2: 8 MiB is the recommended least; --long needs 128 MiB
+_ZSTD_INPUT = 4096  # an RLE block gives 128 KiB for 4 bytes, so this yields at most 128 MiB at once
+
+
+class UnpackError(Exception):
+    """A stream that cannot be unpacked further.
+
+    Attributes:
+        reason: Short, without content: ``truncated gzip``.
+        offset: Byte of the packed stream up to which it was read.
+    """
+
+    def __init__(self, reason: str, offset: int) -> None:
+        """Say what broke and where."""
+        super().__init__(f"{reason} at byte {offset}")
+        self.reason = reason
+        self.offset = offset
+
+
+@dataclass(frozen=True)
+class _Codec:
+    """How to unpack one kind of stream.
+
+    Attributes:
+        name: For messages.
+        start: Makes a decompressor for one member or frame.
+        step: (decompressor, input, most bytes wanted) -> (output, input not used yet).
+        errors: What the library raises for broken input.
+        input: Bytes of input at a time.
+    """
+
+    name: str
+    start: Callable[[], Any]
+    step: Callable[[Any, bytes, int], tuple[bytes, bytes]]
+    errors: tuple[type[Exception], ...]
+    input: int = 65536
+
+
+def _zlib_step(decompressor: Any, data: bytes, limit: int) -> tuple[bytes, bytes]:
+    out = decompressor.decompress(data, limit)
+    return out, decompressor.unconsumed_tail
+
+
+def _lzma_step(decompressor: Any, data: bytes, limit: int) -> tuple[bytes, bytes]:
+    # The lzma module keeps what it did not use and wants it back as nothing.
+    return decompressor.decompress(data, limit), b""
+
+
+def _zstd_step(decompressor: Any, data: bytes, limit: int) -> tuple[bytes, bytes]:
+    del limit  # bounded by the size of the input
+    return decompressor.decompress(data), b""
+
+
+_CODECS = {
+    "gzip": _Codec("gzip", lambda: zlib.decompressobj(wbits=31), _zlib_step, (zlib.error,)),
+    "xz": _Codec(
+        "xz",
+        lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=2**28),
+        _lzma_step,
+        (lzma.LZMAError, EOFError),
+    ),
+    "zstd": _Codec(
+        "zstd",
+        lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj(),
+        _zstd_step,
+        (zstandard.ZstdError,),
+        _ZSTD_INPUT,
+    ),
+}
+
+SUFFIXES = {".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
+"""File name endings of the streams that can be unpacked."""
+
+
+def compression_of(name: str) -> tuple[str | None, str]:
+    """(kind of compression or None, the name without its ending)."""
+    lower = name.lower()
+    for suffix, kind in SUFFIXES.items():
+        if lower.endswith(suffix):
+            return kind, name[: -len(suffix)]
+    return None, name
+
+
+def unpack(file: BinaryIO, compression: str | None, *, free: int = FREE_BYTES) -> Iterator[bytes]:
+    """The bytes of a stream, in chunks; every member or frame of it, one after another.
+
+    Args:
+        file: Read from where it stands to its end.
+        compression: ``gzip``, ``xz``, ``zstd`` or None.
+        free: Bytes of output that are not held to `MAX_RATIO`.
+
+    Raises:
+        UnpackError: the stream is truncated, broken, or unpacks to more than the bounds, after
+            all that came before it was handed on.
+    """
+    if compression is None:
+        yield from iter(lambda: file.read(CHUNK), b"")
+        return
+    codec = _CODECS[compression]
+    read = made = 0
+    member: Any = None
+    data, more = b"", False  # input not used yet; whether output is held back inside
+    while True:
+        if not data and not more:
+            data = file.read(codec.input)
+            read += len(data)
+            if not data:
+                break
+        if member is None:
+            data = data.lstrip(b"\0") if made else data  # padding between streams and after them
+            if not data:
+                continue
+            member = codec.start()
+        try:
+            out, data = codec.step(member, data, CHUNK)
+        except codec.errors:
+            raise UnpackError(f"broken {codec.name}", read) from None
+        more = len(out) == CHUNK or not getattr(member, "needs_input", True)
+        if member.eof:
+            data, member, more = member.unused_data, None, False
+        made += len(out)
+        _check_bounds(codec.name, read, made, free)
+        yield out
+    if member is not None:
+        raise UnpackError(f"truncated {codec.name}", read)
+
+
+def _check_bounds(name: str, read: int, made: int, free: int) -> None:
+    if made > MAX_STREAM or made > max(free, MAX_RATIO * read):
+        raise UnpackError(f"{name} unpacks to more than the bound", read)
+
+
+def unpack_all(file: BinaryIO, compression: str | None, limit: int) -> bytes:
+    """All bytes of a stream. Raises UnpackError if they are more than `limit`."""
+    parts: list[bytes] = []
+    size = 0
+    for chunk in unpack(file, compression, free=limit):
+        size += len(chunk)
+        if size > limit:
+            raise UnpackError(f"larger than {limit} bytes", file.tell())
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+class UnpackedReader:
+    """A read-only stream over chunks, as far as `tarfile` needs one."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        """Read from these chunks, in order."""
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes; fewer only at the end."""
+        parts = [self._rest]
+        have = len(self._rest)
+        while size < 0 or have < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            parts.append(chunk)
+            have += len(chunk)
+        data = b"".join(parts)
+        if size < 0:
+            size = len(data)
+        self._rest = data[size:]
+        return data[:size]

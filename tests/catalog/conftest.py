@@ -1,0 +1,37 @@
+"""The handmade root, for tests of what reads a root."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+def load_root_fixture() -> ModuleType:
+    """The module beside this file: tests are no package that could be imported from."""
+    name = "phloem_root_fixture"
+    if name not in sys.modules:
+        path = Path(__file__).with_name("root_fixture.py")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def built_root(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A root that tests only read."""
+    return load_root_fixture().build_root(tmp_path_factory.mktemp("root"))
+
+
+@pytest.fixture
+def fresh_root(tmp_path: Path) -> Any:
+    """A root of the test's own, to change."""
+    return load_root_fixture().build_root(tmp_path / "root")

@@ -1,0 +1,125 @@
+"""Licence algebra against the licences of the candidate sources, and against set arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phloem.catalog.licenses import (
+    LICENSES,
+    OBLIGATIONS,
+    LicenseError,
+    clarity,
+    nearest_id,
+    obligations,
+    unknown_ids,
+)
+
+NOTICE, BY, SA, SOURCE, ND, NC, UNKNOWN = OBLIGATIONS
+
+# Every real SPDX expression among the candidate sources, and of the Debian packages of the bench.
+CANDIDATES = """
+AGPL-3.0-only|Apache-1.0|Apache-2.0|BSD-3-Clause|BSD-2-Clause|BSL-1.0|CC-BY-2.0|CC-BY-2.5|CC-BY-3.0
+CC-BY-3.0-US|CC-BY-4.0|CC-BY-NC-2.0|CC-BY-NC-4.0|CC-BY-NC-ND-1.0|CC-BY-NC-ND-4.0|CC-BY-NC-SA-3.0
+CC-BY-NC-SA-4.0|CC-BY-SA-2.0|CC-BY-SA-3.0|CC-BY-SA-4.0|CC0-1.0|EUPL-1.1|GFDL-1.1-no-invariants-or-later
+GFDL-1.1-or-later|GFDL-1.2-no-invariants-only|GFDL-1.2-no-invariants-or-later|GFDL-1.2-or-later
+GFDL-1.3-no-invariants-only|GFDL-1.3-no-invariants-or-later|GFDL-1.3-only|GFDL-1.3-or-later
+GPL-1.0-or-later|GPL-1.0-or-later OR Artistic-1.0-Perl|GPL-2.0-only|GPL-2.0-or-later
+GPL-2.0-or-later OR CC-BY-SA-3.0|GPL-2.0-or-later OR LGPL-2.1-or-later OR MPL-1.1|GPL-3.0-only
+GPL-3.0-or-later|LGPL-2.1-or-later|LGPL-3.0-only|MIT|MPL-2.0|MS-PL|ODC-By-1.0|ODbL-1.0|PSF-2.0
+PostgreSQL|Unicode-DFS-2016|Vim|etalab-2.0|OFL-1.1|LPPL-1.3c|FSFAP|FSFULLR|ISC|Zlib|BSD-4-Clause
+Artistic-2.0|Linux-man-pages-copyleft|GPL-3.0+|GPL-2.0+|MIT OR Apache-2.0|Apache-2.0 AND BSD-3-Clause
+""".replace("\n", "|").strip("|").split("|")
+
+
+@pytest.mark.parametrize("expression", CANDIDATES)
+def test_obligations_of_candidate_sources_are_known(expression: str) -> None:
+    assert UNKNOWN not in obligations(expression)
+    assert unknown_ids(expression) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "duties"),
+    [
+        ("CC0-1.0", set()),
+        ("MIT", {NOTICE}),
+        ("cc-by-4.0", {BY}),
+        ("CC-BY-SA-4.0", {BY, SA}),
+        ("CC-BY-NC-ND-4.0", {BY, NC, ND}),
+        ("GPL-2.0+", {NOTICE, SA, SOURCE}),
+        ("GFDL-1.3-no-invariants-or-later", {BY, SA}),
+        ("GFDL-1.3-invariants-or-later", {BY, SA, ND}),
+        ("MIT AND CC-BY-4.0", {NOTICE, BY}),
+        ("GPL-2.0-or-later OR CC-BY-SA-3.0", {BY, SA}),
+        ("MIT AND (CC-BY-NC-4.0 OR CC-BY-4.0)", {NOTICE, BY}),
+        ("GPL-2.0-or-later WITH Classpath-exception-2.0", {NOTICE, SA, SOURCE}),
+        ("MIT WITH Evil-exception-1.0", {NOTICE, UNKNOWN}),
+        ("LicenseRef-nobody-knows OR CC-BY-4.0", {BY}),
+        ("LicenseRef-nobody-knows AND CC-BY-4.0", {BY, UNKNOWN}),
+        ("CC-BY", {UNKNOWN}),
+        ("NOASSERTION", {UNKNOWN}),
+        ("all rights reserved", {UNKNOWN}),
+        ("MIT AND", {UNKNOWN}),
+        ("(" * 2000 + "MIT" + ")" * 2000, {UNKNOWN}),
+        ("", {UNKNOWN}),
+        (None, {UNKNOWN}),
+    ],
+)
+def test_obligations_of_expression(expression: str | None, duties: set[str]) -> None:
+    assert obligations(expression) == duties
+
+
+def test_obligations_of_a_ref_are_as_somebody_decided() -> None:
+    refs = {"LicenseRef-public-domain": [], "LicenseRef-research-use": [NC]}
+    assert obligations("LicenseRef-public-domain", refs) == set()
+    assert obligations("LicenseRef-Research-Use", refs) == {NC}
+    assert unknown_ids("LicenseRef-public-domain AND LicenseRef-x", refs) == ["LicenseRef-x"]
+
+
+def test_obligations_of_a_ref_decided_wrongly_says_which_there_are() -> None:
+    with pytest.raises(LicenseError, match="no obligation named 'share-alike'; there are notice"):
+        obligations("MIT", {"LicenseRef-x": ["share-alike"]})
+
+
+def test_clarity_orders_from_public_domain_to_unknown() -> None:
+    order = ["CC0-1.0", "MIT", "CC-BY-4.0", "CC-BY-SA-4.0", "GPL-3.0-only", "CC-BY-ND-4.0"]
+    order += ["CC-BY-NC-4.0", "CC-BY-NC-ND-4.0", "LicenseRef-unknown"]
+    ranks = [clarity(expression) for expression in order]
+    assert ranks == sorted(set(ranks))
+    assert ranks[0] == 0
+
+
+IDS = st.sampled_from(["CC0-1.0", "MIT", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "X-none"])
+
+
+@st.composite
+def _trees(draw: st.DrawFn) -> tuple[str, set[frozenset[str]]]:
+    """An expression, and all sets of obligations that satisfy it."""
+    if draw(st.booleans()):
+        id_ = draw(IDS)
+        return id_, {LICENSES.get(id_, frozenset({UNKNOWN}))}
+    (left, ways), (right, others) = draw(_trees()), draw(_trees())
+    if draw(st.booleans()):
+        return f"({left} AND {right})", {a | b for a in ways for b in others}
+    return f"({left} OR {right})", ways | others
+
+
+@settings(max_examples=80, deadline=None)
+@given(_trees())
+def test_obligations_are_the_least_restrictive_of_all_ways(
+    tree: tuple[str, set[frozenset[str]]],
+) -> None:
+    expression, ways = tree
+    got = obligations(expression)
+    assert got in ways
+    assert not any(way < got for way in ways)
+    assert clarity(expression) == min(
+        sum(2 ** OBLIGATIONS.index(duty) for duty in way) for way in ways
+    )
+
+
+def test_nearest_id_helps_with_a_typo() -> None:
+    assert nearest_id("CC-BY-SA-4") == "CC-BY-SA-4.0"
+    assert nearest_id("apache 2.0") == "Apache-2.0"
+    assert nearest_id("zzzzzzzz") is None

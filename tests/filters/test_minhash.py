@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phloem.filters.minhash import (
+    bands,
+    jaccard,
+    minhash,
+    shingles,
+    shingles_of,
+    words_of,
+)
+
+TEXT = st.lists(
+    st.sampled_from(
+        ["word", "Word", "é", "12", "x3", "漢字", "ก\u0e34น", "한국", "क्या", "-", "…", "\u200c"]
+    ),
+    max_size=25,
+).map(" ".join)
+
+
+def _signatures(*texts: str | None) -> pa.Array:
+    return minhash(pa.record_batch({"text": pa.array(list(texts), pa.string())})).arrays[0]
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(texts=st.lists(st.one_of(st.none(), TEXT, st.text(max_size=12)), max_size=4))
+def test_minhash_and_shingles_equal_their_references(texts: list[str | None]) -> None:
+    array = pa.array(texts, pa.string())
+    assert minhash.reference is not None
+    wanted = minhash.reference(pa.record_batch({"text": array}))
+    assert _signatures(*texts).equals(wanted[0])  # type: ignore[index]
+    offsets, values = shingles(array)
+    for row, text in enumerate(texts):
+        own = values[offsets[row] : offsets[row + 1]].tolist()
+        assert own == sorted(set(shingles_of(text or "")))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't STOP, 42 times!", ["don", "t", "stop", "00", "times"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("ที่นี่", ["ที่", "นี่"]),
+        ("東京2024年", ["東", "京", "0000", "年"]),
+        ("می\u200cخواهم", ["میخواهم"]),
+        ("Ünïcode ΣΑΣ", ["ünïcode", "σασ"]),
+        ("... 👍", []),
+    ],
+)
+def test_words_keep_marks_and_part_unspaced_scripts(text: str, words: list[str]) -> None:
+    assert words_of(text) == words
+
+
+def test_signature_is_the_same_after_case_punctuation_and_digits() -> None:
+    one, other = _signatures("In 2019, the CAT sat (down).", "in 1875 The cat -- sat down")
+    assert one == other
+
+
+def test_signature_differs_by_a_mark_alone() -> None:
+    one, other = _signatures("कि का की", "क का की")
+    assert one != other
+
+
+def test_short_text_has_one_shingle_and_empty_text_no_signature() -> None:
+    offsets, _ = shingles(pa.array(["two words", "a b c d e", "a b c d e f", "", None]))
+    assert np.diff(offsets).tolist() == [1, 1, 2, 0, 0]
+    assert _signatures("two words", "", None, "!?").is_valid().to_pylist() == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_signature_holds_permutations_of_four_bytes() -> None:
+    batch = pa.record_batch({"text": ["some words here"]})
+    (array,) = minhash.bind({"permutations": 16}).__call__(batch).arrays
+    assert len(array[0].as_py()) == 64
+
+
+def _similar_pairs() -> list[tuple[str, str]]:
+    draw = random.Random(5)  # noqa: S311 - test data
+    vocabulary = [f"w{number}x" for number in range(4000)]
+    pairs = []
+    for rate in (0.01, 0.03, 0.06, 0.1, 0.2) * 12:
+        words = draw.choices(vocabulary, k=300)
+        edited = [draw.choice(vocabulary) if draw.random() < rate else word for word in words]
+        pairs.append((" ".join(words), " ".join(edited)))
+    return pairs
+
+
+def test_estimate_is_close_to_the_true_jaccard_similarity() -> None:
+    errors = []
+    for left, right in _similar_pairs():
+        one, other = (
+            {tuple(words[n : n + 5]) for n in range(len(words) - 4)}
+            for words in (left.split(), right.split())
+        )
+        # Digits are folded, so the words "w12x" and "w34x" are one: spell them out instead.
+        true = len(one & other) / len(one | other)
+        plain = pa.array([_letters(left), _letters(right)])
+        offsets, values = shingles(plain)
+        assert jaccard(values[: offsets[1]], values[offsets[1] :]) == pytest.approx(true)
+        minima = [np.frombuffer(each.as_py(), "<u4") for each in _signatures(*plain.to_pylist())]
+        errors.append((minima[0] == minima[1]).mean() - true)
+    # Standard deviation sqrt(J (1 - J) / 112) <= 0.0473 each; the mean of 60 within three of its own.
+    assert abs(np.mean(errors)) < 3 * 0.0473 / 60**0.5
+    assert np.std(errors) < 0.06
+
+
+def _letters(text: str) -> str:
+    return text.translate({48 + digit: 97 + digit for digit in range(10)})
+
+
+def test_estimate_agrees_with_datasketch() -> None:
+    datasketch = pytest.importorskip("datasketch")
+    differences = []
+    for left, right in _similar_pairs()[:20]:
+        theirs = []
+        ours = [
+            np.frombuffer(each.as_py(), "<u4")
+            for each in _signatures(_letters(left), _letters(right))
+        ]
+        for text in (left, right):
+            sketch = datasketch.MinHash(num_perm=112, seed=1)
+            words = text.split()
+            for start in range(len(words) - 4):
+                sketch.update(" ".join(words[start : start + 5]).encode())
+            theirs.append(sketch)
+        differences.append((ours[0] == ours[1]).mean() - theirs[0].jaccard(theirs[1]))
+    assert abs(np.mean(differences)) < 3 * 0.0473 * 2**0.5 / 20**0.5
+
+
+def test_bands_are_shared_by_equal_rows_of_the_signature_only() -> None:
+    signatures = _signatures(
+        "a b c d e f g", "A b, c d e f g", "quite another text altogether", None
+    )
+    found = bands(signatures, bands=14, rows=8)
+    assert found.shape == (14, 4)
+    assert found.dtype == np.int64
+    assert (found[:, 0] == found[:, 1]).all()
+    assert not (found[:, 0] == found[:, 2]).any()
+    assert len(set(found[:, 0].tolist())) == 14
+    assert not found[:, 3].any()
+    assert (bands(signatures.slice(2), bands=14, rows=8) == found[:, 2:]).all()
+
+
+def test_bands_longer_than_the_signature_are_refused() -> None:
+    with pytest.raises(ValueError, match="20 bands of 13 rows need 1040 bytes"):
+        bands(_signatures("a b c d e f"), bands=20, rows=13)
+
+
+def test_jaccard_of_ascending_arrays() -> None:
+    one, other = np.array([1, 2, 3], np.uint64), np.array([2, 3, 4, 5], np.uint64)
+    assert jaccard(one, other) == 0.4
+    assert jaccard(one, one) == 1.0
+    assert jaccard(one[:0], other[:0]) == 0.0

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT, WORD_COUNT
+from phloem.filters.op import EXTRACTOR, MEASURE, REWRITE, Measured, OpError, find_op, op, ops
+
+
+@op(reads=[TEXT], writes=[WORD_COUNT])
+def one_word(batch: pa.RecordBatch, *, words: int = 1) -> list[pa.Array]:
+    return [pa.array([words] * batch.num_rows, pa.int64())]
+
+
+BATCH = pa.record_batch({"text": ["a", "b"], "other": [1, 2]})
+
+
+def test_ops_are_found_by_walking_the_package() -> None:
+    wanted = {"plain_text", "html", "nfc", "whitespace", "language", "statistics", "repetition"}
+    assert wanted | {"minhash", "pii"} <= set(ops())
+
+
+def test_kind_follows_the_columns() -> None:
+    assert one_word.kind == MEASURE
+    assert ops()["nfc"].kind == REWRITE
+    assert ops()["html"].kind == EXTRACTOR
+    assert CONTENT in ops()["html"].reads
+    assert MEDIA_TYPE in ops()["html"].reads
+
+
+def test_find_op_names_the_nearest() -> None:
+    with pytest.raises(OpError, match=r"no op named 'statistic'; did you mean statistics\?"):
+        find_op("statistic", {})
+
+
+def test_bind_refuses_an_unknown_parameter() -> None:
+    with pytest.raises(OpError, match=r"no parameter 'word'; it takes \['words'\]"):
+        one_word.bind({"word": 2})
+
+
+def test_identity_follows_parameters_files_and_libraries() -> None:
+    assert one_word.bind({"words": 1}).key == one_word.key != one_word.bind({"words": 2}).key
+    identity = ops()["language"].identity
+    assert set(identity["files"]) == {"lid.176.ftz"}
+    assert "fasttext-community" in identity["libraries"]
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        [pa.array([1], pa.int64())],
+        [pa.array([1, 2], pa.int32())],
+        [],
+        Measured([pa.array([1, 2], pa.int64())], {2: "no such row"}),
+    ],
+)
+def test_wrong_output_is_refused(returned: object) -> None:
+    @op(reads=[TEXT], writes=[WORD_COUNT])
+    def wrong(batch: pa.RecordBatch) -> list[pa.Array]:
+        return returned  # type: ignore[return-value]
+
+    with pytest.raises(OpError, match="op wrong"):
+        wrong(BATCH)
+
+
+def test_missing_column_is_named() -> None:
+    with pytest.raises(OpError, match=r"reads \['text'\], which the batch lacks"):
+        one_word(BATCH.select(["other"]))

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phloem.filters.statistics import ratio, statistics
+
+WORDS = [
+    "the",
+    "The",
+    "of",
+    "é",
+    "…",
+    "...",
+    "#",
+    "- ",
+    "• ",
+    "\n",
+    "  ",
+    "漢",
+    "字",
+    "ก\u0e34",
+    "x",
+    "4",
+    "٣",
+    ".",
+]
+MIXED = st.one_of(
+    st.lists(st.sampled_from(WORDS), max_size=30).map("".join),
+    st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join),
+    st.text(max_size=20),
+)
+
+
+def _measures(text: str | None, language: str | None = "en") -> dict[str, object]:
+    batch = pa.record_batch(
+        {"text": pa.array([text], pa.string()), "language": pa.array([language], pa.string())}
+    )
+    arrays = statistics(batch).arrays
+    names = [column.name for column in statistics.writes]
+    return {name: array[0].as_py() for name, array in zip(names, arrays, strict=True)}
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(
+    texts=st.lists(st.one_of(st.none(), MIXED), max_size=4),
+    tag=st.sampled_from(["en", "zh", "th", None]),
+)
+def test_statistics_equal_their_reference(texts: list[str | None], tag: str | None) -> None:
+    batch = pa.record_batch(
+        {
+            "text": pa.array(texts, pa.string()),
+            "language": pa.array([tag] * len(texts), pa.string()),
+        }
+    )
+    assert statistics.reference is not None
+    wanted = statistics.reference(batch)
+    for column, got, want in zip(statistics.writes, statistics(batch).arrays, wanted, strict=True):  # type: ignore[arg-type]
+        assert got.to_pylist() == want.to_pylist(), column.name
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "mean"),
+    [
+        ("one two-three don't", 3, 5.0),
+        ("नमस्ते दुनिया", 2, 6.0),
+        ("مرحبا بالعالم ٣", 3, 4.3333),
+        ("我们说abc话", 5, 1.4),
+        ("ภาษา", 4, 1.0),
+        ("ที่นี่", 2, 3.0),
+        ("한국어 문장", 2, 2.5),
+        ("- | # …", 0, 0.0),
+        ("👍🏽 ok", 1, 2.0),
+    ],
+)
+def test_words_are_counted_by_script(text: str, words: int, mean: float) -> None:
+    found = _measures(text)
+    assert (found["word_count"], found["mean_word_chars"]) == (words, mean)
+
+
+def test_lines_are_judged_by_their_ends() -> None:
+    found = _measures(
+        "- item\n\n• more …\n* x...\n-- no\n   \nA whole sentence that is longer than that.\n"
+    )
+    assert found["line_count"] == 5
+    assert found["bullet_line_frac"] == 0.6
+    assert found["ellipsis_line_frac"] == 0.4
+    assert found["terminal_line_frac"] == 0.6
+    assert found["short_line_frac"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("text", "tag", "count"),
+    [
+        ("The cat and THE dog of it", "en", 3),
+        ("Der Hund und die Katze", "de-AT", 3),
+        ("我们的书是好的", "zh-Hans", 3),
+        ("यह किताब है और", "hi", 3),
+        ("the of and", "und", None),
+        ("the of and", "th", None),
+        ("es de", "es", 1),
+        ("de es", "de", 0),
+    ],
+)
+def test_stop_words_are_those_of_the_language(text: str, tag: str, count: int | None) -> None:
+    assert _measures(text, tag)["stop_word_count"] == count
+
+
+def test_fractions_of_characters() -> None:
+    found = _measures("AB cd 12 ٣")
+    assert found["uppercase_frac"] == 0.5
+    assert found["digit_frac"] == 0.4286
+    assert found["text_bytes"] == 11
+
+
+@given(part=st.integers(0, 10**9), whole=st.integers(1, 10**9))
+def test_ratio_rounds_half_up_exactly(part: int, whole: int) -> None:
+    got = ratio(np.array([part]), np.array([whole]))[0]
+    assert round(got * 10000) == (Fraction(part, whole) * 10000 + Fraction(1, 2)).__floor__()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phloem.filters.op import Op
+from phloem.filters.unicode import nfc, whitespace
+
+# Strings that often hold what the rewrites look for.
+HARD = st.text(
+    st.one_of(
+        st.sampled_from(" \t\n\r\u00a0\u2028\u0085\x00\ufeff\u200b\u200d-a"),
+        st.sampled_from("e\u0301\u0323\u0344\u1100\u1161\u11a8\u0928\u093c\u0958\u2126"),
+        st.characters(codec="utf-8"),
+    )
+)
+
+
+def _batch(*texts: str | None) -> pa.RecordBatch:
+    return pa.record_batch({"text": pa.array(list(texts), pa.string())})
+
+
+def _one(op: Op, text: str) -> str:
+    return str(op(_batch(text)).arrays[0][0].as_py())
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(text=HARD)
+def test_nfc_equals_unicodedata(text: str) -> None:
+    assert _one(nfc, text) == unicodedata.normalize("NFC", text)
+
+
+def test_nfc_of_every_character_alone_and_after_a_letter_equals_unicodedata() -> None:
+    chars = [chr(code) for code in range(0x30000) if not 0xD800 <= code < 0xE000]
+    texts = ["".join(chars[start : start + 7]) for start in range(0, len(chars), 7)]
+    texts += [f"\u0915{char}" for char in chars if unicodedata.category(char)[0] == "M"]
+    got = nfc(_batch(*texts)).arrays[0].to_pylist()
+    assert got == [unicodedata.normalize("NFC", text) for text in texts]
+
+
+def test_nfc_passes_settled_text_on_without_copying() -> None:
+    batch = _batch("plain ascii", "naïve", "हिन्दी", None)
+    assert nfc(batch).arrays[0].buffers()[2].address == batch["text"].buffers()[2].address
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(text=HARD)
+def test_whitespace_equals_its_reference_and_is_settled(text: str) -> None:
+    batch = _batch(text)
+    assert whitespace.reference is not None
+    done = whitespace(batch).arrays[0]
+    assert done.equals(whitespace.reference(batch)[0])  # type: ignore[union-attr, index]
+    assert whitespace(pa.record_batch({"text": done})).arrays[0].equals(done)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "می\u200cخواهم",  # zero-width non-joiner in Persian
+        "क्\u200dष हिन्दी",  # joiner and virama in Hindi
+        "ที่ นี่",  # marks of Thai
+        "ភាសា\u200bខ្មែរ",  # zero-width space between Khmer words
+        "👩\u200d👩\u200d👧 👍🏽",
+        "\u202bעברית\u202c",
+    ],
+)
+def test_whitespace_keeps_joiners_and_marks(text: str) -> None:
+    assert _one(whitespace, text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("a\r\n\r\n\r\nb\rc", "a\n\nb\nc"),
+        ("\n\n  x  \n\n", "  x"),
+        ("a \u3000 b\t c", "a b\tc"),
+        ("a\n \t \n \nb", "a\n\nb"),
+        ("if x:\n\t  y  =  1", "if x:\n\t  y = 1"),
+        ("a\x00\x1b\ufeffb", "ab"),
+        (" \n\t ", ""),
+    ],
+)
+def test_whitespace_makes_blanks_and_line_ends_uniform(text: str, clean: str) -> None:
+    assert _one(whitespace, text) == clean

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phloem.reports.differing import Piece, differing, words
+from phloem.reports.duplicates import duplicates
+
+
+def test_duplicates_known_run_counts_and_bins(root: Any) -> None:
+    found = duplicates(root.connection, root.store, root.run)
+    assert (found.documents, found.identical, found.across, found.found_in) == (2, 1, 2, 1)
+    assert dict(found.bins) == {
+        "0.70": 0, "0.75": 0, "0.80": 1, "0.85": 0, "0.90": 0, "0.95": 0, "1.00": 1
+    }  # fmt: skip
+
+
+def test_duplicates_matrix_has_dropped_in_rows_and_kept_in_columns(root: Any) -> None:
+    matrix = duplicates(root.connection, root.store, root.run).matrix
+    assert matrix.sources == ("books", "letters")
+    assert matrix.cells == ((0, 0), (2, 0))
+    assert matrix.left_out == 0
+
+
+def test_duplicates_many_sources_say_what_is_left_out(build: Any, known: Any) -> None:
+    one = known.Document("s00", "kept", known.HARBOUR)
+    lost = {"reason": "duplicate", "similarity": 1.0, "duplicate_of": one.id}
+    copies = [known.Document(f"s{n:02}", "c", known.HARBOUR, **lost) for n in range(1, 20)]
+    root = build([one, *copies], ())
+    matrix = duplicates(root.connection, root.store, root.run).matrix
+    assert len(matrix.sources) == 16
+    assert sum(map(sum, matrix.cells)) + matrix.left_out == 19
+
+
+def test_duplicates_pair_marks_the_words_that_differ(root: Any) -> None:
+    (pair,) = duplicates(root.connection, root.store, root.run).pairs
+    assert [p.text for p in pair.dropped.pieces if p.differs] == ["minute", "freight"]
+    assert [p.text for p in pair.kept.pieces if p.differs] == ["hour", "cargo"]
+    assert (pair.dropped.source, pair.kept.source) == ("letters", "books")
+
+
+def test_duplicates_pair_has_its_personal_data_masked(build: Any, known: Any) -> None:
+    text = f"Ask harbour@example.org whose flag flew. {known.HARBOUR}"
+    kept = known.Document("a", "1", text)
+    lost = {"reason": "duplicate", "similarity": 0.9, "duplicate_of": kept.id}
+    loser = known.Document("a", "2", text.replace("flag", "sail", 1), **lost)
+    root = build([kept, loser], ())
+    (pair,) = duplicates(root.connection, root.store, root.run).pairs
+    for side in (pair.dropped, pair.kept):
+        shown = "".join(piece.text for piece in side.pieces)
+        assert "[email]" in shown
+        assert "example.org" not in shown
+
+
+def test_duplicates_none_gives_empty_sections(build: Any, known: Any) -> None:
+    root = build([known.Document("a", "1", "x")], ())
+    found = duplicates(root.connection, root.store, root.run)
+    assert (found.documents, found.bins, found.pairs, found.matrix.sources) == (0, (), (), ())
+
+
+@given(st.text())
+def test_words_any_text_joins_to_itself(text: str) -> None:
+    assert "".join(words(text)) == text
+
+
+def test_words_unspaced_script_falls_apart_with_its_marks() -> None:
+    text = "นายท่าเรือเขียนชื่อเรือทุกลำลงในสมุด"
+    found = words(text)
+    assert "ท่" in found
+    assert len(found) < len(text)
+
+
+def test_differing_long_equal_stretches_are_cut_around_the_difference() -> None:
+    same = " ".join(f"w{n}" for n in range(200))
+    left, right = differing(f"{same} old {same}", f"{same} new {same}")
+    assert Piece("old", differs=True) in left
+    assert Piece("new", differs=True) in right
+    assert sum(len(piece.text) for piece in left) < 200
+
+
+@pytest.mark.parametrize(("left", "right"), [("", ""), ("", "a"), ("a", "")])
+def test_differing_empty_text_has_no_pieces(left: str, right: str) -> None:
+    mine, other = differing(left, right)
+    assert "".join(p.text for p in mine) == left
+    assert "".join(p.text for p in other) == right

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from typing import Any
+
+from phloem.reports.samples import samples
+
+
+def test_samples_known_run_has_every_reason_but_duplicates(root: Any) -> None:
+    found = samples(root.connection, root.store, root.run)
+    assert [(reason.name, reason.documents) for reason in found.reasons] == [
+        ("kept", 7),
+        ("too_short", 2),
+        ("fault", 1),
+        ("licence", 1),
+        ("unsure", 1),
+    ]
+
+
+def test_samples_value_and_threshold_come_with_the_excerpt(root: Any) -> None:
+    reasons = {r.name: r for r in samples(root.connection, root.store, root.run).reasons}
+    (unsure,) = reasons["unsure"].samples
+    assert (unsure.measured, unsure.value, unsure.threshold) == ("language_score", 0.31, 0.5)
+    assert unsure.excerpt == "ok ok 😀 ??? [email] ok"
+
+
+def test_samples_licence_not_allowed_shows_no_text(root: Any) -> None:
+    reasons = {r.name: r for r in samples(root.connection, root.store, root.run).reasons}
+    assert [sample.excerpt for sample in reasons["licence"].samples] == [None]
+    assert "licence" in reasons["licence"].why_no_text
+
+
+def test_samples_fault_without_pii_shows_no_text_and_its_detail(root: Any) -> None:
+    reasons = {r.name: r for r in samples(root.connection, root.store, root.run).reasons}
+    (fault,) = reasons["fault"].samples
+    assert (fault.excerpt, fault.detail) == (None, "pii: too long")
+
+
+def test_samples_choice_spreads_over_sources_and_is_the_same_again(root: Any) -> None:
+    first = samples(root.connection, root.store, root.run)
+    kept = first.reasons[0].samples
+    assert len(kept) == 3
+    assert {sample.source for sample in kept} == {"books", "letters"}
+    assert samples(root.connection, root.store, root.run) == first
