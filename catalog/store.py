@@ -15,7 +15,6 @@ from typing import Any, BinaryIO, cast
 import fsspec
 import pyarrow as pa
 
-
 _PIECE = 2**20  # bytes that a file is hashed by
 
 

@@ -205,7 +205,7 @@ def _find(store: Store, record: Mapping[str, Json], document: str) -> dict[str, 
     if not found:
         msg = (
             f"run {record['run_id']} has no document {document!r}; its ids are 32 hexadecimal"
-            " digits, and `phloem catalog query \"select id from decisions limit 5\"` shows some"
+            ' digits, and `phloem catalog query "select id from decisions limit 5"` shows some'
         )
         raise ViewError(msg)
     name, row, _ = found[0]

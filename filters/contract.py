@@ -27,7 +27,10 @@ NASTY: tuple[str | None, ...] = (
     "NUL\x00 bell\x07 escape\x1b[31m delete\x7f C1\x9b mark\ufeff soft\u00adhyphen",
     "\u202eright to left\u202c and \u2067isolated\u2069 \u200fmarks\u200e",
     "zero\u200bwidth\u200cnon\u200djoiner\u2060word joiner",
-    "family \U0001f468\u200d\U0001f469\u200d\U0001f467 flag \U0001f1ec\U0001f1ed tone \U0001f44d\U0001f3fd #️⃣",
+    (
+        "family \U0001f468\u200d\U0001f469\u200d\U0001f467 flag \U0001f1ec\U0001f1ed #\ufe0f\u20e3"
+        " tone \U0001f44d\U0001f3fd"
+    ),
     "\u0301 unpaired mark, e\u0301 o\u0323\u0302 \u0344 \u212b \ufb01 \u1e9b\u0323",
     "Wir prüfen, ob das geht. Ja!\n\nWir prüfen, ob das geht. Ja!\n\nEnde …",
     "هذا نص عربي مع أرقام ١٢٣ و 45 ؟ في من على",
@@ -45,9 +48,18 @@ NASTY: tuple[str | None, ...] = (
     "- one\n* two\n• three\n-four\n– five\n### # ...\nwait…\nstop...\nso . . .",
     "a b a b a b a b a b a b a b a b a b a b\nsame line\nsame line\n \nsame line\n\n\nsame line",
     "one two three four five six seven eight nine ten eleven " * 4,
-    "mail o'brien@mail.de, a.b+c@x.co.uk. no: user@localhost logo@2x.png a@example.com x@y..z .a@b.de",
-    "ip 9.9.9.9, 203.0.113.7 10.0.0.1 194.21.73.164 v1.2.3.4 1.2.3.4.5 [2a00:1450:4001:81b::200e] ::1 12:30:45",
-    "tel +49 30 901820 2023, (030) 901-820, 01 23 45 67 89, 2023-10-11, 978-3-16-148410-0, +1 (202) 456-1111.",
+    (
+        "mail o'brien@mail.de, a.b+c@x.co.uk. no: user@localhost logo@2x.png a@example.com x@y..z"
+        " .a@b.de"
+    ),
+    (
+        "ip 9.9.9.9, 203.0.113.7 10.0.0.1 194.21.73.164 v1.2.3.4 1.2.3.4.5"
+        " [2a00:1450:4001:81b::200e] ::1 12:30:45"
+    ),
+    (
+        "tel +49 30 901820 2023, (030) 901-820, 01 23 45 67 89, +1 (202) 456-1111."
+        " 2023-10-11, 978-3-16-148410-0"
+    ),
     "5510-9494-2742-4650 DE89 3704 0044 0532 0130 00 +999 123 12345678 0301234567",
     "def f(x):\n\tif  x:\n\t    return\u00a0x   \n\n\n\n    # end\n",
     "broken \ufffd\ufffd \ufdd0 \U0010ffff \ue000 caf\u00c3\u00a9",
@@ -94,7 +106,8 @@ CONTENTS: tuple[tuple[bytes | None, str | None], ...] = (
 )
 
 _CITATION = re.compile(
-    r"arXiv|RFC \d|UAX #|ISO \d|BCP|ITU|Unicode|WHATWG|IANA|et al\.|\((?:19|20)\d\d\)|[A-Z]\w+ (?:19|20)\d\d"
+    r"arXiv|RFC \d|UAX #|ISO \d|BCP|ITU|Unicode|WHATWG|IANA|et al\."
+    r"|\((?:19|20)\d\d\)|[A-Z]\w+ (?:19|20)\d\d"
 )
 
 

@@ -110,18 +110,19 @@ def _decode(content: bytes, media_type: str | None) -> str:
 
 
 def _decoded(content: bytes, encoding: str) -> str:
+    name = encoding[:40]
     try:
-        info = codecs.lookup(encoding)
-        if not info._is_text_encoding:
-            raise LookupError
-        return content.decode(info.name)
+        name = codecs.lookup(encoding).name
+        text = content.decode(name)
+        text.encode()  # some codecs give unpaired surrogates, which no UTF-8 holds
     except LookupError:
         msg = f"unknown charset {encoding[:40]!r}"
         raise ValueError(msg) from None
-    except UnicodeDecodeError as error:
-        name = "UTF-8" if info.name == "utf-8" else info.name
-        msg = f"not {name} (byte {error.start})"
+    except UnicodeError as error:
+        at = f" (byte {error.start})" if isinstance(error, UnicodeDecodeError) else ""
+        msg = f"not {'UTF-8' if name == 'utf-8' else name}{at}"
         raise ValueError(msg) from None
+    return text
 
 
 def _each_row(batch: pa.RecordBatch, convert: Callable[[bytes, str | None], str]) -> Measured:
@@ -221,7 +222,7 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
                 alt_texts=False,
                 skip_elements=skip,
             )
-        except (RuntimeError, LookupError, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever the parser raises faults the row only
             msg = f"cannot be parsed as HTML: {type(error).__name__}"
             raise ValueError(msg) from None
         return str(text)

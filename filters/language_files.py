@@ -51,7 +51,10 @@ def _load(path: Path) -> Language:
     value = yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
     wrong = sorted(set(value) ^ known) if isinstance(value, dict) else ["no mapping"]
     if wrong:
-        msg = f"language file {path.name}: {', '.join(wrong)} missing or unknown; it holds {sorted(known)}"
+        msg = (
+            f"language file {path.name}: {', '.join(wrong)} missing or unknown;"
+            f" it holds {sorted(known)}"
+        )
         raise LanguageFileError(msg)
     lists = {key: tuple(item) for key, item in value.items() if isinstance(item, list)}
     return Language(**{**value, **lists})

@@ -88,7 +88,7 @@ class Op:
 
     @property
     def kind(self) -> str:
-        """`rewrite` if it writes the text from the text, `extractor` from content, else `measure`."""
+        """`rewrite` if it makes text of text, `extractor` if of content, else `measure`."""
         if TEXT not in self.writes:
             return MEASURE
         return EXTRACTOR if CONTENT in self.reads else REWRITE
@@ -142,7 +142,8 @@ class Op:
         """
         missing = [column.name for column in self.reads if column.name not in batch.schema.names]
         if missing:
-            msg = f"op {self.name} reads {missing}, which the batch lacks; it has {batch.schema.names}"
+            has = batch.schema.names
+            msg = f"op {self.name} reads {missing}, which the batch lacks; it has {has}"
             raise OpError(msg)
         handed = batch.select([column.name for column in self.reads])
         arguments = dict(self.params)

@@ -65,7 +65,7 @@ UPPERCASE_FRAC = Column("uppercase_frac", pa.float64(), "Upper-case letters per 
 # Signs that begin a list item: NeMo Curator's twelve, less the dash forms that also begin speech;
 # hyphen and asterisk count where a space follows (`--option` begins no item).
 BULLETS = "•‣⁃∙○●◦▪▫■□▶"
-# What may close a sentence after its end mark (C4 counts the quotation mark: arXiv 1910.10683, 2.2).
+# What may close a sentence after its end mark (C4 counts the quote: arXiv 1910.10683, 2.2).
 CLOSERS = '"”»›’」』）)'
 
 _MAX_STOP_WORDS = 64  # one bit each
@@ -134,7 +134,7 @@ def _language_hashes(array: pa.Array) -> npt.NDArray[np.uint64]:
     coded = array.dictionary_encode()
     tags = [_listed(tag) for tag in coded.dictionary.to_pylist()]
     hashes = [_tag_hash(tag) if tag else 0 for tag in tags]
-    numbers = coded.indices.fill_null(len(hashes)).to_numpy(zero_copy_only=False)
+    numbers = np.asarray(coded.indices.fill_null(len(hashes)), np.int64)
     return np.array([*hashes, 0], np.uint64)[numbers]
 
 
@@ -214,7 +214,7 @@ def _count_one(text: str, stop_words: list[str]) -> list[int]:
     counts[k.WORD_CHARS] = sum(map(len, words))
     counts[k.LONGEST] = max(map(len, words), default=0)
     runs = "".join(char if char == "." else " " for char in text).split()
-    counts[k.SYMBOLS] = text.count("#") + text.count("…") + sum(len(run) >= 3 for run in runs)
+    counts[k.SYMBOLS] = text.count("#") + text.count("…") + sum("..." in run for run in runs)
     lowered = {"".join(chr(lower()[ord(char)]) for char in word) for word in words}
     counts[k.STOP_WORDS] = len(lowered & set(stop_words))
     _count_lines(text, counts)

@@ -75,7 +75,10 @@ def fault(name: str, locked: Entry | None, now: Entry) -> str | None:
     if locked is None:
         return f"op {name} is not locked; run `{COMMAND}`"
     if locked["identity"] == now["identity"]:
-        return f"op {name} gives other output under the same identity; raise its version, then run `{COMMAND}`"
+        return (
+            f"op {name} gives other output under the same identity;"
+            f" raise its version, then run `{COMMAND}`"
+        )
     return f"op {name} has another identity than is locked; run `{COMMAND}`"
 
 

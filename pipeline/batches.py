@@ -34,7 +34,7 @@ class RecordBatchCoder(beam.coders.Coder):
         """Whether it may be a key: no."""
         return False
 
-    def to_type_hint(self) -> type:
+    def to_type_hint(self) -> Any:
         """What it encodes."""
         return pa.RecordBatch
 

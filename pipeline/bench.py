@@ -31,8 +31,8 @@ from phloem.catalog.columns import (
 )
 from phloem.catalog.store import Store
 from phloem.filters.op import EXTRACTOR, Op, find_op, ops
-from phloem.pipeline import fetch
 from phloem.pipeline.ingest import document_id
+from phloem.pipeline.models import models
 from phloem.pipeline.stage import StageError
 
 Json = Any
@@ -109,26 +109,29 @@ def _text_bytes(batch: pa.RecordBatch) -> int:
 
 
 def _paths(store: Store, needed: Sequence[Op]) -> dict[str, str]:
-    places = fetch.models(store, needed, lambda _: None)
+    places = models(store, needed, lambda _: None)
     return {name: store.local_path(place) for name, place in places.items()}
 
 
-def _prepared(
-    batches: Sequence[pa.RecordBatch], paths: Mapping[str, str]
-) -> list[pa.RecordBatch]:
+def _prepared(batches: Sequence[pa.RecordBatch], paths: Mapping[str, str]) -> list[pa.RecordBatch]:
     """The batches with the language column, which other ops read."""
     op = find_op("language", {})
     made = []
     for batch in batches:
-        for column, array in zip(op.writes, op(batch, paths).arrays, strict=True):
-            batch = batch.append_column(column.field, array)
-        made.append(batch)
+        arrays = [*batch.columns, *op(batch, paths).arrays]
+        fields = [*batch.schema, *(column.field for column in op.writes)]
+        made.append(pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields)))
     return made
 
 
 def _op_row(
-    op: Op, batches: Sequence[pa.RecordBatch], paths: Mapping[str, str], size: int, repeat: int,
-    *, peers: bool,
+    op: Op,
+    batches: Sequence[pa.RecordBatch],
+    paths: Mapping[str, str],
+    size: int,
+    repeat: int,
+    *,
+    peers: bool,
 ) -> dict[str, Json]:
     for batch in batches[:1]:
         op(batch, paths)  # compiles kernels and loads models outside the clock
@@ -150,7 +153,9 @@ def _op_row(
     part_size = sum(_text_bytes(batch) for batch in part)
     ours: list[Any] = []
     theirs: list[Any] = []
-    own_seconds = min(_cpu(lambda: ours.append([op(b, paths) for b in part])) for _ in range(repeat))
+    own_seconds = min(
+        _cpu(lambda: ours.append([op(b, paths) for b in part])) for _ in range(repeat)
+    )
     peer_seconds = min(
         _cpu(lambda: theirs.append([function(b) for b in part])) for _ in range(min(repeat, 2))
     )

@@ -19,8 +19,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-ops_app = typer.Typer(help="The ops: functions that measure or rewrite documents.", no_args_is_help=True)
-sources_app = typer.Typer(help="The registry: one card a source, and its lock.", no_args_is_help=True)
+ops_app = typer.Typer(
+    help="The ops: functions that measure or rewrite documents.", no_args_is_help=True
+)
+sources_app = typer.Typer(
+    help="The registry: one card a source, and its lock.", no_args_is_help=True
+)
 catalog_app = typer.Typer(help="What was made, from what, and why.", no_args_is_help=True)
 release_app = typer.Typer(help="What a trainer may read.", no_args_is_help=True)
 app.add_typer(ops_app, name="ops")
@@ -70,7 +74,9 @@ def run(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Worker processes; all cores by default.")
     ] = None,
-    runner: Annotated[str, typer.Option("--runner", help="Engine that schedules: local.")] = "local",
+    runner: Annotated[
+        str, typer.Option("--runner", help="Engine that schedules: local.")
+    ] = "local",
     input_: Input = None,
     text_column: TextColumn = "text",
     language: Language = "und",
@@ -79,7 +85,8 @@ def run(
         str, typer.Option("--release", help="Name of the release; by default recipe and digest.")
     ] = "",
     date: Annotated[
-        str, typer.Option("--date", help="Date that the release bears, YYYY-MM-DD; none by default.")
+        str,
+        typer.Option("--date", help="Date that the release bears, YYYY-MM-DD; none by default."),
     ] = "",
 ) -> None:
     """Run a recipe: do what is missing, and make its release and its report.
@@ -92,8 +99,16 @@ def run(
     from phloem.pipeline import commands
 
     commands.run_recipe(
-        recipe, root=root, workers=workers, runner=runner, input_=input_, text_column=text_column,
-        language=language, skip_unavailable=skip_unavailable, release=release, date=date,
+        recipe,
+        root=root,
+        workers=workers,
+        runner=runner,
+        input_=input_,
+        text_column=text_column,
+        language=language,
+        skip_unavailable=skip_unavailable,
+        release=release,
+        date=date,
     )
 
 
@@ -114,8 +129,13 @@ def plan(
     from phloem.pipeline import commands
 
     commands.show_plan(
-        recipe, root=root, input_=input_, text_column=text_column, language=language,
-        skip_unavailable=skip_unavailable, as_json=json,
+        recipe,
+        root=root,
+        input_=input_,
+        text_column=text_column,
+        language=language,
+        skip_unavailable=skip_unavailable,
+        as_json=json,
     )
 
 
@@ -176,7 +196,7 @@ def ops_check(
     name: Annotated[list[str] | None, typer.Argument(help="Ops to check; all by default.")] = None,
     root: Root = ROOT,
 ) -> None:
-    """Hold ops to their contract: examples, splitting, nulls, slices, determinism, documentation."""
+    """Hold ops to their contract: examples, splitting, nulls, slices, determinism, docs."""
     from phloem.pipeline import commands
 
     commands.check_ops(name or [], root=root)
@@ -210,7 +230,9 @@ def sources_lint(json: Json = False) -> None:
 
 @sources_app.command("lock")
 def sources_lock(
-    source: Annotated[list[str] | None, typer.Argument(help="Ids; all active cards by default.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Argument(help="Ids; all active cards by default.")
+    ] = None,
 ) -> None:
     """Ask the providers what the sources hold now, and write it to sources.lock."""
     from phloem.pipeline import commands
@@ -233,7 +255,9 @@ def catalog_query(
     run_id: RunId = None,
     json: Json = False,
 ) -> None:
-    """Query the catalog: sources, runs, datasets, shards, decisions, quarantine, duplicates, measures, releases.
+    """Query the catalog with SQL.
+
+    Views: sources, runs, datasets, shards, decisions, quarantine, duplicates, measures, releases.
 
     [bold]phloem catalog query "select reason, count(*) from decisions group by all"[/bold]
     """

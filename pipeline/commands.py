@@ -17,22 +17,32 @@ from rich.table import Table
 from phloem.catalog.ledger import BalanceError
 from phloem.catalog.manifest import Dataset
 from phloem.catalog.policy import PolicyError
-from phloem.catalog.release import GateError, ReleaseError, list_releases as releases
+from phloem.catalog.release import GateError, ReleaseError
+from phloem.catalog.release import list_releases as releases
 from phloem.catalog.release import verify_release as verify
-from phloem.catalog.store import MissingError, Store
 from phloem.catalog.runs import ViewError, newest_run
+from phloem.catalog.store import MissingError, Store
 from phloem.catalog.story import explain as story_of
 from phloem.catalog.views import connect
 from phloem.filters.op import OpError
 from phloem.filters.op import ops as known_ops
 from phloem.pipeline import run as running
 from phloem.pipeline.fetch import FetchError
+from phloem.pipeline.plan import disk_needed, plan
 from phloem.pipeline.progress import Progress
 from phloem.pipeline.recipe import Recipe, RecipeError, load_recipe
-from phloem.pipeline.registry import load_registry, local_registry, lock
+from phloem.pipeline.record import Request
+from phloem.pipeline.registry import (
+    Registry,
+    card_of,
+    lint_all,
+    load_registry,
+    local_registry,
+    lock,
+)
 from phloem.pipeline.runners import RunnerError, check_runner
 from phloem.pipeline.stage import StageError
-from phloem.pipeline.workspace import Workspace, WorkspaceError, find_workspace
+from phloem.pipeline.workspace import Workspace, WorkspaceError, enter, find_workspace
 from phloem.sources.connector import SourceError
 
 Json = Any
@@ -51,13 +61,15 @@ FAILED = (
     running.RunError,
 )
 
+PIPE_WIDTH = 240
+
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Say an error in one line on stderr and exit with its code; anything else is a bug and shows."""
+    """Say an error in one line on stderr and exit with its code; anything else is a bug."""
     try:
         yield
     except WRONG_USE as error:
@@ -85,7 +97,8 @@ def listing(rows: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_js
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    Console().print(table)
+    # A pipe has no width: what reads it wants whole cells.
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
 def _cell(value: Json) -> str:
@@ -97,9 +110,17 @@ def _cell(value: Json) -> str:
 
 
 def _request(
-    asked: str, root: str, workers: int | None, input_: str | None, text_column: str,
-    language: str, *, skip_unavailable: bool, release: str = "", date: str = "",
-) -> tuple[running.Request, running.Registry, Workspace]:
+    asked: str,
+    root: str,
+    workers: int | None,
+    input_: str | None,
+    text_column: str,
+    language: str,
+    *,
+    skip_unavailable: bool,
+    release: str = "",
+    date: str = "",
+) -> tuple[Request, Registry, Workspace]:
     """What a run or a plan needs, found and checked."""
     workspace = find_workspace()
     registry = load_registry(workspace)
@@ -109,7 +130,7 @@ def _request(
         recipe = _local(recipe)
     elif not recipe.sources:
         raise RecipeError(f"{recipe.name} names no sources; give your own with --input")
-    request = running.Request(
+    request = Request(
         recipe, root, workers or running.local_workers(), skip_unavailable, release, date
     )
     return request, registry, workspace
@@ -120,15 +141,31 @@ def _local(recipe: Recipe) -> Recipe:
 
 
 def run_recipe(
-    recipe: str, *, root: str, workers: int | None, runner: str, input_: str | None,
-    text_column: str, language: str, skip_unavailable: bool, release: str, date: str,
+    recipe: str,
+    *,
+    root: str,
+    workers: int | None,
+    runner: str,
+    input_: str | None,
+    text_column: str,
+    language: str,
+    skip_unavailable: bool,
+    release: str,
+    date: str,
 ) -> None:
     """Run a recipe, then say where its report and release lie."""
     with told():
         check_runner(runner)
         request, registry, workspace = _request(
-            recipe, root, workers, input_, text_column, language,
-            skip_unavailable=skip_unavailable, release=release, date=date,
+            recipe,
+            root,
+            workers,
+            input_,
+            text_column,
+            language,
+            skip_unavailable=skip_unavailable,
+            release=release,
+            date=date,
         )
         result = running.run(request, registry, workspace, Progress(out))
     out.print(f"run      {result.run_id} in {result.seconds:.1f} s", highlight=False)
@@ -143,8 +180,14 @@ def _place(root: str, name: str | None) -> str:
 
 
 def show_plan(
-    recipe: str, *, root: str, input_: str | None, text_column: str, language: str,
-    skip_unavailable: bool, as_json: bool,
+    recipe: str,
+    *,
+    root: str,
+    input_: str | None,
+    text_column: str,
+    language: str,
+    skip_unavailable: bool,
+    as_json: bool,
 ) -> None:
     """Print what a run would do."""
     with told():
@@ -153,14 +196,16 @@ def show_plan(
         )
         store = Store(root)
         job, _ = running.prepare(store, request, registry, workspace, err.print)
-        planned = running.plan(job, store)
-        need = running.disk_needed(job, store)
+        planned = plan(job, store)
+        need = disk_needed(job, store)
     rows = [
         {
             "stage": each.stage,
             "tasks": "at most all" if each.tasks is None else each.tasks,
             "cached": "" if each.missing is None else (each.tasks or 0) - each.missing,
-            "to do": "unknown until the stage before is done" if each.missing is None else each.missing,
+            "to do": "unknown until the stage before is done"
+            if each.missing is None
+            else each.missing,
             "MB": round(each.bytes / 1e6, 1),
         }
         for each in planned
@@ -198,9 +243,7 @@ def make_report(*, root: str, run_id: str | None) -> None:
     out.print(_place(root, name), highlight=False)
 
 
-def run_bench(
-    data: Path, *, names: Sequence[str], repeat: int, peers: bool, as_json: bool
-) -> None:
+def run_bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool, as_json: bool) -> None:
     """Measure ops and the whole run."""
     from phloem.pipeline.bench import COLUMNS, bench
 
@@ -221,7 +264,7 @@ def list_ops(*, as_json: bool) -> None:
     """Print the ops."""
     with told():
         workspace = find_workspace()
-        running.enter(workspace.folder)
+        enter(workspace.folder)
         rows = [
             {
                 "op": op.name,
@@ -240,11 +283,11 @@ def list_ops(*, as_json: bool) -> None:
 def check_ops(names: Sequence[str], *, root: str) -> None:
     """Hold ops to their contract; exit 1 if one breaks it."""
     from phloem.filters.contract import breaches
-    from phloem.pipeline.fetch import models
+    from phloem.pipeline.models import models
 
     with told():
         workspace = find_workspace()
-        running.enter(workspace.folder)
+        enter(workspace.folder)
         known = known_ops(workspace.ops)
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -275,8 +318,7 @@ def list_sources(*, as_json: bool) -> None:
             "id": card.id,
             "status": card.status,
             "kind": card.kind,
-            "languages": list(card.languages) if len(card.languages) < 6 or as_json
-            else [*card.languages[:5], f"and {len(card.languages) - 5} more"],
+            "languages": list(card.languages) if as_json else _first(card.languages),
             "license": card.license.spdx,
             "connector": card.access.connector,
             "version": registry.pins[card.id].version if card.id in registry.pins else None,
@@ -288,10 +330,16 @@ def list_sources(*, as_json: bool) -> None:
     listing(rows, columns, as_json=as_json)
 
 
+SHOWN = 5  # languages of a card in a table
+
+
+def _first(values: Sequence[str]) -> list[str]:
+    more = [f"and {len(values) - SHOWN} more"] if len(values) > SHOWN else []
+    return [*values[:SHOWN], *more]
+
+
 def show_source(source: str, *, as_json: bool) -> None:
     """Print one card."""
-    from phloem.pipeline.registry import card_of
-
     with told():
         registry = load_registry(find_workspace())
         card = card_of(registry, source)
@@ -312,8 +360,6 @@ def show_source(source: str, *, as_json: bool) -> None:
 
 def lint_sources(*, as_json: bool) -> None:
     """Print what is wrong with the cards; exit 1 if anything must be fixed."""
-    from phloem.pipeline.registry import lint_all
-
     with told():
         findings = lint_all(find_workspace())
     rows = [dataclasses.asdict(finding) for finding in findings]
@@ -393,8 +439,8 @@ def verify_release(name: str, *, root: str, as_json: bool) -> None:
     if as_json or rows:
         listing(rows, list(rows[0]) if rows else [], as_json=as_json)
     if not as_json:
-        out.print(f"{name}: {len(rows)} faults" if rows else f"{name}: whole, every byte as released")
+        out.print(
+            f"{name}: {len(rows)} faults" if rows else f"{name}: whole, every byte as released"
+        )
     if rows:
         raise typer.Exit(1)
-
-

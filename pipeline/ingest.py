@@ -1,4 +1,4 @@
-"""Ingest: what connectors read becomes text with ids; what cannot be read becomes quarantine rows."""
+"""Ingest: what connectors read becomes text with ids; what cannot be read, quarantine rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from phloem.catalog.columns import (
     schema,
 )
 from phloem.catalog.ledger import QUARANTINE
-from phloem.catalog.manifest import Shard, commit, key_of, rechunk, write_arrow, write_parquet
+from phloem.catalog.manifest import File, Shard, commit, key_of, rechunk, write_arrow, write_parquet
 from phloem.catalog.store import Store
 from phloem.filters.op import EXTRACTOR, Op, ops
 from phloem.pipeline.stage import StageError, Task
@@ -46,7 +46,9 @@ def extractors() -> dict[str, Op]:
     return found
 
 
-def tasks(source: Source, pin: Pin, splits: Sequence[Split], places: Mapping[str, Json]) -> list[Task]:
+def tasks(
+    source: Source, pin: Pin, splits: Sequence[Split], places: Mapping[str, Json]
+) -> list[Task]:
     """One task for each split of a source.
 
     Args:
@@ -102,7 +104,7 @@ def run(store: Store, task: Task) -> list[Shard]:
     reading = _Reading(work["source"], split.name)
     batches = _documents(connector.read(params, split, files), reading)
     folder = f"{stage}/{key}"
-    texts = []
+    texts: list[File] = []
     for part in _parts(batches):
         texts.append(
             write_arrow(store, folder, f"text-{len(texts):05d}.arrow", schema(INGESTED), part)
@@ -183,7 +185,9 @@ def _extract(
     batch: pa.RecordBatch, by_type: Mapping[str, Op], reading: _Reading
 ) -> Iterator[pa.RecordBatch]:
     """Run each media type's extractor on its rows; row order is kept."""
-    types = [(value or "").split(";")[0].strip().lower() for value in batch[MEDIA_TYPE.name].to_pylist()]
+    types = [
+        (value or "").split(";")[0].strip().lower() for value in batch[MEDIA_TYPE.name].to_pylist()
+    ]
     native = batch[NATIVE_ID.name].to_pylist()
     good: list[int] = []
     bad: dict[int, str] = {}
@@ -226,7 +230,10 @@ def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: _Reading) -> pa.Re
         TEXT.name: text,
     }
     return pa.RecordBatch.from_arrays(
-        [arrays[column.name] if column.name in arrays else batch[column.name] for column in INGESTED],
+        [
+            arrays[column.name] if column.name in arrays else batch[column.name]
+            for column in INGESTED
+        ],
         schema=schema(INGESTED),
     )
 
@@ -234,4 +241,3 @@ def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: _Reading) -> pa.Re
 def document_id(source: str, native_id: str) -> str:
     """xxh3_128 of source id, a NUL and native id, 32 hexadecimal digits."""
     return xxhash.xxh3_128_hexdigest(f"{source}\0{native_id}".encode())
-

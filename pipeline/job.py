@@ -10,7 +10,7 @@ from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, Shard
 from phloem.catalog.policy import Policy
 from phloem.catalog.store import Store
-from phloem.filters.op import MEASURE, Op
+from phloem.filters.op import Op
 from phloem.pipeline import compose, decide, elect, ingest, measure, nominate, tokens
 from phloem.pipeline.measure import TextFile
 from phloem.pipeline.recipe import Recipe, Rule
@@ -100,36 +100,31 @@ def steps(job: Job, store: Store) -> Steps:
     Whoever drives it decides where tasks run, and whether at all.
     """
     ingested = _flat((yield _ingest_step(job)))
-    files, chains = _keyed(job, ingested)
-    sent = yield Step(
-        "measure",
-        tuple(
-            measure.tasks(
-                files, chains, job.cards, job.models, job.workspace.folder, job.workspace.ops
-            )
-        ),
-    )
-    cleaned = [shards[0] for shards in sent]
-    measured = _by_op(job.ops, sent)
+    text_files, chains = _keyed(job, ingested)
+    place = (job.workspace.folder, job.workspace.ops)
+    measuring = measure.tasks(text_files, chains, job.cards, job.models, place)
+    sent = yield Step("measure", tuple(measuring))
+    files = measure.measured(text_files, sent)
     dedup = job.recipe.dedup
-    signatures = measured["minhash"] if dedup else []
-    bands = _flat((yield Step("bands", tuple(nominate.band_tasks(files, cleaned, signatures, dedup)))))
-    (nominated,) = _flat((yield Step("nominate", (nominate.component_task(bands, cleaned),))))
-    judging = decide.judge_tasks(files, cleaned, measured, job.ops, job.rules, _licences(job))
+    bands = _flat((yield Step("bands", tuple(nominate.band_tasks(files, dedup)))))
+    (nominated,) = _flat((yield Step("nominate", (nominate.component_task(bands, files),))))
+    judging = decide.judge_tasks(files, job.ops, job.rules, _licences(job))
     judged = _flat((yield Step("judge", tuple(judging))))
     electing = elect.tasks(
-        store, nominated, files, cleaned, signatures, judged, dedup,
-        next((op for op in job.ops if op.name == "minhash"), None) if dedup else None,
-        [reading.card.id for reading in job.readings],
+        store,
+        nominated,
+        files,
+        judged,
+        dedup=dedup,
+        minhash=next((op for op in job.ops if op.name == "minhash"), None) if dedup else None,
+        priority=[reading.card.id for reading in job.readings],
     )
     elected = _flat((yield Step("elect", tuple(electing))))
     duplicates = [shard.path("duplicates.parquet") for shard in elected]
     settled = elect.settle_files(store, duplicates, files)
     decided = _flat((yield Step("decide", tuple(decide.ledger_tasks(files, judged, settled)))))
-    composing = compose.tasks(
-        files, cleaned, measured["language"], measured.get("pii", []), decided,
-        job.recipe.scrub, {id_: card.license.spdx for id_, card in job.cards.items()},
-    )
+    licences = {id_: card.license.spdx for id_, card in job.cards.items()}
+    composing = compose.tasks(files, decided, job.recipe.scrub, licences)
     composed = _flat((yield Step("compose", tuple(composing))))
     if job.recipe.tokenizer.train:
         train = tokens.train_task(composed, job.recipe.tokenizer.train, job.recipe.scrub)
@@ -139,7 +134,7 @@ def steps(job: Job, store: Store) -> Steps:
     tokenized = _flat((yield Step("tokenize", tuple(tokens.tasks(composed, tokenizer)))))
     made = {
         "ingest": ingested,
-        "clean": cleaned,
+        "clean": [file.clean for file in files],
         "measure": [shard for shards in sent for shard in shards[1:]],
         "bands": bands,
         "nominate": [nominated],
@@ -201,17 +196,6 @@ def _keyed(job: Job, ingested: Sequence[Shard]) -> tuple[list[TextFile], dict[st
         for source, name, file in measure.text_files(ingested)
     ]
     return files, chains
-
-
-def _by_op(ops: Sequence[Op], sent: Sequence[Sequence[Shard]]) -> dict[str, list[Shard]]:
-    """The shards of each measuring op, one for each text file, in order."""
-    names = [op.name for op in ops if op.kind == MEASURE]
-    return {
-        name: [
-            next(shard for shard in shards if shard.facts.get("op") == name) for shards in sent
-        ]
-        for name in names
-    }
 
 
 def _licences(job: Job) -> dict[str, Json]:

@@ -23,7 +23,10 @@ ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three ar
 WAVE_BYTES = (2**20, 8 * 2**20)  # a pipeline costs 0.2 s to build: small tasks share one
 WAVE_TASKS = 64
 SAMPLE_SECONDS = 0.5  # between looks at the memory
-PRELOAD = ["phloem.pipeline.transforms"]  # in the forkserver: each worker starts with Beam loaded
+PRELOAD = [
+    "phloem.pipeline.quiet",
+    "phloem.pipeline.transforms",
+]  # in the forkserver: each worker starts with Beam loaded
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Measure: the cleaned text, and one Parquet file for each op, same rows, same order as the text."""
+"""Measure: the cleaned text, and one Parquet file for each op, with the rows of the text."""
 
 from __future__ import annotations
 
@@ -66,6 +66,34 @@ class TextFile:
     ops: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A text file with all that measuring made of it.
+
+    Attributes:
+        text: The file and its keys.
+        clean: The shard of its cleaned text and hashes.
+        ops: The shard of each measuring op, by op name.
+    """
+
+    text: TextFile
+    clean: Shard
+    ops: Mapping[str, Shard]
+
+    @property
+    def label(self) -> str:
+        """What a person sees: source and file."""
+        return f"{self.text.source} {self.text.name.rsplit('/', 1)[-1]}"
+
+
+def measured(files: Sequence[TextFile], sent: Sequence[Sequence[Shard]]) -> list[Measured]:
+    """Each text file with the shards that its task committed, in the order that it makes them."""
+    return [
+        Measured(text, shards[0], dict(zip(text.ops, shards[1:], strict=True)))
+        for text, shards in zip(files, sent, strict=True)
+    ]
+
+
 def text_files(ingested: Sequence[Shard]) -> list[tuple[str, str, File]]:
     """(source, path under the root, file) of every text file, in order."""
     return [
@@ -85,6 +113,11 @@ def chain(source: Source, recipe_ops: Sequence[Op], workspace_ops: Sequence[str]
     return [*own, *recipe_ops]
 
 
+def declared(source: Source) -> list[str]:
+    """The languages that a card declares; `und` (RFC 5646, section 4.1) declares none."""
+    return [tag for tag in source.languages if tag != "und"]
+
+
 def keyed(source: Source, name: str, file: File, ops: Sequence[Op]) -> TextFile:
     """The keys of what is measured on a text file.
 
@@ -92,7 +125,7 @@ def keyed(source: Source, name: str, file: File, ops: Sequence[Op]) -> TextFile:
     else: a further op, a threshold or another source leaves it as it is.
     """
     rewrites: list[Json] = []
-    makers: dict[str, Json] = {DECLARED_LANGUAGES.name: list(source.languages)}
+    makers: dict[str, Json] = {DECLARED_LANGUAGES.name: declared(source)}
     keys = {}
     for op in ops:
         if op.kind == REWRITE:
@@ -107,8 +140,11 @@ def keyed(source: Source, name: str, file: File, ops: Sequence[Op]) -> TextFile:
 
 
 def tasks(
-    files: Sequence[TextFile], ops: Mapping[str, Sequence[Op]], sources: Mapping[str, Source],
-    paths: Mapping[str, str], workspace_folder: str, workspace_ops: Sequence[str],
+    files: Sequence[TextFile],
+    ops: Mapping[str, Sequence[Op]],
+    sources: Mapping[str, Source],
+    models: Mapping[str, str],
+    workspace: tuple[str, Sequence[str]],
 ) -> list[Task]:
     """One task for each text file: a single pass over it makes all that is missing.
 
@@ -116,9 +152,8 @@ def tasks(
         files: Text files with their keys.
         ops: The chain of each source, by id.
         sources: The cards by id.
-        paths: Name under the root of each model file, by its name.
-        workspace_folder: Where a workspace's op modules are imported from.
-        workspace_ops: Their names.
+        models: Name under the root of each model file, by its name.
+        workspace: Folder that a workspace's op modules are imported from, and their names.
     """
     made = []
     for text in files:
@@ -127,9 +162,9 @@ def tasks(
             "text": text.name,
             "clean": text.clean,
             "ops": [[op.name, dict(op.params), text.ops.get(op.name)] for op in ops[text.source]],
-            "declared": list(sources[text.source].languages),
-            "models": dict(paths),
-            "workspace": [workspace_folder, list(workspace_ops)],
+            "declared": declared(sources[text.source]),
+            "models": dict(models),
+            "workspace": [workspace[0], list(workspace[1])],
         }
         makes = (("clean", text.clean), *(("measure", key) for key in text.ops.values()))
         label = f"{text.source} {text.name.rsplit('/', 1)[-1]}"
@@ -155,9 +190,7 @@ def run(store: Store, task: Task) -> list[Shard]:
     enter(folder)
     paths = {name: store.local_path(place) for name, place in work["models"].items()}
     ops = [find_op(name, params, modules) for name, params, _ in work["ops"]]
-    columns = [
-        _column(store, op, key) for op, (_, _, key) in zip(ops, work["ops"], strict=True)
-    ]
+    columns = [_column(store, op, key) for op, (_, _, key) in zip(ops, work["ops"], strict=True)]
     clean = find(store, "clean", work["clean"])
     hashes: list[pa.RecordBatch] = []
     stream = _pass(store, work, ops, columns, paths, hashes)
@@ -220,13 +253,11 @@ def _pass(
         yield clean
 
 
-def _with_declared(batch: pa.RecordBatch, declared: Sequence[str]) -> pa.RecordBatch:
+def _with_declared(batch: pa.RecordBatch, of_source: Sequence[str]) -> pa.RecordBatch:
     """Add the languages declared for each document, else for its source."""
     own = batch[DECLARED_LANGUAGE.name].to_pylist()
-    values = [[tag] if tag else list(declared) for tag in own]
-    return batch.append_column(
-        DECLARED_LANGUAGES.field, pa.array(values, DECLARED_LANGUAGES.type)
-    )
+    values = [[tag] if tag else list(of_source) for tag in own]
+    return batch.append_column(DECLARED_LANGUAGES.field, pa.array(values, DECLARED_LANGUAGES.type))
 
 
 def _with(batch: pa.RecordBatch, op: Op, arrays: Sequence[pa.Array]) -> pa.RecordBatch:
@@ -292,4 +323,3 @@ def _commit_op(store: Store, work: Json, column: _Column) -> Shard:
 def fault_column(op_name: str) -> str:
     """The column in an op's file that holds why it could not work on a row; null if it could."""
     return f"{op_name}_fault"
-

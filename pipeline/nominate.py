@@ -26,7 +26,7 @@ from phloem.catalog.manifest import (
 )
 from phloem.catalog.store import Store
 from phloem.filters.minhash import bands as band_hashes
-from phloem.pipeline.measure import TextFile
+from phloem.pipeline.measure import Measured
 from phloem.pipeline.recipe import Dedup
 from phloem.pipeline.stage import StageError, Task
 
@@ -40,23 +40,18 @@ EDGES = pa.schema([("row", pa.int64()), ("other", pa.int64())])
 COMPONENTS = pa.schema([("component", pa.int64()), ("row", pa.int64())])
 
 
-def band_tasks(
-    files: Sequence[TextFile], cleaned: Sequence[Shard], signatures: Sequence[Shard], dedup: Dedup | None
-) -> list[Task]:
+def band_tasks(files: Sequence[Measured], dedup: Dedup | None) -> list[Task]:
     """One task for each band, and one for whole texts.
 
     Args:
         files: Text files in order: their rows make the dense row numbers.
-        cleaned: The clean shard of each, with its text hashes.
-        signatures: The minhash shard of each; empty without dedup.
         dedup: Bands and rows; None finds whole texts only.
     """
-    rows = sum(text.file.rows or 0 for text in files)
+    rows = sum(file.text.file.rows or 0 for file in files)
     ranges = max(1, -(-rows // RANGE_ROWS))
-    bands = [EXACT, *range(dedup.bands if dedup and signatures else 0)]
     made = []
-    for band in bands:
-        shards = cleaned if band == EXACT else signatures
+    for band in [EXACT, *range(dedup.bands if dedup else 0)]:
+        shards = [file.clean if band == EXACT else file.ops["minhash"] for file in files]
         name = "hashes.parquet" if band == EXACT else "minhash.parquet"
         shape = [dedup.bands, dedup.rows] if dedup and band != EXACT else None
         spec = {"band": band, "shape": shape, "ranges": ranges}
@@ -72,7 +67,11 @@ def parts(task: Task) -> Iterator[Json]:
     """The files of a band task, each with its first dense row: what Beam spreads."""
     start = 0
     for name, rows in task.work["files"]:
-        yield {**{k: task.work[k] for k in ("band", "shape", "ranges")}, "file": name, "start": start}
+        yield {
+            **{k: task.work[k] for k in ("band", "shape", "ranges")},
+            "file": name,
+            "start": start,
+        }
         start += rows
 
 
@@ -146,9 +145,10 @@ def run_band(store: Store, task: Task) -> list[Shard]:
     return [commit_band(store, key, files)]
 
 
-def component_task(bands: Sequence[Shard], cleaned: Sequence[Shard]) -> Task:
+def component_task(bands: Sequence[Shard], files: Sequence[Measured]) -> Task:
     """The one task that joins all bands' edges into components, and checks that ids are unique."""
-    inputs = [shard.digest for shard in bands] + [shard.digest for shard in cleaned]
+    cleaned = [file.clean for file in files]
+    inputs = [shard.digest for shard in (*bands, *cleaned)]
     key = key_of("nominate", {}, inputs)
     work = {
         "edges": [shard.path(file.name) for shard in bands for file in shard.files],
@@ -227,5 +227,3 @@ def _shared(parent: np.ndarray) -> np.ndarray:
     for i in range(len(parent)):
         shared[i] = size[parent[i]] > 1
     return shared
-
-

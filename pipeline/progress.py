@@ -1,10 +1,11 @@
-"""What a person sees while a run goes on: a live line a stage, or plain lines without a terminal."""
+"""What a person sees while a run goes on: a live table, or plain lines without a terminal."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -72,7 +73,7 @@ class Progress:
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         self._said = 0.0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         """Begin to show."""
         if self._live:
             self._live.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -162,7 +162,7 @@ def load_recipe(asked: str, workspace: Workspace, known_sources: Sequence[str]) 
     files = recipe_files(workspace)
     path = files.get(asked, Path(asked))
     if not path.is_file():
-        raise RecipeError(f"no recipe named {asked!r}; {_nearest(asked, list(files))}")
+        raise RecipeError(f"no recipe named {asked!r}; {_nearest(asked, files)}")
     try:
         given = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         recipe = Recipe.model_validate(given)
@@ -190,14 +190,12 @@ def _told(path: Path, error: ValidationError) -> str:
     return f"{path.name}: " + "; ".join(faults)
 
 
-def _nearest(asked: str, known: Sequence[str]) -> str:
+def _nearest(asked: str, known: Collection[str]) -> str:
     near = get_close_matches(asked, known, n=1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
 
 
-def check_recipe(
-    recipe: Recipe, workspace: Workspace, known_sources: Sequence[str]
-) -> list[str]:
+def check_recipe(recipe: Recipe, workspace: Workspace, known_sources: Sequence[str]) -> list[str]:
     """All that keeps a recipe from being run, in words."""
     faults = [
         f"no source named {source!r}; {_nearest(source, known_sources)}"
@@ -206,7 +204,9 @@ def check_recipe(
     ]
     known_policies = policies(workspace.policies)
     if recipe.policy not in known_policies:
-        faults.append(f"no policy named {recipe.policy!r}; {_nearest(recipe.policy, known_policies)}")
+        faults.append(
+            f"no policy named {recipe.policy!r}; {_nearest(recipe.policy, known_policies)}"
+        )
     op_faults, found = _check_ops(recipe, workspace)
     faults += op_faults
     if not op_faults:
@@ -252,7 +252,9 @@ def _check_rules(rules: Sequence[Rule], found: Sequence[Op]) -> list[str]:
         if rule.column not in known
     ]
     names = [rule.name for rule in rules]
-    faults += [f"two rules are named {name}" for name in sorted(set(names)) if names.count(name) > 1]
+    faults += [
+        f"two rules are named {name}" for name in sorted(set(names)) if names.count(name) > 1
+    ]
     if len(rules) > MAX_RULES:
         faults.append(f"{len(rules)} rules; at most {MAX_RULES}")
     return faults

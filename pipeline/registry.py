@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
+from typing import Any
 
 from phloem.filters.op import ops
-from phloem.pipeline.run import Registry
 from phloem.pipeline.workspace import Workspace, enter
-from phloem.sources.connector import SourceError, connectors, find_connector
+from phloem.sources.connector import Pin, SourceError, connectors, find_connector
 from phloem.sources.lint import Finding, lint
 from phloem.sources.lock import pins, write_pin
-from phloem.sources.source import LOCAL, Source, approvals, license_refs, local_card, sources
+from phloem.sources.source import (
+    LOCAL,
+    Approval,
+    Source,
+    approvals,
+    card_hash,
+    license_refs,
+    local_card,
+    sources,
+)
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The sources that there are, and what people and machines said of them.
+
+    Attributes:
+        cards: By id.
+        pins: What the lock files say each holds.
+        approvals: By id.
+        license_refs: Obligations of each LicenseRef.
+    """
+
+    cards: Mapping[str, Source]
+    pins: Mapping[str, Pin]
+    approvals: Mapping[str, Approval]
+    license_refs: Mapping[str, Sequence[str]]
 
 
 def load_registry(workspace: Workspace) -> Registry:
@@ -42,6 +70,28 @@ def card_of(registry: Registry, source: str) -> Source:
         msg = f"no source named {source!r}; {hint}"
         raise SourceError(msg)
     return registry.cards[source]
+
+
+def source_facts(card: Source, registry: Registry) -> dict[str, Json]:
+    """What the run record and the policy know of a source."""
+    pin = registry.pins.get(card.id)
+    approval = registry.approvals.get(card.id)
+    return {
+        "name": card.name,
+        "summary": card.summary,
+        "kind": card.kind,
+        "languages": list(card.languages),
+        "license": card.license.spdx,
+        "attribution": card.license.attribution,
+        "homepage": card.homepage,
+        "custodian": card.custodian,
+        "status": card.status,
+        "evidence": card.evidence,
+        "card": card_hash(card),
+        "version": pin.version if pin else None,
+        "files": [asdict(file) for file in pin.files] if pin else [],
+        "approval": approval.model_dump(mode="json") if approval else None,
+    }
 
 
 def lint_all(workspace: Workspace) -> list[Finding]:

@@ -3,86 +3,36 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from phloem.catalog.ledger import check_balance
-from phloem.catalog.manifest import Shard, canonical
+from phloem.catalog.manifest import Shard
 from phloem.catalog.policy import admits, load_policy
 from phloem.catalog.release import GateError, Release, make_release
 from phloem.catalog.store import Store
-from phloem.pipeline import fetch, ingest
+from phloem.pipeline import fetch
 from phloem.pipeline.job import Job, Outcome, Step, steps
 from phloem.pipeline.local import Engine, Failure, engine
+from phloem.pipeline.models import models as fetch_models
+from phloem.pipeline.plan import disk_needed
 from phloem.pipeline.progress import Progress
-from phloem.pipeline.recipe import Recipe
+from phloem.pipeline.record import Record, Request, begin_record, finish, now
+from phloem.pipeline.registry import Registry, source_facts
 from phloem.pipeline.stage import StageError, made, missing
 from phloem.pipeline.workspace import Workspace, enter
 from phloem.reports.run_report import write_report
-from phloem.sources.connector import Pin
-from phloem.sources.source import LOCAL, Approval, Source, card_hash
+from phloem.sources.source import LOCAL
 
 Json = Any
+
+TOLD = 10  # failures that an error names; the run's record counts all
 
 
 class RunError(Exception):
     """A run that could not be finished: the message says what failed and what to do."""
-
-
-@dataclass(frozen=True)
-class Registry:
-    """The sources that there are, and what people and machines said of them.
-
-    Attributes:
-        cards: By id.
-        pins: What the lock files say each holds.
-        approvals: By id.
-        license_refs: Obligations of each LicenseRef.
-    """
-
-    cards: Mapping[str, Source]
-    pins: Mapping[str, Pin]
-    approvals: Mapping[str, Approval]
-    license_refs: Mapping[str, Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for.
-
-    Attributes:
-        recipe: What to make.
-        root: URL of the root.
-        workers: Processes on this machine.
-        skip_unavailable: Leave out sources that this machine cannot have.
-        release: Name of the release; made from what it holds if empty.
-        date: Date that the release bears, ISO 8601; none if empty.
-    """
-
-    recipe: Recipe
-    root: str
-    workers: int
-    skip_unavailable: bool = False
-    release: str = ""
-    date: str = ""
-
-
-@dataclass
-class Record:
-    """The run record while it grows: `runs/<run id>.json`, outside every digest."""
-
-    run_id: str
-    value: dict[str, Json]
-    stages: list[dict[str, Json]] = field(default_factory=list)
-
-    def save(self, store: Store) -> None:
-        """Write it under its name; a rerun of a run writes another."""
-        store.write_bytes(f"runs/{self.run_id}.json", canonical({**self.value, "stages": self.stages}))
 
 
 def prepare(
@@ -109,77 +59,17 @@ def prepare(
         for reason in admits(policy, source_facts(card, registry), registry.license_refs)
     ]
     if refused:
-        msg = f"policy {policy.name} does not admit {len(refused)} of the sources: " + "; ".join(refused)
+        msg = f"policy {policy.name} does not admit {len(refused)} of the sources: " + "; ".join(
+            refused
+        )
         raise RunError(msg)
     ops = tuple(recipe.bound_ops(workspace))
-    models = fetch.models(store, ops, told)
+    models = fetch_models(store, ops, told)
     found, skipped = fetch.readings(
         store, cards, registry.pins, skip_unavailable=request.skip_unavailable, told=told
     )
     job = Job(recipe, workspace, tuple(found), ops, models, policy, registry.license_refs)
     return job, skipped
-
-
-def source_facts(card: Source, registry: Registry) -> dict[str, Json]:
-    """What the run record and the policy know of a source."""
-    pin = registry.pins.get(card.id)
-    approval = registry.approvals.get(card.id)
-    return {
-        "name": card.name,
-        "summary": card.summary,
-        "kind": card.kind,
-        "languages": list(card.languages),
-        "license": card.license.spdx,
-        "attribution": card.license.attribution,
-        "homepage": card.homepage,
-        "custodian": card.custodian,
-        "status": card.status,
-        "evidence": card.evidence,
-        "card": card_hash(card),
-        "version": pin.version if pin else None,
-        "files": [asdict(file) for file in pin.files] if pin else [],
-        "approval": approval.model_dump(mode="json") if approval else None,
-    }
-
-
-def new_run_id() -> str:
-    """Sortable by time, and unique."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
-
-
-def begin_record(request: Request, registry: Registry) -> Record:
-    """The record of a run that begins now."""
-    run_id = new_run_id()
-    recipe = request.recipe
-    value = {
-        "run_id": run_id,
-        "recipe": {
-            "name": recipe.name,
-            "digest": recipe.digest,
-            "spec": recipe.model_dump(mode="json"),
-        },
-        "started": _now(),
-        "finished": None,
-        "host": platform.node(),
-        "runner": "local",
-        "workers": request.workers,
-        "status": "running",
-        "error": None,
-        "datasets": {},
-        "sources": {
-            source: source_facts(registry.cards[source], registry) for source in recipe.sources
-        },
-        "rules": [],
-        "balance": {},
-        "release": None,
-        "skipped": {},
-        "license_refs": {name: list(duties) for name, duties in registry.license_refs.items()},
-    }
-    return Record(run_id, value)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def drive(job: Job, store: Store, worker: Engine, progress: Progress, record: Record) -> Outcome:
@@ -224,92 +114,23 @@ def _do(
     found = [made(store, task) for task in step.tasks]
     lost = [task.label for task, shards in zip(step.tasks, found, strict=True) if shards is None]
     if lost:
-        msg = f"stage {step.stage} lost shards after committing them: {', '.join(lost[:5])}; run again"
+        msg = f"stage {step.stage} lost what it committed: {', '.join(lost[:TOLD])}; run again"
         raise StageError(msg)
     return [shards for shards in found if shards is not None]
 
 
 def _told(stage: str, failures: Sequence[Failure], tried: int) -> str:
-    lines = "; ".join(f"{failure.task.label}: {failure.reason}" for failure in failures[:10])
-    more = f"; and {len(failures) - 10} more" if len(failures) > 10 else ""
+    lines = "; ".join(f"{each.task.label}: {each.reason}" for each in failures[:TOLD])
+    more = f"; and {len(failures) - TOLD} more" if len(failures) > TOLD else ""
     return (
-        f"stage {stage}: {len(failures)} of {tried} tasks failed, the others are done: {lines}{more}."
-        " Mend the cause and run again: only these are redone"
+        f"stage {stage}: {len(failures)} of {tried} tasks failed, the others are done:"
+        f" {lines}{more}. Mend the cause and run again: only these are redone"
     )
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One stage as far as it can be known before it runs.
-
-    Attributes:
-        stage: Its name.
-        tasks: How many tasks it has; None where that depends on stages before it.
-        missing: How many of them are to be done.
-        bytes: About how much those read.
-    """
-
-    stage: str
-    tasks: int | None
-    missing: int | None
-    bytes: int
-
-
-def plan(job: Job, store: Store) -> list[Planned]:
-    """What a run would do: exact down to the first stage with work, unknown below it."""
-    from phloem.pipeline.stage import STAGES
-
-    going = steps(job, store)
-    found: list[Planned] = []
-    try:
-        step = next(going)
-        while True:
-            to_do = missing(store, step.tasks)
-            size = sum(task.bytes for task in to_do)
-            found.append(Planned(step.stage, len(step.tasks), len(to_do), size))
-            if to_do:
-                break
-            shards = [made(store, task) for task in step.tasks]
-            step = going.send([each for each in shards if each is not None])
-    except StopIteration:
-        return found
-    known = {planned.stage for planned in found}
-    return found + [Planned(stage, None, None, 0) for stage in STAGES if stage not in known]
-
-
-BYTES_PER_PACKED = 16
-
-
-def disk_needed(job: Job, store: Store) -> int:
-    """About how many bytes a run writes into the root for the sources that it has not read yet.
-
-    Measured on the Debian documentation sources: text is about four times its compressed
-    packages; ingest, clean and compose each hold it once, tokens and attributes as much again.
-    """
-    packed = 0
-    for reading in job.readings:
-        tasks = ingest.tasks(reading.card, reading.pin, reading.splits, reading.places)
-        if missing(store, tasks):
-            packed += sum(file.bytes for file in reading.pin.files)
-    return BYTES_PER_PACKED * packed
 
 
 def local_workers() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def finish(record: Record, outcome: Outcome, job: Job, store: Store) -> None:
-    """Write the manifests and put them into the record."""
-    for stage, dataset in outcome.datasets.items():
-        record.value["datasets"][stage] = dataset.save(store).name
-    record.value["balance"] = {id_: asdict(b) for id_, b in outcome.balance.items()}
-    record.value["rules"] = [rule.model_dump(mode="json") for rule in job.recipe.keep]
-    record.value["source_rules"] = {
-        id_: [rule.model_dump(mode="json") for rule in rules]
-        for id_, rules in job.rules.items()
-        if len(rules) > len(job.recipe.keep)
-    }
 
 
 @dataclass(frozen=True)
@@ -341,8 +162,12 @@ def _release(
         return None, None
     try:
         release = make_release(
-            store, record.run_id, name=request.release, date=request.date,
-            license_refs=registry.license_refs, policy_folders=workspace.policies,
+            store,
+            record.run_id,
+            name=request.release,
+            date=request.date,
+            license_refs=registry.license_refs,
+            policy_folders=workspace.policies,
         )
     except GateError as error:
         record.value |= {"status": "failed", "error": str(error)}
@@ -351,15 +176,24 @@ def _release(
     return release, None
 
 
+def _check_disk(job: Job, store: Store) -> None:
+    """Raise RunError, before anything runs, for what would not fit."""
+    need, free = disk_needed(job, store), store.free_bytes()
+    if free is not None and need > free:
+        msg = (
+            f"the run may write {need / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free at"
+            f" {store.root}; free some, or choose another --root"
+        )
+        raise RunError(msg)
+
+
 UNRELEASED = (
     "Not released, and not to be: the text came from files that no source card describes.",
     "Write a card with its licence and evidence, and name it in a recipe, to make a release.",
 )
 
 
-def run(
-    request: Request, registry: Registry, workspace: Workspace, progress: Progress
-) -> Result:
+def run(request: Request, registry: Registry, workspace: Workspace, progress: Progress) -> Result:
     """Run a recipe to its release and report.
 
     Raises:
@@ -371,10 +205,7 @@ def run(
     try:
         job, skipped = prepare(store, request, registry, workspace, progress.say)
         record.value["skipped"] = skipped
-        need, free = disk_needed(job, store), store.free_bytes()
-        if free is not None and need > free:
-            msg = f"the run may write {need / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free at {request.root}"
-            raise RunError(msg)
+        _check_disk(job, store)
         record.save(store)
         with progress, engine(request.root, request.workers) as worker:
             outcome = drive(job, store, worker, progress, record)
@@ -390,7 +221,7 @@ def run(
         record.value["error"] = str(error) or type(error).__name__
         raise
     finally:
-        record.value["finished"] = _now()
+        record.value["finished"] = now()
         record.save(store)
     report = write_report(store, record.run_id)
     if refusal is not None:

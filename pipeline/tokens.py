@@ -110,5 +110,3 @@ def run_tokenize(store: Store, task: Task) -> list[Shard]:
         store.local_path(work["tokenizer"]),
     )
     return [commit(store, Shard(stage, key, tuple(files), {"source": work["source"], **facts}))]
-
-

@@ -6,7 +6,6 @@ What crosses a shuffle is tasks, file records and packed blocks of hashes: never
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 

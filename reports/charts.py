@@ -68,29 +68,10 @@ def histogram(name: str, title: str, unit: str, bins: Sequence[tuple[str, int]])
     """
     most = max((size for _, size in bins), default=0)
     step = min((_WIDTH - 2 * _LEFT) / max(len(bins), 1), _WIDEST)
-    base = _HEIGHT - _BOTTOM
-    drawn = []
-    for place, (label, size) in enumerate(bins):
-        height = round((base - _TOP) * size / most, 2) if most else 0
-        left = round(_LEFT + place * step + 0.1 * step, 2)
-        middle = round(_LEFT + (place + 0.5) * step, 2)
-        drawn.append(
-            Markup(
-                '<rect class="fill-kept" x="{}" y="{}" width="{}" height="{}"/>'
-                '<text x="{}" y="{}">{}</text><text class="axis" x="{}" y="{}">{}</text>'
-            ).format(
-                left,
-                base - height,
-                round(0.8 * step, 2),
-                height,
-                middle,
-                round(base - height - 5, 2),
-                _short(size),
-                middle,
-                base + 16,
-                label,
-            )
-        )
+    drawn = [
+        _column(label, size, most, _LEFT + place * step, step)
+        for place, (label, size) in enumerate(bins)
+    ]
     told = "; ".join(f"{label}: {count(size)}" for label, size in bins)
     return Markup(
         '<svg class="histogram" viewBox="0 0 {width} {height}" role="img"'
@@ -104,8 +85,30 @@ def histogram(name: str, title: str, unit: str, bins: Sequence[tuple[str, int]])
         title=title,
         unit=unit,
         told=told,
-        base=base,
+        base=_HEIGHT - _BOTTOM,
         drawn=Markup("").join(drawn),
+    )
+
+
+def _column(label: str, size: int, most: int, left: float, step: float) -> Markup:
+    """One column of a histogram in the space that begins at `left`."""
+    base = _HEIGHT - _BOTTOM
+    height = round((base - _TOP) * size / most, 2) if most else 0
+    middle = round(left + step / 2, 2)
+    return Markup(
+        '<rect class="fill-kept" x="{x}" y="{y}" width="{width}" height="{height}"/>'
+        '<text x="{middle}" y="{above}">{size}</text>'
+        '<text class="axis" x="{middle}" y="{below}">{label}</text>'
+    ).format(
+        x=round(left + 0.1 * step, 2),
+        y=round(base - height, 2),
+        width=round(0.8 * step, 2),
+        height=height,
+        middle=middle,
+        above=round(base - height - 5, 2),
+        size=_short(size),
+        below=base + 16,
+        label=label,
     )
 
 

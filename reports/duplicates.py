@@ -15,7 +15,7 @@ from phloem.reports.run import Run
 
 PAIRS = 4  # half of them the least similar, where a wrong removal would show
 BINS = 20  # of similarity, each 0.05 wide
-MATRIX = 16  # sources with a row or column of their own
+MATRIX = 12  # sources with a row or column of their own
 PAIR_CHARACTERS = 20_000  # of each text that are compared
 
 

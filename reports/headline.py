@@ -10,6 +10,8 @@ from phloem.catalog.ledger import DROPPED, KEPT, QUARANTINED
 from phloem.catalog.store import Store
 from phloem.reports.run import Run, shards_of
 
+LOCAL = "local"  # id of the card made for a user's own files, as run records hold it
+
 
 @dataclass(frozen=True)
 class SourceSums:
@@ -143,6 +145,8 @@ def _why_no_release(run: Run) -> str:
         return f"The run {run.status}: {run.error}"
     if run.status != "done":
         return f"The run was {run.status} before it came to a release."
+    if LOCAL in run.spec.get("sources", ()):
+        return "The text came from files that no source card describes."
     if not run.datasets.get("tokenize"):
         return "The run made no tokens."
-    return "The record does not say why: no release was asked for, or the policy did not let it pass."
+    return "The record does not say why: none was asked for, or the policy did not let it pass."

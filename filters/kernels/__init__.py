@@ -29,7 +29,7 @@ def source_hash() -> str:
 
 
 def _cache_folder() -> str:
-    """Where compiled kernels are kept: the user's cache, or a private folder if that is read-only."""
+    """Where compiled kernels are kept: the user's cache, or a private folder if it is read-only."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     try:
         (base / "phloem").mkdir(parents=True, exist_ok=True)

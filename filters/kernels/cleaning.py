@@ -1,6 +1,6 @@
 """Rewrites of bytes, and the check that spares them."""
 
-# ruff: noqa: C901, PLR0912, PLR0913, PLR0917, PLR2004, SIM109 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0912, PLR0913, PLR0917, PLR2004 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _clean_one(
             feeds += 1
             fresh = True
             gap = blanks = blanks_end = 0
-        elif kind == BLANK or kind == TAB:
+        elif kind in (BLANK, TAB):
             if fresh and blanks_end == 0:
                 blanks = at
             if fresh:
@@ -95,7 +95,7 @@ def _clean_one(
                 while blanks < blanks_end:
                     wide = width(data[blanks])
                     one = kinds[code_point(data, blanks, wide)]
-                    if one == BLANK or one == TAB:
+                    if one in (BLANK, TAB):
                         out[to] = TABULATOR if one == TAB else BLANKSPACE
                         to += 1
                     blanks += wide

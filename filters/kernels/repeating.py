@@ -121,7 +121,7 @@ def _top(
     last: Scalar,
 ) -> Scalar:
     """Characters of the most frequent n-gram, all its occurrences; 0 if none occurs twice."""
-    most = np.int64(1)
+    most: Scalar = np.int64(1)
     found = np.int64(0)
     for start in range(count - size + 1):
         key = np.uint64(0)

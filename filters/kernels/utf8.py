@@ -44,7 +44,8 @@ def strings(array: pa.Array) -> Strings:
     else:
         kind: Any = np.int64 if wide else np.int32
         found = np.frombuffer(offsets, kind)[array.offset : array.offset + rows + 1]
-    whole = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    whole = np.frombuffer(b"" if data is None else data, np.uint8)
+    whole.flags.writeable = False  # numba compiles once more for another kind of array
     valid = np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.bool_)
     return Strings(whole, found.astype(np.int64), valid)
 

@@ -91,7 +91,7 @@ def _confucian(package: Path) -> Iterator[dict[str, str]]:
                 f"{work}-{number:02d}", "lzh", chapter["chapter"], chapter["paragraphs"]
             )
     songs = json.loads((package / "dist" / "shijing" / "shijing.json").read_bytes())
-    for (chapter, section), group in groupby(
+    for (_, section), group in groupby(
         songs, key=lambda song: (song["chapter"], song["section"])
     ):
         held = list(group)

@@ -25,8 +25,6 @@ from phloem.catalog.columns import (
     PII_SPANS,
     SOURCE,
     TEXT,
-    TEXT_BYTES,
-    TEXT_HASH,
     TITLE,
     URL,
     WORD_COUNT,

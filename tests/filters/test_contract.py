@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -29,6 +33,23 @@ def test_op_holds_to_the_contract(one: Op, check: object) -> None:
 @pytest.mark.parametrize("one", OPS, ids=lambda one: one.name)
 def test_output_is_locked_with_its_identity(one: Op) -> None:
     assert fault(one.name, read_lock().get(one.name), entry(one)) is None
+
+
+def test_output_does_not_depend_on_the_vector_units_of_the_machine() -> None:
+    found = np._core._multiarray_umath
+    extra = [name for name in found.__cpu_dispatch__ if found.__cpu_features__.get(name)]
+    code = (
+        "import json; from phloem.filters.op import ops; from phloem.filters.versions import entry;"
+        "print(json.dumps({name: entry(one) for name, one in ops().items()}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(extra)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == read_lock()
 
 
 def test_lock_names_no_op_that_is_gone() -> None:

@@ -110,7 +110,7 @@ def test_estimate_is_close_to_the_true_jaccard_similarity() -> None:
         assert jaccard(values[: offsets[1]], values[offsets[1] :]) == pytest.approx(true)
         minima = [np.frombuffer(each.as_py(), "<u4") for each in _signatures(*plain.to_pylist())]
         errors.append((minima[0] == minima[1]).mean() - true)
-    # Standard deviation sqrt(J (1 - J) / 112) <= 0.0473 each; the mean of 60 within three of its own.
+    # Standard deviation sqrt(J (1 - J) / 112) <= 0.0473 each; the mean of 60 within three of its.
     assert abs(np.mean(errors)) < 3 * 0.0473 / 60**0.5
     assert np.std(errors) < 0.06
 

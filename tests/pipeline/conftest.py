@@ -14,6 +14,7 @@ from phloem.filters.op import ops
 from phloem.pipeline import run as running
 from phloem.pipeline.progress import Progress
 from phloem.pipeline.recipe import load_recipe
+from phloem.pipeline.record import Request
 from phloem.pipeline.registry import load_registry, local_registry
 from phloem.pipeline.workspace import load_workspace
 
@@ -98,10 +99,8 @@ def run_tiny(
 ) -> running.Result:
     """Run the workspace's recipe on its documents."""
     workspace = load_workspace(folder)
-    registry = local_registry(
-        load_registry(workspace), str(folder / texts), "text", "und"
-    )
+    registry = local_registry(load_registry(workspace), str(folder / texts), "text", "und")
     recipe = load_recipe("tiny", workspace, sorted(registry.cards))
     recipe = recipe.model_copy(update={"sources": ("local",)})
-    request = running.Request(recipe, str(root), workers)
+    request = Request(recipe, str(root), workers)
     return running.run(request, registry, workspace, Progress(Console(quiet=True)))

@@ -111,3 +111,8 @@ def test_headline_lost_document_is_named_as_unbalanced(build: Any) -> None:
 def test_headline_failed_run_says_why_there_is_no_release(build: Any) -> None:
     root = build(release=None, status="failed", error="a worker was killed")
     assert "a worker was killed" in headline(root.connection, root.store, root.run).why_no_release
+
+
+def test_headline_own_files_say_why_there_is_no_release(build: Any) -> None:
+    root = build(release=None, recipe={"name": "r", "digest": "", "spec": {"sources": ["local"]}})
+    assert "no source card" in headline(root.connection, root.store, root.run).why_no_release

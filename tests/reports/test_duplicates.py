@@ -31,7 +31,7 @@ def test_duplicates_many_sources_say_what_is_left_out(build: Any, known: Any) ->
     copies = [known.Document(f"s{n:02}", "c", known.HARBOUR, **lost) for n in range(1, 20)]
     root = build([one, *copies], ())
     matrix = duplicates(root.connection, root.store, root.run).matrix
-    assert len(matrix.sources) == 16
+    assert len(matrix.sources) == 12
     assert sum(map(sum, matrix.cells)) + matrix.left_out == 19
 
 

@@ -22,7 +22,7 @@ from phloem.reports.run_report import (
 )
 from phloem.reports.sections import sections
 
-VOID = {"meta", "br", "link", "img", "input", "hr"}
+VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 LOADING = {"script", "link", "img", "iframe", "object", "embed", "video", "audio", "source", "base"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -1,0 +1,108 @@
+"""The run record: what varies from run to run, outside every digest."""
+
+from __future__ import annotations
+
+import platform
+import uuid
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from phloem.catalog.manifest import canonical
+from phloem.catalog.store import Store
+from phloem.pipeline.job import Job, Outcome
+from phloem.pipeline.recipe import Recipe
+from phloem.pipeline.registry import Registry, source_facts
+from phloem.pipeline.runners import LOCAL
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for.
+
+    Attributes:
+        recipe: What to make.
+        root: URL of the root.
+        workers: Processes on this machine.
+        skip_unavailable: Leave out sources that this machine cannot have.
+        release: Name of the release; made from what it holds if empty.
+        date: Date that the release bears, ISO 8601; none if empty.
+    """
+
+    recipe: Recipe
+    root: str
+    workers: int
+    skip_unavailable: bool = False
+    release: str = ""
+    date: str = ""
+
+
+@dataclass
+class Record:
+    """The run record while it grows: `runs/<run id>.json`, outside every digest."""
+
+    run_id: str
+    value: dict[str, Json]
+    stages: list[dict[str, Json]] = field(default_factory=list)
+
+    def save(self, store: Store) -> None:
+        """Write it under its name; a rerun of a run writes another."""
+        store.write_bytes(
+            f"runs/{self.run_id}.json", canonical({**self.value, "stages": self.stages})
+        )
+
+
+def new_run_id() -> str:
+    """Sortable by time, and unique."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
+def begin_record(request: Request, registry: Registry) -> Record:
+    """The record of a run that begins now."""
+    run_id = new_run_id()
+    recipe = request.recipe
+    value: dict[str, Json] = {
+        "run_id": run_id,
+        "recipe": {
+            "name": recipe.name,
+            "digest": recipe.digest,
+            "spec": recipe.model_dump(mode="json"),
+        },
+        "started": now(),
+        "finished": None,
+        "host": platform.node(),
+        "runner": LOCAL,
+        "workers": request.workers,
+        "status": "running",
+        "error": None,
+        "datasets": {},
+        "sources": {
+            source: source_facts(registry.cards[source], registry) for source in recipe.sources
+        },
+        "rules": [],
+        "balance": {},
+        "release": None,
+        "skipped": {},
+        "license_refs": {name: list(duties) for name, duties in registry.license_refs.items()},
+    }
+    return Record(run_id, value)
+
+
+def now() -> str:
+    """This moment, ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def finish(record: Record, outcome: Outcome, job: Job, store: Store) -> None:
+    """Write the manifests and put them into the record."""
+    for stage, dataset in outcome.datasets.items():
+        record.value["datasets"][stage] = dataset.save(store).name
+    record.value["balance"] = {id_: asdict(b) for id_, b in outcome.balance.items()}
+    record.value["rules"] = [rule.model_dump(mode="json") for rule in job.recipe.keep]
+    record.value["source_rules"] = {
+        id_: [rule.model_dump(mode="json") for rule in rules]
+        for id_, rules in job.rules.items()
+        if len(rules) > len(job.recipe.keep)
+    }

@@ -1,0 +1,197 @@
+"""Releases: made only through the gate, the same bytes for the same inputs, checked to the byte."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phloem.catalog.manifest import canonical
+from phloem.catalog.release import (
+    GateError,
+    ReleaseError,
+    list_releases,
+    load_release,
+    make_release,
+    released_files,
+    verify_release,
+)
+
+
+def _change_record(root: Any, **changes: Any) -> None:
+    value = {**root.record, **changes}
+    root.store.write_bytes(f"runs/{root.run_id}.json", canonical(value))
+
+
+def _policy(root: Any, name: str) -> None:
+    recipe = root.record["recipe"]
+    spec = {**recipe["spec"], "policy": name}
+    _change_record(root, recipe={**recipe, "spec": spec})
+
+
+def test_make_release_counts_what_it_holds(fresh_root: Any) -> None:
+    release = make_release(fresh_root.store, fresh_root.run_id, name="first", date="2026-01-31")
+    assert (release.name, release.date, release.documents) == ("first", "2026-01-31", 6)
+    assert {s.id: s.documents for s in release.sources} == {"fables": 3, "manual": 3}
+    assert sum(s.tokens for s in release.sources) == release.tokens > release.documents
+    assert release.sources[0].licenses == {"CC0-1.0": 3}
+    assert release.mix == {"fables": 2.0, "manual": 1.0}
+    assert all(check.passed for check in release.checks)
+    assert "No person has approved the sources for this use." in release.statement
+
+
+def test_make_release_round_trips_through_its_record(fresh_root: Any) -> None:
+    release = make_release(fresh_root.store, fresh_root.run_id, name="first")
+    assert load_release(fresh_root.store, "first") == release
+    assert list_releases(fresh_root.store) == [release]
+
+
+def test_make_release_twice_gives_the_same_bytes(fresh_root: Any) -> None:
+    store, name = fresh_root.store, "releases/first/release.json"
+    make_release(store, fresh_root.run_id, name="first")
+    before = store.read_bytes(name)
+    _change_record(fresh_root, started="2030-01-01T00:00:00+00:00", host="elsewhere", workers=64)
+    make_release(store, fresh_root.run_id, name="first")
+    assert store.read_bytes(name) == before
+    assert b"elsewhere" not in before
+    assert b"2026-01-02" not in before
+
+
+def test_make_release_without_a_name_names_it_by_all_that_it_says(fresh_root: Any) -> None:
+    first = make_release(fresh_root.store, fresh_root.run_id)
+    assert first.name.startswith("smoke-")
+    assert make_release(fresh_root.store, fresh_root.run_id).name == first.name
+    sources = json.loads(json.dumps(fresh_root.record["sources"]))
+    sources["fables"]["attribution"] = "Aesop, translated"
+    _change_record(fresh_root, sources=sources)
+    assert make_release(fresh_root.store, fresh_root.run_id).name != first.name
+
+
+def test_make_release_under_a_taken_name_is_refused(fresh_root: Any) -> None:
+    make_release(fresh_root.store, fresh_root.run_id, name="first")
+    with pytest.raises(ReleaseError, match="first with other contents exists"):
+        make_release(fresh_root.store, fresh_root.run_id, name="first", date="2026-02-01")
+
+
+def test_make_release_that_fails_the_gate_tells_all_and_writes_nothing(fresh_root: Any) -> None:
+    _policy(fresh_root, "production")
+    with pytest.raises(GateError) as error:
+        make_release(fresh_root.store, fresh_root.run_id, name="first")
+    told = str(error.value)
+    assert "fables: nobody has approved it" in told
+    assert "manual: nobody has approved it" in told
+    assert "6 documents; at least 1000" in told
+    assert fresh_root.store.list("releases") == []
+
+
+def test_make_release_leaves_skipped_sources_out(fresh_root: Any) -> None:
+    sources = {**fresh_root.record["sources"], "absent": {"status": "draft"}}
+    _change_record(fresh_root, sources=sources)
+    release = make_release(fresh_root.store, fresh_root.run_id)
+    assert [source.id for source in release.sources] == ["fables", "manual"]
+
+
+@pytest.mark.parametrize("name", ["../out", "A", "a/b", ".hidden", "x" * 101])
+def test_make_release_refuses_a_bad_name(fresh_root: Any, name: str) -> None:
+    with pytest.raises(ReleaseError, match="is no name for a release"):
+        make_release(fresh_root.store, fresh_root.run_id, name=name)
+
+
+def test_make_release_refuses_a_bad_date(fresh_root: Any) -> None:
+    with pytest.raises(ReleaseError, match="is no ISO 8601 date"):
+        make_release(fresh_root.store, fresh_root.run_id, date="31.1.2026")
+
+
+def test_make_release_of_an_unfinished_run_names_what_lacks(fresh_root: Any) -> None:
+    _change_record(fresh_root, datasets={}, status="interrupted")
+    with pytest.raises(ReleaseError, match="is interrupted and made no decide, compose"):
+        make_release(fresh_root.store, fresh_root.run_id)
+
+
+def test_attribution_credits_every_source(fresh_root: Any) -> None:
+    make_release(fresh_root.store, fresh_root.run_id, name="first")
+    page = fresh_root.store.read_bytes("releases/first/ATTRIBUTION.md").decode()
+    assert "## The manual" in page
+    assert "- Credit: Fables of Aesop" in page
+    assert "- Licence: GPL-3.0-or-later OR CC-BY-SA-4.0" in page
+
+
+def test_sums_list_every_text_and_token_file_once(fresh_root: Any) -> None:
+    make_release(fresh_root.store, fresh_root.run_id, name="first")
+    files = released_files(fresh_root.store, "first")
+    assert all(fresh_root.store.sha256(name) == digest for name, digest in files.items())
+    ends = sorted(name.rsplit("/", 1)[-1] for name in files)
+    assert ends.count("tokens.bin") == ends.count("text.arrow") == ends.count("ledger.parquet") == 2
+    assert ends.count("tokenizer.json") == 1
+
+
+def test_verify_release_whole_finds_nothing(fresh_root: Any) -> None:
+    make_release(fresh_root.store, fresh_root.run_id, name="first")
+    assert verify_release(fresh_root.store, "first") == []
+
+
+def test_verify_release_finds_one_flipped_bit_of_any_file(fresh_root: Any) -> None:
+    store = fresh_root.store
+    make_release(store, fresh_root.run_id, name="first")
+    for name in released_files(store, "first"):
+        path = Path(store.path(name))
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert [(f.file, f.problem) for f in verify_release(store, "first")] == [(name, "digest")]
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("what", "problem"),
+    [("missing", "missing"), ("cut", "size")],
+)
+def test_verify_release_finds_a_lost_or_cut_file(fresh_root: Any, what: str, problem: str) -> None:
+    make_release(fresh_root.store, fresh_root.run_id, name="first")
+    name = next(n for n in released_files(fresh_root.store, "first") if n.endswith("tokens.bin"))
+    path = Path(fresh_root.store.path(name))
+    if what == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-2])
+    assert [(f.file, f.problem) for f in verify_release(fresh_root.store, "first")] == [
+        (name, problem)
+    ]
+
+
+def test_verify_release_finds_a_changed_manifest(fresh_root: Any) -> None:
+    store = fresh_root.store
+    release = make_release(store, fresh_root.run_id, name="first")
+    name = release.datasets["tokenize"]["name"]
+    store.write_bytes(name, store.read_bytes(name).replace(b'"documents":3', b'"documents":4'))
+    assert verify_release(store, "first") == []  # facts are outside the digest: shards hold the bytes
+    manifest = json.loads(store.read_bytes(name))
+    manifest["shards"][0]["files"][0]["sha256"] = "0" * 64
+    store.write_bytes(name, canonical(manifest))
+    assert [f.problem for f in verify_release(store, "first")] == ["changed manifest"]
+    store.delete(name)
+    assert [f.problem for f in verify_release(store, "first")] == ["missing"]
+
+
+@pytest.mark.parametrize("file", ["release.json", "ATTRIBUTION.md", "SHA256SUMS"])
+def test_verify_release_finds_a_changed_page_of_the_release(fresh_root: Any, file: str) -> None:
+    store = fresh_root.store
+    make_release(store, fresh_root.run_id, name="first")
+    name = f"releases/first/{file}"
+    store.write_bytes(name, store.read_bytes(name).replace(b"fables", b"tables").replace(b"Fables", b"Tables").replace(b"a", b"b", 1) if file != "release.json" else store.read_bytes(name).replace(b"Fables of", b"Tables of"))
+    findings = verify_release(store, "first")
+    assert [f.file for f in findings] == [name]
+
+
+def test_load_release_unknown_names_the_nearest(fresh_root: Any) -> None:
+    make_release(fresh_root.store, fresh_root.run_id, name="first")
+    with pytest.raises(ReleaseError, match="did you mean first"):
+        load_release(fresh_root.store, "firts")
+
+
+def test_release_is_frozen(fresh_root: Any) -> None:
+    release = make_release(fresh_root.store, fresh_root.run_id)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        release.name = "other"  # type: ignore[misc]

@@ -1,0 +1,167 @@
+"""The views: what they say agrees with the record, whatever the root, whatever is missing."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from phloem.catalog.manifest import canonical
+from phloem.catalog.release import make_release
+from phloem.catalog.runs import ViewError, newest_run
+from phloem.catalog.store import Store
+from phloem.catalog.views import OF_OPS, VIEWS, connect, schema_rows
+
+
+@pytest.fixture(scope="module", params=["local", "memory"])
+def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from phloem_root_fixture import build_root  # type: ignore[import-not-found]
+
+    local = tmp_path_factory.mktemp("it's a root")
+    built = build_root(local if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+    make_release(built.store, built.run_id, name="first")
+    return built
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    return [row[0] for row in connection.execute(f"DESCRIBE {view}").fetchall()]
+
+
+def _documented(view: str) -> list[str]:
+    return [column for name, column, *_ in schema_rows() if name == view and column != OF_OPS]
+
+
+@pytest.mark.parametrize("view", sorted(VIEWS))
+def test_columns_are_documented_and_in_that_order(root: Any, view: str) -> None:
+    found = _columns(connect(root.store), view)
+    documented = _documented(view)
+    assert found[: len(documented)] == documented
+    assert view == "measures" or found == documented
+
+
+def test_measures_hold_every_column_of_every_op(root: Any) -> None:
+    found = _columns(connect(root.store), "measures")
+    for column in ("language", "language_score", "word_count", "minhash", "pii_spans"):
+        assert column in found
+    for op in ("language", "statistics", "minhash", "pii"):
+        assert f"{op}_fault" in found
+
+
+def test_measures_join_row_by_row(root: Any) -> None:
+    sql = "select word_count, source, row, language from measures where id = ?"
+    connection = connect(root.store)
+    got = {
+        key: connection.execute(sql, [id_]).fetchall()
+        for key, id_ in root.ids.items()
+        if key in {("fables", "5"), ("manual", "zh"), ("fables", "6")}
+    }
+    assert got["fables", "5"] == [(51, "fables", 4, "th")]
+    assert got["manual", "zh"] == [(23, "manual", 4, "zh")]
+    assert got["fables", "6"] == [(0, "fables", 5, "und")]
+    assert connection.execute("select count(*) from measures").fetchall() == [(12,)]
+
+
+def test_decisions_agree_with_the_balance(root: Any) -> None:
+    sql = (
+        "select s.source, s.read, count(*) filter (d.verdict = 'kept'),"
+        " count(*) filter (d.verdict = 'dropped') from sources s join decisions d"
+        " on d.source = s.source group by all order by all"
+    )
+    assert connect(root.store).execute(sql).fetchall() == [("fables", 6, 3, 2), ("manual", 7, 3, 3)]
+
+
+def test_quarantine_sums_to_the_balance(root: Any) -> None:
+    sql = "select source, sum(records), max(reason) from quarantine group by 1 order by 1"
+    assert connect(root.store).execute(sql).fetchall() == [
+        ("fables", 1, "statistics: text longer than the op can hold"),
+        ("manual", 1, "not UTF-8"),
+    ]
+
+
+def test_duplicates_name_both_sides(root: Any) -> None:
+    sql = "select id, source, duplicate_of, duplicate_of_source, similarity from duplicates"
+    loser, winner = root.ids["manual", "fox"], root.ids["fables", "1"]
+    assert connect(root.store).execute(sql).fetchall() == [
+        (loser, "manual", winner, "fables", 0.9231)
+    ]
+
+
+def test_runs_releases_datasets_and_shards_say_what_there_is(root: Any) -> None:
+    connection = connect(root.store)
+    runs = connection.execute("select run_id, recipe, status, read, kept from runs").fetchall()
+    assert runs == [(root.run_id, "smoke", "done", 13, 6)]
+    releases = connection.execute("select name, documents, sources from releases").fetchall()
+    assert releases == [("first", 6, ["fables", "manual"])]
+    stages = connection.execute("select stage from datasets order by 1").fetchall()
+    assert [stage for (stage,) in stages] == sorted(root.record["datasets"])
+    ops = connection.execute("select op, sum(documents) from shards where op is not null group by 1 order by 1")
+    assert ops.fetchall() == [(op, 12) for op in ("language", "minhash", "pii", "statistics")]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from read_csv('/etc/hostname')",
+        "copy (select 1) to '/tmp/phloem-never'",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "attach '/tmp/phloem-never.db'",
+    ],
+)
+def test_connection_reaches_nothing_else(root: Any, sql: str) -> None:
+    with pytest.raises(duckdb.Error):
+        connect(root.store).execute(sql)
+
+
+def test_connection_does_not_read_python_variables(root: Any) -> None:
+    secret = [1]
+    with pytest.raises(duckdb.Error):
+        connect(root.store).execute("select * from secret")
+    assert secret == [1]
+
+
+@pytest.mark.parametrize("url", ["local", "memory"])
+def test_empty_root_has_every_view_with_its_columns(tmp_path: Path, url: str) -> None:
+    store = Store(tmp_path / "none" if url == "local" else f"memory://{uuid.uuid4().hex}")
+    connection = connect(store)
+    for view in VIEWS:
+        assert connection.execute(f"select * from {view}").fetchall() == []
+        assert _columns(connection, view) == _documented(view)
+
+
+@pytest.mark.parametrize("stage", ["measure", "decide", "ingest", "clean"])
+def test_missing_stage_leaves_an_empty_view(fresh_root: Any, stage: str) -> None:
+    store, record = fresh_root.store, fresh_root.record
+    datasets = {name: place for name, place in record["datasets"].items() if name != stage}
+    store.write_bytes(f"runs/{fresh_root.run_id}.json", canonical({**record, "datasets": datasets}))
+    connection = connect(store, fresh_root.run_id)
+    counts = {
+        view: len(connection.execute(f"select * from {view}").fetchall())
+        for view in ("decisions", "measures", "quarantine")
+    }
+    whole = {"decisions": 12, "measures": 12, "quarantine": 2}
+    changed = {
+        "measure": {},
+        "decide": {"decisions": 0, "quarantine": 1},
+        "ingest": {"quarantine": 1},
+        "clean": {"measures": 0},
+    }
+    assert counts == {**whole, **changed[stage]}
+
+
+def test_unknown_run_names_the_nearest(built_root: Any) -> None:
+    with pytest.raises(ViewError, match=f"did you mean {built_root.run_id}"):
+        connect(built_root.store, built_root.run_id[:-1])
+
+
+def test_newest_run_is_the_last_that_has_a_ledger(fresh_root: Any) -> None:
+    store, record = fresh_root.store, fresh_root.record
+    later = {**record, "run_id": "20270101T000000-x", "datasets": {}, "status": "interrupted"}
+    store.write_bytes("runs/20270101T000000-x.json", canonical(later))
+    assert newest_run(store) == fresh_root.run_id
+    with pytest.raises(ViewError, match="came to its end"):
+        newest_run(Store("memory://nothing-here"))
