@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -172,9 +173,12 @@ def _apart(spans: Iterable[Span]) -> list[Span]:
     """The spans in order; of two that overlap, the one whose kind comes first in KINDS."""
     kept: list[Span] = []
     for span in sorted(spans, key=lambda one: (KINDS.index(one[2]), one)):
-        if all(span[1] <= other[0] or span[0] >= other[1] for other in kept):
-            kept.append(span)
-    return sorted(kept)
+        place = bisect.bisect(kept, span)
+        before = kept[place - 1][1] if place else 0
+        after = kept[place][0] if place < len(kept) else span[1]
+        if before <= span[0] and span[1] <= after:
+            kept.insert(place, span)
+    return kept
 
 
 def _spans_of(
@@ -314,8 +318,11 @@ def replace_spans(texts: pa.Array, spans: pa.Array, replacements: Mapping[str, s
         replacements: What stands for each kind, such as ``{"email": "<EMAIL>"}``.
 
     Raises:
-        ValueError: a span leaves its text, or overlaps the one before.
+        ValueError: a span leaves its text or overlaps another, or the lists are not one a text.
     """
+    if len(texts) != len(spans):
+        msg = f"{len(spans)} lists of spans for {len(texts)} texts; there must be one a text"
+        raise ValueError(msg)
     found = strings(texts)
     rows = spans.fill_null([]) if spans.null_count else spans
     flat = rows.flatten()

@@ -77,6 +77,7 @@ class Packages(Strict):
         include: Globs over member paths; `*` also matches `/`.
         exclude: Globs of members that are left out though included.
         media_type: Of members whose ending says nothing.
+        languages: Glob -> BCP-47 tag of the members that match it first.
     """
 
     packages: dict[str, str | Package | None] | list[str] = Field(
@@ -88,6 +89,9 @@ class Packages(Strict):
     exclude: list[str] = Field(default=[], description="Globs of members left out all the same.")
     media_type: str = Field(
         default="text/plain", description="Of members whose ending says nothing."
+    )
+    languages: dict[str, str] = Field(
+        default={}, description="Glob: BCP-47 tag, where members are of several languages."
     )
 
     def of(self, name: str) -> Package:
@@ -221,7 +225,10 @@ def _record(member: Member, want: Wanted) -> Record | Fault:
     media_type = MEDIA_TYPES.get(PurePosixPath(plain).suffix.lower(), want.params.media_type)
     said = want.params.of(want.package)
     title = path if media_type in _CODE else None
-    return Record(native_id, content, media_type, said.url, title, said.license)
+    language = next(
+        (tag for glob, tag in want.params.languages.items() if fnmatchcase(path, glob)), None
+    )
+    return Record(native_id, content, media_type, said.url, title, said.license, language)
 
 
 def _unversioned(path: str, package: str) -> str:

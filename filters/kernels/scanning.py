@@ -78,11 +78,14 @@ def _separator(data: Bytes, at: Scalar, end: Scalar, table: Bytes) -> Scalar:
 
 @inlined
 def _number(data: Bytes, at: Scalar, end: Scalar, table: Bytes, out: Integers) -> None:
-    """The end of the number that begins here, its digits, and whether separators part them."""
+    """The end of the number that begins here, its digits, and whether separators part them.
+
+    Without a digit, the end is that of the openers: no number begins among them.
+    """
     digits = parted = 0
-    last = at
     while at < end and table[data[at]] & OPENER:
         at += 1
+    last = at
     while at < end:
         if table[data[at]] & DIGIT:
             digits += 1
@@ -175,8 +178,7 @@ def scan(data: Bytes, offsets: Integers, valid: Flags, table: Bytes, found: Inte
                         data[at] == OPEN and at + 1 < end and data[at + 1] == PLUS
                     )
                     likely = plus or number[2] or data[at] == 0x30
-                    if number[1] > 0:
-                        number_end = number[0]
+                    number_end = number[0]
                     if MIN_DIGITS <= number[1] <= MAX_DIGITS and not wordy and likely:
                         kind = NUMBER
                         first = at

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -184,3 +186,22 @@ def test_replace_spans_equals_splicing(text: str, cuts: list[int]) -> None:
         out, at = out + data[at:start] + "<E-Mail é>".encode(), end
     out += data[at:]
     assert _replace(pa.array([text]), [(a, b, "email") for a, b in pairs]) == [out.decode()]
+
+
+def test_replace_spans_refuses_another_number_of_lists() -> None:
+    with pytest.raises(ValueError, match="2 lists of spans for 1 texts"):
+        _replace(pa.array(["abc"]), [], [])
+
+
+@pytest.mark.parametrize("piece", ["(", "+", "1 ", "a", "@", "a@b.de ", ":", "1:", "9.9."])
+def test_long_run_of_one_piece_takes_linear_time(piece: str) -> None:
+    def seconds(times: int) -> float:
+        batch = pa.record_batch(
+            {"text": [piece * times], "language": pa.array([None], pa.string())}
+        )
+        start = time.process_time()
+        pii(batch)
+        return time.process_time() - start
+
+    seconds(10)
+    assert seconds(40_000) < 2  # a quadratic scan takes minutes

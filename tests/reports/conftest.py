@@ -149,7 +149,7 @@ Build = Callable[..., Root]
 
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
-    """Write a root of these documents and open it."""
+    """Write a root of these documents, for the test alone, and open it."""
 
     def make(
         documents: Sequence[Document] = DOCUMENTS,
@@ -158,11 +158,23 @@ def build(tmp_path: Path) -> Build:
         without: Sequence[str] = (),
         **record: Any,
     ) -> Root:
-        store = Store(tmp_path / "root")
-        write_root(store, documents, lost, without=without, changes=record)
-        return Root(store, load_run(store, RUN_ID), connect(store, RUN_ID))
+        return open_root(tmp_path / "root", documents, lost, without=without, changes=record)
 
     return make
+
+
+def open_root(
+    folder: Path,
+    documents: Sequence[Document],
+    lost: Sequence[tuple[Any, ...]],
+    *,
+    without: Sequence[str],
+    changes: Json,
+) -> Root:
+    """Write a root and open its run."""
+    store = Store(folder)
+    write_root(store, documents, lost, without=without, changes=changes)
+    return Root(store, load_run(store, RUN_ID), connect(store, RUN_ID))
 
 
 @pytest.fixture(scope="session")
@@ -173,10 +185,11 @@ def known() -> Any:
     )
 
 
-@pytest.fixture
-def root(build: Build) -> Root:
-    """The root of `DOCUMENTS`."""
-    return build()
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Root:
+    """The root of `DOCUMENTS`, which tests only read."""
+    folder = tmp_path_factory.mktemp("reports")
+    return open_root(folder, DOCUMENTS, LOST, without=(), changes={})
 
 
 def write_root(

@@ -86,7 +86,8 @@ def test_masked_texts_run_without_pii_op_shows_no_text(build: Any) -> None:
     assert set(masked_texts(root.store, texts, places).values()) == {None}
 
 
-def test_masked_texts_erased_shard_shows_no_text(root: Any) -> None:
+def test_masked_texts_erased_shard_shows_no_text(build: Any) -> None:
+    root = build()
     texts = texts_of(root.store, root.run)
     for name in texts.clean.values():
         root.store.delete(name)
