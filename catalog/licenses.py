@@ -75,7 +75,7 @@ _NOTICE = (
     " TU-Berlin-2.0 Plexus Newsletr mpich2"
 ).split()
 
-# Credit where the text is shown: CC BY section 3(a), ODC-By section 4, the open government licences.
+# Credit where the text is shown: CC BY section 3(a), ODC-By section 4, open government licences.
 _ATTRIBUTION = [
     *_versions("CC-BY", _CC),
     *"CC-BY-2.5-AU CC-BY-3.0-AT CC-BY-3.0-AU CC-BY-3.0-DE CC-BY-3.0-IGO CC-BY-3.0-NL".split(),

@@ -124,7 +124,7 @@ def commit(store: Store, shard: Shard) -> Shard:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A manifest: the shards of one stage for one recipe, in order. It may share them with others."""
+    """A manifest: the shards of one stage for one recipe, in order; others may share them."""
 
     stage: str
     spec: Mapping[str, Json]
@@ -222,11 +222,13 @@ def write_arrow(
 ) -> File:
     """Write an Arrow IPC file of re-chunked batches."""
     rows = 0
-    with store.create(f"{folder}/{name}") as out:
-        with pa.ipc.new_file(pa.PythonFile(out, "w"), schema) as writer:
-            for batch in rechunk(batches):
-                rows += batch.num_rows
-                writer.write_batch(batch)
+    with (
+        store.create(f"{folder}/{name}") as out,
+        pa.ipc.new_file(pa.PythonFile(out, "w"), schema) as writer,
+    ):
+        for batch in rechunk(batches):
+            rows += batch.num_rows
+            writer.write_batch(batch)
     return File(name, out.sha256, out.bytes, rows)
 
 
@@ -253,9 +255,7 @@ def read_parquet(store: Store, name: str, columns: Sequence[str] | None = None) 
     return pq.read_table(store.open(name), columns=None if columns is None else list(columns))
 
 
-def read_aligned(
-    store: Store, names: Sequence[str]
-) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+def read_aligned(store: Store, names: Sequence[str]) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
     """(first row, a batch of each file) over Arrow files of the same rows, cut at common bounds."""
     readers = [read_arrow(store, name) for name in names]
     places = [0] * len(readers)  # next batch of each file
@@ -264,7 +264,9 @@ def read_aligned(
     while True:
         for number, reader in enumerate(readers):
             batch = rest[number]
-            while (batch is None or batch.num_rows == 0) and places[number] < reader.num_record_batches:
+            while (batch is None or batch.num_rows == 0) and places[
+                number
+            ] < reader.num_record_batches:
                 batch = reader.get_batch(places[number])
                 places[number] += 1
             rest[number] = batch

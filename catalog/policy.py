@@ -130,6 +130,11 @@ def admits(policy: Policy, source: Mapping[str, Json], license_refs: Refs = NO_R
     return [*reasons, missing] if missing else reasons
 
 
+def unreleasable(policy: Policy) -> Policy:
+    """The policy for trying things out on files without a card: any licence, but no release."""
+    return policy.model_copy(update={"forbidden": (), "releasable": False})
+
+
 def _approval(source: Mapping[str, Json]) -> str | None:
     """Why a source's approval does not count; None if it does."""
     approval = source.get("approval")
@@ -218,20 +223,26 @@ def _pii(policy: Policy, run: Mapping[str, Json]) -> Check:
 
 def unasked(policy: Policy) -> tuple[str, ...]:
     """What a policy does not ask for, in plain words: a release under it says so."""
-    allowed = [duty for duty in ("unknown", "noncommercial", "no_derivatives") if duty not in policy.forbidden]
     words = {
         "unknown": "a licence that nobody knows",
         "noncommercial": "licences that forbid commercial use",
         "no_derivatives": "licences that forbid adaptations",
     }
-    said = [
+    points = [
         (not policy.approval, "No person has approved the sources for this use."),
         (policy.evidence == "none", "Nobody needs to have read the evidence for the licences."),
         (not policy.pii_scrubbed, "Personal data need not have been replaced."),
         (policy.max_loss_share == 1, "A source may have lost every document without an alarm."),
     ]
-    sentences = [sentence for applies, sentence in said if applies]
-    return (*sentences, *(f"Texts may be under {words[duty]}." for duty in allowed))
+    sentences = [sentence for applies, sentence in points if applies]
+    return (
+        *sentences,
+        *(
+            f"Texts may be under {said}."
+            for duty, said in words.items()
+            if duty not in policy.forbidden
+        ),
+    )
 
 
 def policy_rows(folders: Sequence[Path | str] = ()) -> list[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date as calendar_date
 from difflib import get_close_matches
 from pathlib import Path
@@ -183,17 +183,17 @@ def make_release(
     record = load_run(store, run_id)
     policy = load_policy(record["recipe"]["spec"]["policy"], policy_folders)
     datasets = _datasets(store, record)
-    facts = gather(store, record, datasets, license_refs or record.get("license_refs", NO_REFS))
+    facts = run_facts(store, record, datasets, license_refs or record.get("license_refs", NO_REFS))
     checks = gate(policy, facts)
     failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
     if failed:
         msg = f"run {run_id} may not be released under policy {policy.name}: " + "; ".join(failed)
         raise GateError(msg)
-    release = _assemble(record, policy, checks, datasets, facts, name, date)
+    release = _assemble(record, policy, checks, datasets, facts)
+    named = replace(release, name=name, date=date or None)
     if not name:
-        name = f"{release.recipe}-{release.to_json()['digest'][:12]}"
-        release = _assemble(record, policy, checks, datasets, facts, name, date)
-    return _write(store, release, datasets)
+        named = replace(named, name=f"{release.recipe}-{named.to_json()['digest'][:12]}")
+    return _write(store, replace(named, statement=_statement(named)), datasets)
 
 
 def _check_asked(name: str, date: str) -> None:
@@ -218,84 +218,27 @@ def _datasets(store: Store, record: Mapping[str, Json]) -> dict[str, Dataset]:
     return {stage: Dataset.load(store, record["datasets"][stage]) for stage in STAGES}
 
 
-def gather(
-    store: Store,
-    record: Mapping[str, Json],
-    datasets: Mapping[str, Dataset],
-    license_refs: Refs = NO_REFS,
-) -> dict[str, Json]:
-    """What the gate looks at, from a run's record, manifests and ledger."""
-    by_source = _licenses(store, datasets["decide"])
-    total: Counter[str] = Counter()
-    for counts in by_source.values():
-        total.update(counts)
-    spec = record["recipe"]["spec"]
-    skipped = record.get("skipped", {})
-    tokenizer = datasets["tokenizer"].shards
-    return {
-        "balance": record["balance"],
-        "sources": {id_: s for id_, s in record["sources"].items() if id_ not in skipped},
-        "licenses": dict(sorted(total.items())),
-        "licenses_by_source": by_source,
-        "license_refs": license_refs,
-        "scrub": dict(spec.get("scrub") or {}),
-        "pii_measured": any(op["name"] == "pii" for op in spec["ops"]),
-        "tokenizer": tokenizer[0].file("tokenizer.json").sha256 if tokenizer else None,
-        "documents": sum(shard.facts["documents"] for shard in datasets["tokenize"].shards),
-        "documents_by_source": _sum(datasets["tokenize"], "documents"),
-        "tokens_by_source": _sum(datasets["tokenize"], "tokens"),
-    }
-
-
-def _sum(dataset: Dataset, fact: str) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for shard in dataset.shards:
-        total[shard.facts["source"]] += shard.facts[fact]
-    return dict(sorted(total.items()))
-
-
-def _licenses(store: Store, decided: Dataset) -> dict[str, dict[str, int]]:
-    """Source -> licence -> kept documents, counted in the ledger."""
-    found: dict[str, Counter[str]] = {}
-    for shard in decided.shards:
-        columns = [LICENSE.name, ledger.VERDICT.name]
-        table = read_parquet(store, shard.path("ledger.parquet"), columns)
-        kept = table.filter(pc.equal(table[ledger.VERDICT.name], ledger.KEPT))
-        counts = found.setdefault(shard.facts["source"], Counter())
-        for pair in kept[LICENSE.name].value_counts().to_pylist():
-            counts[pair["values"] or "NOASSERTION"] += pair["counts"]
-    return {source: dict(sorted(counts.items())) for source, counts in sorted(found.items())}
-
-
 def _assemble(
     record: Mapping[str, Json],
     policy: Policy,
     checks: tuple[Check, ...],
     datasets: Mapping[str, Dataset],
     facts: Mapping[str, Json],
-    name: str,
-    date: str,
 ) -> Release:
+    """All but name, date and what depends on them."""
     sources = tuple(_source(id_, facts) for id_ in sorted(facts["sources"]))
     tokens = sum(facts["tokens_by_source"].values())
-    asked_not = unasked(policy)
-    counted = f"{facts['documents']:,} documents and {tokens:,} tokens"
-    statement = (
-        f"{name} holds {counted} of {len(sources)} sources, made by the recipe"
-        f" {record['recipe']['name']} and released under the policy {policy.name}.",
-        *asked_not,
-    )
     mix = record["recipe"]["spec"].get("mix") or {}
     tokenizer = datasets["tokenizer"].shards[0]
     return Release(
-        name=name,
-        date=date or None,
+        name="",
+        date=None,
         recipe=record["recipe"]["name"],
         recipe_digest=record["recipe"]["digest"],
         policy=policy.name,
         policy_digest=digest_of(policy.model_dump(mode="json")),
         checks=checks,
-        unasked=asked_not,
+        unasked=unasked(policy),
         sources=sources,
         datasets={s: {"name": d.name, "digest": d.digest} for s, d in datasets.items()},
         tokenizer=facts["tokenizer"],
@@ -303,9 +246,18 @@ def _assemble(
         mix={source.id: float(mix.get(source.id, 1.0)) for source in sources} if mix else {},
         documents=facts["documents"],
         tokens=tokens,
-        statement=statement,
+        statement=(),
         files={},
     )
+
+
+def _statement(release: Release) -> tuple[str, ...]:
+    counted = f"{release.documents:,} documents and {release.tokens:,} tokens"
+    first = (
+        f"{release.name} holds {counted} of {len(release.sources)} sources, made by the recipe"
+        f" {release.recipe} and released under the policy {release.policy}."
+    )
+    return (first, *release.unasked)
 
 
 def _source(id_: str, facts: Mapping[str, Json]) -> ReleasedSource:
@@ -327,11 +279,10 @@ def _source(id_: str, facts: Mapping[str, Json]) -> ReleasedSource:
 
 
 def _write(store: Store, release: Release, datasets: Mapping[str, Dataset]) -> Release:
-    attribution = "".join(f"{line}\n" for line in _attribution(release)).encode()
+    attribution = "".join(f"{line}\n" for line in attribution_page(release)).encode()
     sums = "".join(f"{line}\n" for line in _sums(datasets)).encode()
-    value = release.to_json()
     files = {ATTRIBUTION: _sha256(attribution), SUMS: _sha256(sums)}
-    value = Release.from_json({**value, "files": files}).to_json()
+    value = replace(release, files=files).to_json()
     data = canonical(value)
     folder = f"{RELEASES}/{release.name}"
     if store.exists(f"{folder}/{RECORD}") and store.read_bytes(f"{folder}/{RECORD}") != data:
@@ -345,33 +296,6 @@ def _write(store: Store, release: Release, datasets: Mapping[str, Dataset]) -> R
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _attribution(release: Release) -> Iterator[str]:
-    yield f"# {release.name}: where the text comes from"
-    yield ""
-    yield from release.statement
-    for source in release.sources:
-        yield ""
-        yield f"## {_line(source.name)}"
-        yield ""
-        for label, value in (
-            ("Credit", source.attribution),
-            ("Licence", source.license),
-            ("Kept by", source.custodian),
-            ("Found at", source.homepage),
-            ("Version", source.version),
-            ("Documents", f"{source.documents:,}"),
-        ):
-            if value:
-                yield f"- {label}: {_line(value)}"
-        if set(source.licenses) - {source.license}:
-            counts = (f"{count:,} under {_line(l)}" for l, count in source.licenses.items())
-            yield f"- Licences of the documents: {', '.join(counts)}"
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _sums(datasets: Mapping[str, Dataset]) -> list[str]:

@@ -32,7 +32,8 @@ def load_run(store: Store, run_id: str) -> dict[str, Json]:
     except (MissingError, ValueError):
         known = run_ids(store)
         near = get_close_matches(run_id, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[-5:]) or 'none'}"
+        newest = ", ".join(known[-5:]) or "none"
+        hint = f"did you mean {near[0]}?" if near else f"there are {newest}"
         msg = f"no run {run_id!r} in {store.root}; {hint}"
         raise ViewError(msg) from None
     return value

@@ -40,6 +40,10 @@ class Writing:
         self.file.write(view)
         return view.nbytes
 
+    def finish(self) -> None:
+        """Fix the hash: nothing more is written."""
+        self.sha256 = self._hash.hexdigest()
+
     def tell(self) -> int:
         """Bytes written so far."""
         return self.bytes
@@ -81,7 +85,7 @@ class Store:
         )
 
     def path(self, name: str) -> str:
-        """The name as the file system knows it. Raises ValueError for a name that leaves the root."""
+        """The name as the file system knows it. Raises ValueError if it leaves the root."""
         if name.startswith("/") or ".." in name.split("/"):
             msg = f"name {name!r} leaves the root; use a relative path without '..'"
             raise ValueError(msg)
@@ -126,7 +130,7 @@ class Store:
         return digest.hexdigest()
 
     def open(self, name: str) -> pa.NativeFile:
-        """A file for reading at random, mapped into memory where it is local. Raises MissingError."""
+        """A file for reading at random, mapped where it is local. Raises MissingError."""
         try:
             if self.is_local:
                 return pa.memory_map(self.path(name))
@@ -166,7 +170,7 @@ class Store:
                 yield writing
                 file.flush()
                 self.fs.put_file(file.name, path)
-            writing.sha256 = writing._hash.hexdigest()
+            writing.finish()
             return
         Path(folder).mkdir(parents=True, exist_ok=True)
         part = Path(folder) / f".{last}.tmp-{uuid.uuid4().hex}"
@@ -180,7 +184,7 @@ class Store:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        writing.sha256 = writing._hash.hexdigest()
+        writing.finish()
 
     def write_bytes(self, name: str, data: bytes) -> str:
         """Write a whole file; returns its sha256."""

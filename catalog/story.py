@@ -203,10 +203,8 @@ def _find(store: Store, record: Mapping[str, Json], document: str) -> dict[str, 
         msg = f"{len(found)} documents begin with {asked!r}: {some}; give more digits"
         raise ViewError(msg)
     if not found:
-        msg = (
-            f"run {record['run_id']} has no document {document!r}; its ids are 32 hexadecimal"
-            ' digits, and `phloem catalog query "select id from decisions limit 5"` shows some'
-        )
+        hint = '`phloem catalog query "select id from decisions limit 5"` shows some'
+        msg = f"run {record['run_id']} has no document {document!r}; ids have 32 digits, {hint}"
         raise ViewError(msg)
     name, row, _ = found[0]
     return _row(store, name, row)
@@ -300,9 +298,7 @@ def _bound(bound: Json, language: str | None) -> float | None:
     return None if found is None else float(found)
 
 
-def _kept_twin(
-    store: Store, record: Mapping[str, Json], row: Mapping[str, Json]
-) -> Twin | None:
+def _kept_twin(store: Store, record: Mapping[str, Json], row: Mapping[str, Json]) -> Twin | None:
     if row["duplicate_of"] is None:
         return None
     kept = _find(store, record, row["duplicate_of"])

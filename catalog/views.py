@@ -2,6 +2,7 @@
 
 Views are made anew for each connection; nothing here is a second store.
 """
+# ruff: noqa: S608 -- names in SQL are this module's own, or quoted; no user text is put into it
 
 from __future__ import annotations
 
@@ -246,7 +247,7 @@ def _release(release: Any) -> Row:
         **{n: getattr(release, n) for n in ("name", "date", "recipe", "policy", "digest")},
         **{n: getattr(release, n) for n in ("documents", "tokens", "tokenizer")},
         "sources": [source.id for source in release.sources],
-        "licenses": sorted({l for source in release.sources for l in source.licenses}),
+        "licenses": sorted({spdx for source in release.sources for spdx in source.licenses}),
         "statement": " ".join(release.statement),
     }
 
@@ -288,7 +289,8 @@ def _of_run(
     connection: duckdb.DuckDBPyConnection, store: Store, record: Mapping[str, Json] | None
 ) -> None:
     shards = {
-        stage: _shards_of(store, record, stage) for stage in ("ingest", "clean", "measure", "decide")
+        stage: _shards_of(store, record, stage)
+        for stage in ("ingest", "clean", "measure", "decide")
     }
     files = {stage: [(s, s.path(f)) for s in shards[stage]] for stage, f in _FILES.items()}
     decided = _scan(connection, store, "_decide", files["decide"], ledger.LEDGER)
@@ -315,9 +317,7 @@ _FILES = MappingProxyType(
 )
 
 
-def _shards_of(
-    store: Store, record: Mapping[str, Json] | None, stage: str
-) -> tuple[Shard, ...]:
+def _shards_of(store: Store, record: Mapping[str, Json] | None, stage: str) -> tuple[Shard, ...]:
     dataset = dataset_of(store, record, stage) if record else None
     return dataset.shards if dataset else ()
 
@@ -336,7 +336,8 @@ def _measures(
     joins = [f"{base} c"]
     by_op: dict[str, list[tuple[Shard, str]]] = {}
     for shard in measured:
-        by_op.setdefault(shard.facts["op"], []).append((shard, shard.path(f"{shard.facts['op']}.parquet")))
+        file = shard.path(f"{shard.facts['op']}.parquet")
+        by_op.setdefault(shard.facts["op"], []).append((shard, file))
     taken = {column.name for column in MEASURED}
     for number, op in enumerate(by_op):
         names = [n for n in _column_names(store, by_op[op][0][1]) if n not in taken]
@@ -367,8 +368,12 @@ def _scan(
     """A view of Parquet files with `_source`, `_text` and `_row`; returns its name."""
     if store.is_local and files:
         rows = [
-            {"path": store.path(path), "_source": s.facts.get("source"), "_text": s.facts.get("text")}
-            for s, path in files
+            {
+                "path": store.path(path),
+                "_source": shard.facts.get("source"),
+                "_text": shard.facts.get("text"),
+            }
+            for shard, path in files
         ]
         kinds = pa.schema([(n, pa.string()) for n in ("path", "_source", "_text")])
         _make(connection, f"{name}_files", pa.Table.from_pylist(rows, schema=kinds))
@@ -391,5 +396,6 @@ def _loaded(store: Store, shard: Shard, path: str) -> pa.Table:
     table = read_parquet(store, path)
     rows = table.num_rows
     for name in ("source", "text"):
-        table = table.append_column(f"_{name}", pa.array([shard.facts.get(name)] * rows, pa.string()))
+        values = pa.array([shard.facts.get(name)] * rows, pa.string())
+        table = table.append_column(f"_{name}", values)
     return table.append_column("_row", pa.array(range(rows), pa.int64()))

@@ -144,8 +144,9 @@ def weigh(
         return Verdict(unknown[0] if one else UNKNOWN, None, detected, DECLARED if one else NONE)
     chances = {primary(tag): chance for chance, tag in reversed(ranked)}
     chosen = max(declared, key=lambda tag: chances.get(primary(tag), 0.0))
-    basis = DECLARED if len(declared) == 1 else MODEL
-    return Verdict(chosen, chances.get(primary(chosen), 0.0), detected, basis)
+    if len(declared) == 1:
+        return Verdict(chosen, None, detected, DECLARED)
+    return Verdict(chosen, chances.get(primary(chosen), 0.0), detected, MODEL)
 
 
 def _ranked(
@@ -165,6 +166,7 @@ def _ranked(
 @op(
     reads=[TEXT, DECLARED_LANGUAGES],
     writes=[LANGUAGE, LANGUAGE_SCORE, LANGUAGE_DETECTED, LANGUAGE_BASIS],
+    version=2,
     files=[LID],
     libraries=["fasttext-community"],
     examples=[
@@ -191,7 +193,8 @@ def language(
     declared without a score: a model cannot judge what it does not know, and answers such texts
     with 0.2 to 0.35. A model that contradicts what is declared prevails from `override` on; below
     it, the declared language with the highest probability holds, or the only one unknown to the
-    model. `language_score` is always the probability of `language`.
+    model. `language_score` is the probability of `language` where the model had a say in it: what
+    only a declaration decided has no score, so that no rule on the score drops it.
 
     Args:
         batch: Rows of text.

@@ -227,7 +227,8 @@ def explain_document(
         story = story_of(Store(root), document, run_id)
         text = render_story(story, excerpt=excerpt)
     if as_json:
-        value = json.dumps(dataclasses.asdict(story), ensure_ascii=False, indent=1, default=str)
+        shown = story if excerpt else dataclasses.replace(story, excerpt="")
+        value = json.dumps(dataclasses.asdict(shown), ensure_ascii=False, indent=1, default=str)
         sys.stdout.write(value + "\n")
     else:
         sys.stdout.write(text.rstrip() + "\n")

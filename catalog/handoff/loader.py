@@ -24,7 +24,7 @@ from phloem.catalog.store import Store
 Array = np.ndarray[Any, Any]
 Sample = dict[str, Any]
 
-BLOCK = 2**16  # sequences after which the pattern of sources repeats: weights hold to 1 in 65,536
+BLOCK = 2**14  # sequences after which the pattern of sources repeats: weights hold to 1 in 16,384
 ROUNDS = 6  # of the Feistel network; four make a pseudorandom permutation (Luby, Rackoff 1988)
 _MASK = 2**64 - 1
 
@@ -111,7 +111,7 @@ class ReleaseTokens:
     end-of-document token.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- keyword-only, and each is one thing that a trainer sets
         self,
         store: Store,
         release: str,
@@ -155,11 +155,13 @@ class ReleaseTokens:
         given = dict(self.release.mix if weights is None else weights)
         self._groups = self._open(store, given)
         shares = [given[group.name] if given else 1.0 for group in self._groups]
-        self._pattern, self._ranks, self._counts = blend(np.array(shares, dtype=np.float64))
-        never = [g.name for g, n in zip(self._groups, self._counts, strict=True) if not n]
-        if never:
-            msg = f"weights of {', '.join(never)} are below 1/{BLOCK} of all: raise them, or set 0"
+        small = [
+            g.name for g, w in zip(self._groups, shares, strict=True) if w * BLOCK < sum(shares)
+        ]
+        if small:
+            msg = f"weights of {', '.join(small)} are below 1/{BLOCK} of all: raise them, or set 0"
             raise ReleaseError(msg)
+        self._pattern, self._ranks, self._counts = blend(np.array(shares, dtype=np.float64))
 
     def _open(self, store: Store, weights: Mapping[str, float]) -> list[_Group]:
         dataset = Dataset.load(store, self.release.datasets["tokenize"]["name"])
@@ -175,7 +177,9 @@ class ReleaseTokens:
             ]
         empty = [group.name or "the release" for group in groups if not group.parts]
         if empty or not groups:
-            msg = f"no tokens to draw from: {', '.join(empty) or 'no source'} of {self.release.name}"
+            msg = (
+                f"no tokens to draw from: {', '.join(empty) or 'no source'} of {self.release.name}"
+            )
             raise ReleaseError(msg)
         return groups
 
@@ -192,8 +196,9 @@ class ReleaseTokens:
 
     def _part(self, store: Store, shard: Shard) -> _Part:
         for name in ("tokens.bin", "tokens.idx"):
-            if not store.exists(shard.path(name)) or store.size(shard.path(name)) != shard.file(name).bytes:
-                msg = f"{shard.path(name)} is not whole; see `phloem release verify {self.release.name}`"
+            path = shard.path(name)
+            if not store.exists(path) or store.size(path) != shard.file(name).bytes:
+                msg = f"{path} is not whole; see `phloem release verify {self.release.name}`"
                 raise ReleaseError(msg)
         documents = shard.facts["documents"]
         dtype = np.dtype(shard.facts["token_type"]).newbyteorder("<")
@@ -272,10 +277,10 @@ def as_torch(tokens: ReleaseTokens, *, batch_size: int = 1) -> Any:
         import torch
         from torch.utils.data import IterableDataset, get_worker_info
     except ImportError:
-        msg = "PyTorch is not installed: `pip install 'phloem[torch]'`, or iterate over the tokens as they are"
+        msg = "PyTorch is not installed: `pip install 'phloem[torch]'`, or iterate without as_torch"
         raise ImportError(msg) from None
 
-    class TorchTokens(IterableDataset):  # type: ignore[type-arg, misc]
+    class TorchTokens(IterableDataset):  # type: ignore[misc]
         """The samples of one rank, shared out to DataLoader workers batch by batch."""
 
         def __iter__(self) -> Iterator[Sample]:

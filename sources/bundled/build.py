@@ -91,9 +91,7 @@ def _confucian(package: Path) -> Iterator[dict[str, str]]:
                 f"{work}-{number:02d}", "lzh", chapter["chapter"], chapter["paragraphs"]
             )
     songs = json.loads((package / "dist" / "shijing" / "shijing.json").read_bytes())
-    for (_, section), group in groupby(
-        songs, key=lambda song: (song["chapter"], song["section"])
-    ):
+    for (_, section), group in groupby(songs, key=lambda song: (song["chapter"], song["section"])):
         held = list(group)
         blocks = ["\n".join([song["title"], *song["content"]]) for song in held]
         yield _document(f"shijing-{section}", "lzh", f"{held[0]['chapter']} {section}", blocks)

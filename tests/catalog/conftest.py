@@ -25,13 +25,16 @@ def load_root_fixture() -> ModuleType:
     return sys.modules[name]
 
 
+ROOT_FIXTURE = load_root_fixture()
+
+
 @pytest.fixture(scope="session")
 def built_root(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A root that tests only read."""
-    return load_root_fixture().build_root(tmp_path_factory.mktemp("root"))
+    return ROOT_FIXTURE.build_root(tmp_path_factory.mktemp("root"))
 
 
 @pytest.fixture
 def fresh_root(tmp_path: Path) -> Any:
     """A root of the test's own, to change."""
-    return load_root_fixture().build_root(tmp_path / "root")
+    return ROOT_FIXTURE.build_root(tmp_path / "root")

@@ -49,24 +49,72 @@ Json = Any
 EMAIL = "ana@example.org"
 
 FABLES = [  # native id, title, text, language, score, document's licence, PII
-    ("1", "Fox and grapes", "The fox saw ripe grapes hanging high on the vine and wanted them.", "en", 0.97),
+    (
+        "1",
+        "Fox and grapes",
+        "The fox saw ripe grapes hanging high on the vine and wanted them.",
+        "en",
+        0.97,
+    ),
     ("2", "Stub", "Too short.", "en", 0.91),
-    ("3", "Broken", "A document that an op could not work on, so it waits in quarantine.", "en", 0.9),
-    ("4", "الثعلب والعنب", "رأى الثعلب عناقيد العنب الناضجة معلقة عاليا على الكرمة فاشتهاها.", "ar", 0.99),
+    (
+        "3",
+        "Broken",
+        "A document that an op could not work on, so it waits in quarantine.",
+        "en",
+        0.9,
+    ),
+    (
+        "4",
+        "الثعلب والعنب",
+        "رأى الثعلب عناقيد العنب الناضجة معلقة عاليا على الكرمة فاشتهاها.",
+        "ar",
+        0.99,
+    ),
     ("5", "หมาจิ้งจอกกับองุ่น", "หมาจิ้งจอกเห็นพวงองุ่นสุกห้อยอยู่สูงบนเถาจึงอยากกิน", "th", 0.98),
     ("6", None, "", "und", 0.0),
 ]
 MANUAL = [
-    ("intro", "Contact", f"Write to {EMAIL} if a page of this manual is wrong or hard to read.", "en", 0.95),
-    ("fox", "A fable", "The fox saw ripe grapes hanging high on the vine and wanted them!", "en", 0.97),
+    (
+        "intro",
+        "Contact",
+        f"Write to {EMAIL} if a page of this manual is wrong or hard to read.",
+        "en",
+        0.95,
+    ),
+    (
+        "fox",
+        "A fable",
+        "The fox saw ripe grapes hanging high on the vine and wanted them!",
+        "en",
+        0.97,
+    ),
     ("hi", "लोमड़ी और अंगूर", "लोमड़ी ने बेल पर ऊँचे लटके पके अंगूर देखे और उन्हें खाना चाहा।", "hi", 0.99),
-    ("mix", "Mixed", "lorem ipsum bricolage 混ぜ words that no model is sure about 😀 really", "fr", 0.31),
+    (
+        "mix",
+        "Mixed",
+        "lorem ipsum bricolage 混ぜ words that no model is sure about 😀 really",
+        "fr",
+        0.31,
+    ),
     ("zh", "狐狸与葡萄", "狐狸看见熟透的葡萄高高挂在藤上,想要吃到它们。", "zh", 0.96),
-    ("nc", "Not free", "A page of the manual whose own licence forbids any commercial use.", "en", 0.96),
+    (
+        "nc",
+        "Not free",
+        "A page of the manual whose own licence forbids any commercial use.",
+        "en",
+        0.96,
+    ),
 ]
 LICENSES = {("manual", "nc"): "CC-BY-NC-4.0"}
 RULES = [
-    {"name": "too_short", "column": "word_count", "min": {"default": 5, "th": 1, "zh": 1}, "max": None, "among": None},
+    {
+        "name": "too_short",
+        "column": "word_count",
+        "min": {"default": 5, "th": 1, "zh": 1},
+        "max": None,
+        "among": None,
+    },
     {"name": "language_unsure", "column": "language_score", "min": 0.5, "max": None, "among": None},
 ]
 DUPLICATE = (("manual", "fox"), ("fables", "1"), 0.9231)
@@ -227,7 +275,12 @@ def _measure(store: Store, source: str, name: str, documents: list[Any]) -> list
             [[_words(d[2], d[3]) for d in documents]], schema=schema((WORD_COUNT,))
         ),
         "minhash": pa.table(
-            [[struct.pack("<4I", *(len(d[2]) * n for n in range(4))) if d[2] else None for d in documents]],
+            [
+                [
+                    struct.pack("<4I", *(len(d[2]) * n for n in range(4))) if d[2] else None
+                    for d in documents
+                ]
+            ],
             schema=schema((MINHASH,)),
         ),
         "pii": pa.table([[_pii(d[2]) for d in documents]], schema=schema((PII_SPANS,))),

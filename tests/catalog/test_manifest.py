@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,7 +43,7 @@ def _batch(texts: list[str | None]) -> pa.RecordBatch:
 def _cut(batch: pa.RecordBatch, cuts: list[int]) -> Iterator[pa.RecordBatch]:
     bounds = sorted({0, batch.num_rows, *(cut % (batch.num_rows + 1) for cut in cuts)})
     yield batch.slice(0, 0)
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         yield batch.slice(start, stop - start)
 
 
@@ -102,7 +103,9 @@ def test_write_arrow_of_no_batch_keeps_the_schema(tmp_path: Path) -> None:
     assert (file.rows, reader.num_record_batches, reader.schema) == (0, 0, SCHEMA)
 
 
-def test_read_aligned_cuts_at_common_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_aligned_cuts_at_common_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, batch = Store(tmp_path), _batch([str(n) for n in range(10)])
     for name, rows in (("three", 3), ("four", 4)):
         monkeypatch.setattr(manifest, "BATCH_ROWS", rows)
@@ -181,8 +184,8 @@ def test_dataset_survives_a_round_trip_and_shares_shards(tmp_path: Path) -> None
 def test_dataset_with_a_changed_shard_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path)
     dataset = Dataset("stage", {}, (_shard(store),)).save(store)
-    text = store.read_bytes(dataset.name).replace(dataset.shards[0].files[0].sha256[:6].encode(), b"000000")
-    store.write_bytes(dataset.name, text)
+    digest = dataset.shards[0].files[0].sha256.encode()
+    store.write_bytes(dataset.name, store.read_bytes(dataset.name).replace(digest, b"0" * 64))
     with pytest.raises(ValueError, match="was changed"):
         Dataset.load(store, dataset.name)
 

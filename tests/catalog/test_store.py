@@ -19,6 +19,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(tmp_path / "root" if request.param == "local" else f"memory://{uuid.uuid4().hex}")
 
 
+def _write_half(store: Store, name: str, error: BaseException, beside: str = "") -> None:
+    with store.create(name) as out:
+        out.write(b"half")
+        if beside:
+            store.write_bytes(beside, b"whole")
+        raise error
+
+
 def test_write_bytes_reads_back_with_size_and_hash(store: Store) -> None:
     digest = store.write_bytes("a/b/c.txt", TEXT)
     assert digest == hashlib.sha256(TEXT).hexdigest() == store.sha256("a/b/c.txt")
@@ -29,28 +37,23 @@ def test_write_bytes_reads_back_with_size_and_hash(store: Store) -> None:
 
 
 def test_create_failing_midway_leaves_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.create("a/part.bin") as out:
-        out.write(b"half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _write_half(store, "a/part.bin", RuntimeError())
     assert not store.exists("a/part.bin")
     assert store.list("a") == []
 
 
 def test_create_failing_midway_keeps_the_old_file(store: Store) -> None:
     store.write_bytes("a/file", b"old")
-    with pytest.raises(KeyboardInterrupt), store.create("a/file") as out:
-        out.write(b"new, but half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        _write_half(store, "a/file", KeyboardInterrupt())
     assert store.read_bytes("a/file") == b"old"
     assert store.list("a") == ["a/file"]
 
 
 def test_create_two_side_by_side_when_one_fails_keeps_only_the_other(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.create("a/first") as first:
-        first.write(b"half")
-        with store.create("a/second") as second:
-            second.write(b"whole")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _write_half(store, "a/first", RuntimeError(), beside="a/second")
     assert store.list("a") == ["a/second"]
     assert store.read_bytes("a/second") == b"whole"
 

@@ -94,7 +94,11 @@ def test_explain_rules_of_a_card_come_after_the_recipes(fresh_root: Any) -> None
 def test_explain_finds_every_document_by_its_beginning(built_root: Any) -> None:
     for (source, native_id), document in built_root.ids.items():
         story = explain(built_root.store, document[:12].upper())
-        assert (story.id, story.source, story.document["native_id"]) == (document, source, native_id)
+        assert (story.id, story.source, story.document["native_id"]) == (
+            document,
+            source,
+            native_id,
+        )
 
 
 def test_explain_ambiguous_beginning_lists_candidates(built_root: Any) -> None:

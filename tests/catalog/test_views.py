@@ -1,5 +1,6 @@
 """The views: what they say agrees with the record, whatever the root, whatever is missing."""
 
+# ruff: noqa: S608 -- the names are those of the views
 from __future__ import annotations
 
 import uuid
@@ -97,7 +98,9 @@ def test_runs_releases_datasets_and_shards_say_what_there_is(root: Any) -> None:
     assert releases == [("first", 6, ["fables", "manual"])]
     stages = connection.execute("select stage from datasets order by 1").fetchall()
     assert [stage for (stage,) in stages] == sorted(root.record["datasets"])
-    ops = connection.execute("select op, sum(documents) from shards where op is not null group by 1 order by 1")
+    ops = connection.execute(
+        "select op, sum(documents) from shards where op is not null group by 1 order by 1"
+    )
     assert ops.fetchall() == [(op, 12) for op in ("language", "minhash", "pii", "statistics")]
 
 

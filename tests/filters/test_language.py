@@ -62,7 +62,7 @@ def test_language_reads_only_the_sample_and_over_line_ends(lid_path: str) -> Non
     [
         ([(0.4, "de"), (0.3, "en"), (0.2, "fr")], ["fr", "en"], ("en", 0.3, "model")),
         ([(0.9, "de"), (0.1, "en")], ["fr", "en"], ("de", 0.9, "model")),
-        ([(0.4, "de"), (0.1, "fr")], ["fr"], ("fr", 0.1, "declared")),
+        ([(0.4, "de"), (0.1, "fr")], ["fr"], ("fr", None, "declared")),
         ([(0.3, "de")], ["en", "ig"], ("ig", None, "declared")),
         ([(0.3, "de")], ["bm", "ig"], ("und", None, "none")),
         ([(0.99, "de")], ["ig"], ("ig", None, "declared")),

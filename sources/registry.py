@@ -1,0 +1,77 @@
+"""All that the lint rules look at: card files right or wrong, locks, approvals, names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from phloem.sources.connector import Pin
+from phloem.sources.source import Approval, Source, card_files, describe, read_yaml
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class CardFile:
+    """A card file as it was read.
+
+    Attributes:
+        path: Where it lies.
+        value: Its plain data; None if it is not YAML.
+        card: The card; None if its shape is wrong.
+        faults: What is wrong with its shape, as (field, message).
+    """
+
+    path: Path
+    value: Json
+    card: Source | None
+    faults: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All that the rules look at.
+
+    Attributes:
+        files: Every card file.
+        ops: Names of the ops that there are.
+        connectors: Parameter model of each connector, by its name.
+        pins: What the lock files hold.
+        approvals: By source id.
+        license_refs: The LicenseRef-* that `licenses.yaml` knows.
+        today: For the age of licence checks.
+    """
+
+    files: Sequence[CardFile]
+    ops: Collection[str]
+    connectors: Mapping[str, type[BaseModel]]
+    pins: Mapping[str, Pin]
+    approvals: Mapping[str, Approval]
+    license_refs: Collection[str]
+    today: date
+
+    def cards(self) -> Iterator[tuple[str, Source]]:
+        """(file, card) of each card whose shape is right."""
+        return ((str(file.path), file.card) for file in self.files if file.card)
+
+
+def read_cards(folders: Sequence[str | Path] = ()) -> list[CardFile]:
+    """Every card file of `entries/` and of these folders, right or wrong."""
+    return [read_card(path) for path in card_files(folders)]
+
+
+def read_card(path: Path) -> CardFile:
+    """A card file, with every fault of its shape."""
+    value, wrong = read_yaml(path)
+    if wrong:
+        return CardFile(path, None, None, (("card", wrong[0].partition(": ")[2] or wrong[0]),))
+    try:
+        return CardFile(path, value, Source.model_validate(value), ())
+    except ValidationError as error:
+        faults = [text.partition(": ")[::2] for text in describe(Source, error)]
+        return CardFile(path, value, None, tuple((where, text) for where, text in faults))

@@ -1,0 +1,229 @@
+"""Whole runs: what comes out, what is done again, and what survives a fault."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phloem.catalog.handoff.loader import ReleaseTokens
+from phloem.catalog.manifest import Dataset, read_arrow
+from phloem.catalog.release import verify_release
+from phloem.catalog.store import Store
+from phloem.catalog.story import explain
+from phloem.catalog.views import connect
+from phloem.pipeline.run import RunError
+
+from .conftest import (
+    ADDRESS,
+    add_source,
+    change_recipe,
+    digests,
+    new_root,
+    redone,
+    run_tiny,
+)
+
+pytestmark = pytest.mark.beam
+
+Finished = tuple[Path, Path, dict[str, Any]]
+
+
+def _rows(root: Path, sql: str) -> list[tuple[Any, ...]]:
+    return connect(Store(str(root))).execute(sql).fetchall()
+
+
+def test_run_accounts_for_every_document(finished: Finished) -> None:
+    _, root, record = finished
+    assert record["balance"] == {
+        "first": {"read": 9, "kept": 6, "dropped": 2, "quarantined": 1},
+        "second": {"read": 3, "kept": 1, "dropped": 2, "quarantined": 0},
+    }
+    found = _rows(
+        root,
+        "select source, native_id, reason from decisions join documents using (id)"
+        " where verdict = 'dropped' order by all",
+    ) if False else _rows(
+        root, "select source, reason, count(*) from decisions where verdict = 'dropped' group by all"
+        " order by all",
+    )
+    assert found == [("first", "too_short", 2), ("second", "duplicate", 2)]
+
+
+def test_run_names_the_survivor_of_each_duplicate(finished: Finished) -> None:
+    _, root, _ = finished
+    rows = _rows(root, "select similarity, duplicate_of from decisions where reason = 'duplicate'")
+    assert sorted(similarity == 1.0 for similarity, _ in rows) == [False, True]
+    for _, survivor in rows:
+        story = explain(Store(str(root)), survivor)
+        assert story.verdict == "kept"
+        assert story.found_in == ("second",)
+
+
+def test_run_releases_tokens_that_verify_and_hold_no_address(finished: Finished) -> None:
+    _, root, record = finished
+    store = Store(str(root))
+    assert verify_release(store, record["release"]) == []
+    composed = Dataset.load(store, record["datasets"]["compose"])
+    texts = [
+        text
+        for shard in composed.shards
+        for text in read_arrow(store, shard.path("text.arrow")).read_all()["text"].to_pylist()
+    ]
+    assert len(texts) == 7
+    assert not any(ADDRESS in text for text in texts)
+    assert sum("<EMAIL>" in text for text in texts) == 1
+    tokens = ReleaseTokens(store, record["release"], sequence_length=16, seed=1)
+    first = next(iter(tokens))
+    assert first["tokens"].shape == (16,)
+
+
+def test_run_again_does_nothing(copied: Finished) -> None:
+    folder, root, before = copied
+    after = run_tiny(folder, root)
+    assert redone(after) == {}
+    assert digests(root, after) == digests(root, before)
+    assert after["release"] == before["release"]
+
+
+def test_run_with_two_workers_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
+    folder, root, one = finished
+    other = new_root(tmp_path / "two")
+    two = run_tiny(folder, other, workers=2)
+    assert digests(other, two) == digests(root, one)
+    assert two["release"] == one["release"]
+
+
+def test_run_with_a_moved_threshold_measures_nothing(copied: Finished) -> None:
+    folder, root, before = copied
+    change_recipe(folder, "min: {default: 5,", "min: {default: 2,")
+    after = run_tiny(folder, root)
+    assert redone(after).keys() <= {"judge", "elect", "decide", "compose", "tokenizer", "tokenize"}
+    assert redone(after)["compose"] == 1  # of two: nothing changed in the other source
+    assert after["balance"]["first"]["kept"] == before["balance"]["first"]["kept"] + 1
+
+
+def test_run_with_a_threshold_that_changes_no_verdict_stops_at_decisions(copied: Finished) -> None:
+    folder, root, before = copied
+    change_recipe(folder, "min: {default: 5,", "min: {default: 6,")
+    after = run_tiny(folder, root)
+    assert set(redone(after)) <= {"judge", "elect", "decide"}
+    assert digests(root, after)["tokenize"] == digests(root, before)["tokenize"]
+
+
+def test_run_with_one_op_more_makes_one_file_a_shard(copied: Finished) -> None:
+    folder, root, _ = copied
+    before = {path.name for path in (root / "measure").iterdir()}
+    change_recipe(folder, "statistics, minhash", "statistics, repetition, minhash")
+    after = run_tiny(folder, root)
+    made = [path for path in (root / "measure").iterdir() if path.name not in before]
+    assert sorted(file.name for path in made for file in path.glob("*.parquet")) == [
+        "repetition.parquet"
+    ] * 2
+    assert "ingest" not in redone(after)
+    assert "bands" not in redone(after)
+
+
+def test_run_with_one_source_more_leaves_the_others_as_they_are(copied: Finished) -> None:
+    folder, root, _ = copied
+    kept = {path: path.stat().st_mtime_ns for path in root.glob("*/*/*") if path.is_file()}
+    add_source(folder, "third", [{"id": "x", "text": "Ein kurzer Satz auf Deutsch.", "lang": "de"}])
+    change_recipe(folder, "[first, second]", "[first, second, third]")
+    after = run_tiny(folder, root)
+    assert redone(after)["ingest"] == redone(after)["measure"] == 1
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+
+
+KILLER = '''
+"""Ops for a test: they kill their worker."""
+
+import os
+import signal
+from pathlib import Path
+
+import pyarrow as pa
+
+from phloem.catalog.columns import TEXT, Column
+from phloem.filters.op import op
+
+SIZE = Column("killer_size", pa.int64(), "Rows, as a stand-in for a measure.")
+
+
+@op(reads=[TEXT], writes=[SIZE], examples=[("a", 1)])
+def killer(batch: pa.RecordBatch, *, marks: str = "", times: int = 0) -> list[pa.Array]:
+    """Kill the process the first times, then measure nothing much."""
+    seen = len(list(Path(marks).iterdir()))
+    if seen < times:
+        (Path(marks) / str(seen)).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [pa.array([1] * batch.num_rows, pa.int64())]
+'''
+
+
+def _with_killer(folder: Path, times: int) -> None:
+    (folder / "marks").mkdir()
+    (folder / "killer_ops.py").write_text(KILLER, encoding="utf-8")
+    toml = folder / "phloem.toml"
+    toml.write_text(toml.read_text() + 'ops = ["killer_ops"]\n', encoding="utf-8")
+    marks = folder / "marks"
+    change_recipe(folder, "minhash, pii]", f"minhash, pii, killer: {{marks: {marks}, times: {times}}}]")
+
+
+def test_run_survives_a_worker_that_is_killed(copied: Finished) -> None:
+    folder, root, before = copied
+    _with_killer(folder, times=1)
+    after = run_tiny(folder, root)
+    assert len(list((folder / "marks").iterdir())) == 1
+    assert digests(root, after)["tokenize"] == digests(root, before)["tokenize"]
+
+
+def test_run_names_the_split_whose_worker_always_dies(copied: Finished) -> None:
+    folder, root, _ = copied
+    _with_killer(folder, times=99)
+    with pytest.raises(RunError, match=r"(first|second) text-00000\.arrow: its worker died"):
+        run_tiny(folder, root)
+    newest = max((root / "runs").iterdir())
+    assert json.loads(newest.read_bytes())["status"] == "failed"
+
+
+def test_run_killed_in_the_middle_ends_with_the_same_bytes(
+    finished: Finished, tmp_path: Path
+) -> None:
+    folder, root, undisturbed = finished
+    other = new_root(tmp_path / "killed")
+    command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--root", str(other)]
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True, env=dict(os.environ, PYTHONSAFEPATH="1"),
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(other.glob("ingest/*/shard.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list(other.glob("datasets/tokenize-*"))
+    again = run_tiny(folder, other)
+    assert digests(other, again) == digests(root, undisturbed)
+
+
+def test_run_rebuilds_a_shard_whose_file_was_cut(copied: Finished) -> None:
+    folder, root, before = copied
+    victim = next(root.glob("compose/*/text.arrow"))
+    victim.write_bytes(victim.read_bytes()[:-10])
+    after = run_tiny(folder, root)
+    assert redone(after) == {"compose": 1}
+    assert digests(root, after) == digests(root, before)
+
+
+def test_run_without_the_root_of_another_needs_no_file_of_it(copied: Finished) -> None:
+    folder, root, before = copied
+    moved = root.with_name("moved")
+    shutil.move(root, moved)
+    assert redone(run_tiny(folder, moved)) == {}
+    assert verify_release(Store(str(moved)), before["release"]) == []

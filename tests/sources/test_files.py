@@ -1,0 +1,264 @@
+"""The connector for files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phloem.sources import read_text
+from phloem.sources.connector import Fault, GoneError, SourceError
+from phloem.sources.connectors import files
+
+TEXTS = ["Wote wamezaliwa huru.", "كل الناس أحرار", "सभी मनुष्य", "ทุกคน", "人人生而自由", "🌍", ""]
+
+
+def read_all(params: files.Params, folder: Path) -> tuple[list[dict[str, Any]], list[Fault]]:
+    """Resolve, fetch, split and read: the rows and the faults."""
+    pin = files.resolve(params)
+    fetched = files.fetch(params, pin, folder)
+    rows: list[dict[str, Any]] = []
+    faults: list[Fault] = []
+    for split in files.splits(params, pin, fetched):
+        assert json.loads(json.dumps(split.spec)) == split.spec
+        for found in files.read(params, split, fetched):
+            if isinstance(found, Fault):
+                faults.append(found)
+            else:
+                rows += found.to_pylist()
+    return rows, faults
+
+
+def contents(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["content"].decode() for row in rows]
+
+
+def jsonl(*records: Any) -> bytes:
+    return "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records).encode()
+
+
+def test_jsonl_every_column_is_taken(tmp_path: Path) -> None:
+    record = {"text": "सभी", "key": 7, "lang": "hi", "head": "एक", "link": "https://example.org/1"}
+    (tmp_path / "a.jsonl").write_bytes(jsonl(record))
+    params = files.Params(
+        path=str(tmp_path / "a.jsonl"),
+        id_column="key",
+        language_column="lang",
+        title_column="head",
+        url_column="link",
+    )
+    ((row,), faults) = read_all(params, tmp_path)
+    assert faults == []
+    assert row["native_id"] == "7"
+    assert row["declared_language"] == "hi"
+    assert (row["title"], row["url"]) == ("एक", "https://example.org/1")
+    assert row["media_type"] == "text/plain"
+
+
+def test_jsonl_bad_lines_are_faults_and_the_others_stay(tmp_path: Path) -> None:
+    good = jsonl({"text": "good"})
+    bad = [
+        b"not json\n",
+        b'{"other": 1}\n',
+        b'{"text": null}\n',
+        b'{"text": 3}\n',
+        b"[1]\n",
+        b"[" * 100_000 + b"\n",
+    ]
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + good + b"\n".join([b"".join(bad), good]))
+    rows, faults = read_all(files.Params(path=str(tmp_path / "a.jsonl")), tmp_path)
+    assert contents(rows) == ["good", "good"]
+    assert [fault.reason for fault in faults] == [
+        "not JSON",
+        "no column 'text'",
+        "null text",
+        "text is no string",
+        "not a JSON object",
+        "not JSON",
+    ]
+    assert faults[0].offset == 3 + len(good)
+    assert faults[0].native_id == f"a.jsonl@{3 + len(good)}"
+
+
+def test_jsonl_bytes_that_are_not_utf8_stay(tmp_path: Path) -> None:
+    lines = b'{"text": "caf\xe9 \xff"}\n{"text": "lone \\ud800"}\n{"text": "a\\u00e9"}\n'
+    (tmp_path / "a.jsonl").write_bytes(lines)
+    rows, faults = read_all(files.Params(path=str(tmp_path / "a.jsonl")), tmp_path)
+    assert faults == []
+    assert [row["content"] for row in rows] == [b"caf\xe9 \xff", b"lone \xed\xa0\x80", b"a\xc3\xa9"]
+
+
+def test_jsonl_truncated_gzip_gives_good_records_and_one_fault(tmp_path: Path) -> None:
+    whole = jsonl(*({"text": f"{number} {'x' * number}"} for number in range(2000)))
+    packed = gzip.compress(whole)
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    rows, faults = read_all(files.Params(path=str(tmp_path / "a.jsonl.gz")), tmp_path)
+    assert 0 < len(rows) < 2000
+    assert contents(rows) == [f"{number} {'x' * number}" for number in range(len(rows))]
+    assert faults == [Fault(None, len(packed) // 2, "truncated gzip")]
+
+
+def test_files_empty_ones_give_nothing(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.txt", "c.jsonl.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(b"") if name.endswith("gz") else b"")
+    assert read_all(files.Params(path=str(tmp_path)), tmp_path) == ([], [])
+
+
+def test_jsonl_document_of_one_long_line_is_whole(tmp_path: Path) -> None:
+    text = "ก" * 2_000_000
+    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(jsonl({"text": text}, {"text": "b"})))
+    rows, faults = read_all(files.Params(path=str(tmp_path / "a.jsonl.zst")), tmp_path)
+    assert (contents(rows) == [text, "b"], faults) == (True, [])
+
+
+def test_lines_over_the_limit_are_faults_and_the_rest_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"one\n" + b"x" * 50 + b"\ntwo\n" + b"y" * 30)
+    with path.open("rb") as file:
+        found = list(read_text.lines(file, None, limit=10))
+    assert [line for line in found if not isinstance(line, Fault)] == [(0, b"one"), (55, b"two")]
+    assert [f.offset for f in found if isinstance(f, Fault)] == [4, 59]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.lists(st.sampled_from(["", "a", "ทุกคน", "x" * 30, "\r", " "]), max_size=12),
+    size=st.integers(1, 40),
+    ends=st.booleans(),
+    kind=st.sampled_from(["jsonl", "txt"]),
+)
+def test_files_split_anywhere_gives_the_same(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], size: int, ends: bool, kind: str
+) -> None:
+    folder = tmp_path_factory.mktemp("split")
+    lines = [json.dumps({"text": text}) if kind == "jsonl" and text else text for text in texts]
+    (folder / f"a.{kind}").write_bytes("\n".join(lines).encode() + (b"\n" if ends else b""))
+    params = files.Params(path=str(folder / f"a.{kind}"), documents="paragraph")
+    whole = read_all(params, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "SPLIT_BYTES", size)
+        assert read_all(params, folder) == whole
+
+
+def test_files_split_parts_and_names_are_unique(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "SPLIT_BYTES", 64)
+    (tmp_path / "a.jsonl").write_bytes(jsonl(*({"text": text * 3} for text in TEXTS)))
+    (tmp_path / "b.txt").write_bytes(b"short")
+    (tmp_path / "c.txt").write_bytes(b"short too")
+    params = files.Params(path=[str(tmp_path / "a.jsonl"), str(tmp_path / "*.txt")])
+    pin = files.resolve(params)
+    splits = files.splits(params, pin, files.fetch(params, pin, tmp_path))
+    assert len({split.name for split in splits}) == len(splits) > 2
+    assert splits[-1].spec["parts"][-2:] == [["b.txt", 0, None], ["c.txt", 0, None]]
+
+
+def test_parquet_row_groups_keep_row_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.table({"body": [*TEXTS, None], "lang": ["sw"] * 8})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=3)
+    params = files.Params(
+        path=str(tmp_path / "a.parquet"), text_column="body", language_column="lang"
+    )
+    rows, faults = read_all(params, tmp_path)
+    assert contents(rows) == TEXTS
+    assert [row["native_id"] for row in rows] == [f"a.parquet#{row}" for row in range(7)]
+    assert faults == [Fault("a.parquet#7", -1, "null text")]
+    monkeypatch.setattr(files, "SPLIT_BYTES", 1)
+    assert read_all(params, tmp_path) == (rows, faults)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_arrow_files_and_streams_of_any_string_are_read(
+    tmp_path: Path, stream: bool, kind: pa.DataType
+) -> None:
+    table = pa.table({"text": pa.array(TEXTS, pa.string()).cast(kind)})
+    new = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with new(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+    rows, faults = read_all(files.Params(path=str(tmp_path / "a.arrow")), tmp_path)
+    assert (contents(rows), faults) == (TEXTS, [])
+    assert rows[4]["native_id"] == "a.arrow#4"
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_tables_that_are_broken_are_one_fault(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"PAR1 no table")
+    rows, faults = read_all(files.Params(path=str(tmp_path / name)), tmp_path)
+    assert rows == []
+    assert [fault.reason.split()[0] for fault in faults] == ["broken"]
+
+
+def test_txt_file_is_one_document(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"one\n\ntwo \xff\n")
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress("ทุกคน".encode())[:-3])
+    rows, faults = read_all(files.Params(path=str(tmp_path / "*.txt*")), tmp_path)
+    assert [(row["native_id"], row["content"]) for row in rows] == [("a.txt", b"one\n\ntwo \xff\n")]
+    assert [(fault.native_id, fault.reason) for fault in faults] == [("b.txt.gz", "truncated gzip")]
+
+
+def test_text_column_misspelt_is_told_before_reading(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(jsonl({"content": "x"}))
+    pq.write_table(pa.table({"content": ["x"], "n": [1]}), tmp_path / "b.parquet")
+    for name in ("a.jsonl", "b.parquet"):
+        params = files.Params(path=str(tmp_path / name), text_column="contents")
+        with pytest.raises(SourceError, match="did you mean content"):
+            read_all(params, tmp_path)
+    with pytest.raises(SourceError, match="must hold strings"):
+        read_all(files.Params(path=str(tmp_path / "b.parquet"), text_column="n"), tmp_path)
+
+
+def test_resolve_nothing_there_or_unknown_format_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no file matches"):
+        files.resolve(files.Params(path=str(tmp_path / "*.jsonl")))
+    (tmp_path / "a.xyz").write_bytes(b"")
+    with pytest.raises(SourceError, match="give `format`"):
+        files.resolve(files.Params(path=str(tmp_path / "a.xyz")))
+
+
+def test_fetch_changed_or_lost_file_is_an_error(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    params = files.Params(path=str(tmp_path / "*.txt"))
+    pin = files.resolve(params)
+    (tmp_path / "a.txt").write_bytes(b"y")
+    with pytest.raises(SourceError, match=r"a\.txt has sha256 .* is locked"):
+        files.fetch(params, pin, tmp_path)
+    (tmp_path / "a.txt").unlink()
+    with pytest.raises(GoneError, match="phloem sources lock"):
+        files.fetch(params, pin, tmp_path)
+
+
+def test_fetch_address_is_copied_into_the_folder(tmp_path: Path) -> None:
+    with fsspec.open("memory://bucket/a.jsonl", "wb") as file:
+        file.write(jsonl({"text": "far"}))
+    params = files.Params(path="memory://bucket/*.jsonl")
+    pin = files.resolve(params)
+    assert pin.files[0].url == "memory:///bucket/a.jsonl"
+    fetched = files.fetch(params, pin, tmp_path)
+    assert Path(fetched["a.jsonl"]).is_relative_to(tmp_path)
+    assert contents(read_all(params, tmp_path)[0]) == ["far"]
+
+
+@pytest.mark.parametrize(("name", "documents"), [("udhr", 117), ("prose", 612)])
+def test_bundled_texts_are_all_read(tmp_path: Path, name: str, documents: int) -> None:
+    params = files.Params(
+        path=f"bundled/{name}.jsonl.gz", id_column="id", language_column="language"
+    )
+    rows, faults = read_all(params, tmp_path)
+    assert (len(rows), faults) == (documents, [])
+    assert len({row["native_id"] for row in rows}) == documents

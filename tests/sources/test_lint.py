@@ -1,0 +1,168 @@
+"""Every rule finds a planted fault; the project's own cards have none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from phloem.filters.op import ops
+from phloem.sources.checks import license_faults, tag_fault
+from phloem.sources.connector import Pin, connectors, find_connector
+from phloem.sources.lint import RULES, Finding, catalogue, findings, lint
+from phloem.sources.registry import Registry, read_card
+from phloem.sources.source import Approval, Source, card_hash
+
+GOOD: dict[str, Any] = {
+    "id": "tales",
+    "name": "Tales, Swahili",
+    "summary": "Folk tales of the coast, one a document, as told to nobody.",
+    "homepage": "https://example.org/tales",
+    "kind": "literature",
+    "languages": ["sw"],
+    "license": {
+        "spdx": "CC-BY-4.0",
+        "evidence": "This work is licensed under CC BY 4.0.",
+        "place": "LICENSE",
+        "checked_on": "2026-01-31",
+    },
+    "access": {"connector": "files", "params": {"path": "tales.jsonl"}},
+    "custodian": "Nobody in particular",
+    "personal_data": {"level": "none"},
+    "status": "active",
+    "evidence": "read",
+    "limits": "Twelve tales that somebody made up for a test.",
+}
+TODAY = date(2026, 6, 1)
+
+
+def check(
+    tmp_path: Path,
+    *values: Mapping[str, Any],
+    pins: Mapping[str, Pin] | None = None,
+    approvals: Mapping[str, Approval] | None = None,
+) -> list[Finding]:
+    """The findings for cards written as tales.yaml, rhymes.yaml."""
+    files = []
+    for name, value in zip(("tales", "rhymes"), values, strict=False):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(dict(value)), encoding="utf-8")
+        files.append(read_card(path))
+    registry = Registry(
+        files=files,
+        ops=["nfc", "statistics"],
+        connectors={name: find_connector(name).Params for name in connectors()},
+        pins={value["id"]: Pin("1", ()) for value in values} if pins is None else pins,
+        approvals=approvals or {},
+        license_refs=["LicenseRef-public-domain"],
+        today=TODAY,
+    )
+    return findings(registry)
+
+
+def other(**changes: Any) -> dict[str, Any]:
+    """A second good card, changed."""
+    return {
+        **GOOD,
+        "id": "rhymes",
+        "summary": "Rhymes for counting, each with a note on how it is played.",
+        "limits": "Thirty rhymes that nobody has ever sung to a child.",
+        "access": {"connector": "files", "params": {"path": "rhymes.jsonl"}},
+        **changes,
+    }
+
+
+def approval(card: str) -> Approval:
+    return Approval(
+        source="tales", card=card, role="data steward", date=TODAY, basis="Read all of it."
+    )
+
+
+def test_lint_good_cards_have_no_findings(tmp_path: Path) -> None:
+    approved = {"tales": approval(card_hash(Source.model_validate(GOOD)))}
+    assert check(tmp_path, GOOD, other(), approvals=approved) == []
+
+
+LICENSE = GOOD["license"]
+PLANTED: list[tuple[str, dict[str, Any], str]] = [
+    ("S001", {**GOOD, "homepag": "x"}, "did you mean homepage?"),
+    ("S002", {**GOOD, "id": "tale"}, "expected 'tales'"),
+    ("S004", {**GOOD, "license": {**LICENSE, "spdx": "CC-BY"}}, "did you mean CC-BY-"),
+    ("S004", {**GOOD, "license": {**LICENSE, "spdx": "MIT AND"}}, "no SPDX expression"),
+    ("S004", {**GOOD, "license": {**LICENSE, "spdx": "LicenseRef-mine"}}, "licenses.yaml"),
+    ("S005", {**GOOD, "license": {**LICENSE, "evidence": None}}, "the card is active"),
+    ("S006", {**GOOD, "license": {**LICENSE, "checked_on": "2024-01-01"}}, "two years"),
+    ("S008", {**GOOD, "access": {"connector": "file"}}, "did you mean files?"),
+    (
+        "S009",
+        {**GOOD, "access": {"connector": "files", "params": {"path": "a", "textcolumn": "b"}}},
+        "did you mean text_column?",
+    ),
+    ("S010", {**GOOD, "clean": [{"nfcc": {}}]}, "did you mean nfc?"),
+    ("S012", {**GOOD, "status": "withdrawn"}, "the card is withdrawn"),
+    ("S013", {**GOOD, "replaced_by": "tale"}, "no card has the id 'tale'"),
+    ("S017", {**GOOD, "languages": ["zh-hans"]}, "expected 'zh-Hans'"),
+    ("S017", {**GOOD, "languages": ["Swahili"]}, "no BCP-47 tag"),
+    ("S018", {**GOOD, "kind": "code"}, "kind is code"),
+    ("S019", {**GOOD, "personal_data": {"level": "personal"}}, "level is personal"),
+    ("S020", {**GOOD, "keep": [{"name": "long", "column": "word_count"}]}, "one of min"),
+]
+
+
+@pytest.mark.parametrize(("rule", "card", "part"), PLANTED)
+def test_lint_planted_fault_is_the_only_finding(
+    tmp_path: Path, rule: str, card: dict[str, Any], part: str
+) -> None:
+    found = check(tmp_path, card)
+    assert [finding.rule for finding in found] == [rule]
+    assert part in found[0].message
+    assert found[0].fix
+
+
+def test_lint_two_cards_alike_are_found(tmp_path: Path) -> None:
+    twin = {**GOOD, "id": "tales"}
+    assert {finding.rule for finding in check(tmp_path, GOOD, twin)} == {
+        "S002",
+        "S003",
+        "S007",
+        "S014",
+    }
+
+
+def test_lint_lock_and_cards_must_match(tmp_path: Path) -> None:
+    assert [f.rule for f in check(tmp_path, GOOD, pins={})] == ["S011"]
+    lost = {"tales": Pin("1", ()), "gone": Pin("1", ())}
+    assert [f.rule for f in check(tmp_path, GOOD, pins=lost)] == ["S021"]
+
+
+def test_lint_approval_of_another_card_is_found(tmp_path: Path) -> None:
+    stale = {"tales": approval("0" * 64)}
+    assert [f.rule for f in check(tmp_path, GOOD, approvals=stale)] == ["S015"]
+    lost = {"gone": approval("0" * 64)}
+    assert [f.rule for f in check(tmp_path, GOOD, approvals=lost)] == ["S016"]
+
+
+def test_lint_every_rule_is_planted_somewhere() -> None:
+    planted = {rule for rule, _, _ in PLANTED}
+    planted |= {"S003", "S007", "S011", "S014", "S015", "S016", "S021"}
+    assert planted == {rule.number for rule in RULES}
+    assert len(catalogue()) == len(RULES)
+
+
+def test_lint_project_cards_have_no_findings() -> None:
+    found = lint(op_names=list(ops()), connector_names=connectors(), today=date(2026, 12, 1))
+    assert found == []
+
+
+@pytest.mark.parametrize("tag", ["sw", "zh-Hans", "pt-BR", "es-419", "de-1996", "sr-Latn-RS"])
+def test_tag_fault_right_tag_passes(tag: str) -> None:
+    assert tag_fault(tag) is None
+
+
+def test_license_faults_expression_with_refs_passes() -> None:
+    refs = ["LicenseRef-a"]
+    assert license_faults("GPL-2.0-or-later OR (LicenseRef-a AND CC-BY-SA-3.0)", refs) == []

@@ -1,0 +1,57 @@
+"""The lock file."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from phloem.sources.connector import Pin, PinnedFile, SourceError
+from phloem.sources.lock import NAME, Entry, pin_of, pins, read_lock, write_lock, write_pin
+from phloem.sources.source import sources
+
+PIN = Pin("1.0", (PinnedFile("a.deb", "0" * 64, 3), PinnedFile("b.deb", "1" * 64, 4, "s3://b")))
+
+
+def test_lock_written_entries_come_back_sorted(tmp_path: Path) -> None:
+    entry = Entry(PIN, "2026-01-31", {"sw": 0.9})
+    write_lock(tmp_path / NAME, {"z": entry, "a": entry})
+    assert list(read_lock(tmp_path / NAME)) == ["a", "z"]
+    assert read_lock(tmp_path / NAME)["z"] == entry
+
+
+def test_lock_missing_file_is_empty(tmp_path: Path) -> None:
+    assert read_lock(tmp_path / NAME) == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1, "sources": {"a": 1}}', '{"format": 9}'])
+def test_lock_file_of_another_kind_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text, encoding="utf-8")
+    with pytest.raises(SourceError):
+        read_lock(tmp_path / NAME)
+
+
+def test_write_pin_same_files_keep_their_date(tmp_path: Path) -> None:
+    (tmp_path / "tales.yaml").write_text("id: tales\n", encoding="utf-8")
+    write_pin("tales", PIN, [tmp_path], today=date(2026, 1, 31))
+    write_pin("tales", PIN, [tmp_path], today=date(2026, 2, 1))
+    assert read_lock(tmp_path / NAME)["tales"].fetched_on == "2026-01-31"
+    write_pin("tales", Pin("2.0", PIN.files), [tmp_path], today=date(2026, 2, 2))
+    assert read_lock(tmp_path / NAME)["tales"].fetched_on == "2026-02-02"
+    assert pin_of("tales", [tmp_path]).version == "2.0"
+
+
+def test_write_pin_unknown_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no card has the id 'tales'"):
+        write_pin("tales", PIN, [tmp_path])
+
+
+def test_pin_of_unlocked_source_says_how_to_lock() -> None:
+    with pytest.raises(SourceError, match="phloem sources lock nothing-like-it"):
+        pin_of("nothing-like-it")
+
+
+def test_pins_every_active_card_is_locked() -> None:
+    active = {card.id for card in sources().values() if card.status == "active"}
+    assert active <= set(pins())
