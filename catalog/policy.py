@@ -130,11 +130,6 @@ def admits(policy: Policy, source: Mapping[str, Json], license_refs: Refs = NO_R
     return [*reasons, missing] if missing else reasons
 
 
-def unreleasable(policy: Policy) -> Policy:
-    """The policy for trying things out on files without a card: any licence, but no release."""
-    return policy.model_copy(update={"forbidden": (), "releasable": False})
-
-
 def _approval(source: Mapping[str, Json]) -> str | None:
     """Why a source's approval does not count; None if it does."""
     approval = source.get("approval")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date as calendar_date
@@ -13,13 +12,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
-
-from phloem.catalog import ledger
-from phloem.catalog.columns import LICENSE
 from phloem.catalog.licenses import NO_REFS, Refs
-from phloem.catalog.manifest import Dataset, canonical, digest_of, read_parquet
+from phloem.catalog.manifest import Dataset, canonical, digest_of
 from phloem.catalog.policy import Check, Policy, gate, load_policy, unasked
+from phloem.catalog.run_facts import run_facts
 from phloem.catalog.runs import load_run
 from phloem.catalog.store import MissingError, Store
 
@@ -279,7 +275,7 @@ def _source(id_: str, facts: Mapping[str, Json]) -> ReleasedSource:
 
 
 def _write(store: Store, release: Release, datasets: Mapping[str, Dataset]) -> Release:
-    attribution = "".join(f"{line}\n" for line in attribution_page(release)).encode()
+    attribution = "".join(f"{line}\n" for line in _attribution(release)).encode()
     sums = "".join(f"{line}\n" for line in _sums(datasets)).encode()
     files = {ATTRIBUTION: _sha256(attribution), SUMS: _sha256(sums)}
     value = replace(release, files=files).to_json()
@@ -296,6 +292,33 @@ def _write(store: Store, release: Release, datasets: Mapping[str, Dataset]) -> R
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _attribution(release: Release) -> Iterator[str]:
+    yield f"# {release.name}: where the text comes from"
+    yield ""
+    yield from release.statement
+    for source in release.sources:
+        yield ""
+        yield f"## {_line(source.name)}"
+        yield ""
+        for label, value in (
+            ("Credit", source.attribution),
+            ("Licence", source.license),
+            ("Kept by", source.custodian),
+            ("Found at", source.homepage),
+            ("Version", source.version),
+            ("Documents", f"{source.documents:,}"),
+        ):
+            if value:
+                yield f"- {label}: {_line(value)}"
+        if set(source.licenses) - {source.license}:
+            counts = (f"{count:,} under {_line(spdx)}" for spdx, count in source.licenses.items())
+            yield f"- Licences of the documents: {', '.join(counts)}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _sums(datasets: Mapping[str, Dataset]) -> list[str]:

@@ -64,5 +64,3 @@ def _licenses(store: Store, decided: Dataset) -> dict[str, dict[str, int]]:
         for pair in kept[LICENSE.name].value_counts().to_pylist():
             counts[pair["values"] or "NOASSERTION"] += pair["counts"]
     return {source: dict(sorted(counts.items())) for source, counts in sorted(found.items())}
-
-

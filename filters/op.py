@@ -223,13 +223,23 @@ def _ops(modules: tuple[str, ...]) -> Mapping[str, Op]:
     own = [f"phloem.filters.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
     found: dict[str, tuple[Op, str]] = {}
     for name in [*own, *modules]:
-        for candidate in _ops_of(importlib.import_module(name)):
+        for candidate in _ops_of(_module(name)):
             if candidate.name in found:
                 first = found[candidate.name][1]
                 msg = f"two ops are named {candidate.name}: in {first} and in {name}; rename one"
                 raise OpError(msg)
             found[candidate.name] = (candidate, name)
     return MappingProxyType({name: found[name][0] for name in sorted(found)})
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        msg = f"no op module named {name!r}; give its path from the folder of phloem.toml, dotted"
+        raise OpError(msg) from None
 
 
 def _ops_of(module: ModuleType) -> list[Op]:

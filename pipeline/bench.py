@@ -199,7 +199,7 @@ Peer = tuple[str, Callable[[pa.RecordBatch], Any], Callable[[Any, Any], str]]
 
 
 def _peer(op: Op, paths: Mapping[str, str]) -> Peer | None:
-    """The strongest peer of an op that is installed here: a library, else the readable reference."""
+    """The strongest peer of an op that is installed here: a library, else its reference."""
     if op.name == "minhash" and importlib.util.find_spec("datasketch"):
         return "datasketch", _datasketch, _same_jaccard
     if op.name == "language":

@@ -42,7 +42,7 @@ from phloem.pipeline.registry import (
 )
 from phloem.pipeline.runners import RunnerError, check_runner
 from phloem.pipeline.stage import StageError
-from phloem.pipeline.workspace import Workspace, WorkspaceError, enter, find_workspace
+from phloem.pipeline.workspace import Workspace, WorkspaceError, find_workspace
 from phloem.sources.connector import SourceError
 
 Json = Any
@@ -265,7 +265,6 @@ def list_ops(*, as_json: bool) -> None:
     """Print the ops."""
     with told():
         workspace = find_workspace()
-        enter(workspace.folder)
         rows = [
             {
                 "op": op.name,
@@ -288,7 +287,6 @@ def check_ops(names: Sequence[str], *, root: str) -> None:
 
     with told():
         workspace = find_workspace()
-        enter(workspace.folder)
         known = known_ops(workspace.ops)
         unknown = [name for name in names if name not in known]
         if unknown:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from phloem.filters.op import ops
-from phloem.pipeline.workspace import Workspace, enter
+from phloem.pipeline.workspace import Workspace
 from phloem.sources.connector import Pin, SourceError, connectors, find_connector
 from phloem.sources.lint import Finding, lint
 from phloem.sources.lock import pins, write_pin
@@ -96,7 +96,6 @@ def source_facts(card: Source, registry: Registry) -> dict[str, Json]:
 
 def lint_all(workspace: Workspace) -> list[Finding]:
     """All faults and hints of all cards."""
-    enter(workspace.folder)
     return lint(workspace.sources, op_names=list(ops(workspace.ops)), connector_names=connectors())
 
 

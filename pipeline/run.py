@@ -22,7 +22,7 @@ from phloem.pipeline.progress import Progress
 from phloem.pipeline.record import Record, Request, begin_record, finish, now
 from phloem.pipeline.registry import Registry, source_facts
 from phloem.pipeline.stage import StageError, made, missing
-from phloem.pipeline.workspace import Workspace, enter
+from phloem.pipeline.workspace import Workspace
 from phloem.reports.run_report import write_report
 from phloem.sources.source import LOCAL
 
@@ -48,7 +48,6 @@ def prepare(
         RunError: the policy does not admit a source.
         FetchError: a source or model cannot be had.
     """
-    enter(workspace.folder)
     recipe = request.recipe
     policy = load_policy(recipe.policy, workspace.policies)
     cards = [registry.cards[source] for source in recipe.sources]

@@ -48,7 +48,10 @@ def find_workspace(start: Path | None = None) -> Workspace:
 
 
 def load_workspace(folder: Path) -> Workspace:
-    """Read a folder's `phloem.toml`. Raises WorkspaceError naming all that is wrong."""
+    """Read a folder's `phloem.toml` and make its op modules importable.
+
+    Raises WorkspaceError naming all that is wrong.
+    """
     try:
         given = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -68,6 +71,7 @@ def load_workspace(folder: Path) -> Workspace:
     if faults:
         msg = f"{folder / FILE}: " + "; ".join(faults)
         raise WorkspaceError(msg)
+    enter(str(folder))
     folders = {key: tuple(folder / item for item in given.get(key, [])) for key in _KEYS[1:]}
     return Workspace(str(folder), tuple(given.get("ops", [])), **folders)
 

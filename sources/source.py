@@ -289,22 +289,3 @@ def schema_json() -> str:
     schema = Source.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def fields() -> list[tuple[str, str, str]]:
-    """(field, kind, meaning) of each field of a card, nested ones with a dot, for the docs."""
-    rows: list[tuple[str, str, str]] = []
-    for name, field in Source.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            rows += [
-                (f"{name}.{key}", _required(part.is_required()), part.description or "")
-                for key, part in inner.model_fields.items()
-            ]
-        else:
-            rows.append((name, _required(field.is_required()), field.description or ""))
-    return rows
-
-
-def _required(required: bool) -> str:
-    return "required" if required else "optional"

@@ -39,6 +39,8 @@ _OPTIONS = (
     "--implementation=py",
     "--abi=none",
     "--no-input",
+    "--retries=2",
+    "--timeout=20",  # seconds without a byte, not for the whole file
     "--disable-pip-version-check",
     "--progress-bar=off",
     "--quiet",
@@ -122,8 +124,10 @@ def _download(package: str, version: str | None, folder: Path) -> Path:
 
 def _refusal(package: str, version: str | None, output: str) -> SourceError:
     """What to say of a download that failed."""
+    if "connection broken" in output.lower():
+        return SourceError(f"pip cannot reach its package index for {package}: is there a network?")
     served = _SERVED.search(output)
-    if served is None or "connection broken" in output.lower():
+    if served is None:
         return SourceError(f"pip could not fetch {package}: {complaint(output, 'ERROR: ')}")
     versions = [part.strip() for part in served[1].split(",") if part.strip() not in ("", "none")]
     if not versions:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from phloem.catalog.store import Store
 
 
 def load_root_fixture() -> ModuleType:
@@ -35,6 +39,7 @@ def built_root(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture
-def fresh_root(tmp_path: Path) -> Any:
-    """A root of the test's own, to change."""
-    return ROOT_FIXTURE.build_root(tmp_path / "root")
+def fresh_root(built_root: Any, tmp_path: Path) -> Any:
+    """A copy of the root, for the test to change."""
+    shutil.copytree(built_root.store.root, tmp_path / "root")
+    return dataclasses.replace(built_root, store=Store(tmp_path / "root"))

@@ -125,7 +125,7 @@ POLICY = "quickstart"
 
 @dataclass(frozen=True)
 class Root:
-    """What was built: the store, the run's id, its record, and document ids by (source, native id)."""
+    """What was built; `ids` are the document ids by (source, native id)."""
 
     store: Store
     run_id: str

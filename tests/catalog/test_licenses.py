@@ -30,7 +30,8 @@ GPL-1.0-or-later|GPL-1.0-or-later OR Artistic-1.0-Perl|GPL-2.0-only|GPL-2.0-or-l
 GPL-2.0-or-later OR CC-BY-SA-3.0|GPL-2.0-or-later OR LGPL-2.1-or-later OR MPL-1.1|GPL-3.0-only
 GPL-3.0-or-later|LGPL-2.1-or-later|LGPL-3.0-only|MIT|MPL-2.0|MS-PL|ODC-By-1.0|ODbL-1.0|PSF-2.0
 PostgreSQL|Unicode-DFS-2016|Vim|etalab-2.0|OFL-1.1|LPPL-1.3c|FSFAP|FSFULLR|ISC|Zlib|BSD-4-Clause
-Artistic-2.0|Linux-man-pages-copyleft|GPL-3.0+|GPL-2.0+|MIT OR Apache-2.0|Apache-2.0 AND BSD-3-Clause
+Artistic-2.0|Linux-man-pages-copyleft|GPL-3.0+|GPL-2.0+|MIT OR Apache-2.0
+Apache-2.0 AND BSD-3-Clause
 """.replace("\n", "|")
     .strip("|")
     .split("|")

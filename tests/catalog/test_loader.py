@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -200,15 +201,28 @@ def test_as_torch_without_torch_says_what_to_install(
         as_torch(_tokens(released))
 
 
-def test_as_torch_workers_do_not_change_the_order(released: Any) -> None:
+def test_as_torch_workers_share_out_batches_in_order(
+    released: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a stand-in for PyTorch, which tests do not install: what a DataLoader asks of it."""
+    torch, utils, data = (types.ModuleType(n) for n in ("torch", "torch.utils", "torch.utils.data"))
+    worker: list[Any] = [None]
+    torch.from_numpy = lambda array: array  # type: ignore[attr-defined]
+    data.IterableDataset = object  # type: ignore[attr-defined]
+    data.get_worker_info = lambda: worker[0]  # type: ignore[attr-defined]
+    for module in (torch, utils, data):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    batches: dict[int, list[list[int]]] = {}
+    for number in range(3):
+        worker[0] = types.SimpleNamespace(id=number, num_workers=3)
+        samples = as_torch(_tokens(released, limit=24, world_size=2, rank=1), batch_size=2)
+        own = [sample["tokens"].tolist() for sample in samples]
+        batches |= {3 * n + number: own[2 * n : 2 * n + 2] for n in range(len(own) // 2)}
+    in_order = [tokens for number in sorted(batches) for tokens in batches[number]]
+    assert in_order == _take(_tokens(released, world_size=2, rank=1), 12)
+
+
+def test_as_torch_with_torch_loads_tensors(released: Any) -> None:
     torch = pytest.importorskip("torch")
-    data = as_torch(_tokens(released, limit=24), batch_size=4)
-    plain = [sample["tokens"].tolist() for sample in data]
-    assert plain == _take(_tokens(released), 24)
-    loader = torch.utils.data.DataLoader(
-        data,
-        batch_size=4,
-        num_workers=2,
-        collate_fn=lambda batch: [s["tokens"].tolist() for s in batch],
-    )
-    assert list(itertools.chain(*loader)) == plain
+    loader = torch.utils.data.DataLoader(as_torch(_tokens(released, limit=4)), batch_size=None)
+    assert [sample["tokens"].tolist() for sample in loader] == _take(_tokens(released), 4)

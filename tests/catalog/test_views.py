@@ -27,6 +27,11 @@ def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return built
 
 
+@pytest.fixture(scope="module")
+def connection(root: Any) -> duckdb.DuckDBPyConnection:
+    return connect(root.store)
+
+
 def _columns(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
     return [row[0] for row in connection.execute(f"DESCRIBE {view}").fetchall()]
 
@@ -36,24 +41,25 @@ def _documented(view: str) -> list[str]:
 
 
 @pytest.mark.parametrize("view", sorted(VIEWS))
-def test_columns_are_documented_and_in_that_order(root: Any, view: str) -> None:
-    found = _columns(connect(root.store), view)
+def test_columns_are_documented_and_in_that_order(
+    connection: duckdb.DuckDBPyConnection, view: str
+) -> None:
+    found = _columns(connection, view)
     documented = _documented(view)
     assert found[: len(documented)] == documented
     assert view == "measures" or found == documented
 
 
-def test_measures_hold_every_column_of_every_op(root: Any) -> None:
-    found = _columns(connect(root.store), "measures")
+def test_measures_hold_every_column_of_every_op(connection: duckdb.DuckDBPyConnection) -> None:
+    found = _columns(connection, "measures")
     for column in ("language", "language_score", "word_count", "minhash", "pii_spans"):
         assert column in found
     for op in ("language", "statistics", "minhash", "pii"):
         assert f"{op}_fault" in found
 
 
-def test_measures_join_row_by_row(root: Any) -> None:
+def test_measures_join_row_by_row(connection: duckdb.DuckDBPyConnection, root: Any) -> None:
     sql = "select word_count, source, row, language from measures where id = ?"
-    connection = connect(root.store)
     got = {
         key: connection.execute(sql, [id_]).fetchall()
         for key, id_ in root.ids.items()
@@ -65,33 +71,32 @@ def test_measures_join_row_by_row(root: Any) -> None:
     assert connection.execute("select count(*) from measures").fetchall() == [(12,)]
 
 
-def test_decisions_agree_with_the_balance(root: Any) -> None:
+def test_decisions_agree_with_the_balance(connection: duckdb.DuckDBPyConnection) -> None:
     sql = (
         "select s.source, s.read, count(*) filter (d.verdict = 'kept'),"
         " count(*) filter (d.verdict = 'dropped') from sources s join decisions d"
         " on d.source = s.source group by all order by all"
     )
-    assert connect(root.store).execute(sql).fetchall() == [("fables", 6, 3, 2), ("manual", 7, 3, 3)]
+    assert connection.execute(sql).fetchall() == [("fables", 6, 3, 2), ("manual", 7, 3, 3)]
 
 
-def test_quarantine_sums_to_the_balance(root: Any) -> None:
+def test_quarantine_sums_to_the_balance(connection: duckdb.DuckDBPyConnection) -> None:
     sql = "select source, sum(records), max(reason) from quarantine group by 1 order by 1"
-    assert connect(root.store).execute(sql).fetchall() == [
+    assert connection.execute(sql).fetchall() == [
         ("fables", 1, "statistics: text longer than the op can hold"),
         ("manual", 1, "not UTF-8"),
     ]
 
 
-def test_duplicates_name_both_sides(root: Any) -> None:
+def test_duplicates_name_both_sides(connection: duckdb.DuckDBPyConnection, root: Any) -> None:
     sql = "select id, source, duplicate_of, duplicate_of_source, similarity from duplicates"
     loser, winner = root.ids["manual", "fox"], root.ids["fables", "1"]
-    assert connect(root.store).execute(sql).fetchall() == [
-        (loser, "manual", winner, "fables", 0.9231)
-    ]
+    assert connection.execute(sql).fetchall() == [(loser, "manual", winner, "fables", 0.9231)]
 
 
-def test_runs_releases_datasets_and_shards_say_what_there_is(root: Any) -> None:
-    connection = connect(root.store)
+def test_runs_releases_datasets_and_shards_say_what_there_is(
+    connection: duckdb.DuckDBPyConnection, root: Any
+) -> None:
     runs = connection.execute("select run_id, recipe, status, read, kept from runs").fetchall()
     assert runs == [(root.run_id, "smoke", "done", 13, 6)]
     releases = connection.execute("select name, documents, sources from releases").fetchall()
@@ -115,15 +120,15 @@ def test_runs_releases_datasets_and_shards_say_what_there_is(root: Any) -> None:
         "attach '/tmp/phloem-never.db'",
     ],
 )
-def test_connection_reaches_nothing_else(root: Any, sql: str) -> None:
+def test_connection_reaches_nothing_else(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     with pytest.raises(duckdb.Error):
-        connect(root.store).execute(sql)
+        connection.execute(sql)
 
 
-def test_connection_does_not_read_python_variables(root: Any) -> None:
+def test_connection_does_not_read_python_variables(connection: duckdb.DuckDBPyConnection) -> None:
     secret = [1]
     with pytest.raises(duckdb.Error):
-        connect(root.store).execute("select * from secret")
+        connection.execute("select * from secret")
     assert secret == [1]
 
 
