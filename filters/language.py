@@ -144,9 +144,9 @@ def weigh(
         return Verdict(unknown[0] if one else UNKNOWN, None, detected, DECLARED if one else NONE)
     chances = {primary(tag): chance for chance, tag in reversed(ranked)}
     chosen = max(declared, key=lambda tag: chances.get(primary(tag), 0.0))
-    if len(declared) == 1:
-        return Verdict(chosen, None, detected, DECLARED)
-    return Verdict(chosen, chances.get(primary(chosen), 0.0), detected, MODEL)
+    alone = len(declared) == 1  # then the declaration chose, and the model only looked on
+    chance = None if alone else chances.get(primary(chosen), 0.0)
+    return Verdict(chosen, chance, detected, DECLARED if alone else MODEL)
 
 
 def _ranked(

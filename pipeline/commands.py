@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from phloem.catalog.handoff.tokens import TokenizerError
 from phloem.catalog.ledger import BalanceError
 from phloem.catalog.manifest import Dataset
 from phloem.catalog.policy import PolicyError
@@ -58,6 +59,7 @@ FAILED = (
     ReleaseError,
     SourceError,
     StageError,
+    TokenizerError,
     running.RunError,
 )
 

@@ -11,7 +11,14 @@ from typing import Any
 
 from phloem.catalog.store import Store
 from phloem.pipeline.job import Reading
-from phloem.sources.connector import Connector, Pin, PinnedFile, SourceError, find_connector
+from phloem.sources.connector import (
+    Connector,
+    GoneError,
+    Pin,
+    PinnedFile,
+    SourceError,
+    find_connector,
+)
 from phloem.sources.source import Source
 
 Json = Any
@@ -53,6 +60,8 @@ def readings(
     for card, future in zip(cards, futures, strict=True):
         try:
             found.append(future.result())
+        except GoneError as error:
+            skipped[card.id] = f"{error}: `phloem sources lock {card.id}`"
         except SourceError as error:
             skipped[card.id] = str(error)
     if skipped and not (skip_unavailable and found):

@@ -280,7 +280,7 @@ def as_torch(tokens: ReleaseTokens, *, batch_size: int = 1) -> Any:
         msg = "PyTorch is not installed: `pip install 'phloem[torch]'`, or iterate without as_torch"
         raise ImportError(msg) from None
 
-    class TorchTokens(IterableDataset):  # type: ignore[misc]
+    class TorchTokens(IterableDataset):
         """The samples of one rank, shared out to DataLoader workers batch by batch."""
 
         def __iter__(self) -> Iterator[Sample]:

@@ -21,7 +21,7 @@ PART_BYTES = 16 * 2**20
 """Packed bytes that give a package one more split. A tar stream can only be read from its start,
 so every split unpacks all of it (about 80 MB/s for xz): few splits, and none for usual packages."""
 
-_LOCK = "lock it again with `phloem sources lock ID`"
+_LOCK = "look at what changed, then lock it again"
 _MAGIC = b"!<arch>\n"  # deb(5), ar(5)
 _HEADER = 60
 

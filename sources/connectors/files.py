@@ -108,7 +108,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     if gone:
         msg = (
             f"{len(gone)} locked files are not there any more, such as {gone[0]}; there are"
-            f" {len(found)} files now; lock them again with `phloem sources lock ID`"
+            f" {len(found)} files now; lock them again"
         )
         raise GoneError(msg)
     files = {}
@@ -119,7 +119,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         if sha256 != file.sha256:
             msg = (
                 f"{file.name} has sha256 {sha256}, but {file.sha256} is locked: it was changed;"
-                " lock it again with `phloem sources lock ID` if that is right"
+                " lock it again if that is right"
             )
             raise SourceError(msg)
         files[file.name] = local

@@ -102,7 +102,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     return files
 
 
-_LOCK = "lock it again with `phloem sources lock ID`"
+_LOCK = "look at what changed, then lock it again"
 
 
 def _download(package: str, version: str | None, folder: Path) -> Path:

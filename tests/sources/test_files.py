@@ -239,7 +239,7 @@ def test_fetch_changed_or_lost_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"a\.txt has sha256 .* is locked"):
         files.fetch(params, pin, tmp_path)
     (tmp_path / "a.txt").unlink()
-    with pytest.raises(GoneError, match="phloem sources lock"):
+    with pytest.raises(GoneError, match="lock them again"):
         files.fetch(params, pin, tmp_path)
 
 

@@ -267,7 +267,7 @@ def test_pypi_vanished_pin_names_the_current_version(
     pin = Pin("0.5", (pin_file("pack-0.5-py3-none-any.whl"),))
     with pytest.raises(GoneError, match=r"pack 0\.5 is no longer served; 1\.0 is") as error:
         pypi.fetch(pypi.Params(packages=["pack"]), pin, tmp_path)
-    assert "phloem sources lock" in str(error.value)
+    assert "lock it again" in str(error.value)
     assert "secret" not in str(error.value)
 
 

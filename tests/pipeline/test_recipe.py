@@ -1,0 +1,95 @@
+"""Recipes: every fault at once, with the nearest name; bounds by language."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phloem.pipeline.recipe import RECIPES, RecipeError, Rule, bound_of, load_recipe
+from phloem.pipeline.registry import load_registry
+from phloem.pipeline.workspace import Workspace
+
+NO_WORKSPACE = Workspace()
+
+GOOD = """\
+name: mine
+summary: Mine.
+policy: quickstart
+sources: [udhr]
+ops: [nfc, language, statistics, minhash, pii]
+keep: [{name: too_short, column: word_count, min: 5}]
+dedup: {bands: 14, rows: 8}
+scrub: {email: "<EMAIL>"}
+tokenizer: {train: {vocab_size: 600}}
+"""
+
+
+def _load(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    load_recipe(str(path), NO_WORKSPACE, ["udhr", "prose"])
+
+
+def test_load_recipe_takes_a_good_one(tmp_path: Path) -> None:
+    _load(tmp_path, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("statistics,", "statistic,", "no op named 'statistic'; did you mean statistics?"),
+        ("word_count", "word_cout", "which no op of this recipe writes; did you mean word_count?"),
+        ("[udhr]", "[udrh]", "no source named 'udrh'; did you mean udhr?"),
+        ("policy: quickstart", "policy: quikstart", "did you mean quickstart?"),
+        ("summary:", "sumary:", "unknown key; did you mean summary?"),
+        ("minhash,", "minhash: {permutation: 4},", "minhash has no parameter 'permutation'"),
+        ("bands: 14", "bands: 15", "dedup asks for 120 hashes (bands x rows), minhash makes 112"),
+        (", minhash", "", "dedup needs the op minhash"),
+        (", pii]", "]", "scrub needs the op pii"),
+        ("language, ", "", "statistics reads ['language'], which no op before it writes"),
+        ("nfc,", "html,", "html is an extractor"),
+        (", min: 5", "", "it would keep everything"),
+        ("name: mine", "name: yours", "name is 'yours', but the file is mine.yaml"),
+        ("{train: {vocab_size: 600}}", "{}", "tokenizer takes either train"),
+        ("name: mine", "name: [", "is not YAML"),
+    ],
+)
+def test_load_recipe_names_a_fault_and_the_way_out(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert old in GOOD
+    with pytest.raises(RecipeError) as error:
+        _load(tmp_path, GOOD.replace(old, new))
+    assert said in str(error.value)
+
+
+def test_load_recipe_lists_all_faults_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("[udhr]", "[udrh]").replace("statistics,", "statistic,")
+    with pytest.raises(RecipeError) as error:
+        _load(tmp_path, text)
+    assert "udrh" in str(error.value)
+    assert "statistic" in str(error.value)
+
+
+def test_load_recipe_says_what_recipes_there_are() -> None:
+    with pytest.raises(RecipeError, match="did you mean quickstart"):
+        load_recipe("quikstart", NO_WORKSPACE, [])
+
+
+def test_shipped_recipes_name_only_what_there_is() -> None:
+    known = sorted(load_registry(NO_WORKSPACE).cards)
+    for path in RECIPES.glob("*.yaml"):
+        assert load_recipe(path.stem, NO_WORKSPACE, known).name == path.stem
+
+
+def test_bound_of_takes_the_nearest_language() -> None:
+    rule = Rule(name="r", column="c", min={"default": 1, "zh": 2, "zh-Hant": 3})
+    tags = ["zh-Hant", "zh-Hans", "zh", "fr", None]
+    assert [bound_of(rule.min, tag) for tag in tags] == [3, 2, 2, 1, 1]
+    assert bound_of({"zh": 2.0}, "fr") is None
+
+
+@given(st.floats(-1e6, 1e6), st.text(max_size=5))
+def test_bound_of_a_number_holds_for_every_language(bound: float, language: str) -> None:
+    assert bound_of(bound, language) == bound
