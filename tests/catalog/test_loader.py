@@ -23,7 +23,7 @@ LENGTH = 8
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from phloem_root_fixture import build_root  # type: ignore[import-not-found]
+    from handmade_root import build_root
 
     root = build_root(tmp_path_factory.mktemp("root"), filler=20)
     make_release(root.store, root.run_id, name="first")

@@ -19,7 +19,7 @@ from phloem.catalog.views import OF_OPS, VIEWS, connect, schema_rows
 
 @pytest.fixture(scope="module", params=["local", "memory"])
 def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from phloem_root_fixture import build_root  # type: ignore[import-not-found]
+    from handmade_root import build_root
 
     local = tmp_path_factory.mktemp("it's a root")
     built = build_root(local if request.param == "local" else f"memory://{uuid.uuid4().hex}")
