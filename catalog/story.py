@@ -95,7 +95,7 @@ class Story:
         replaced: Kinds that compose replaced.
         tokens: Its token range; None if not kept.
         releases: Names of the releases that hold those tokens.
-        excerpt: Beginning of the text, personal data masked.
+        excerpt: Beginning of the text, personal data masked; empty where nobody looked for any.
     """
 
     id: str
@@ -144,8 +144,8 @@ def explain(store: Store, document: str, run_id: str | None = None) -> Story:
     parts = {stage: _shard_of(store, record, stage, row["shard"]) for stage in ("clean", "compose")}
     measures, faults = _measures(store, record, row["shard"], row["row"])
     composed, place = _composed(store, parts["compose"], row)
-    spans = measures.get(PII_SPANS.name) or []
-    found = Counter(span["kind"] for span in spans)
+    spans = measures.get(PII_SPANS.name)
+    found = Counter(span["kind"] for span in spans or ())
     scrub = record["recipe"]["spec"].get("scrub") or {}
     tokens, token_shard = _tokens(store, record, row)
     return Story(
@@ -358,8 +358,11 @@ def _releases(store: Store, shard: Shard | None) -> Iterator[str]:
 def _excerpt(
     store: Store, clean: Shard | None, row: int, spans: Json, scrub: Mapping[str, str]
 ) -> str:
-    """The text's beginning, with every span of personal data replaced."""
-    if clean is None:
+    """The text's beginning, with every span of personal data replaced.
+
+    Empty where nobody looked for personal data: an unmasked text is never shown.
+    """
+    if clean is None or spans is None:
         return ""
     text = (_arrow_row(store, clean.path("text.arrow"), row)[TEXT.name] or "").encode()
     cut = text[: 4 * EXCERPT_CHARACTERS]  # a character takes at most four bytes of UTF-8

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from phloem.catalog.columns import PII_SPANS, TEXT
-from phloem.catalog.manifest import read_arrow
+from phloem.catalog.manifest import read_arrow, read_parquet
 from phloem.catalog.store import MissingError, Store
 from phloem.reports.run import Run, shards_of
 
@@ -130,9 +129,7 @@ def masked_texts(
         rows = sorted({row for own, row in places if own == shard})
         try:
             values = take(store, texts.clean[shard], rows)
-            table = pq.read_table(store.open(texts.spans[shard]), columns=[PII_SPANS.name]).take(
-                rows
-            )
+            table = read_parquet(store, texts.spans[shard], [PII_SPANS.name]).take(rows)
         except MissingError:
             continue
         spans = table[PII_SPANS.name].to_pylist()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from phloem.catalog.columns import ID
-from phloem.catalog.manifest import canonical, read_arrow, read_parquet
+from phloem.catalog.manifest import Dataset, canonical, read_arrow, read_parquet
 from phloem.catalog.release import make_release
 from phloem.catalog.runs import ViewError
 from phloem.catalog.views import explain
@@ -126,3 +126,14 @@ def test_explain_run_without_ledger_says_so(fresh_root: Any) -> None:
 def test_explain_leaves_binary_measures_out(built_root: Any) -> None:
     story = explain(built_root.store, built_root.ids["fables", "1"])
     assert set(story.measures) == {"language", "language_score", "word_count", "pii_spans"}
+
+
+def test_explain_shows_no_excerpt_where_nobody_looked_for_personal_data(fresh_root: Any) -> None:
+    store = fresh_root.store
+    record = json.loads(store.read_bytes(f"runs/{fresh_root.run_id}.json"))
+    document = fresh_root.ids["manual", "intro"]
+    dataset = Dataset.load(store, record["datasets"]["measure"])
+    shards = tuple(shard for shard in dataset.shards if shard.facts["op"] != "pii")
+    record["datasets"]["measure"] = dataclasses.replace(dataset, shards=shards).save(store).name
+    store.write_bytes(f"runs/{fresh_root.run_id}.json", canonical(record))
+    assert explain(store, document).excerpt == ""
