@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from phloem.catalog.columns import PII_SPANS, TEXT
 from phloem.catalog.manifest import read_arrow, read_parquet
