@@ -19,7 +19,7 @@ help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
 
 quickstart: venv ## set up, run the recipe `quickstart`, say where report and release lie
-	$(BIN)/phloem run quickstart
+	$(BIN)/phloem run quickstart $(ARGS)
 
 test: venv-dev models ## set up and run the tests
 	$(BIN)/python -m pytest -m "not nightly" $(ARGS)

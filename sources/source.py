@@ -128,7 +128,7 @@ class Approval(Strict):
     source: Id = Field(description="Id of the card.")
     card: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of the card that was approved.")
     role: str = Field(min_length=3, description="The accountable role, such as data steward.")
-    date: date
+    date: date = Field(description="When it was approved.")
     basis: str = Field(min_length=10, description="What the decision rests on.")
 
 

@@ -187,7 +187,7 @@ def _encode(
     texts = batch[TEXT.name].fill_null("")
     encodings = tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
     rows = [
-        np.asarray([*encoding.ids, end], dtype=item.to_pandas_dtype()) for encoding in encodings
+        np.asarray([*encoding.ids, end], dtype=str(item)) for encoding in encodings
     ]
     offsets = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum([len(row) for row in rows], out=offsets[1:])
