@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -65,7 +65,7 @@ class License(Strict):
     place: str | None = Field(
         default=None, description="Where the sentence was read: a page, or a file in the source."
     )
-    checked_on: datetime.date | None = Field(default=None, description="When it was read.")
+    checked_on: dt.date | None = Field(default=None, description="When it was read.")
     attribution: str | None = Field(
         default=None, description="Line that a release must show to meet the licence."
     )
@@ -128,7 +128,7 @@ class Approval(Strict):
     source: Id = Field(description="Id of the card.")
     card: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of the card that was approved.")
     role: str = Field(min_length=3, description="The accountable role, such as data steward.")
-    date: datetime.date = Field(description="When it was approved.")
+    date: dt.date = Field(description="When it was approved.")
     basis: str = Field(min_length=10, description="What the decision rests on.")
 
 
