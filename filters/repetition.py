@@ -133,6 +133,7 @@ def _repetition_reference(batch: pa.RecordBatch) -> list[pa.Array]:
         *TOP_NGRAMS,
         *DUP_NGRAMS,
     ],
+    version=2,
     examples=[
         ("a b\na b\n\na b", (0.6667, 0.5, 0.0, 0.0, 1.0, 1.0, 1.0, *[0.0] * 6)),
         ("", (0.0,) * 13),

@@ -254,6 +254,7 @@ def _count_lines(text: str, counts: list[int]) -> None:
         UPPERCASE_FRAC,
         STOP_WORD_COUNT,
     ],
+    version=2,
     examples=[
         (
             ("The end of the line...\n- 3 apples", "en"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from phloem.catalog.store import Store
 from phloem.pipeline.job import Reading
+from phloem.pipeline.registry import params_of
 from phloem.sources.connector import (
     Connector,
     GoneError,
@@ -66,15 +67,17 @@ def readings(
             skipped[card.id] = str(error)
     if skipped and not (skip_unavailable and found):
         reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
-        hint = "" if skip_unavailable else "; --skip-unavailable runs with the others"
+        hint = "; --skip-unavailable runs with the others" if found else ""
         msg = f"{len(skipped)} of {len(cards)} sources cannot be read here: {reasons}{hint}"
         raise FetchError(msg)
+    for source, reason in skipped.items():
+        told(f"left out {source}: {reason}")
     return found, skipped
 
 
 def _reading(store: Store, card: Source, pin: Pin | None, told: Callable[[str], None]) -> Reading:
     connector = find_connector(card.access.connector)
-    params = connector.Params.model_validate(dict(card.access.params))
+    params = params_of(connector, card)
     if pin is None:
         msg = f"no lock entry says what it holds; run `phloem sources lock {card.id}`"
         raise SourceError(msg)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -17,7 +19,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
-from phloem.pipeline.stage import Task, made
+from phloem.pipeline.stage import StageError, Task, made
 
 ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three are not
 WAVE_BYTES = (2**20, 8 * 2**20)  # a pipeline costs 0.2 s to build: small tasks share one
@@ -160,31 +162,60 @@ def waves(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
 
 
 def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:
-    """Run one pipeline in this process; returns the CPU seconds that it took."""
+    """Run one pipeline in this process; returns the CPU seconds that it took.
+
+    Raises StageError with one line: nothing else of an error leaves a worker, since messages and
+    tracebacks may hold text of a document.
+    """
     from phloem.pipeline.runners import local_options  # these import Beam: workers only
     from phloem.pipeline.transforms import run_pipeline
 
     before = time.process_time()
-    run_pipeline(stage, root, tasks, local_options())
+    try:
+        run_pipeline(stage, root, tasks, local_options())
+    except Exception as error:
+        raise StageError(reason_of(error)) from None
     return time.process_time() - before
 
 
 def reason_of(error: BaseException | None) -> str:
-    """One line for a person: the innermost error that is ours or the system's."""
+    """One line for a person, without text of a document.
+
+    The message of the innermost error that is ours or the system's; of any other only its kind and
+    the line of the code that raised it, since its message may quote what it choked on.
+    """
     if error is None:
         return "the worker ended without committing what it should"
     if isinstance(error, ProcessExpired):
         return f"its worker died ({ATTEMPTS} times; exit code {error.exitcode})"
-    inner: BaseException = error
-    while inner.__cause__ is not None or inner.__context__ is not None:
-        inner = inner.__cause__ or inner.__context__ or inner
-    text = str(error).split(" [while running", 1)[0].strip().splitlines() or [""]
-    return f"{type(error).__name__}: {text[0]}" if inner is error else f"{text[0]}"
+    chain = [error]
+    while inner := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(inner)
+    for each in reversed(chain):
+        if type(each).__module__.startswith("phloem.") or isinstance(each, OSError):
+            # Beam adds to the message where it was raised, in its own words.
+            return " ".join(str(each).split(" [while running")[0].split())
+    return f"{type(chain[-1]).__name__} {_place_of(chain[-1])}; its message may quote a document"
+
+
+def _place_of(error: BaseException) -> str:
+    """The innermost line of code that is neither Python's own nor an installed library's."""
+    place = "in a library"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        top = module.partition(".")[0]
+        installed = "site-packages" in frame.f_code.co_filename
+        if top == "phloem" or not (installed or top in sys.stdlib_module_names | {"pyarrow"}):
+            place = f"at {module} line {line}"
+    return place
 
 
 def _quiet() -> None:
-    """Workers leave Ctrl-C to the driver, which stops them."""
+    """Workers leave Ctrl-C to the driver, which stops them, and log no error of an op's.
+
+    Beam would log its message and traceback, which may quote a document.
+    """
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)

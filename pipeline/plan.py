@@ -44,6 +44,8 @@ def plan(job: Job, store: Store) -> list[Planned]:
     except StopIteration:
         return found
     known = {planned.stage for planned in found}
+    if job.recipe.tokenizer.file:
+        known.add("tokenizer")  # it is given: none is trained
     return found + [Planned(stage, None, None, 0) for stage in STAGES if stage not in known]
 
 

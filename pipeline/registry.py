@@ -7,9 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
+from pydantic import ValidationError
+
 from phloem.filters.op import ops
 from phloem.pipeline.workspace import Workspace
-from phloem.sources.connector import Pin, SourceError, connectors, find_connector
+from phloem.sources.checks import tag_fault
+from phloem.sources.connector import (
+    Connector,
+    Pin,
+    SourceError,
+    Strict,
+    connectors,
+    find_connector,
+)
 from phloem.sources.lint import Finding, lint
 from phloem.sources.lock import pins, write_pin
 from phloem.sources.source import (
@@ -18,12 +28,17 @@ from phloem.sources.source import (
     Source,
     approvals,
     card_hash,
+    describe,
     license_refs,
     local_card,
     sources,
 )
 
 Json = Any
+
+
+class AskedError(SourceError):
+    """A source or a file that somebody asked for is not there: the message says what is."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +65,21 @@ def load_registry(workspace: Workspace) -> Registry:
 
 
 def local_registry(registry: Registry, path: str, text_column: str, language: str) -> Registry:
-    """The registry with the ephemeral card of a user's own files, locked as they are now."""
+    """The registry with the ephemeral card of a user's own files, locked as they are now.
+
+    Raises AskedError if there are no such files, or the language is no BCP-47 tag.
+    """
+    if not path:
+        raise AskedError("--input is empty; give a path, glob or URL")
+    fault = tag_fault(language)
+    if fault:
+        raise AskedError(f"--language: {fault}; give one such as sw or zh-Hant, or und")
     card = local_card(path, text_column=text_column, languages=(language,))
     connector = find_connector(card.access.connector)
-    params = connector.Params.model_validate(dict(card.access.params))
-    pin = connector.resolve(params)
+    try:
+        pin = connector.resolve(params_of(connector, card))
+    except SourceError as error:
+        raise AskedError(f"--input: {error}") from None
     return replace(
         registry,
         cards={**registry.cards, LOCAL: card},
@@ -63,13 +88,23 @@ def local_registry(registry: Registry, path: str, text_column: str, language: st
 
 
 def card_of(registry: Registry, source: str) -> Source:
-    """A card by id. Raises SourceError with the nearest one."""
+    """A card by id. Raises AskedError with the nearest one."""
     if source not in registry.cards:
         near = get_close_matches(source, registry.cards, n=1)
         hint = f"did you mean {near[0]}?" if near else "see `phloem sources list`"
         msg = f"no source named {source!r}; {hint}"
-        raise SourceError(msg)
+        raise AskedError(msg)
     return registry.cards[source]
+
+
+def params_of(connector: Connector, card: Source) -> Strict:
+    """What a card gives its connector. Raises SourceError listing every fault."""
+    try:
+        return connector.Params.model_validate(dict(card.access.params))
+    except ValidationError as error:
+        faults = "; ".join(describe(connector.Params, error))
+        msg = f"the card's access.params do not suit {card.access.connector}: {faults}"
+        raise SourceError(msg) from None
 
 
 def source_facts(card: Source, registry: Registry) -> dict[str, Json]:
@@ -102,20 +137,17 @@ def lint_all(workspace: Workspace) -> list[Finding]:
 def lock(workspace: Workspace, asked: Sequence[str]) -> Iterator[str]:
     """Lock sources as their providers serve them now; yields a line for each.
 
-    Raises SourceError at the end, listing all that could not be locked.
+    Raises:
+        AskedError: a source is not known; none is locked.
+        SourceError: at the end, listing all that could not be locked.
     """
     registry = load_registry(workspace)
     active = [card.id for card in registry.cards.values() if card.status == "active"]
+    cards = [card_of(registry, source) for source in asked or active]
     faults = []
-    for card in [card_of(registry, source) for source in asked or active]:
-        connector = find_connector(card.access.connector)
-        params = connector.Params.model_validate(dict(card.access.params))
-        reason = connector.unavailable(params)
-        if reason:
-            faults.append(f"{card.id}: {reason}")
-            continue
+    for card in cards:
         try:
-            pin = connector.resolve(params)
+            pin = _resolved(card)
         except SourceError as error:
             faults.append(f"{card.id}: {error}")
             continue
@@ -124,4 +156,14 @@ def lock(workspace: Workspace, asked: Sequence[str]) -> Iterator[str]:
         same = before is not None and before.files == pin.files
         yield f"{card.id}: {pin.version} {'as before' if same else 'locked'}"
     if faults:
-        raise SourceError(f"{len(faults)} sources could not be locked: " + "; ".join(faults))
+        asked_for = f"{len(faults)} of {len(cards)} sources"
+        raise SourceError(f"{asked_for} could not be locked: " + "; ".join(faults))
+
+
+def _resolved(card: Source) -> Pin:
+    connector = find_connector(card.access.connector)
+    params = params_of(connector, card)
+    reason = connector.unavailable(params)
+    if reason:
+        raise SourceError(reason)
+    return connector.resolve(params)

@@ -54,7 +54,7 @@ def load_workspace(folder: Path) -> Workspace:
     """
     try:
         given = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{folder / FILE} is not TOML: {error}"
         raise WorkspaceError(msg) from None
     faults = []

@@ -35,6 +35,10 @@ _FLAGS = {
 # Control characters that separate words, as in str.split: bidirectional classes B, S and WS.
 _CONTROL_SPACES = (*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85)
 
+# Punctuation that stands between words where others put a space: Ethiopic wordspace (The Unicode
+# Standard, section 19.1).
+_WORD_SEPARATORS = (0x1361,)
+
 # Blocks whose scripts do not put spaces between words: line-breaking classes SA, ID, CJ and H of
 # UAX #14 without Hangul, which is spaced. First and last code point of each.
 _UNSPACED_BLOCKS = (
@@ -83,7 +87,7 @@ def classes() -> npt.NDArray[np.uint8]:
     runs = [(int(start, 16), _FLAGS.get(kind, 0)) for start, kind in map(str.split, lines)]
     starts = [start for start, _ in runs] + [CODE_POINTS]
     table = np.repeat(np.array([flags for _, flags in runs], np.uint8), np.diff(starts))
-    table[list(_CONTROL_SPACES)] |= SPACE
+    table[[*_CONTROL_SPACES, *_WORD_SEPARATORS]] |= SPACE
     for first, last in _UNSPACED_BLOCKS:
         block = table[first : last + 1]
         block[(block & LETTER) > 0] |= UNSPACED

@@ -1,0 +1,135 @@
+"""What a command prints: rows as a table or as JSON, and errors in one line with an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from phloem.catalog.handoff.tokens import TokenizerError
+from phloem.catalog.ledger import BalanceError
+from phloem.catalog.policy import PolicyError
+from phloem.catalog.release import GateError, ReleaseError
+from phloem.catalog.runs import ViewError
+from phloem.catalog.store import Store
+from phloem.filters.op import OpError
+from phloem.pipeline.fetch import FetchError
+from phloem.pipeline.recipe import RecipeError
+from phloem.pipeline.registry import AskedError
+from phloem.pipeline.run import RunError
+from phloem.pipeline.runners import RunnerError
+from phloem.pipeline.stage import StageError
+from phloem.pipeline.workspace import WorkspaceError
+from phloem.sources.connector import SourceError
+
+Json = Any
+
+
+class UseError(Exception):
+    """A command was given something that it cannot use: the message says what it can."""
+
+
+WRONG_USE = (UseError, AskedError, RecipeError, RunnerError, WorkspaceError, ViewError)
+FAILED = (
+    BalanceError,
+    FetchError,
+    GateError,
+    OpError,
+    OSError,  # a full disk, a folder that may not be written, a root that somebody removed
+    PolicyError,
+    ReleaseError,
+    RunError,
+    SourceError,
+    StageError,
+    TokenizerError,
+)
+
+PIPE_WIDTH = 10_000  # a pipe has no width: what reads it wants whole cells
+
+# Names out of sources are printed too: none of them may steer the terminal.
+_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def plain(*, stderr: bool = False) -> Console:
+    """A console that prints what it is given: no markup, no emoji names, no colours of its own."""
+    return Console(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
+
+
+out = plain()
+err = plain(stderr=True)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Say an error in one line on stderr and exit with its code; anything else is a bug."""
+    try:
+        yield
+    except WRONG_USE as error:
+        say(error)
+        raise typer.Exit(2) from None
+    except FAILED as error:
+        say(error)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        err.print("interrupted: run the same command again, what is done is not done again")
+        raise typer.Exit(1) from None
+
+
+def say(error: Exception) -> None:
+    """Print an error."""
+    err.print(f"error: {error}".translate(_CONTROLS))
+
+
+def open_root(root: str) -> Store:
+    """A root, which need not exist yet. Raises UseError for a URL that cannot be opened here."""
+    try:
+        return Store(root)
+    except (ValueError, ImportError) as error:
+        msg = f"--root {root} cannot be opened: {error}; give a folder, or a URL that fsspec knows"
+        raise UseError(msg) from None
+
+
+def find_root(root: str) -> Store:
+    """A root that is there. Raises UseError for one that no run has made."""
+    store = open_root(root)
+    if not store.exists(""):
+        msg = (
+            f"there is no root at {root}; `phloem run RECIPE` makes one,"
+            " --root or PHLOEM_ROOT names another"
+        )
+        raise UseError(msg)
+    return store
+
+
+def print_json(value: Json) -> None:
+    """Print a value as JSON; what JSON does not know, as text."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+
+
+def listing(rows: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print rows as a table, or as a JSON list."""
+    if as_json:
+        print_json(list(rows))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.translate(_CONTROLS), overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    out.print(table, soft_wrap=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def _cell(value: Json) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_cell, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value).translate(_CONTROLS)
