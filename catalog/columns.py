@@ -75,6 +75,8 @@ PII_SPANS = Column(
     "Byte ranges of the cleaned text that hold personal data, in order, not overlapping.",
 )
 
+PII_KINDS = ("email", "ip", "phone")  # what a span's kind may be
+
 DOCUMENT = (
     NATIVE_ID,
     CONTENT,

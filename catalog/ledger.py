@@ -15,7 +15,7 @@ LICENCE = "licence"  # the reason of every document whose licence the policy doe
 FAULT = "fault"  # the reason of every document that an op could not work on
 
 PART = Column("part", pa.int32(), "Piece of the document, 0 unless something split it.")
-SHARD = Column("shard", pa.string(), "Text file under the root that ingest wrote it to.")
+TEXT_FILE = Column("text_file", pa.string(), "sha256 of the text file that ingest wrote it to.")
 ROW = Column("row", pa.int64(), "Row in that file, from 0.")
 VERDICT = Column("verdict", pa.string(), "kept, dropped or quarantined.")
 REASON = Column("reason", pa.string(), "Rule that failed first, duplicate, licence or fault.")
@@ -38,7 +38,7 @@ LEDGER = (
     ID,
     PART,
     SOURCE,
-    SHARD,
+    TEXT_FILE,
     ROW,
     TEXT_HASH,
     TEXT_BYTES,

@@ -55,7 +55,8 @@ class File:
 class Shard:
     """A committed folder `<stage>/<key>`: its files, and small facts counted while writing.
 
-    Facts are integers, strings and their lists and dicts: the same for the same bytes.
+    Facts are integers, strings and their lists and dicts. As the bytes, they depend on the key
+    alone.
     """
 
     stage: str
@@ -70,8 +71,8 @@ class Shard:
 
     @property
     def digest(self) -> str:
-        """The hash of its files' names and hashes."""
-        return digest_of([[file.name, file.sha256] for file in self.files])
+        """The hash of its files' names and hashes, and of its facts."""
+        return digest_of([[[file.name, file.sha256] for file in self.files], dict(self.facts)])
 
     @property
     def bytes(self) -> int:

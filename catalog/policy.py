@@ -11,6 +11,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from phloem.catalog.columns import PII_KINDS
 from phloem.catalog.ledger import Balance
 from phloem.catalog.licenses import NO_REFS, OBLIGATIONS, Refs, obligations
 
@@ -18,6 +19,7 @@ Json = Any
 
 POLICIES = Path(__file__).parent / "policies"
 ACTIVE = "active"
+HANDED = ("composed", "documents")  # facts of a run: documents of each source, by stage
 LOCAL = "local"  # id of the card that is made up for a user's own files
 
 
@@ -47,6 +49,9 @@ class Policy(BaseModel):
     )
     alarm_from_documents: int = Field(
         default=100, ge=1, description="Sources with fewer documents are not judged by shares."
+    )
+    allow_cut_sources: bool = Field(
+        default=False, description="A source may be released though its rest could not be read."
     )
     pii_scrubbed: bool = Field(description="Personal data that is found is replaced.")
     min_documents: int = Field(default=1, ge=0, description="Fewest documents of a release.")
@@ -147,8 +152,9 @@ def gate(policy: Policy, run: Mapping[str, Json]) -> tuple[Check, ...]:
         policy: What is asked for.
         run: {balance: {source: {read, kept, dropped, quarantined}}, sources: {id: facts},
             licenses: {SPDX expression: kept documents}, license_refs, scrub: {kind: placeholder},
-            pii_measured: whether the op that finds personal data ran, tokenizer: sha256 or None,
-            documents: how many would be released}.
+            cut: {source: streams whose rest could not be read}, composed_by_source and
+            documents_by_source: {source: documents}, pii_measured: whether the op that finds
+            personal data ran, tokenizer: sha256 or None, documents: how many would be released}.
     """
     balance = {id_: Balance(**counts) for id_, counts in sorted(run["balance"].items())}
     return tuple(_checks(policy, run, balance))
@@ -160,9 +166,9 @@ def _checks(
     yield _listed("releasable", [] if policy.releasable else ["the policy makes no releases"])
     lost = [id_ for id_, counts in balance.items() if not counts.holds]
     yield _listed("balance", lost, "in = kept + dropped + quarantined for every source")
-    judged = {i: b for i, b in balance.items() if b.read >= policy.alarm_from_documents}
-    yield _shares("loss", judged, policy.max_loss_share, ("dropped", "quarantined"))
-    yield _shares("quarantine", judged, policy.max_quarantine_share, ("quarantined",))
+    alarms = loss_alarm(policy, balance, run["cut"])
+    yield _listed("loss", alarms, f"every source kept more than {1 - policy.max_loss_share:.0%}")
+    yield _handed(run, balance)
     yield _licenses(policy, run)
     refused = [
         f"{id_}: {reason}"
@@ -184,15 +190,46 @@ def _listed(name: str, wrong: Sequence[str], fine: str = "yes") -> Check:
     return Check(name, not wrong, "; ".join(wrong) or fine)
 
 
-def _shares(
-    name: str, balance: Mapping[str, Balance], limit: float, parts: tuple[str, ...]
-) -> Check:
+def loss_alarm(policy: Policy, balance: Mapping[str, Balance], cut: Mapping[str, int]) -> list[str]:
+    """What of a run's sources is so far off that something must be wrong; empty if nothing.
+
+    Small sources are not judged by shares, but one that gave nothing, or was cut short, is.
+
+    Args:
+        policy: The shares that it bears.
+        balance: Of each source.
+        cut: Streams of each source of which an unknown rest could not be read.
+    """
+    return [
+        f"{source}: {reason}"
+        for source, counts in sorted(balance.items())
+        for reason in _losses(policy, counts, cut.get(source, 0))
+    ]
+
+
+def _losses(policy: Policy, counts: Balance, cut: int) -> Iterator[str]:
+    if cut and not policy.allow_cut_sources:
+        yield f"the rest of {cut} streams could not be read"
+    if not counts.read:
+        yield "nothing was read"
+    elif not counts.kept:
+        yield f"none of {counts.read} was kept"
+    elif counts.read >= policy.alarm_from_documents:
+        gone = counts.dropped + counts.quarantined
+        if gone > policy.max_loss_share * counts.read:
+            yield f"{gone} of {counts.read} were not kept"
+        if counts.quarantined > policy.max_quarantine_share * counts.read:
+            yield f"{counts.quarantined} of {counts.read} are in quarantine"
+
+
+def _handed(run: Mapping[str, Json], balance: Mapping[str, Balance]) -> Check:
+    """Every kept document is composed and tokenized, and no other."""
     wrong = []
     for id_, counts in balance.items():
-        gone = sum(getattr(counts, part) for part in parts)
-        if gone > limit * counts.read:
-            wrong.append(f"{id_}: {gone} of {counts.read} {' or '.join(parts)}")
-    return _listed(name, wrong, f"at most {limit:g} of each source's documents")
+        composed, tokenized = (run[f"{stage}_by_source"].get(id_, 0) for stage in HANDED)
+        if not counts.kept == composed == tokenized:
+            wrong.append(f"{id_}: {counts.kept} kept, {composed} composed, {tokenized} tokenized")
+    return _listed("hand-off", wrong, "all that was kept was composed and tokenized")
 
 
 def _licenses(policy: Policy, run: Mapping[str, Json]) -> Check:
@@ -211,8 +248,9 @@ def _pii(policy: Policy, run: Mapping[str, Json]) -> Check:
     wrong = []
     if not run.get("pii_measured"):
         wrong.append("no op looked for personal data")
-    if not run.get("scrub"):
-        wrong.append("the recipe replaces no kind of personal data")
+    left = [kind for kind in PII_KINDS if kind not in run.get("scrub", {})]
+    if left:
+        wrong.append(f"the recipe leaves {', '.join(left)} as found")
     return _listed("personal data", wrong, f"replaced: {', '.join(sorted(run.get('scrub', {})))}")
 
 

@@ -12,6 +12,7 @@ from phloem.catalog import ledger
 from phloem.catalog.columns import LICENSE
 from phloem.catalog.licenses import NO_REFS, Refs
 from phloem.catalog.manifest import Dataset, read_parquet
+from phloem.catalog.runs import ViewError, dataset_of
 from phloem.catalog.store import Store
 
 Json = Any
@@ -41,9 +42,20 @@ def run_facts(
         "pii_measured": any(op["name"] == "pii" for op in spec["ops"]),
         "tokenizer": tokenizer[0].file("tokenizer.json").sha256 if tokenizer else None,
         "documents": sum(shard.facts["documents"] for shard in datasets["tokenize"].shards),
+        "cut": _cut(store, record),
+        "composed_by_source": _sum(datasets["compose"], "documents"),
         "documents_by_source": _sum(datasets["tokenize"], "documents"),
         "tokens_by_source": _sum(datasets["tokenize"], "tokens"),
     }
+
+
+def _cut(store: Store, record: Mapping[str, Json]) -> dict[str, int]:
+    """Streams of each source of which an unknown rest could not be read."""
+    ingested = dataset_of(store, record, "ingest")
+    if ingested is None:
+        msg = f"run {record['run_id']} has no manifest of what it ingested; run its recipe again"
+        raise ViewError(msg)
+    return _sum(ingested, "rests")
 
 
 def _sum(dataset: Dataset, fact: str) -> dict[str, int]:

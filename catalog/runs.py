@@ -13,6 +13,7 @@ from phloem.catalog.store import MissingError, Store
 Json = Any
 
 RUNS = "runs"
+TEXT_SUFFIX = ".arrow"  # of text files; what else ingest writes is Parquet
 
 
 class ViewError(Exception):
@@ -54,6 +55,20 @@ def dataset_of(store: Store, record: Mapping[str, Json], stage: str) -> Dataset 
     if name is None or not store.exists(name):
         return None
     return Dataset.load(store, name)
+
+
+def text_files(ingested: Dataset | None) -> dict[str, str]:
+    """sha256 -> name under the root of every text file that a run ingested.
+
+    The ledger and the facts of shards name a text file by its hash: two runs may hold the same
+    bytes under different keys and share all that was made from them.
+    """
+    return {
+        file.sha256: shard.path(file.name)
+        for shard in (ingested.shards if ingested else ())
+        for file in shard.files
+        if file.name.endswith(TEXT_SUFFIX)
+    }
 
 
 def rules_of(record: Mapping[str, Json], source: str) -> list[dict[str, Json]]:

@@ -22,6 +22,15 @@ class MissingError(FileNotFoundError):
     """A name that the root does not hold."""
 
 
+def _sync_folder(folder: str) -> None:
+    """Let a rename outlive a power cut: the folder's entry must reach the disk too."""
+    entry = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(entry)
+    finally:
+        os.close(entry)
+
+
 @dataclass
 class Writing:
     """A file being written: after the block, its size and hash are known."""
@@ -184,6 +193,7 @@ class Store:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+        _sync_folder(folder)
         writing.finish()
 
     def write_bytes(self, name: str, data: bytes) -> str:

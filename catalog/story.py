@@ -14,7 +14,7 @@ from phloem.catalog import ledger
 from phloem.catalog.columns import ID, PII_SPANS, TEXT
 from phloem.catalog.manifest import Shard, read_arrow, read_parquet
 from phloem.catalog.release import list_releases, released_files
-from phloem.catalog.runs import ViewError, dataset_of, load_run, newest_run, rules_of
+from phloem.catalog.runs import ViewError, dataset_of, load_run, newest_run, rules_of, text_files
 from phloem.catalog.store import Store
 
 Json = Any
@@ -78,7 +78,8 @@ class Story:
         document: native_id, media_type, url, title, published, author, declared_language.
         license: SPDX expression that holds for the document.
         language: BCP-47.
-        shard: Text file that ingest wrote it to, and `row` in it.
+        text_file: sha256 of the text file that ingest wrote it to, and `row` in it.
+        ingested: Where the run's own copy of it lies under the root; None if it is gone.
         text_hash: Of the cleaned text.
         text_bytes: UTF-8 bytes of the cleaned text.
         measures: Column of an op -> value; binary columns are left out.
@@ -106,8 +107,9 @@ class Story:
     document: Mapping[str, Json]
     license: str | None
     language: str | None
-    shard: str
+    text_file: str
     row: int
+    ingested: str | None
     text_hash: str | None
     text_bytes: int | None
     measures: Mapping[str, Json]
@@ -141,8 +143,10 @@ def explain(store: Store, document: str, run_id: str | None = None) -> Story:
     """
     record = load_run(store, run_id or newest_run(store))
     row = _find(store, record, document)
-    parts = {stage: _shard_of(store, record, stage, row["shard"]) for stage in ("clean", "compose")}
-    measures, faults = _measures(store, record, row["shard"], row["row"])
+    file = row["text_file"]
+    parts = {stage: _shard_of(store, record, stage, file) for stage in ("clean", "compose")}
+    measures, faults = _measures(store, record, file, row["row"])
+    ingested = _ingested(store, record, file)
     composed, place = _composed(store, parts["compose"], row)
     spans = measures.get(PII_SPANS.name)
     found = Counter(span["kind"] for span in spans or ())
@@ -154,11 +158,12 @@ def explain(store: Store, document: str, run_id: str | None = None) -> Story:
         recipe=record["recipe"]["name"],
         source=row["source"],
         card=record["sources"].get(row["source"], {}),
-        document=_document(store, row),
+        document=_document(store, ingested, row["row"]),
         license=row["license"],
         language=row["language"],
-        shard=row["shard"],
+        text_file=file,
         row=row["row"],
+        ingested=ingested,
         text_hash=row["text_hash"],
         text_bytes=row["text_bytes"],
         measures=measures,
@@ -245,10 +250,16 @@ def _shard_of(store: Store, record: Mapping[str, Json], stage: str, text: str) -
     return next((shard for shard in shards if shard.facts.get("text") == text), None)
 
 
-def _document(store: Store, row: Mapping[str, Json]) -> Mapping[str, Json]:
-    if not store.exists(row["shard"]):
+def _ingested(store: Store, record: Mapping[str, Json], text: str) -> str | None:
+    """Where the run's own ingest has a text file."""
+    name = text_files(dataset_of(store, record, "ingest")).get(text)
+    return name if name and store.exists(name) else None
+
+
+def _document(store: Store, ingested: str | None, row: int) -> Mapping[str, Json]:
+    if ingested is None:
         return {}
-    value = _arrow_row(store, row["shard"], row["row"])
+    value = _arrow_row(store, ingested, row)
     left_out = {"id", "source", "text", "license"}
     return {name: field for name, field in value.items() if name not in left_out}
 

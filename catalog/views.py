@@ -99,7 +99,7 @@ SHARDS = (
     Column("folder", pa.string(), "Where it lies under the root."),
     _DIGEST,
     SOURCE,
-    Column("text", pa.string(), "Text file of ingest that it was made from."),
+    Column("text", pa.string(), "sha256 of the text file of ingest that it was made from."),
     Column("op", pa.string(), "Op that measured it."),
     _DOCUMENTS,
     Column("files", pa.int64(), "Its files."),
@@ -122,7 +122,7 @@ DUPLICATES = (
 MEASURED = (
     ID,
     SOURCE,
-    ledger.SHARD,
+    ledger.TEXT_FILE,
     ledger.ROW,
     TEXT_HASH,
     TEXT_BYTES,
@@ -331,7 +331,7 @@ def _measures(
     """Each op's columns beside the cleaned text's hashes, row by row of each text file."""
     columns = (ID, TEXT_HASH, TEXT_BYTES, MEASURED[-1])
     base = _scan(connection, store, "_clean", cleaned, columns)
-    chosen = ["c.id", "c._source AS source", "c._text AS shard", "c._row AS row"]
+    chosen = ["c.id", "c._source AS source", "c._text AS text_file", "c._row AS row"]
     chosen += [f"c.{column.name}" for column in columns[1:]]
     joins = [f"{base} c"]
     by_op: dict[str, list[tuple[Shard, str]]] = {}

@@ -100,6 +100,7 @@ def _minhash_reference(
 @op(
     reads=[TEXT],
     writes=[MINHASH],
+    data=["kernels/categories.txt"],
     examples=[("", None), (None, None), ("... — !", None)],
     reference=_minhash_reference,
 )
@@ -188,30 +189,53 @@ def jaccard(left: Hashes, right: Hashes) -> float:
     return shared / union if union else 0.0
 
 
-def bands(signatures: pa.Array, *, bands: int, rows: int) -> npt.NDArray[np.int64]:
-    """The hash of each band of each signature: two texts of one hash share that band.
+def minima(signatures: pa.Array, *, first: int, count: int) -> npt.NDArray[np.uint32]:
+    """Some permutations' minima of each signature.
 
     Args:
-        signatures: Of `minhash`, with at least bands x rows permutations.
-        bands: How many.
-        rows: Permutations in a band.
+        signatures: Of `minhash`.
+        first: The first permutation that is asked for, from 0.
+        count: How many.
 
     Returns:
-        int64 [bands, texts]. A null signature has 0 in every band: leave it out by its validity.
+        uint32 [texts, count]; 0 for a null signature.
 
     Raises:
-        ValueError: the signatures are shorter than bands x rows.
+        ValueError: the signatures are too short.
     """
     found = strings(signatures)
     sizes = np.diff(found.offsets)[found.valid]
-    wanted = 4 * bands * rows
+    wanted = 4 * (first + count)
     if (sizes < wanted).any():
-        msg = f"{bands} bands of {rows} rows need {wanted} bytes a signature; one has {sizes.min()}"
+        msg = f"{first + count} permutations take {wanted} bytes; a signature has {sizes.min()}"
         raise ValueError(msg)
-    minima = np.zeros((found.rows, bands * rows), np.uint32)
-    starts = found.offsets[:-1][found.valid]
-    places = starts[:, None] + np.arange(wanted)
-    minima[found.valid] = np.ascontiguousarray(found.data[places]).view("<u4")
-    out = np.zeros((bands, found.rows), np.int64)
-    k.band_hashes(minima, found.valid, rows, out)
-    return out
+    made = np.zeros((found.rows, count), np.uint32)
+    starts = found.offsets[:-1][found.valid] + 4 * first
+    places = starts[:, None] + np.arange(4 * count)
+    made[found.valid] = np.ascontiguousarray(found.data[places]).view("<u4")
+    return made
+
+
+def band(signatures: pa.Array, *, number: int, rows: int) -> npt.NDArray[np.int64]:
+    """The hash of one band of each signature: two texts of one hash share the band.
+
+    Args:
+        signatures: Of `minhash`.
+        number: Which band, from 0.
+        rows: Permutations in a band.
+
+    Returns:
+        int64 [texts]. A null signature has 0: leave it out by its validity.
+
+    Raises:
+        ValueError: the signatures are too short.
+    """
+    own = minima(signatures, first=number * rows, count=rows)
+    out: npt.NDArray[np.int64] = np.zeros((1, len(own)), np.int64)
+    k.band_hashes(own, np.asarray(signatures.is_valid()), rows, out)
+    return out.reshape(len(own))
+
+
+def bands(signatures: pa.Array, *, bands: int, rows: int) -> npt.NDArray[np.int64]:
+    """The hashes of all bands, int64 [bands, texts]; see `band`."""
+    return np.stack([band(signatures, number=number, rows=rows) for number in range(bands)])

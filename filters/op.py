@@ -10,6 +10,7 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
@@ -81,6 +82,7 @@ class Op:
     version: int = 1
     files: tuple[ModelFile, ...] = ()
     libraries: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
     media_types: tuple[str, ...] = ()
     examples: tuple[tuple[Any, Any], ...] = ()
     reference: OpFunction | None = None
@@ -120,6 +122,7 @@ class Op:
             "version": self.version,
             "params": {**self.defaults, **self.params},
             "files": {file.name: file.sha256 for file in self.files},
+            "data": {name: _data_hash(name) for name in self.data},
             "libraries": {name: importlib.metadata.version(name) for name in self.libraries},
         }
 
@@ -167,13 +170,14 @@ class Op:
             raise OpError(msg)
 
 
-def op(
+def op(  # noqa: PLR0913 - an op is described in one place, by keyword
     *,
     reads: Sequence[Column],
     writes: Sequence[Column],
     version: int = 1,
     files: Sequence[ModelFile] = (),
     libraries: Sequence[str] = (),
+    data: Sequence[str] = (),
     media_types: Sequence[str] = (),
     examples: Sequence[tuple[Any, Any]] = (),
     reference: OpFunction | None = None,
@@ -186,6 +190,7 @@ def op(
         version: Raised when the output changes for the same input.
         files: Model files; the function takes their local paths as the keyword `files`.
         libraries: Distributions whose version changes the output.
+        data: Files and folders of `filters/` that the output depends on, such as `languages`.
         media_types: For an extractor, the media types that it reads.
         examples: Pairs of the values of one row and of its outputs (bare values, or tuples where
             there is more than one column).
@@ -201,12 +206,21 @@ def op(
             version=version,
             files=tuple(files),
             libraries=tuple(libraries),
+            data=tuple(data),
             media_types=tuple(media_types),
             examples=tuple(examples),
             reference=reference,
         )
 
     return make
+
+
+@functools.cache
+def _data_hash(name: str) -> str:
+    """The hash of a file of `filters/`, or of all YAML files of a folder, 16 digits."""
+    place = Path(__file__).parent / name
+    files = [place] if place.is_file() else sorted(place.glob("*.yaml"))
+    return digest_of([[file.name, file.read_text(encoding="utf-8")] for file in files])[:16]
 
 
 def ops(modules: Sequence[str] = ()) -> Mapping[str, Op]:

@@ -261,6 +261,7 @@ def _pii_reference(batch: pa.RecordBatch) -> list[pa.Array]:
     reads=[TEXT, LANGUAGE],
     writes=[PII_SPANS, EMAIL_COUNT, IP_COUNT, PHONE_COUNT],
     libraries=["phonenumbers"],
+    data=["languages"],
     examples=[
         (
             ("é: o'brien@mail.de, 9.9.9.9.", "de"),

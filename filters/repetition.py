@@ -134,6 +134,7 @@ def _repetition_reference(batch: pa.RecordBatch) -> list[pa.Array]:
         *DUP_NGRAMS,
     ],
     version=2,
+    data=["kernels/categories.txt"],
     examples=[
         ("a b\na b\n\na b", (0.6667, 0.5, 0.0, 0.0, 1.0, 1.0, 1.0, *[0.0] * 6)),
         ("", (0.0,) * 13),

@@ -255,6 +255,7 @@ def _count_lines(text: str, counts: list[int]) -> None:
         STOP_WORD_COUNT,
     ],
     version=2,
+    data=["languages", "kernels/categories.txt"],
     examples=[
         (
             ("The end of the line...\n- 3 apples", "en"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date as calendar_date
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,12 @@ import typer
 app = typer.Typer(
     name="phloem",
     help="Governed training tokens from hand-chosen text sources: gathered with permission,"
-    " filtered in the open, reproducible to the byte.",
-    epilog="Exit codes: 0 done, 1 the run or check failed, 2 wrong use."
-    " Start with: phloem run quickstart",
+    " filtered in the open, reproducible to the byte."
+    "\n\nStart with [bold]phloem run quickstart[/bold]: it says where its report and its release"
+    " lie. Every document then has its story: see [bold]phloem explain --help[/bold]."
+    "\n\nOps, cards, recipes and policies of your own are found through the nearest"
+    " [bold]phloem.toml[/bold], in this folder or above it.",
+    epilog="Exit codes: 0 done, 1 the run or check failed, 2 wrong use.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -20,10 +24,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 ops_app = typer.Typer(
-    help="The ops: functions that measure or rewrite documents.", no_args_is_help=True
+    help="Ops: functions that measure or rewrite documents.", no_args_is_help=True
 )
 sources_app = typer.Typer(
-    help="The registry: one card a source, and its lock.", no_args_is_help=True
+    help="Where text comes from: one card a source, and what is locked of it.",
+    no_args_is_help=True,
 )
 catalog_app = typer.Typer(help="What was made, from what, and why.", no_args_is_help=True)
 release_app = typer.Typer(help="What a trainer may read.", no_args_is_help=True)
@@ -35,36 +40,62 @@ app.add_typer(release_app, name="release")
 Root = Annotated[
     str,
     typer.Option(
-        "--root", envvar="PHLOEM_ROOT", help="Folder or object-store URL that holds everything."
+        "--root",
+        envvar="PHLOEM_ROOT",
+        help="Folder or object-store URL that holds all that runs fetch and make.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for another program to read.")]
 RunId = Annotated[
-    str | None, typer.Option("--run", help="Run to look at; the newest finished one if not given.")
+    str | None,
+    typer.Option(
+        "--run",
+        help="Id of the run to look at, as `phloem run` prints it; by default the newest run that"
+        " came to its decisions.",
+    ),
 ]
 Recipe = Annotated[
-    str, typer.Argument(help="A recipe's name, as in pipeline/recipes, or the path of one.")
+    str,
+    typer.Argument(help="A recipe's name, such as quickstart or debian, or a YAML file's path."),
 ]
 Input = Annotated[
     str | None,
     typer.Option(
         "--input",
-        help="Read your own files instead of the recipe's sources: a path, glob or URL of jsonl,"
-        " parquet, arrow or txt. The output cannot be released until a real card names it.",
+        help="Read your own files instead of the recipe's sources: a path, folder, glob or URL."
+        " Their names end in .jsonl, .parquet, .arrow or .txt, and may go on with .gz, .xz or .zst."
+        " What comes out is not released: for that, write a source card.",
     ),
 ]
 TextColumn = Annotated[
-    str, typer.Option("--text-column", help="Column of --input that holds the text.")
+    str,
+    typer.Option("--text-column", help="Column or JSON key of --input that holds the text."),
 ]
 Language = Annotated[
-    str, typer.Option("--language", help="BCP-47 tag of --input, und if it is not known.")
+    str,
+    typer.Option("--language", help="BCP-47 tag of the text of --input; und: nobody knows."),
 ]
 SkipUnavailable = Annotated[
     bool,
-    typer.Option("--skip-unavailable", help="Go on without sources that this machine cannot read."),
+    typer.Option(
+        "--skip-unavailable",
+        help="Go on without sources that this machine cannot have, for want of a network or of the"
+        " client that fetches them; the report names them.",
+    ),
 ]
 
 ROOT = "phloem-data"
+
+
+def _iso_date(given: str) -> str:
+    """A date as typed, checked before anything runs."""
+    try:
+        right = not given or calendar_date.fromisoformat(given).isoformat() == given
+    except ValueError:
+        right = False
+    if not right:
+        raise typer.BadParameter(f"{given!r} is no date; write it as 2026-01-31")
+    return given
 
 
 @app.command()
@@ -72,28 +103,46 @@ def run(
     recipe: Recipe,
     root: Root = ROOT,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Worker processes; all cores by default.")
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Worker processes; by default one for each core. Their number changes no byte.",
+        ),
     ] = None,
     runner: Annotated[
-        str, typer.Option("--runner", help="Engine that schedules: local.")
+        str,
+        typer.Option("--runner", help="What does the work: local, the processes of this machine."),
     ] = "local",
     input_: Input = None,
     text_column: TextColumn = "text",
     language: Language = "und",
     skip_unavailable: SkipUnavailable = False,
     release: Annotated[
-        str, typer.Option("--release", help="Name of the release; by default recipe and digest.")
+        str,
+        typer.Option(
+            "--release",
+            help="Name of the release: lower-case letters, digits and ._-; by default the recipe's"
+            " name and the digest of what it holds.",
+        ),
     ] = "",
     date: Annotated[
         str,
-        typer.Option("--date", help="Date that the release bears, YYYY-MM-DD; none by default."),
+        typer.Option(
+            "--date",
+            callback=_iso_date,
+            help="Date that the release bears, YYYY-MM-DD; by default none, so that the same"
+            " inputs give the same bytes on any day.",
+        ),
     ] = "",
 ) -> None:
     """Run a recipe: do what is missing, and make its release and its report.
 
-    Interrupt it at any moment and run it again: finished splits are not redone.
+    Interrupt it at any moment and run it again: what is done is not done again,
+    and what comes out is the same to the byte.
 
     [bold]phloem run quickstart[/bold]
+    [bold]phloem run quickstart --skip-unavailable[/bold]
     [bold]phloem run quickstart --input 'texts/*.jsonl' --text-column body --language sw[/bold]
     """
     from phloem.pipeline import commands
@@ -124,7 +173,10 @@ def plan(
 ) -> None:
     """Show what a run would do: what is cached, what is missing, the disk that it needs.
 
-    Sources are fetched if need be; nothing is computed.
+    Sources and models are fetched if need be; nothing is computed.
+    How much a stage has to do is known once the stages before it are done.
+
+    [bold]phloem plan quickstart[/bold]
     """
     from phloem.pipeline import commands
 
@@ -141,15 +193,24 @@ def plan(
 
 @app.command()
 def explain(
-    document: Annotated[str, typer.Argument(help="A document's id, or its first digits.")],
+    document: Annotated[
+        str,
+        typer.Argument(help="A document's id, or as many of its first digits as tell it apart."),
+    ],
     root: Root = ROOT,
     run_id: RunId = None,
     excerpt: Annotated[
-        bool, typer.Option("--excerpt", help="Show the beginning of its text, PII masked.")
+        bool,
+        typer.Option("--excerpt", help="Show the beginning of its text, personal data masked."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Tell one document's whole story, from its source card to its tokens."""
+    """Tell one document's whole story, from its source card to its tokens.
+
+    Ids are in the view decisions: here of documents that were dropped, and why.
+
+    [bold]phloem catalog query "select id, reason from decisions where verdict = 'dropped'"[/bold]
+    """
     from phloem.pipeline import commands
 
     commands.explain_document(document, root=root, run_id=run_id, excerpt=excerpt, as_json=json)
@@ -157,7 +218,10 @@ def explain(
 
 @app.command()
 def report(root: Root = ROOT, run_id: RunId = None) -> None:
-    """Write a run's report, one HTML page, and say where it lies."""
+    """Write a run's report again, one HTML page, and say where it lies.
+
+    The page needs no network: open it in a browser, or send it to somebody.
+    """
     from phloem.pipeline import commands
 
     commands.make_report(root=root, run_id=run_id)
@@ -166,14 +230,28 @@ def report(root: Root = ROOT, run_id: RunId = None) -> None:
 @app.command()
 def bench(
     data: Annotated[
-        Path, typer.Option("--data", help="Folder of jsonl.gz files with id, text, lang.")
+        Path,
+        typer.Option(
+            "--data",
+            exists=True,
+            file_okay=False,
+            help="Folder of .jsonl.gz files; each line has id, text and, if known, lang.",
+        ),
     ],
     op: Annotated[
-        list[str] | None, typer.Option("--op", help="Only these rows; all by default.")
+        list[str] | None,
+        typer.Option("--op", help="Measure this op only, or 'whole run'; again for more."),
     ] = None,
-    repeat: Annotated[int, typer.Option("--repeat", min=1, help="Best of so many passes.")] = 3,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, help="Passes, of which the best counts.")
+    ] = 3,
     peers: Annotated[
-        bool, typer.Option("--peers", help="Measure the peers that are installed, in the same run.")
+        bool,
+        typer.Option(
+            "--peers",
+            help="Measure other makers' tools that are installed, on the same text in the same"
+            " run: only such ratios count, since machines drift.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
@@ -185,29 +263,34 @@ def bench(
 
 @ops_app.command("list")
 def ops_list(json: Json = False) -> None:
-    """List the ops, with what each reads and writes."""
-    from phloem.pipeline import commands
+    """List the ops, with the columns that each reads and writes; parameters are in --json."""
+    from phloem.pipeline import listings
 
-    commands.list_ops(as_json=json)
+    listings.list_ops(as_json=json)
 
 
 @ops_app.command("check")
 def ops_check(
-    name: Annotated[list[str] | None, typer.Argument(help="Ops to check; all by default.")] = None,
+    name: Annotated[list[str] | None, typer.Argument(help="Names of ops; all by default.")] = None,
     root: Root = ROOT,
 ) -> None:
-    """Hold ops to their contract: examples, splitting, nulls, slices, determinism, docs."""
-    from phloem.pipeline import commands
+    """Hold ops to their contract: examples, splitting, nulls, slices, determinism, docs.
 
-    commands.check_ops(name or [], root=root)
+    Run it on an op of your own before a recipe names it.
+
+    [bold]phloem ops check statistics[/bold]
+    """
+    from phloem.pipeline import listings
+
+    listings.check_ops(name or [], root=root)
 
 
 @sources_app.command("list")
 def sources_list(json: Json = False) -> None:
-    """List the source cards."""
-    from phloem.pipeline import commands
+    """List the source cards: the project's, and those of your phloem.toml."""
+    from phloem.pipeline import listings
 
-    commands.list_sources(as_json=json)
+    listings.list_sources(as_json=json)
 
 
 @sources_app.command("show")
@@ -215,75 +298,86 @@ def sources_show(
     source: Annotated[str, typer.Argument(help="A card's id.")], json: Json = False
 ) -> None:
     """Show one card, what the lock file says of it, and its approval."""
-    from phloem.pipeline import commands
+    from phloem.pipeline import listings
 
-    commands.show_source(source, as_json=json)
+    listings.show_source(source, as_json=json)
 
 
 @sources_app.command("lint")
 def sources_lint(json: Json = False) -> None:
-    """Check every card against every rule; all faults of all cards at once."""
-    from phloem.pipeline import commands
+    """Check every card against every rule; all faults of all cards at once.
 
-    commands.lint_sources(as_json=json)
+    Errors must be mended, and give exit code 1; hints need not.
+    """
+    from phloem.pipeline import listings
+
+    listings.lint_sources(as_json=json)
 
 
 @sources_app.command("lock")
 def sources_lock(
     source: Annotated[
-        list[str] | None, typer.Argument(help="Ids; all active cards by default.")
+        list[str] | None, typer.Argument(help="Ids of cards; all active ones by default.")
     ] = None,
 ) -> None:
-    """Ask the providers what the sources hold now, and write it to sources.lock."""
-    from phloem.pipeline import commands
+    """Ask the providers what the sources hold now, and write it to sources.lock.
 
-    commands.lock_sources(source or [])
+    A run reads what is locked and nothing else. Lock a card after you wrote it,
+    or when its provider no longer serves what is locked.
+
+    [bold]phloem sources lock nltk-howto[/bold]
+    """
+    from phloem.pipeline import listings
+
+    listings.lock_sources(source or [])
 
 
 @catalog_app.command("datasets")
 def catalog_datasets(root: Root = ROOT, json: Json = False) -> None:
-    """List the datasets that the root holds."""
-    from phloem.pipeline import commands
+    """List the datasets that the root holds: one a stage and recipe, made of shared shards."""
+    from phloem.pipeline import listings
 
-    commands.list_datasets(root=root, as_json=json)
+    listings.list_datasets(root=root, as_json=json)
 
 
 @catalog_app.command("query")
 def catalog_query(
-    sql: Annotated[str, typer.Argument(help="DuckDB SQL over the views.")],
+    sql: Annotated[str, typer.Argument(help="A query in DuckDB's SQL.")],
     root: Root = ROOT,
     run_id: RunId = None,
     json: Json = False,
 ) -> None:
     """Query the catalog with SQL.
 
-    Views: sources, runs, datasets, shards, decisions, quarantine, duplicates, measures, releases.
+    Views: sources, runs, datasets, shards, decisions, quarantine, duplicates,
+    measures, releases. Those of documents show one run. No view holds text.
 
+    [bold]phloem catalog query "describe decisions"[/bold]
     [bold]phloem catalog query "select reason, count(*) from decisions group by all"[/bold]
     """
-    from phloem.pipeline import commands
+    from phloem.pipeline import listings
 
-    commands.query_catalog(sql, root=root, run_id=run_id, as_json=json)
+    listings.query_catalog(sql, root=root, run_id=run_id, as_json=json)
 
 
 @release_app.command("list")
 def release_list(root: Root = ROOT, json: Json = False) -> None:
     """List the releases that the root holds."""
-    from phloem.pipeline import commands
+    from phloem.pipeline import listings
 
-    commands.list_releases(root=root, as_json=json)
+    listings.list_releases(root=root, as_json=json)
 
 
 @release_app.command("verify")
 def release_verify(
-    name: Annotated[str, typer.Argument(help="The release's name.")],
+    name: Annotated[str, typer.Argument(help="A release's name, as in `phloem release list`.")],
     root: Root = ROOT,
     json: Json = False,
 ) -> None:
-    """Hash every file of a release again, and compare."""
-    from phloem.pipeline import commands
+    """Hash every file of a release again, and compare; exit code 1 if one is not as released."""
+    from phloem.pipeline import listings
 
-    commands.verify_release(name, root=root, as_json=json)
+    listings.verify_release(name, root=root, as_json=json)
 
 
 def main() -> None:

@@ -18,20 +18,19 @@ from phloem.catalog.columns import (
     SOURCE,
     TEXT,
     TEXT_BYTES,
-    TITLE,
-    URL,
     schema,
 )
-from phloem.catalog.manifest import Shard, commit, key_of, read_aligned, read_parquet, write_arrow
+from phloem.catalog.manifest import Shard, commit, read_aligned, read_parquet, write_arrow
 from phloem.catalog.store import Store
 from phloem.filters.pii import replace_spans
 from phloem.pipeline.measure import Measured
-from phloem.pipeline.stage import Task
+from phloem.pipeline.stage import Task, shard_key
 
 Json = Any
 
-COMPOSED = (ID, SOURCE, LANGUAGE, LICENSE, URL, TITLE, TEXT)
-VERSION = 1  # raised when the composed bytes change for the same inputs
+# Neither title nor URL: they may hold personal data that nobody looked for, and the catalog has
+# them by id.
+COMPOSED = (ID, SOURCE, LANGUAGE, LICENSE, TEXT)
 
 
 def tasks(
@@ -58,11 +57,17 @@ def tasks(
         }
         if scrub:
             used["spans"] = (file.ops["pii"], "pii.parquet")
-        spec = {"scrub": dict(scrub), "license": licences[text.source], "version": VERSION}
+        spec = {"scrub": dict(scrub), "license": licences[text.source]}
         inputs = [text.file.sha256, *(shard.file(name).sha256 for shard, name in used.values())]
-        key = key_of("compose", spec, inputs)
+        key = shard_key("compose", spec, inputs)
         paths = {what: shard.path(name) for what, (shard, name) in used.items()}
-        work = {**spec, **paths, "source": text.source, "ingested": text.name}
+        work = {
+            **spec,
+            **paths,
+            "source": text.source,
+            "ingested": text.name,
+            "text_file": text.file.sha256,
+        }
         made.append(Task("compose", (("compose", key),), file.label, text.file.bytes, work))
     return made
 
@@ -81,7 +86,7 @@ def run(store: Store, task: Task) -> list[Shard]:
     file = write_arrow(store, f"{stage}/{key}", "text.arrow", schema(COMPOSED), batches)
     facts = {
         "source": work["source"],
-        "text": work["ingested"],
+        "text": work["text_file"],
         "documents": file.rows,
         "bytes": counts.pop(TEXT_BYTES.name, 0),
         "scrubbed": dict(sorted(counts.items())),

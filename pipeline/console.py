@@ -20,6 +20,7 @@ from phloem.catalog.runs import ViewError
 from phloem.catalog.store import Store
 from phloem.filters.op import OpError
 from phloem.pipeline.fetch import FetchError
+from phloem.pipeline.job import LossError
 from phloem.pipeline.recipe import RecipeError
 from phloem.pipeline.registry import AskedError
 from phloem.pipeline.run import RunError
@@ -40,6 +41,7 @@ FAILED = (
     BalanceError,
     FetchError,
     GateError,
+    LossError,
     OpError,
     OSError,  # a full disk, a folder that may not be written, a root that somebody removed
     PolicyError,

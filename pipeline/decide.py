@@ -18,16 +18,16 @@ from phloem.catalog.licenses import clarity, obligations
 from phloem.catalog.manifest import (
     Shard,
     commit,
-    key_of,
     read_arrow,
     read_parquet,
     write_parquet,
 )
+from phloem.catalog.rules import bound_of
 from phloem.catalog.store import Store
 from phloem.filters.op import MEASURE, Op
 from phloem.pipeline.measure import CLEAN_FAULT, Measured, fault_column
-from phloem.pipeline.recipe import Rule, bound_of
-from phloem.pipeline.stage import Task
+from phloem.pipeline.recipe import Rule
+from phloem.pipeline.stage import Task, shard_key
 
 Json = Any
 
@@ -73,11 +73,12 @@ def judge_tasks(
         spec = {"rules": own, "licence": licences[text.source]}
         shards = {name: file.ops[name] for name in columns}
         digests = [shard.digest for shard in shards.values()]
-        key = key_of("judge", spec, [text.file.sha256, file.clean.digest, *digests])
+        key = shard_key("judge", spec, [text.file.sha256, file.clean.digest, *digests])
         work = {
             **spec,
             "source": text.source,
             "text": text.name,
+            "text_file": text.file.sha256,
             "hashes": file.clean.path("hashes.parquet"),
             "attributes": {name: s.path(f"{name}.parquet") for name, s in shards.items()},
             "columns": columns,
@@ -102,7 +103,7 @@ def run_judge(store: Store, task: Task) -> list[Shard]:
     licenses = _licenses(store, work)
     verdicts = judge(table, rules, licenses, work["licence"], list(work["attributes"]))
     file = write_parquet(store, f"{stage}/{key}", "verdicts.parquet", verdicts)
-    facts = {"source": work["source"], "text": work["text"], "documents": verdicts.num_rows}
+    facts = {"source": work["source"], "text": work["text_file"], "documents": verdicts.num_rows}
     return [commit(store, Shard(stage, key, (file,), facts))]
 
 
@@ -243,10 +244,10 @@ def ledger_tasks(
     made = []
     for file, verdicts, outcome in zip(files, judged, settled, strict=True):
         text = file.text
-        key = key_of("decide", {}, [text.file.sha256, verdicts.digest, outcome.digest])
+        key = shard_key("decide", {}, [text.file.sha256, verdicts.digest, outcome.digest])
         work = {
             "source": text.source,
-            "text": text.name,
+            "text_file": text.file.sha256,
             "verdicts": verdicts.path("verdicts.parquet"),
             "settled": outcome.path("settled.json"),
         }
@@ -260,7 +261,7 @@ def run_ledger(store: Store, task: Task) -> list[Shard]:
     ((stage, key),) = task.makes
     settled = json.loads(store.read_bytes(work["settled"]))
     judged = read_parquet(store, work["verdicts"])
-    table = fill_ledger(judged, settled, work["source"], work["text"])
+    table = fill_ledger(judged, settled, work["source"], work["text_file"])
     verdicts = table[ledger.VERDICT.name].to_pylist()
     kept = [row for row, verdict in enumerate(verdicts) if verdict == KEPT]
     folder = f"{stage}/{key}"
@@ -272,7 +273,7 @@ def run_ledger(store: Store, task: Task) -> list[Shard]:
     reasons = Counter(r for r in table[ledger.REASON.name].to_pylist() if r is not None)
     facts = {
         "source": work["source"],
-        "text": work["text"],
+        "text": work["text_file"],
         "documents": table.num_rows,
         KEPT: counts[KEPT],
         DROPPED: counts[DROPPED],
@@ -282,14 +283,16 @@ def run_ledger(store: Store, task: Task) -> list[Shard]:
     return [commit(store, Shard(stage, key, files, facts))]
 
 
-def fill_ledger(verdicts: pa.Table, settled: Sequence[Json], source: str, text: str) -> pa.Table:
+def fill_ledger(
+    verdicts: pa.Table, settled: Sequence[Json], source: str, text_file: str
+) -> pa.Table:
     """The ledger rows of one text file.
 
     Args:
         verdicts: Of the judge stage, every row.
         settled: {row, duplicate_of, similarity, found_in} for the rows that the election touched.
         source: Id of the card.
-        text: The text file's name under the root.
+        text_file: The sha256 of the text file.
     """
     rows = verdicts.num_rows
     columns = {name: verdicts[name].to_pylist() for name in ("verdict", "reason")}
@@ -308,7 +311,7 @@ def fill_ledger(verdicts: pa.Table, settled: Sequence[Json], source: str, text: 
     made = {
         ledger.PART.name: pa.array(np.zeros(rows, dtype=np.int32)),
         "source": pa.array([source] * rows, pa.string()),
-        ledger.SHARD.name: pa.array([text] * rows, pa.string()),
+        ledger.TEXT_FILE.name: pa.array([text_file] * rows, pa.string()),
         ledger.ROW.name: pa.array(np.arange(rows, dtype=np.int64)),
         ledger.VERDICT.name: pa.array(columns["verdict"], pa.string()),
         ledger.REASON.name: pa.array(columns["reason"], pa.string()),

@@ -24,18 +24,17 @@ from phloem.catalog.manifest import (
     commit,
     digest_of,
     find,
-    key_of,
     read_arrow,
     read_parquet,
     write_parquet,
 )
 from phloem.catalog.store import Store
 from phloem.filters.minhash import bands as band_hashes
-from phloem.filters.minhash import jaccard, shingles
+from phloem.filters.minhash import jaccard, minima, shingles
 from phloem.filters.op import Op
 from phloem.pipeline.measure import Measured
 from phloem.pipeline.recipe import Dedup
-from phloem.pipeline.stage import Task
+from phloem.pipeline.stage import Task, shard_key
 
 Json = Any
 
@@ -55,7 +54,17 @@ DUPLICATES = pa.schema(
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the election knows of one document beside its text."""
+    """What the election knows of one document beside its text.
+
+    Attributes:
+        row: Dense row number.
+        id: Document id.
+        source: Id of the card.
+        text_hash: Of the cleaned text.
+        rank: Smaller is better: licence, source, length, id.
+        bands: Hash of each band; empty without a signature.
+        minima: The signature, uint32; empty without one.
+    """
 
     row: int
     id: str
@@ -63,16 +72,17 @@ class Candidate:
     text_hash: str
     rank: tuple[int, int, int, str]
     bands: tuple[int, ...]
+    minima: np.ndarray
 
 
-def chunks(components: Sequence[int]) -> list[tuple[int, int]]:
+def chunks(components: np.ndarray) -> list[tuple[int, int]]:
     """Bounds of runs of whole components of about `CHUNK_ROWS` rows; the components are sorted."""
+    ends = np.flatnonzero(np.diff(components, append=-1)) + 1
     bounds, start = [], 0
-    for place in range(1, len(components) + 1):
-        ends = place == len(components) or components[place] != components[place - 1]
-        if ends and (place - start >= CHUNK_ROWS or place == len(components)):
-            bounds.append((start, place))
-            start = place
+    for end in ends.tolist():
+        if end - start >= CHUNK_ROWS or end == len(components):
+            bounds.append((start, end))
+            start = end
     return bounds
 
 
@@ -86,10 +96,10 @@ def tasks(
     minhash: Op | None,
     priority: Sequence[str],
 ) -> list[Task]:
-    """One task for each chunk of components.
+    """One task for each chunk of components; it depends on the files that its rows stand in.
 
     Args:
-        store: The root, to read how large the components are.
+        store: The root, to read which rows the components hold.
         nominated: The components.
         files: Text files in order.
         judged: The judge shard of each.
@@ -97,35 +107,39 @@ def tasks(
         minhash: The op as the recipe binds it.
         priority: Source ids, the preferred first.
     """
-    table = read_parquet(store, nominated.path("components.parquet"), ["component"])
+    path = nominated.path("components.parquet")
+    table = read_parquet(store, path)
+    rows = table["row"].to_numpy()
+    starts = np.cumsum([0, *(file.text.file.rows or 0 for file in files)])
     spec = {
         "dedup": dedup.model_dump() if dedup else None,
-        "ngram": {**minhash.defaults, **minhash.params}["ngram"] if minhash else None,
-        "version": minhash.version if minhash else None,
+        "minhash": minhash.identity if minhash else None,
         "priority": list(priority),
     }
-    inputs = [nominated.digest]
-    for file, verdicts in zip(files, judged, strict=True):
-        inputs += [file.clean.digest, verdicts.digest]
-    shape = [
-        {
-            "source": file.text.source,
-            "rows": file.text.file.rows,
-            "text": file.clean.path("text.arrow"),
-            "verdicts": verdicts.path("verdicts.parquet"),
-            "minhash": file.ops["minhash"].path("minhash.parquet") if dedup else None,
-        }
-        for file, verdicts in zip(files, judged, strict=True)
-    ]
     made = []
-    for low, high in chunks(table["component"].to_pylist()):
-        key = key_of("elect", {**spec, "chunk": [low, high]}, inputs)
-        work = {
-            **spec,
-            "components": nominated.path("components.parquet"),
-            "chunk": [low, high],
-            "files": shape,
-        }
+    for low, high in chunks(table["component"].to_numpy()):
+        members = rows[low:high]
+        touched = np.unique(np.searchsorted(starts, members, side="right") - 1).tolist()
+        inputs, shape = [], []
+        for number in touched:
+            file, verdicts = files[number], judged[number]
+            signatures = file.ops["minhash"] if dedup else None
+            inputs += [file.clean.digest, verdicts.digest]
+            inputs += [signatures.digest] if signatures else []
+            shape.append(
+                {
+                    "source": file.text.source,
+                    "start": int(starts[number]),
+                    "rows": file.text.file.rows,
+                    "text": file.clean.path("text.arrow"),
+                    "verdicts": verdicts.path("verdicts.parquet"),
+                    "minhash": signatures.path("minhash.parquet") if signatures else None,
+                }
+            )
+        place = [[file["start"], file["source"]] for file in shape]
+        chunk = digest_of([table["component"][low:high].to_pylist(), members.tolist()])
+        key = shard_key("elect", {**spec, "chunk": chunk, "files": place}, inputs)
+        work = {**spec, "components": path, "chunk": [low, high], "files": shape}
         label = f"components {low}-{high}"
         made.append(Task("elect", (("elect", key),), label, ROW_BYTES * (high - low), work))
     return made
@@ -139,29 +153,66 @@ def run(store: Store, task: Task) -> list[Shard]:
     table = read_parquet(store, work["components"]).slice(low, high - low)
     members = table["row"].to_numpy()
     candidates, hashes = _load(store, work, np.sort(members))
-    rows: list[Json] = []
     component_of = dict(zip(members.tolist(), table["component"].to_pylist(), strict=True))
     by_component: dict[int, list[Candidate]] = {}
-    for candidate in candidates.values():
+    for candidate in candidates:
         by_component.setdefault(component_of[candidate.row], []).append(candidate)
     threshold = work["dedup"]["jaccard"] if work["dedup"] else 1.0
-    for _, group in sorted(by_component.items()):
-        for loser, winner, similarity in settle(group, hashes, threshold):
-            rows.append(
-                {
-                    "row": loser.row,
-                    "duplicate_of_row": winner.row,
-                    "similarity": similarity,
-                    "source": loser.source,
-                    "duplicate_of": winner.id,
-                }
-            )
+    rows: list[dict[str, Json]] = [
+        {
+            "row": loser.row,
+            "duplicate_of_row": winner.row,
+            "similarity": similarity,
+            "source": loser.source,
+            "duplicate_of": winner.id,
+        }
+        for group in by_component.values()
+        for loser, winner, similarity in settle(group, hashes, threshold)
+    ]
     rows.sort(key=lambda entry: entry["row"])
     file = write_parquet(
         store, f"{stage}/{key}", "duplicates.parquet", pa.Table.from_pylist(rows, DUPLICATES)
     )
     facts = {"nominated": high - low, "eligible": len(candidates), "duplicates": len(rows)}
     return [commit(store, Shard(stage, key, (file,), facts))]
+
+
+class _Kept:
+    """The documents of a component that stay, so far, found by text, by band and by signature."""
+
+    def __init__(self, size: int) -> None:
+        """Make room for a component of this size."""
+        self.all: list[Candidate] = []
+        self.by_text: dict[str, Candidate] = {}
+        self.by_band: dict[tuple[int, int], list[int]] = {}
+        self.size = size
+        self.minima: np.ndarray | None = None
+
+    def add(self, candidate: Candidate) -> None:
+        """Keep a document."""
+        number = len(self.all)
+        self.all.append(candidate)
+        self.by_text[candidate.text_hash] = candidate
+        for band in enumerate(candidate.bands):
+            self.by_band.setdefault(band, []).append(number)
+        if len(candidate.minima):
+            if self.minima is None:
+                self.minima = np.zeros((self.size, len(candidate.minima)), dtype=np.uint32)
+            self.minima[number] = candidate.minima
+
+    def near(self, candidate: Candidate, threshold: float) -> list[Candidate]:
+        """Those that share a band and may reach the threshold, by the estimate of the signatures.
+
+        The estimate from n permutations has a standard deviation of at most sqrt(1 / 4n) (Broder
+        1997): six of them below the threshold nothing that reaches it is to be found.
+        """
+        numbers = {n for band in enumerate(candidate.bands) for n in self.by_band.get(band, ())}
+        if not numbers or self.minima is None:
+            return []
+        rivals = np.array(sorted(numbers))
+        estimate = (self.minima[rivals] == candidate.minima).mean(axis=1)
+        slack = 6 * (0.25 / len(candidate.minima)) ** 0.5
+        return [self.all[number] for number in rivals[estimate >= threshold - slack]]
 
 
 def settle(
@@ -174,88 +225,84 @@ def settle(
         hashes: Sorted unique shingle hashes of each, by row; may lack rows of whole-text dedup.
         threshold: The least similarity at which a document is dropped.
     """
-    kept_by_text: dict[str, Candidate] = {}
-    kept_by_band: dict[tuple[int, int], list[Candidate]] = {}
+    kept = _Kept(len(group))
     for candidate in sorted(group, key=lambda each: each.rank):
-        same = kept_by_text.get(candidate.text_hash)
+        same = kept.by_text.get(candidate.text_hash)
         if same is not None:
             yield candidate, same, 1.0
             continue
-        near = {
-            other.row: other
-            for band in enumerate(candidate.bands)
-            for other in kept_by_band.get(band, ())
-        }
         scored = [
-            (jaccard(hashes[candidate.row], hashes[other.row]), other) for other in near.values()
+            (jaccard(hashes[candidate.row], hashes[other.row]), other)
+            for other in kept.near(candidate, threshold)
         ]
         best = max(scored, key=lambda pair: (pair[0], -pair[1].row), default=None)
         if best is not None and best[0] >= threshold:
             yield candidate, best[1], round(float(best[0]), 4)
-            continue
-        kept_by_text[candidate.text_hash] = candidate
-        for band in enumerate(candidate.bands):
-            kept_by_band.setdefault(band, []).append(candidate)
+        else:
+            kept.add(candidate)
 
 
 def _load(
     store: Store, work: Json, members: np.ndarray
-) -> tuple[dict[int, Candidate], dict[int, np.ndarray]]:
-    """The eligible members of a chunk and their shingles, by dense row."""
-    candidates: dict[int, Candidate] = {}
+) -> tuple[list[Candidate], dict[int, np.ndarray]]:
+    """The eligible members of a chunk, and their shingles by dense row."""
+    candidates: list[Candidate] = []
     hashes: dict[int, np.ndarray] = {}
-    start = 0
     for file in work["files"]:
+        start = file["start"]
         own = members[(members >= start) & (members < start + file["rows"])] - start
-        if len(own):
-            found = _load_file(store, work, file, own, start)
-            candidates |= {candidate.row: candidate for candidate in found}
-            if work["dedup"]:
-                eligible = np.array([candidate.row - start for candidate in found], dtype=np.int64)
-                hashes |= _shingles(store, work, file, eligible, start)
-        start += file["rows"]
+        found = _load_file(store, work, file, own)
+        candidates += found
+        if work["dedup"] and found:
+            eligible = np.array([candidate.row - start for candidate in found], dtype=np.int64)
+            hashes |= _shingles(store, work, file, eligible)
     return candidates, hashes
 
 
-def _load_file(
-    store: Store, work: Json, file: Json, own: np.ndarray, start: int
-) -> list[Candidate]:
+def _load_file(store: Store, work: Json, file: Json, own: np.ndarray) -> list[Candidate]:
     names = [ID.name, TEXT_HASH.name, TEXT_BYTES.name, "verdict", "licence_rank"]
     verdicts = read_parquet(store, file["verdicts"], names).take(own)
     keep = np.asarray(pc.equal(verdicts["verdict"], KEPT).combine_chunks())
-    if not keep.any():
-        return []
     own, verdicts = own[keep], verdicts.filter(pa.array(keep))
-    bands: list[tuple[int, ...]] = [()] * len(own)
-    if work["dedup"]:
-        signatures = read_parquet(store, file["minhash"], [MINHASH.name])[MINHASH.name].take(own)
-        flat = pa.concat_arrays(signatures.chunks)
-        found = band_hashes(flat, bands=work["dedup"]["bands"], rows=work["dedup"]["rows"])
-        valid = flat.is_valid().to_pylist()
-        bands = [tuple(found[:, n].tolist()) if ok else () for n, ok in enumerate(valid)]
+    bands, minima = _signatures(store, work, file, own)
     priority = work["priority"].index(file["source"])
     return [
         Candidate(
-            row=int(own[place]) + start,
+            row=int(own[place]) + file["start"],
             id=row[ID.name],
             source=file["source"],
             text_hash=row[TEXT_HASH.name],
             rank=(row["licence_rank"], priority, -row[TEXT_BYTES.name], row[ID.name]),
             bands=bands[place],
+            minima=minima[place],
         )
         for place, row in enumerate(verdicts.to_pylist())
     ]
 
 
-def _shingles(
-    store: Store, work: Json, file: Json, own: np.ndarray, start: int
-) -> dict[int, np.ndarray]:
-    if not len(own):
-        return {}
+def _signatures(
+    store: Store, work: Json, file: Json, own: np.ndarray
+) -> tuple[list[tuple[int, ...]], list[np.ndarray]]:
+    """The band hashes and the signature of some rows of a file; empty where there is none."""
+    none = np.zeros(0, dtype=np.uint32)
+    if not work["dedup"] or not len(own):
+        return [()] * len(own), [none] * len(own)
+    count, rows = work["dedup"]["bands"], work["dedup"]["rows"]
+    column = read_parquet(store, file["minhash"], [MINHASH.name])[MINHASH.name].take(own)
+    flat = pa.concat_arrays(column.chunks)
+    valid = flat.is_valid().to_pylist()
+    hashed = band_hashes(flat, bands=count, rows=rows)
+    signatures = minima(flat, first=0, count=count * rows)
+    bands = [tuple(hashed[:, n].tolist()) if ok else () for n, ok in enumerate(valid)]
+    return bands, [signatures[n] if ok else none for n, ok in enumerate(valid)]
+
+
+def _shingles(store: Store, work: Json, file: Json, own: np.ndarray) -> dict[int, np.ndarray]:
     texts = take_rows(store, file["text"], own, TEXT.name)
-    offsets, values = shingles(texts, ngram=work["ngram"])
+    ngram = work["minhash"]["params"]["ngram"]
+    offsets, values = shingles(texts, ngram=ngram)
     return {
-        int(row) + start: values[offsets[place] : offsets[place + 1]]
+        int(row) + file["start"]: values[offsets[place] : offsets[place + 1]]
         for place, row in enumerate(own)
     }
 
@@ -282,7 +329,7 @@ def settle_files(store: Store, duplicates: Sequence[str], files: Sequence[Measur
     touched = settled(store, duplicates, [(f.text.source, f.text.file.rows or 0) for f in files])
     shards = []
     for rows in touched:
-        key = key_of("settled", {}, [digest_of(rows)])
+        key = shard_key("settled", {}, [digest_of(rows)])
         shard = find(store, "settled", key)
         if shard is None:
             data = canonical(rows)

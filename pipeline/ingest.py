@@ -22,22 +22,29 @@ from phloem.catalog.columns import (
     schema,
 )
 from phloem.catalog.ledger import QUARANTINE
-from phloem.catalog.manifest import File, Shard, commit, key_of, rechunk, write_arrow, write_parquet
+from phloem.catalog.manifest import File, Shard, commit, rechunk, write_arrow, write_parquet
 from phloem.catalog.store import Store
 from phloem.filters.op import EXTRACTOR, Op, ops
-from phloem.pipeline.stage import StageError, Task
+from phloem.pipeline.stage import StageError, Task, shard_key
+from phloem.pipeline.workspace import enter
 from phloem.sources.connector import Fault, Pin, Split, find_connector
 from phloem.sources.source import Source
 
 Json = Any
 
-SHARD_TEXT_BYTES = 64 * 2**20  # a text file ends with the batch that passes this: below 256 MiB
+# A text file ends with the batch that passes one of these: it stays below 256 MiB, and its
+# columns below the 2 GiB that Arrow's 32-bit offsets reach.
+SHARD_TEXT_BYTES = 64 * 2**20
+SHARD_ROWS = 2**20
 
 
-def extractors() -> dict[str, Op]:
-    """The extractor of each media type. Raises StageError if two want one."""
+def extractors(modules: Sequence[str] = ()) -> dict[str, Op]:
+    """The extractor of each media type, those of these further op modules too.
+
+    Raises StageError if two want one media type.
+    """
     found: dict[str, Op] = {}
-    for op in ops().values():
+    for op in ops(modules).values():
         for media_type in op.media_types if op.kind == EXTRACTOR else ():
             if media_type in found:
                 msg = f"extractors {found[media_type].name} and {op.name} both read {media_type}"
@@ -47,7 +54,11 @@ def extractors() -> dict[str, Op]:
 
 
 def tasks(
-    source: Source, pin: Pin, splits: Sequence[Split], places: Mapping[str, Json]
+    source: Source,
+    pin: Pin,
+    splits: Sequence[Split],
+    places: Mapping[str, Json],
+    workspace: tuple[str, Sequence[str]],
 ) -> list[Task]:
     """One task for each split of a source.
 
@@ -56,23 +67,29 @@ def tasks(
         pin: What the lock file says the source holds.
         splits: Of the connector.
         places: Where each of the pin's files lies: {"fetched": sha256} or {"path": …}.
+        workspace: Folder that a workspace's op modules are imported from, and their names.
     """
-    identities = {op.name: op.identity for op in extractors().values()}
-    total = sum(file.bytes for file in pin.files)
+    folder, modules = workspace
+    connector = source.access.connector
+    spec = {
+        "source": source.id,
+        "connector": [connector, find_connector(connector).VERSION],
+        "extractors": {op.name: op.identity for op in extractors(modules).values()},
+        "ends": [SHARD_TEXT_BYTES, SHARD_ROWS],
+    }
     made = []
     for split in splits:
-        spec = {
-            "source": source.id,
-            "connector": source.access.connector,
-            "params": dict(source.access.params),
-            "split": [split.name, split.spec],
-            "extractors": identities,
-            "shard_text_bytes": SHARD_TEXT_BYTES,
+        own = [file for file in pin.files if not split.files or file.name in split.files]
+        asked = {**spec, "split": [split.name, split.spec], "params": dict(source.access.params)}
+        key = shard_key("ingest", asked, [file.sha256 for file in own])
+        work = {
+            **asked,
+            "files": {file.name: places[file.name] for file in own},
+            "workspace": [folder, list(modules)],
         }
-        key = key_of("ingest", spec, [file.sha256 for file in pin.files])
-        work = {**spec, "files": dict(places)}
-        size = total // len(splits)
-        made.append(Task("ingest", (("ingest", key),), f"{source.id} {split.name}", size, work))
+        size = sum(file.bytes for file in own)
+        label = f"{source.id} {split.name}"
+        made.append(Task("ingest", (("ingest", key),), label, size, work))
     return made
 
 
@@ -84,7 +101,9 @@ class _Reading:
     split: str
     seen: Counter[str] = field(default_factory=Counter)
     faults: list[dict[str, Json]] = field(default_factory=list)
+    by_type: Mapping[str, Op] = field(default_factory=dict)
     read: int = 0
+    rests: int = 0
     content_bytes: int = 0
 
     def fault(self, native_id: str | None, offset: int, reason: str, records: int = 1) -> None:
@@ -97,18 +116,22 @@ def run(store: Store, task: Task) -> list[Shard]:
     """Read one split into text files and a quarantine file, and commit them."""
     work = task.work
     ((stage, key),) = task.makes
-    connector = find_connector(work["connector"])
+    workspace_folder, modules = work["workspace"]
+    enter(workspace_folder)
+    connector = find_connector(work["connector"][0])
     params = connector.Params.model_validate(work["params"])
     split = Split(*work["split"])
     files = {name: place_of(store, place) for name, place in work["files"].items()}
-    reading = _Reading(work["source"], split.name)
+    reading = _Reading(work["source"], split.name, by_type=extractors(modules))
     batches = _documents(connector.read(params, split, files), reading)
     folder = f"{stage}/{key}"
+    # The source and the split stand in each file, so that no two files of different ones, though
+    # both be empty, have one hash.
+    said = {"source": work["source"], "split": split.name}
     texts: list[File] = []
     for part in _parts(batches):
-        texts.append(
-            write_arrow(store, folder, f"text-{len(texts):05d}.arrow", schema(INGESTED), part)
-        )
+        numbered = schema(INGESTED).with_metadata({**said, "part": str(len(texts))})
+        texts.append(write_arrow(store, folder, f"text-{len(texts):05d}.arrow", numbered, part))
     rows = pa.Table.from_pylist(reading.faults, schema=schema(QUARANTINE))
     quarantine = write_parquet(store, folder, "quarantine.parquet", rows)
     facts = {
@@ -117,6 +140,7 @@ def run(store: Store, task: Task) -> list[Shard]:
         "read": reading.read,
         "documents": sum(file.rows or 0 for file in texts),
         "quarantined": sum(row["records"] for row in reading.faults),
+        "rests": reading.rests,
         "content_bytes": reading.content_bytes,
     }
     return [commit(store, Shard(stage, key, (*texts, quarantine), facts))]
@@ -139,14 +163,14 @@ def _parts(batches: Iterator[pa.RecordBatch]) -> Iterator[Iterator[pa.RecordBatc
 
 
 def _part(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Batches up to the one that passes the size of a text file."""
-    size = _text_bytes(first)
+    """Batches up to the one that passes the size or the rows of a text file."""
+    size, rows = _text_bytes(first), first.num_rows
     yield first
-    while size < SHARD_TEXT_BYTES:
+    while size < SHARD_TEXT_BYTES and rows < SHARD_ROWS:
         batch = next(rest, None)
         if batch is None:
             return
-        size += _text_bytes(batch)
+        size, rows = size + _text_bytes(batch), rows + batch.num_rows
         yield batch
 
 
@@ -158,16 +182,16 @@ def _documents(
     records: Iterator[pa.RecordBatch | Fault], reading: _Reading
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the ingested schema, out of what a connector reads."""
-    by_type = extractors()
     for record in records:
         if isinstance(record, Fault):
             reading.read += record.records
+            reading.rests += record.rest
             reading.fault(record.native_id, record.offset, record.reason, record.records)
             continue
         reading.read += record.num_rows
         batch = _complete(record)
         reading.content_bytes += int(pc.sum(pc.binary_length(batch["content"])).as_py() or 0)
-        yield from _extract(batch, by_type, reading)
+        yield from _extract(batch, reading)
 
 
 def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -181,9 +205,7 @@ def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema(DOCUMENT))
 
 
-def _extract(
-    batch: pa.RecordBatch, by_type: Mapping[str, Op], reading: _Reading
-) -> Iterator[pa.RecordBatch]:
+def _extract(batch: pa.RecordBatch, reading: _Reading) -> Iterator[pa.RecordBatch]:
     """Run each media type's extractor on its rows; row order is kept."""
     types = [
         (value or "").split(";")[0].strip().lower() for value in batch[MEDIA_TYPE.name].to_pylist()
@@ -194,7 +216,7 @@ def _extract(
     texts: list[tuple[list[int], pa.Array]] = []
     for media_type in sorted(set(types)):
         rows = [row for row, value in enumerate(types) if value == media_type]
-        op = by_type.get(media_type)
+        op = reading.by_type.get(media_type)
         if op is None:
             reason = f"no extractor reads {media_type or 'no media type'}"
             bad |= dict.fromkeys(rows, reason)

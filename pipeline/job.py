@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, Shard
-from phloem.catalog.policy import Policy
+from phloem.catalog.policy import Policy, loss_alarm
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
 from phloem.pipeline import compose, decide, elect, ingest, measure, nominate, tokens
-from phloem.pipeline.measure import TextFile
+from phloem.pipeline.measure import Measured, TextFile
 from phloem.pipeline.recipe import Recipe, Rule
 from phloem.pipeline.stage import Task
 from phloem.pipeline.workspace import Workspace
@@ -62,6 +63,11 @@ class Job:
     license_refs: Mapping[str, Sequence[str]]
 
     @property
+    def place(self) -> tuple[str, tuple[str, ...]]:
+        """Folder that the workspace's op modules are imported from, and their names."""
+        return self.workspace.folder, self.workspace.ops
+
+    @property
     def cards(self) -> dict[str, Source]:
         """The cards by id."""
         return {reading.card.id: reading.card for reading in self.readings}
@@ -83,71 +89,86 @@ class Step:
     tasks: tuple[Task, ...]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a job made."""
-
-    datasets: Mapping[str, Dataset]
-    balance: Mapping[str, Balance]
+class LossError(Exception):
+    """A source lost so much that something is wrong: the policy's alarm stops the run."""
 
 
-Steps = Generator[Step, list[list[Shard]], Outcome]
+Made = dict[str, list[Shard]]  # by stage, in the order of the text files where there are such
+Steps = Generator[Step, list[list[Shard]], None]
 
 
-def steps(job: Job, store: Store) -> Steps:
-    """The steps of a job: yields each, is sent its shards (one list a task), returns the outcome.
+def steps(job: Job, store: Store, made: Made) -> Steps:
+    """The steps of a job: yields each, is sent its shards (one list a task).
 
     Whoever drives it decides where tasks run, and whether at all.
+
+    Args:
+        job: What to make.
+        store: The root.
+        made: Filled, stage by stage, with the shards as they come.
+
+    Raises:
+        LossError: after `decide`, if the policy's alarm goes off.
     """
-    ingested = _flat((yield _ingest_step(job)))
-    text_files, chains = _keyed(job, ingested)
-    place = (job.workspace.folder, job.workspace.ops)
-    measuring = measure.tasks(text_files, chains, job.cards, job.models, place)
+    made["ingest"] = _flat((yield _ingest_step(job)))
+    text_files, chains = _keyed(job, made["ingest"])
+    measuring = measure.tasks(text_files, chains, job.cards, job.models, job.place)
     sent = yield Step("measure", tuple(measuring))
     files = measure.measured(text_files, sent)
+    made["clean"] = [file.clean for file in files]
+    made["measure"] = [shard for shards in sent for shard in shards[1:]]
+    yield from _decisions(job, store, files, made)
+    licences = {id_: card.license.spdx for id_, card in job.cards.items()}
+    composing = compose.tasks(files, made["decide"], job.recipe.scrub, licences)
+    made["compose"] = _flat((yield Step("compose", tuple(composing))))
+    if job.recipe.tokenizer.train:
+        train = tokens.train_task(made["compose"], job.recipe.tokenizer.train, job.recipe.scrub)
+        made["tokenizer"] = _flat((yield Step("tokenizer", (train,))))
+    else:
+        made["tokenizer"] = [tokens.given_tokenizer(store, job.recipe.tokenizer)]
+    tokenizing = tokens.tasks(made["compose"], made["tokenizer"][0])
+    made["tokenize"] = _flat((yield Step("tokenize", tuple(tokenizing))))
+
+
+def _decisions(job: Job, store: Store, files: Sequence[Measured], made: Made) -> Steps:
+    """From signatures and attributes to the ledger."""
     dedup = job.recipe.dedup
-    bands = _flat((yield Step("bands", tuple(nominate.band_tasks(files, dedup)))))
-    (nominated,) = _flat((yield Step("nominate", (nominate.component_task(bands, files),))))
+    made["bands"] = _flat((yield Step("bands", tuple(nominate.band_tasks(files, dedup)))))
+    joining = nominate.component_task(made["bands"], files)
+    made["nominate"] = _flat((yield Step("nominate", (joining,))))
     judging = decide.judge_tasks(files, job.ops, job.rules, _licences(job))
-    judged = _flat((yield Step("judge", tuple(judging))))
+    made["judge"] = _flat((yield Step("judge", tuple(judging))))
     electing = elect.tasks(
         store,
-        nominated,
+        made["nominate"][0],
         files,
-        judged,
+        made["judge"],
         dedup=dedup,
         minhash=next((op for op in job.ops if op.name == "minhash"), None) if dedup else None,
         priority=[reading.card.id for reading in job.readings],
     )
-    elected = _flat((yield Step("elect", tuple(electing))))
-    duplicates = [shard.path("duplicates.parquet") for shard in elected]
-    settled = elect.settle_files(store, duplicates, files)
-    decided = _flat((yield Step("decide", tuple(decide.ledger_tasks(files, judged, settled)))))
-    licences = {id_: card.license.spdx for id_, card in job.cards.items()}
-    composing = compose.tasks(files, decided, job.recipe.scrub, licences)
-    composed = _flat((yield Step("compose", tuple(composing))))
-    if job.recipe.tokenizer.train:
-        train = tokens.train_task(composed, job.recipe.tokenizer.train, job.recipe.scrub)
-        (tokenizer,) = _flat((yield Step("tokenizer", (train,))))
-    else:
-        tokenizer = tokens.given_tokenizer(store, job.recipe.tokenizer)
-    tokenized = _flat((yield Step("tokenize", tuple(tokens.tasks(composed, tokenizer)))))
-    made = {
-        "ingest": ingested,
-        "clean": [file.clean for file in files],
-        "measure": [shard for shards in sent for shard in shards[1:]],
-        "bands": bands,
-        "nominate": [nominated],
-        "judge": judged,
-        "elect": elected,
-        "settled": settled,
-        "decide": decided,
-        "compose": composed,
-        "tokenizer": [tokenizer],
-        "tokenize": tokenized,
-    }
-    datasets = {stage: dataset(job, stage, shards) for stage, shards in made.items()}
-    return Outcome(datasets, balance(ingested, decided))
+    made["elect"] = _flat((yield Step("elect", tuple(electing))))
+    duplicates = [shard.path("duplicates.parquet") for shard in made["elect"]]
+    made["settled"] = elect.settle_files(store, duplicates, files)
+    ledgers = decide.ledger_tasks(files, made["judge"], made["settled"])
+    made["decide"] = _flat((yield Step("decide", tuple(ledgers))))
+    _check_loss(job, made)
+
+
+def _check_loss(job: Job, made: Made) -> None:
+    """Raise LossError where the policy's alarm goes off; a user's own files set off none."""
+    found = balance(job.cards, made["ingest"], made["decide"])
+    cut: Counter[str] = Counter()
+    for shard in made["ingest"]:
+        cut[shard.facts["source"]] += shard.facts["rests"]
+    judged = {source: counts for source, counts in found.items() if source != LOCAL}
+    alarms = loss_alarm(job.policy, judged, cut)
+    if alarms:
+        msg = (
+            f"policy {job.policy.name} stops the run: {'; '.join(alarms)}. `phloem report` shows"
+            " what each rule took; mend the source or the rules, or choose another policy"
+        )
+        raise LossError(msg)
 
 
 def dataset(job: Job, stage: str, shards: Sequence[Shard]) -> Dataset:
@@ -165,11 +186,13 @@ def dataset(job: Job, stage: str, shards: Sequence[Shard]) -> Dataset:
     return Dataset(stage, spec, tuple(shards))
 
 
-def balance(ingested: Sequence[Shard], decided: Sequence[Shard]) -> dict[str, Balance]:
-    """What was read of each source, and what became of it."""
-    read: dict[str, list[int]] = {}
+def balance(
+    sources: Iterable[str], ingested: Sequence[Shard], decided: Sequence[Shard]
+) -> dict[str, Balance]:
+    """What was read of each of these sources, if anything, and what became of it."""
+    read = {source: [0, 0, 0, 0] for source in sources}
     for shard in ingested:
-        count = read.setdefault(shard.facts["source"], [0, 0, 0, 0])
+        count = read[shard.facts["source"]]
         count[0] += shard.facts["read"]
         count[3] += shard.facts["quarantined"]
     for shard in decided:
@@ -183,7 +206,9 @@ def _ingest_step(job: Job) -> Step:
     tasks = [
         task
         for reading in job.readings
-        for task in ingest.tasks(reading.card, reading.pin, reading.splits, reading.places)
+        for task in ingest.tasks(
+            reading.card, reading.pin, reading.splits, reading.places, job.place
+        )
     ]
     return Step("ingest", tuple(tasks))
 

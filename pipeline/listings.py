@@ -15,6 +15,7 @@ import typer
 from phloem.catalog.manifest import Dataset
 from phloem.catalog.release import list_releases as releases
 from phloem.catalog.release import verify_release as verify
+from phloem.catalog.store import Store
 from phloem.catalog.views import connect
 from phloem.filters.op import Op
 from phloem.filters.op import ops as known_ops
@@ -30,6 +31,7 @@ from phloem.pipeline.console import (
 )
 from phloem.pipeline.models import models
 from phloem.pipeline.registry import card_of, lint_all, load_registry, lock
+from phloem.pipeline.stage import StageError
 from phloem.pipeline.workspace import find_workspace
 
 Json = Any
@@ -161,7 +163,7 @@ def list_datasets(*, root: str, as_json: bool) -> None:
     """Print the datasets."""
     with told():
         store = find_root(root)
-        found = [Dataset.load(store, name) for name in store.list("datasets")]
+        found = [_dataset(store, name) for name in store.list("datasets")]
     rows = [
         {
             "stage": dataset.stage,
@@ -174,6 +176,14 @@ def list_datasets(*, root: str, as_json: bool) -> None:
         for dataset in found
     ]
     listing(rows, ["stage", "key", "digest", "shards", "MB", "recipe"], as_json=as_json)
+
+
+def _dataset(store: Store, name: str) -> Dataset:
+    try:
+        return Dataset.load(store, name)
+    except ValueError as error:
+        msg = f"{name} cannot be read ({error}); delete it and run its recipe again"
+        raise StageError(msg) from None
 
 
 def query_catalog(sql: str, *, root: str, run_id: str | None, as_json: bool) -> None:

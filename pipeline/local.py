@@ -173,7 +173,7 @@ def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:
     before = time.process_time()
     try:
         run_pipeline(stage, root, tasks, local_options())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, only one safe line of it goes on
         raise StageError(reason_of(error)) from None
     return time.process_time() - before
 
@@ -181,21 +181,27 @@ def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:
 def reason_of(error: BaseException | None) -> str:
     """One line for a person, without text of a document.
 
-    The message of the innermost error that is ours or the system's; of any other only its kind and
-    the line of the code that raised it, since its message may quote what it choked on.
+    The message of the error, or of one that it came from, if that is ours or the system's; else
+    only its kind and the line of code that raised it: its message may quote what it choked on.
     """
     if error is None:
         return "the worker ended without committing what it should"
     if isinstance(error, ProcessExpired):
         return f"its worker died ({ATTEMPTS} times; exit code {error.exitcode})"
     chain = [error]
-    while inner := chain[-1].__cause__ or chain[-1].__context__:
+    while inner := _origin(chain[-1]):
         chain.append(inner)
-    for each in reversed(chain):
-        if type(each).__module__.startswith("phloem.") or isinstance(each, OSError):
-            # Beam adds to the message where it was raised, in its own words.
-            return " ".join(str(each).split(" [while running")[0].split())
+    ours = [each for each in chain if type(each).__module__.startswith("phloem.")]
+    system = [each for each in chain if isinstance(each, OSError)]
+    if ours or system:
+        # Beam adds to the message where it was raised, in its own words.
+        return " ".join(str((ours or system)[0]).split(" [while running")[0].split())
     return f"{type(chain[-1]).__name__} {_place_of(chain[-1])}; its message may quote a document"
+
+
+def _origin(error: BaseException) -> BaseException | None:
+    """The error that this one came from, unless whoever raised it left that out."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _place_of(error: BaseException) -> str:

@@ -25,7 +25,6 @@ from phloem.catalog.manifest import (
     Shard,
     commit,
     find,
-    key_of,
     read_arrow,
     read_parquet,
     write_arrow,
@@ -34,7 +33,7 @@ from phloem.catalog.manifest import (
 from phloem.catalog.store import Store
 from phloem.filters.op import REWRITE, Op, find_op
 from phloem.pipeline.recipe import OpSpec, op_spec
-from phloem.pipeline.stage import Task
+from phloem.pipeline.stage import Task, shard_key
 from phloem.pipeline.workspace import enter
 from phloem.sources.source import Source
 
@@ -133,9 +132,9 @@ def keyed(source: Source, name: str, file: File, ops: Sequence[Op]) -> TextFile:
             continue
         reads = {c.name: makers[c.name] for c in op.reads if c.name in makers}
         spec = {"op": op.identity, "rewrites": list(rewrites), "reads": reads}
-        keys[op.name] = key_of("measure", spec, [file.sha256])
+        keys[op.name] = shard_key("measure", spec, [file.sha256])
         makers |= {column.name: keys[op.name] for column in op.writes}
-    clean = key_of("clean", {"rewrites": rewrites}, [file.sha256])
+    clean = shard_key("clean", {"rewrites": rewrites}, [file.sha256])
     return TextFile(source.id, name, file, clean, keys)
 
 
@@ -160,6 +159,7 @@ def tasks(
         work = {
             "source": text.source,
             "text": text.name,
+            "text_file": text.file.sha256,
             "clean": text.clean,
             "ops": [[op.name, dict(op.params), text.ops.get(op.name)] for op in ops[text.source]],
             "declared": declared(sources[text.source]),
@@ -200,7 +200,7 @@ def run(store: Store, task: Task) -> list[Shard]:
         text = write_arrow(store, place, "text.arrow", schema(CLEAN), stream)
         table = pa.Table.from_batches(hashes, schema(HASHES))
         files = (text, write_parquet(store, place, "hashes.parquet", table))
-        facts = {"source": work["source"], "text": work["text"], "documents": text.rows}
+        facts = {"source": work["source"], "text": work["text_file"], "documents": text.rows}
         clean = commit(store, Shard("clean", work["clean"], files, facts))
     else:
         for _ in stream:
@@ -312,7 +312,7 @@ def _commit_op(store: Store, work: Json, column: _Column) -> Shard:
     file = write_parquet(store, f"measure/{column.key}", f"{op.name}.parquet", table)
     facts = {
         "source": work["source"],
-        "text": work["text"],
+        "text": work["text_file"],
         "op": op.name,
         "documents": table.num_rows,
         "faults": len(column.faults) - column.faults.count(None),

@@ -18,17 +18,16 @@ from phloem.catalog.manifest import (
     File,
     Shard,
     commit,
-    key_of,
     read_arrow,
     read_parquet,
     write_arrow,
     write_parquet,
 )
 from phloem.catalog.store import Store
-from phloem.filters.minhash import bands as band_hashes
+from phloem.filters.minhash import band as band_hashes
 from phloem.pipeline.measure import Measured
 from phloem.pipeline.recipe import Dedup
-from phloem.pipeline.stage import StageError, Task
+from phloem.pipeline.stage import StageError, Task, shard_key
 
 Json = Any
 
@@ -53,9 +52,8 @@ def band_tasks(files: Sequence[Measured], dedup: Dedup | None) -> list[Task]:
     for band in [EXACT, *range(dedup.bands if dedup else 0)]:
         shards = [file.clean if band == EXACT else file.ops["minhash"] for file in files]
         name = "hashes.parquet" if band == EXACT else "minhash.parquet"
-        shape = [dedup.bands, dedup.rows] if dedup and band != EXACT else None
-        spec = {"band": band, "shape": shape, "ranges": ranges}
-        key = key_of("bands", spec, [shard.file(name).sha256 for shard in shards])
+        spec = {"band": band, "rows": dedup.rows if dedup else None, "ranges": ranges}
+        key = shard_key("bands", spec, [shard.file(name).sha256 for shard in shards])
         work = {**spec, "key": key, "files": [[s.path(name), s.file(name).rows] for s in shards]}
         label = "whole texts" if band == EXACT else f"band {band}"
         size = sum(shard.file(name).bytes for shard in shards)
@@ -68,7 +66,7 @@ def parts(task: Task) -> Iterator[Json]:
     start = 0
     for name, rows in task.work["files"]:
         yield {
-            **{k: task.work[k] for k in ("band", "shape", "ranges")},
+            **{k: task.work[k] for k in ("band", "rows", "ranges")},
             "file": name,
             "start": start,
         }
@@ -83,11 +81,10 @@ def blocks(store: Store, part: Json) -> Iterator[tuple[int, pa.RecordBatch]]:
         valid &= table[TEXT_BYTES.name].fill_null(0).to_numpy() > 0  # empty texts are no duplicates
     else:
         column = read_parquet(store, part["file"], [MINHASH.name])[MINHASH.name]
-        count, rows = part["shape"]
         signatures = column.combine_chunks()
         if isinstance(signatures, pa.ChunkedArray):
             signatures = pa.concat_arrays(signatures.chunks or [pa.array([], MINHASH.type)])
-        hashes = band_hashes(signatures, bands=count, rows=rows)[part["band"]]
+        hashes = band_hashes(signatures, number=part["band"], rows=part["rows"])
         valid = np.asarray(signatures.is_valid())
     numbers = np.flatnonzero(valid)
     hashes = hashes[numbers]
@@ -137,7 +134,7 @@ def commit_band(store: Store, key: str, files: Sequence[File]) -> Shard:
 def run_band(store: Store, task: Task) -> list[Shard]:
     """Do a whole band in this process: what the Beam transform does spread out."""
     ((_, key),) = task.makes
-    by_range: dict[int, list[pa.RecordBatch]] = {}
+    by_range = {0: [pa.RecordBatch.from_pylist([], schema=BLOCK)]}
     for part in parts(task):
         for number, block in blocks(store, part):
             by_range.setdefault(number, []).append(block)
@@ -149,7 +146,7 @@ def component_task(bands: Sequence[Shard], files: Sequence[Measured]) -> Task:
     """The one task that joins all bands' edges into components, and checks that ids are unique."""
     cleaned = [file.clean for file in files]
     inputs = [shard.digest for shard in (*bands, *cleaned)]
-    key = key_of("nominate", {}, inputs)
+    key = shard_key("nominate", {}, inputs)
     work = {
         "edges": [shard.path(file.name) for shard in bands for file in shard.files],
         "hashes": [[s.path("hashes.parquet"), s.file("hashes.parquet").rows] for s in cleaned],
@@ -180,17 +177,15 @@ def run_components(store: Store, task: Task) -> list[Shard]:
 
 def _check_ids(store: Store, hashes: Sequence[Sequence[Json]]) -> None:
     """Raise StageError if one id stands for two documents."""
-    seen: set[str] = set()
-    twice: list[str] = []
-    for name, _ in hashes:
-        for value in read_parquet(store, name, [ID.name])[ID.name].to_pylist():
-            if value in seen:
-                twice.append(value)
-            seen.add(value)
-    if twice:
+    columns = [read_parquet(store, name, [ID.name])[ID.name] for name, _ in hashes]
+    digits = [np.array(column.to_pylist(), dtype="S32") for column in columns if len(column)]
+    ids = np.sort(np.concatenate(digits)) if digits else np.array([], dtype="S32")
+    twice = ids[1:][ids[1:] == ids[:-1]]
+    if len(twice):
         msg = (
-            f"{len(twice)} document ids stand for two documents each, the first {twice[0]}:"
-            " splits of one source gave the same native id; make the card's id column unique"
+            f"{len(twice)} document ids stand for two documents each, the first"
+            f" {twice[0].decode()}: splits of one source gave the same native id; make the card's"
+            " id column unique"
         )
         raise StageError(msg)
 

@@ -29,7 +29,7 @@ class Planned:
 
 def plan(job: Job, store: Store) -> list[Planned]:
     """What a run would do: exact down to the first stage with work, unknown below it."""
-    going = steps(job, store)
+    going = steps(job, store, {})
     found: list[Planned] = []
     try:
         step = next(going)
@@ -60,7 +60,7 @@ def disk_needed(job: Job, store: Store) -> int:
     """
     packed = 0
     for reading in job.readings:
-        tasks = ingest.tasks(reading.card, reading.pin, reading.splits, reading.places)
+        tasks = ingest.tasks(reading.card, reading.pin, reading.splits, reading.places, job.place)
         if missing(store, tasks):
             packed += sum(file.bytes for file in reading.pin.files)
     return BYTES_PER_PACKED * packed

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import pyarrow as pa
 import yaml
 from pydantic import (
     BaseModel,
@@ -17,14 +17,15 @@ from pydantic import (
     model_validator,
 )
 
-from phloem.catalog.columns import INGESTED, TEXT_BYTES
+from phloem.catalog.columns import INGESTED, PII_KINDS, TEXT_BYTES
 from phloem.catalog.manifest import digest_of
+from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import policies
+from phloem.catalog.rules import Bound
 from phloem.filters.op import EXTRACTOR, MEASURE, Op, OpError, find_op
 from phloem.pipeline.workspace import Workspace
 
 Json = Any
-Bound = float | Mapping[str, float]
 
 RECIPES = Path(__file__).parent / "recipes"
 MAX_RULES = 64  # failed_rules is a 64-bit map
@@ -57,14 +58,6 @@ class Rule(_Strict):
             msg = f"rule {self.name} has none of min, max, among: it would keep everything"
             raise ValueError(msg)
         return self
-
-
-def bound_of(bound: Bound | None, language: str | None) -> float | None:
-    """The bound that holds for a language: of its tag, of its primary subtag, or the default."""
-    if bound is None or isinstance(bound, (int, float)):
-        return bound
-    tag = language or "default"
-    return bound.get(tag, bound.get(tag.split("-")[0], bound.get("default")))
 
 
 def op_spec(value: Json) -> Json:
@@ -162,7 +155,7 @@ def load_recipe(asked: str, workspace: Workspace, known_sources: Sequence[str]) 
     files = recipe_files(workspace)
     path = files.get(asked, Path(asked))
     if not path.is_file():
-        raise RecipeError(f"no recipe named {asked!r}; {_nearest(asked, files)}")
+        raise RecipeError(f"no recipe named {asked!r}; {nearest(asked, files)}")
     try:
         given = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         recipe = Recipe.model_validate(given)
@@ -184,40 +177,36 @@ def _told(path: Path, error: ValidationError) -> str:
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = list(Recipe.model_fields) + list(Rule.model_fields)
-            faults.append(f"{where}: unknown key; {_nearest(str(fault['loc'][-1]), known)}")
+            faults.append(f"{where}: unknown key; {nearest(str(fault['loc'][-1]), known)}")
         else:
             faults.append(f"{where}: {fault['msg']}")
     return f"{path.name}: " + "; ".join(faults)
 
 
-def _nearest(asked: str, known: Collection[str]) -> str:
-    near = get_close_matches(asked, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
-
-
 def check_recipe(recipe: Recipe, workspace: Workspace, known_sources: Sequence[str]) -> list[str]:
     """All that keeps a recipe from being run, in words."""
     faults = [
-        f"no source named {source!r}; {_nearest(source, known_sources)}"
+        f"no source named {source!r}; {nearest(source, known_sources)}"
         for source in recipe.sources
         if source not in known_sources
     ]
     known_policies = policies(workspace.policies)
     if recipe.policy not in known_policies:
         faults.append(
-            f"no policy named {recipe.policy!r}; {_nearest(recipe.policy, known_policies)}"
+            f"no policy named {recipe.policy!r}; {nearest(recipe.policy, known_policies)}"
         )
     op_faults, found = _check_ops(recipe, workspace)
     faults += op_faults
     if not op_faults:
-        faults += _check_rules(recipe.keep, found)
+        faults += check_rules(recipe.keep, found)
         faults += _check_ends(recipe, found)
     return faults
 
 
-def columns_of(found: Sequence[Op]) -> list[str]:
-    """The columns that a rule may look at: what the ops write, and the text's size."""
-    return [TEXT_BYTES.name] + [c.name for op in found if op.kind == MEASURE for c in op.writes]
+def columns_of(found: Sequence[Op]) -> dict[str, pa.DataType]:
+    """The columns that a rule may look at, and their types: what ops write, and the text's size."""
+    columns = [TEXT_BYTES, *(column for op in found if op.kind == MEASURE for column in op.writes)]
+    return {column.name: column.type for column in columns}
 
 
 def _check_ops(recipe: Recipe, workspace: Workspace) -> tuple[list[str], list[Op]]:
@@ -243,14 +232,25 @@ def _check_ops(recipe: Recipe, workspace: Workspace) -> tuple[list[str], list[Op
     return faults, found
 
 
-def _check_rules(rules: Sequence[Rule], found: Sequence[Op]) -> list[str]:
-    known = columns_of(found)
-    faults = [
-        f"rule {rule.name} looks at {rule.column!r}, which no op of this recipe writes;"
-        f" {_nearest(rule.column, known)}"
-        for rule in rules
-        if rule.column not in known
-    ]
+def check_rules(rules: Sequence[Rule], found: Sequence[Op]) -> list[str]:
+    """All that is wrong with rules that are to judge what these ops write.
+
+    Also for a card's own rules, together with the recipe's.
+    """
+    types = columns_of(found)
+    faults = []
+    for rule in rules:
+        kind = types.get(rule.column)
+        if kind is None:
+            near = nearest(rule.column, types)
+            faults.append(
+                f"rule {rule.name} looks at {rule.column!r}, which no op of this recipe writes;"
+                f" {near}"
+            )
+        elif rule.among is not None and not pa.types.is_string(kind):
+            faults.append(f"rule {rule.name} asks for words, but {rule.column} holds {kind}")
+        elif rule.among is None and not _is_number(kind):
+            faults.append(f"rule {rule.name} asks for numbers, but {rule.column} holds {kind}")
     names = [rule.name for rule in rules]
     faults += [
         f"two rules are named {name}" for name in sorted(set(names)) if names.count(name) > 1
@@ -258,6 +258,10 @@ def _check_rules(rules: Sequence[Rule], found: Sequence[Op]) -> list[str]:
     if len(rules) > MAX_RULES:
         faults.append(f"{len(rules)} rules; at most {MAX_RULES}")
     return faults
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _check_ends(recipe: Recipe, found: Sequence[Op]) -> list[str]:
@@ -274,6 +278,11 @@ def _check_ends(recipe: Recipe, found: Sequence[Op]) -> list[str]:
                 faults.append(
                     f"dedup asks for {need} hashes (bands x rows), minhash makes {permutations}"
                 )
+    faults += [
+        f"scrub names {kind!r}, which is no kind of personal data; {nearest(kind, PII_KINDS)}"
+        for kind in recipe.scrub
+        if kind not in PII_KINDS
+    ]
     if recipe.scrub and "pii" not in by_name:
         faults.append("scrub needs the op pii, which the recipe does not run")
     if "language" not in by_name:

@@ -10,7 +10,7 @@ from typing import Any
 
 from phloem.catalog.manifest import canonical
 from phloem.catalog.store import Store
-from phloem.pipeline.job import Job, Outcome
+from phloem.pipeline.job import Job, Made, balance, dataset
 from phloem.pipeline.recipe import Recipe
 from phloem.pipeline.registry import Registry, source_facts
 from phloem.pipeline.runners import LOCAL
@@ -95,11 +95,13 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def finish(record: Record, outcome: Outcome, job: Job, store: Store) -> None:
-    """Write the manifests and put them into the record."""
-    for stage, dataset in outcome.datasets.items():
-        record.value["datasets"][stage] = dataset.save(store).name
-    record.value["balance"] = {id_: asdict(b) for id_, b in outcome.balance.items()}
+def note(record: Record, job: Job, store: Store, made: Made) -> None:
+    """Write the manifests of what was made and put them into the record, with the rules."""
+    for stage, shards in made.items():
+        record.value["datasets"][stage] = dataset(job, stage, shards).save(store).name
+    if "decide" in made:
+        counts = balance(job.cards, made["ingest"], made["decide"])
+        record.value["balance"] = {source: asdict(each) for source, each in counts.items()}
     record.value["rules"] = [rule.model_dump(mode="json") for rule in job.recipe.keep]
     record.value["source_rules"] = {
         id_: [rule.model_dump(mode="json") for rule in rules]

@@ -8,23 +8,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from phloem.catalog.ledger import check_balance
 from phloem.catalog.manifest import Shard
 from phloem.catalog.policy import admits, load_policy
 from phloem.catalog.release import GateError, Release, make_release
 from phloem.catalog.store import Store
+from phloem.filters.op import Op
 from phloem.pipeline import fetch
-from phloem.pipeline.job import Job, Outcome, Step, steps
+from phloem.pipeline.job import Job, Made, Step, balance, steps
 from phloem.pipeline.local import Engine, Failure, engine
+from phloem.pipeline.measure import chain
 from phloem.pipeline.models import models as fetch_models
 from phloem.pipeline.plan import disk_needed
 from phloem.pipeline.progress import Progress
-from phloem.pipeline.record import Record, Request, begin_record, finish, now
+from phloem.pipeline.recipe import Recipe, RecipeError, Rule, check_rules
+from phloem.pipeline.record import Record, Request, begin_record, note, now
 from phloem.pipeline.registry import Registry, source_facts
 from phloem.pipeline.stage import StageError, made, missing
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.run_report import write_report
-from phloem.sources.source import LOCAL
+from phloem.sources.source import LOCAL, Source
 
 Json = Any
 
@@ -63,7 +68,9 @@ def prepare(
         )
         raise RunError(msg)
     ops = tuple(recipe.bound_ops(workspace))
-    models = fetch_models(store, ops, told)
+    chains = [chain(card, ops, workspace.ops) for card in cards]
+    _check_card_rules(recipe, cards, chains)
+    models = fetch_models(store, [op for each in chains for op in each], told)
     found, skipped = fetch.readings(
         store, cards, registry.pins, skip_unavailable=request.skip_unavailable, told=told
     )
@@ -71,22 +78,45 @@ def prepare(
     return job, skipped
 
 
-def drive(job: Job, store: Store, worker: Engine, progress: Progress, record: Record) -> Outcome:
+def _check_card_rules(
+    recipe: Recipe, cards: Sequence[Source], chains: Sequence[Sequence[Op]]
+) -> None:
+    """Raise RecipeError for keep rules of cards that cannot judge what this recipe measures."""
+    faults = []
+    for card, ops in zip(cards, chains, strict=True):
+        try:
+            own = [Rule.model_validate(rule) for rule in card.keep]
+        except ValidationError as error:
+            faults += [f"{card.id}: {fault['msg']}" for fault in error.errors()]
+            continue
+        if own:
+            faults += [f"{card.id}: {each}" for each in check_rules([*recipe.keep, *own], ops)]
+    if faults:
+        msg = f"keep rules of cards do not fit the recipe {recipe.name}: " + "; ".join(faults)
+        raise RecipeError(msg)
+
+
+def drive(job: Job, store: Store, worker: Engine, progress: Progress, record: Record) -> None:
     """Do all steps of a job, each task at most once: what is there already is not done again.
+
+    Whatever was made is in the record, though the run should fail: a report can be made of it.
 
     Raises:
         RunError: tasks failed; the others of their stage were still done.
         BalanceError: documents were lost.
+        LossError: the policy's alarm went off.
     """
-    going = steps(job, store)
+    shards: Made = {}
+    going = steps(job, store, shards)
     try:
         step = next(going)
         while True:
             step = going.send(_do(step, store, worker, progress, record))
-    except StopIteration as end:
-        outcome: Outcome = end.value
-    check_balance(outcome.balance)
-    return outcome
+    except StopIteration:
+        pass
+    finally:
+        note(record, job, store, shards)
+    check_balance(balance(job.cards, shards["ingest"], shards["decide"]))
 
 
 def _do(
@@ -207,10 +237,9 @@ def run(request: Request, registry: Registry, workspace: Workspace, progress: Pr
         _check_disk(job, store)
         record.save(store)
         with progress, engine(request.root, request.workers) as worker:
-            outcome = drive(job, store, worker, progress, record)
+            drive(job, store, worker, progress, record)
             record.value["peak_bytes"] = worker.peak_bytes
             cpu_seconds += worker.cpu_seconds
-        finish(record, outcome, job, store)
         record.value["status"] = "done"
         record.save(store)
         release, refusal = _release(store, record, request, registry, workspace)

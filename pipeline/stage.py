@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from phloem.catalog.manifest import Shard, canonical, find
+import pyarrow as pa
+
+from phloem.catalog.manifest import Shard, canonical, find, key_of
 from phloem.catalog.store import Store
 
 Json = Any
@@ -27,6 +29,17 @@ RUNS = {
     "tokenize": "phloem.pipeline.tokens:run_tokenize",
 }
 STAGES = tuple(RUNS)
+
+# What a stage's code makes of the same input: raised when that changes.
+VERSIONS = dict.fromkeys((*RUNS, "clean", "settled"), 1)
+
+
+def shard_key(stage: str, spec: Mapping[str, Json], inputs: Sequence[str]) -> str:
+    """A shard's key: of its spec, its inputs, its stage's code, and the library that writes it.
+
+    The same key is the same bytes: whatever can change them stands in it.
+    """
+    return key_of(stage, {**spec, "code": VERSIONS[stage], "pyarrow": pa.__version__}, inputs)
 
 
 class StageError(Exception):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,10 @@ import pyarrow as pa
 
 from phloem.catalog.columns import ID, SOURCE, TEXT
 from phloem.catalog.handoff.tokens import tokenize_shard, train_tokenizer
-from phloem.catalog.manifest import File, Shard, commit, key_of, read_arrow
+from phloem.catalog.manifest import File, Shard, commit, find, read_arrow
 from phloem.catalog.store import Store
 from phloem.pipeline.recipe import Tokenizer, Train
-from phloem.pipeline.stage import StageError, Task
+from phloem.pipeline.stage import StageError, Task, shard_key
 
 Json = Any
 
@@ -22,8 +24,12 @@ TOKENIZER = "tokenizer.json"
 
 def train_task(composed: Sequence[Shard], train: Train, scrub: Mapping[str, str]) -> Task:
     """The one task that trains a tokenizer on a sample of the composed text."""
-    spec = {"train": train.model_dump(), "special": sorted(set(scrub.values()))}
-    key = key_of("tokenizer", spec, [shard.digest for shard in composed])
+    spec = {
+        "train": train.model_dump(),
+        "special": sorted(set(scrub.values())),
+        "tokenizers": version("tokenizers"),
+    }
+    key = shard_key("tokenizer", spec, [shard.digest for shard in composed])
     work = {
         **spec,
         "texts": [[shard.path("text.arrow"), shard.facts["bytes"]] for shard in composed],
@@ -58,20 +64,23 @@ def sample(store: Store, names: Sequence[str], share: float) -> Iterator[str]:
 
 def given_tokenizer(store: Store, tokenizer: Tokenizer) -> Shard:
     """Commit the `tokenizer.json` that a recipe names. Raises StageError if its hash differs."""
+    key = shard_key("tokenizer", {"sha256": tokenizer.sha256}, [])
+    known = find(store, "tokenizer", key)
+    if known is not None:
+        return known
     path = Path(tokenizer.file or "")
     if not path.is_file():
         msg = f"the recipe's tokenizer {tokenizer.file} is not there"
         raise StageError(msg)
     data = path.read_bytes()
-    key = key_of("tokenizer", {"sha256": tokenizer.sha256}, [])
-    shard = _commit_tokenizer(store, "tokenizer", key, data, {})
-    if shard.files[0].sha256 != tokenizer.sha256:
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != tokenizer.sha256:
         msg = (
-            f"tokenizer {tokenizer.file} has sha256 {shard.files[0].sha256}, the recipe says"
-            f" {tokenizer.sha256}; use the file that it names, or change the recipe"
+            f"tokenizer {tokenizer.file} has sha256 {sha256}, the recipe says {tokenizer.sha256};"
+            " use the file that it names, or change the recipe"
         )
         raise StageError(msg)
-    return shard
+    return _commit_tokenizer(store, "tokenizer", key, data, {})
 
 
 def _commit_tokenizer(
@@ -85,7 +94,8 @@ def tasks(composed: Sequence[Shard], tokenizer: Shard) -> list[Task]:
     """One task for each composed shard."""
     made = []
     for shard in composed:
-        key = key_of("tokenize", {"layout": 1}, [tokenizer.digest, shard.digest])
+        spec = {"tokenizers": version("tokenizers")}
+        key = shard_key("tokenize", spec, [tokenizer.digest, shard.digest])
         work = {
             "source": shard.facts["source"],
             "text": shard.path("text.arrow"),

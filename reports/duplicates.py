@@ -117,7 +117,7 @@ def duplicates(connection: DuckDBPyConnection, store: Store, run: Run) -> Duplic
 # A kept id may stand in several parts; the first stands for it.
 _JOINED = """
     from decisions as dropped left join (
-        select distinct on (id) id, source, language, text_hash, shard, row
+        select distinct on (id) id, source, language, text_hash, text_file, row
         from decisions order by id, part
     ) as kept on kept.id = dropped.duplicate_of
     where dropped.reason = ?
@@ -165,8 +165,8 @@ def _pairs(connection: DuckDBPyConnection, store: Store, run: Run) -> tuple[Pair
         f"""
         with pairs as (
             select dropped.similarity, dropped.id, dropped.source, dropped.language,
-                dropped.shard, dropped.row, kept.id, kept.source, kept.language, kept.shard,
-                kept.row, row_number() over (order by dropped.similarity, dropped.id) as near,
+                dropped.text_file, dropped.row, kept.id, kept.source, kept.language,
+                kept.text_file, kept.row, row_number() over (order by dropped.similarity, dropped.id) as near,
                 row_number() over (order by md5(dropped.id), dropped.id) as lot
             {_JOINED} and kept.id is not null and dropped.text_hash != kept.text_hash
         )

@@ -77,8 +77,8 @@ class Texts:
     """Where the cleaned texts and their personal data lie.
 
     Attributes:
-        clean: Name of an ingest text file -> name of its cleaned text.
-        spans: Name of an ingest text file -> name of the file that holds its `pii_spans`.
+        clean: sha256 of an ingest text file -> name of its cleaned text.
+        spans: sha256 of an ingest text file -> name of the file that holds its `pii_spans`.
     """
 
     clean: Mapping[str, str]
@@ -121,21 +121,21 @@ def masked_texts(
     Args:
         store: The root.
         texts: Where the texts lie.
-        places: (ingest text file, row).
+        places: (sha256 of the ingest text file, row).
     """
     found: dict[tuple[str, int], str | None] = dict.fromkeys(places)
-    for shard in sorted({shard for shard, _ in places}):
-        if shard not in texts.clean or shard not in texts.spans:
+    for file in sorted({file for file, _ in places}):
+        if file not in texts.clean or file not in texts.spans:
             continue
-        rows = sorted({row for own, row in places if own == shard})
+        rows = sorted({row for own, row in places if own == file})
         try:
-            values = take(store, texts.clean[shard], rows)
-            table = read_parquet(store, texts.spans[shard], [PII_SPANS.name]).take(rows)
+            values = take(store, texts.clean[file], rows)
+            table = read_parquet(store, texts.spans[file], [PII_SPANS.name]).take(rows)
         except MissingError:
             continue
         spans = table[PII_SPANS.name].to_pylist()
         for row, text, own in zip(rows, values, spans, strict=True):
-            found[shard, row] = None if text is None or own is None else mask(text, own)
+            found[file, row] = None if text is None or own is None else mask(text, own)
     return found
 
 

@@ -40,7 +40,7 @@ def render_story(story: Story, *, excerpt: bool = False) -> str:
     parts: list[tuple[str, Lines]] = [
         ("source", _source(story)),
         ("document", _document(story)),
-        ("read", [f"{story.shard} row {story.row}"]),
+        ("read", [_read(story)]),
         ("cleaned", [f"{count(story.text_bytes)} bytes, hash {story.text_hash or 'none'}"]),
         ("language", [_language(story)]),
         ("licence", [story.license or "not stated"]),
@@ -96,6 +96,12 @@ def _document(story: Story) -> Lines:
     facts = [str(own[name]) for name in ("media_type", "published") if own.get(name)]
     lines = [", ".join([title, *facts]), f"native id {own.get('native_id')}"]
     return [*lines, str(own["url"])] if own.get("url") else lines
+
+
+def _read(story: Story) -> str:
+    if story.ingested is None:
+        return f"a text file that is gone, row {story.row}"
+    return f"{story.ingested} row {story.row}"
 
 
 def _language(story: Story) -> str:

@@ -11,8 +11,9 @@ from duckdb import DuckDBPyConnection
 from phloem.catalog.columns import DECLARED_LANGUAGE, LANGUAGE
 from phloem.catalog.ledger import KEPT, VERDICT
 from phloem.catalog.manifest import read_arrow, read_parquet
+from phloem.catalog.runs import text_files
 from phloem.catalog.store import MissingError, Store
-from phloem.reports.run import Run, shards_of
+from phloem.reports.run import Run, dataset_of, shards_of
 from phloem.reports.tokens import COUNTS
 
 UNKNOWN = "und"  # BCP 47: undetermined
@@ -110,12 +111,16 @@ Pairs = Counter[tuple[tuple[str, ...], str, bool]]
 def _declared(store: Store, run: Run) -> Pairs:
     """Documents by (languages declared for them or their source, language found, kept)."""
     pairs: Pairs = Counter()
+    files = text_files(dataset_of(store, run, "ingest"))
     for shard in shards_of(store, run, "decide"):
         card = run.sources.get(shard.facts["source"], {})
         of_card = tuple(sorted(card.get("languages") or ()))
+        name = files.get(shard.facts["text"])
+        if name is None:  # the manifest of what was ingested is gone
+            continue
         try:
             table = read_parquet(store, shard.path("ledger.parquet"), [LANGUAGE.name, VERDICT.name])
-            table = table.append_column("declared", _own(store, shard.facts["text"]))
+            table = table.append_column("declared", _own(store, name))
         except MissingError:
             continue
         counted = table.group_by(table.column_names).aggregate([([], "count_all")])

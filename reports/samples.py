@@ -88,7 +88,7 @@ def samples(
             from spread
         )
         select why, documents, id, source, coalesce(language, 'und'), measured, value, threshold,
-            detail, text_bytes, shard, row
+            detail, text_bytes, text_file, row
         from ranked where place <= $examples order by why, place
         """,
         {"duplicate": DUPLICATE, "examples": examples},

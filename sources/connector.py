@@ -1,6 +1,7 @@
 """What every connector module offers, and the small things that pass between it and a run.
 
-A connector is a module in `sources/connectors/` with a pydantic model `Params` and five functions:
+A connector is a module in `sources/connectors/` with a pydantic model `Params`, a `VERSION` that is
+raised when it reads other documents out of the same bytes, and five functions:
 
     def unavailable(params) -> str | None        # why this machine cannot use it; None if it can
     def resolve(params) -> Pin                   # asks the network what the source holds now
@@ -82,10 +83,12 @@ class Split:
     Attributes:
         name: Unique within the source, stable across machines, such as ``000-of-004``.
         spec: What `read` needs to find the part; small, plain JSON.
+        files: Names of the pinned files that it reads; all if empty.
     """
 
     name: str
     spec: Json
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,18 +100,21 @@ class Fault:
         offset: Byte offset in the file where the trouble begins; -1 if nobody can say.
         reason: Short, without text of the document: ``truncated gzip``, ``not JSON``.
         records: How many records it stands for: 1 for a record, 1 for an unknown rest.
+        rest: Whether it stands for a rest that nobody could read, of unknown length.
     """
 
     native_id: str | None
     offset: int
     reason: str
     records: int = 1
+    rest: bool = False
 
 
 class Connector(Protocol):
     """The shape of a connector module."""
 
     Params: type[Strict]
+    VERSION: int
 
     def unavailable(self, params: Any) -> str | None: ...  # noqa: D102
     def resolve(self, params: Any) -> Pin: ...  # noqa: D102

@@ -186,9 +186,7 @@ def _encode(
 ) -> pa.RecordBatch:
     texts = batch[TEXT.name].fill_null("")
     encodings = tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
-    rows = [
-        np.asarray([*encoding.ids, end], dtype=str(item)) for encoding in encodings
-    ]
+    rows = [np.asarray([*encoding.ids, end], dtype=str(item)) for encoding in encodings]
     offsets = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum([len(row) for row in rows], out=offsets[1:])
     values = pa.array(np.concatenate(rows), item)

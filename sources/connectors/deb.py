@@ -26,6 +26,9 @@ _MAGIC = b"!<arch>\n"  # deb(5), ar(5)
 _HEADER = 60
 
 
+VERSION = 1  # raised when it reads other documents out of the same bytes
+
+
 class Params(Packages):
     """Which packages, and which of their members."""
 

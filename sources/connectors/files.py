@@ -47,6 +47,9 @@ _PACKAGE = Path(__file__).parent.parent
 BUNDLED = "bundled/"
 
 
+VERSION = 1  # raised when it reads other documents out of the same bytes
+
+
 class Params(Strict):
     """Which files, and where in them the text and its names are.
 

@@ -48,6 +48,9 @@ _OPTIONS = (
 _SERVED = re.compile(r"from versions: ([^)]*)\)")
 
 
+VERSION = 1  # raised when it reads other documents out of the same bytes
+
+
 class Params(Packages):
     """Which packages, and which of their members."""
 

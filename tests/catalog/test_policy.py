@@ -28,17 +28,20 @@ SOURCE = {
 
 
 def _run(**changes: Any) -> dict[str, Any]:
-    return {
+    run = {
         "balance": {"a": {"read": 1000, "kept": 960, "dropped": 30, "quarantined": 10}},
         "sources": {"a": SOURCE},
         "licenses": {"CC-BY-4.0": 960},
         "license_refs": {},
-        "scrub": {"email": "<EMAIL>"},
+        "scrub": {"email": "<EMAIL>", "ip": "<IP>", "phone": "<PHONE>"},
         "pii_measured": True,
         "tokenizer": "ab" * 32,
         "documents": 2000,
+        "cut": {"a": 0},
         **changes,
     }
+    kept = {source: counts["kept"] for source, counts in run["balance"].items()}
+    return {"composed_by_source": kept, "documents_by_source": kept, **run}
 
 
 def _failed(run: dict[str, Any], policy: str = "production") -> list[str]:
@@ -134,11 +137,16 @@ def test_gate_passes_a_run_that_satisfies_all() -> None:
         ({"balance": {"a": {"read": 1000, "kept": 99, "dropped": 901, "quarantined": 0}}}, "loss"),
         (
             {"balance": {"a": {"read": 1000, "kept": 949, "dropped": 0, "quarantined": 51}}},
-            "quarantine",
+            "loss",
         ),
+        ({"cut": {"a": 1}}, "loss"),
+        ({"balance": {"a": {"read": 0, "kept": 0, "dropped": 0, "quarantined": 0}}}, "loss"),
+        ({"composed_by_source": {"a": 959}}, "hand-off"),
+        ({"documents_by_source": {}}, "hand-off"),
         ({"licenses": {"CC-BY-4.0": 9, "CC-BY-ND-4.0": 1}}, "licences"),
         ({"sources": {"a": {**SOURCE, "card": "x"}}}, "sources"),
         ({"scrub": {}}, "personal data"),
+        ({"scrub": {"email": "<EMAIL>", "ip": "<IP>"}}, "personal data"),
         ({"pii_measured": False}, "personal data"),
         ({"tokenizer": None}, "tokenizer"),
         ({"documents": 999}, "documents"),
@@ -155,8 +163,10 @@ def test_gate_at_the_very_limit_passes() -> None:
 
 
 def test_gate_does_not_judge_a_small_source_by_shares() -> None:
-    small = {"a": {"read": 99, "kept": 0, "dropped": 99, "quarantined": 0}}
+    small = {"a": {"read": 99, "kept": 1, "dropped": 98, "quarantined": 0}}
     assert _failed(_run(balance=small)) == []
+    small = {"a": {"read": 99, "kept": 0, "dropped": 99, "quarantined": 0}}
+    assert _failed(_run(balance=small)) == ["loss"]
 
 
 def test_gate_does_not_mind_a_licence_of_no_kept_document() -> None:

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from phloem.catalog.columns import ID
-from phloem.catalog.manifest import Dataset, canonical, read_arrow, read_parquet
+from phloem.catalog.manifest import (
+    Dataset,
+    canonical,
+    commit,
+    key_of,
+    read_arrow,
+    read_parquet,
+)
 from phloem.catalog.release import make_release
 from phloem.catalog.runs import ViewError
 from phloem.catalog.views import explain
@@ -33,6 +40,32 @@ def test_explain_kept_document_leads_to_its_tokens_and_release(fresh_root: Any) 
     assert len(tokens["tokens"][place]) == story.tokens.count
     index = read_parquet(store, f"{story.tokens.shard}/index.parquet").to_pylist()[place]
     assert index["first_token"] == story.tokens.first
+
+
+def test_explain_reads_the_text_file_of_its_own_run(fresh_root: Any) -> None:
+    store, record = fresh_root.store, fresh_root.record
+    ingested = Dataset.load(store, record["datasets"]["ingest"])
+    moved = []
+    for shard in ingested.shards:
+        other = dataclasses.replace(shard, key=key_of("ingest", shard.key, []))
+        for file in shard.files:
+            store.write_bytes(other.path(file.name), store.read_bytes(shard.path(file.name)))
+        store.delete(shard.folder)
+        moved.append(commit(store, other))
+    dataset = Dataset("ingest", ingested.spec, tuple(moved)).save(store)
+    later = {
+        **record,
+        "run_id": "20270101T000000-again",
+        "datasets": {**record["datasets"], "ingest": dataset.name},
+    }
+    store.write_bytes(f"runs/{later['run_id']}.json", canonical(later))
+    document = fresh_root.ids["manual", "intro"]
+    again = explain(store, document, later["run_id"])
+    assert again.document["native_id"] == "intro"
+    assert again.ingested == moved[1].path("text-00000.arrow")
+    assert again.text_file == moved[1].file("text-00000.arrow").sha256
+    before = explain(store, document, record["run_id"])
+    assert (before.ingested, before.document, before.verdict) == (None, {}, "kept")
 
 
 def test_explain_masks_personal_data(built_root: Any) -> None:

@@ -66,3 +66,12 @@ def test_wrong_output_is_refused(returned: object) -> None:
 def test_missing_column_is_named() -> None:
     with pytest.raises(OpError, match=r"reads \['text'\], which the batch lacks"):
         one_word(BATCH.select(["other"]))
+
+
+def test_identity_changes_with_a_data_file_that_the_op_depends_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = find_op("statistics", {}).bind({}).identity
+    assert set(before["data"]) == {"languages", "kernels/categories.txt"}
+    monkeypatch.setattr("phloem.filters.op._data_hash", lambda name: f"other {name}")
+    assert find_op("statistics", {}).bind({}).identity["data"] != before["data"]

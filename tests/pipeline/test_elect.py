@@ -12,7 +12,9 @@ from phloem.pipeline.elect import DUPLICATES, Candidate, chunks, settle, settled
 
 
 def _candidate(row: int, bands: tuple[int, ...], text_hash: str = "", rank: int = 0) -> Candidate:
-    return Candidate(row, f"id{row}", "s", text_hash or f"h{row}", (rank, 0, 0, f"{row}"), bands)
+    minima = np.zeros(112, dtype=np.uint32)  # the estimate lets all pass: the texts decide
+    own = text_hash or f"h{row}"
+    return Candidate(row, f"id{row}", "s", own, (rank, 0, 0, f"{row}"), bands, minima)
 
 
 def _shingles(*values: int) -> np.ndarray:
@@ -61,9 +63,9 @@ def test_settle_keeps_only_documents_that_differ_from_all_kept(sets: list[frozen
 
 
 def test_chunks_never_cut_a_component() -> None:
-    components = [0] * 3000 + [1] * 3000 + [2] * 10
+    components = np.array([0] * 3000 + [1] * 3000 + [2] * 10)
     assert chunks(components) == [(0, 6000), (6000, 6010)]
-    assert chunks([]) == []
+    assert chunks(np.array([], dtype=np.int64)) == []
 
 
 def test_settled_shares_the_outcome_out_to_files_and_names_other_sources() -> None:

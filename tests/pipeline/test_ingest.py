@@ -35,7 +35,10 @@ def _ingest(
     fake = SimpleNamespace(Params=NoParams, read=read)
     monkeypatch.setattr(ingest, "find_connector", lambda _: fake)
     store = Store("memory://" + str(id(records)))
-    work = {"source": "s", "connector": "fake", "params": {}, "split": ["only", {}], "files": {}}
+    work = {
+        "source": "s", "connector": ["fake", 1], "params": {}, "split": ["only", {}], "files": {},
+        "workspace": ["", []],
+    }  # fmt: skip
     task = Task("ingest", (("ingest", "k"),), "s only", 1, work)
     (shard,) = ingest.run(store, task)
     return store, shard
@@ -65,7 +68,7 @@ def test_run_quarantines_what_gives_no_text(monkeypatch: pytest.MonkeyPatch) -> 
     good = ("a", b"fine", "text/plain")
     broken = ("b", b"caf\xe9 broken", "text/plain")
     strange = ("c", b"\x89PNG", "image/png")
-    rest = Fault(None, 4711, "truncated gzip")
+    rest = Fault(None, 4711, "truncated gzip", rest=True)
     store, shard = _ingest([_batch([good, broken, strange]), rest], monkeypatch)
     rows = read_parquet(store, shard.path("quarantine.parquet")).to_pylist()
     assert [(row["native_id"], row["offset"]) for row in rows] == [
@@ -75,7 +78,7 @@ def test_run_quarantines_what_gives_no_text(monkeypatch: pytest.MonkeyPatch) -> 
     assert "image/png" in rows[1]["reason"]
     assert rows[2]["reason"] == "truncated gzip"
     assert shard.facts | {"content_bytes": 0} == {
-        "source": "s", "split": "only", "read": 4, "documents": 1, "quarantined": 3,
+        "source": "s", "split": "only", "read": 4, "documents": 1, "quarantined": 3, "rests": 1,
         "content_bytes": 0,
     }  # fmt: skip
 
@@ -103,3 +106,20 @@ def test_run_cuts_text_files_by_size_alone(monkeypatch: pytest.MonkeyPatch) -> N
     assert one.files == many.files
     assert len(one.files) > 2
     assert [row["native_id"] for row in _texts(store, one)] == [f"d{n}" for n in range(50)]
+
+
+def test_run_gives_empty_files_of_two_sources_different_hashes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashes = set()
+    for source in ("s", "t"):
+        fake = SimpleNamespace(Params=NoParams, read=lambda *_: iter(()))
+        monkeypatch.setattr(ingest, "find_connector", lambda _, fake=fake: fake)
+        work = {
+            "source": source, "connector": ["fake", 1], "params": {}, "split": ["only", {}],
+            "files": {}, "workspace": ["", []],
+        }  # fmt: skip
+        task = Task("ingest", (("ingest", source),), source, 1, work)
+        (shard,) = ingest.run(Store("memory://empties"), task)
+        hashes.add(shard.file("text-00000.arrow").sha256)
+    assert len(hashes) == 2

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phloem.pipeline.recipe import RECIPES, RecipeError, Rule, bound_of, load_recipe
+from phloem.catalog.rules import bound_of
+from phloem.pipeline.recipe import RECIPES, RecipeError, Rule, load_recipe
 from phloem.pipeline.registry import load_registry
 from phloem.pipeline.workspace import Workspace
 
@@ -53,6 +54,9 @@ def test_load_recipe_takes_a_good_one(tmp_path: Path) -> None:
         ("name: mine", "name: yours", "name is 'yours', but the file is mine.yaml"),
         ("{train: {vocab_size: 600}}", "{}", "tokenizer takes either train"),
         ("name: mine", "name: [", "is not YAML"),
+        ("scrub: {email:", "scrub: {emial:", "no kind of personal data; did you mean email?"),
+        ("column: word_count", "column: language", "asks for numbers, but language holds string"),
+        ("min: 5", "among: [a]", "asks for words, but word_count holds int64"),
     ],
 )
 def test_load_recipe_names_a_fault_and_the_way_out(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,10 @@ from phloem.catalog.release import verify_release
 from phloem.catalog.store import Store
 from phloem.catalog.story import explain
 from phloem.catalog.views import connect
+from phloem.pipeline.job import LossError
+from phloem.pipeline.registry import lock
 from phloem.pipeline.run import RunError
+from phloem.pipeline.workspace import load_workspace
 
 pytestmark = pytest.mark.beam
 
@@ -106,6 +110,7 @@ def test_run_with_a_threshold_that_changes_no_verdict_stops_at_decisions(copied:
     folder, root, before = copied
     change_recipe(folder, "min: {default: 5,", "min: {default: 6,")
     after = run_tiny(folder, root)
+    assert "judge" in redone(after)
     assert set(redone(after)) <= {"judge", "elect", "decide"}
     assert digests(root, after)["tokenize"] == digests(root, before)["tokenize"]
 
@@ -222,3 +227,54 @@ def test_run_without_the_root_of_another_needs_no_file_of_it(copied: Finished) -
     shutil.move(root, moved)
     assert redone(run_tiny(folder, moved)) == {}
     assert verify_release(Store(str(moved)), before["release"]) == []
+
+
+def test_run_does_not_depend_on_what_the_root_held_before(copied: Finished, tmp_path: Path) -> None:
+    """The same text from another place: all but ingest is shared, and nothing names the old one."""
+    folder, root, before = copied
+    (folder / "other").mkdir()
+    moved = shutil.copy(folder / "first.jsonl", folder / "other" / "first.jsonl")
+    card = folder / "cards" / "first.yaml"
+    text = re.sub(r"path: [^,]+", f"path: {moved}", card.read_text(encoding="utf-8"))
+    card.write_text(text, encoding="utf-8")
+    list(lock(load_workspace(folder), ["first"]))
+    after = run_tiny(folder, root)
+    fresh = new_root(tmp_path / "fresh")
+    alone = run_tiny(folder, fresh)
+    assert redone(after) == {"ingest": 1}
+    assert after["datasets"]["ingest"] != before["datasets"]["ingest"]
+    assert digests(root, after) == digests(fresh, alone)
+    assert after["release"] == alone["release"]
+    for store in (Store(str(root)), Store(str(fresh))):
+        (id_,) = connect(store).execute("select min(id) from decisions").fetchone() or ("",)
+        assert explain(store, id_).ingested in {
+            shard.path(file.name)
+            for shard in Dataset.load(store, after["datasets"]["ingest"]).shards
+            for file in shard.files
+        }
+
+
+def test_run_in_many_splits_and_workers_reads_the_same_documents(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, root, whole = finished
+    monkeypatch.setattr("phloem.sources.connectors.files.SPLIT_BYTES", 400)
+    one_root, two_root = new_root(tmp_path / "one"), new_root(tmp_path / "two")
+    one, two = run_tiny(folder, one_root), run_tiny(folder, two_root, workers=2)
+    assert one["stages"][0]["tasks"] > 4
+    assert digests(one_root, one) == digests(two_root, two)
+    assert one["balance"] == whole["balance"]
+    kept = "select id from decisions where verdict = 'kept' order by id"
+    assert _rows(one_root, kept) == _rows(root, kept)
+
+
+def test_run_stops_after_decide_at_a_source_that_gave_nothing(copied: Finished) -> None:
+    folder, root, _ = copied
+    add_source(folder, "third", [{"id": "x", "text": "kurz", "lang": "de"}])
+    change_recipe(folder, "[first, second]", "[first, second, third]")
+    with pytest.raises(LossError, match="third: none of 1 was kept"):
+        run_tiny(folder, root)
+    record = json.loads(max((root / "runs").iterdir()).read_bytes())
+    assert record["status"] == "failed"
+    assert "decide" in record["datasets"]
+    assert "compose" not in record["datasets"]

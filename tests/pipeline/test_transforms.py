@@ -117,7 +117,7 @@ def test_nominate_through_beam_writes_what_the_plain_function_writes(
     tasks = []
     for store in (plain, beamed):
         work = {
-            "band": 3, "shape": [14, 8], "ranges": 2, "key": "k",
+            "band": 3, "rows": 8, "ranges": 2, "key": "k",
             "files": _signatures(store, TEXTS),
         }  # fmt: skip
         tasks.append(Task("bands", (("bands", "k"),), "band 3", 1, work))
@@ -149,7 +149,7 @@ def test_whole_texts_leave_empty_ones_out(tmp_path: Path) -> None:
     ]
     write_parquet(store, "clean/0", "hashes.parquet", pa.Table.from_pylist(rows, schema(HASHES)))
     work = {
-        "band": nominate.EXACT, "shape": None, "ranges": 1, "key": "k",
+        "band": nominate.EXACT, "rows": None, "ranges": 1, "key": "k",
         "files": [["clean/0/hashes.parquet", 4]],
     }  # fmt: skip
     (shard,) = nominate.run_band(store, Task("bands", (("bands", "k"),), "texts", 1, work))

@@ -247,7 +247,7 @@ def write_source(
         ],
         documents=len(own),
     )
-    text = ingest.path("text-00000.arrow")
+    text = ingest.file("text-00000.arrow").sha256
     hashes = pa.table({"id": [d.id for d in own], "clean_fault": pa.nulls(len(own), pa.string())})
     clean = put(
         "clean",
@@ -288,14 +288,14 @@ def tokens_of(document: Document) -> int:
     return len(document.text.encode()) // 2
 
 
-def ledger_row(document: Document, shard: str, place: int) -> Json:
+def ledger_row(document: Document, text: str, place: int) -> Json:
     rule = next((rule for rule in RULES if rule["name"] == document.reason), None)
     data = document.text.encode()
     return {
         "id": document.id,
         "part": 0,
         "source": document.source,
-        "shard": shard,
+        "text_file": text,
         "row": place,
         "text_hash": xxhash.xxh3_128_hexdigest(data),
         "text_bytes": len(data),

@@ -26,8 +26,9 @@ KEPT = Story(
     document={"native_id": "7", "media_type": "text/html", "url": None, "title": "जहाज़ 船"},
     license="CC0-1.0",
     language="hi",
-    shard="ingest/k/text-00000.arrow",
+    text_file="ef" * 32,
     row=3,
+    ingested="ingest/k/text-00000.arrow",
     text_hash="ab" * 16,
     text_bytes=1234,
     measures={
@@ -77,6 +78,11 @@ def test_render_story_kept_document_is_followed_to_its_tokens() -> None:
     assert lines_of(KEPT, "tokens") == "50 tokens, 100 to 149 of tokenize/k"
     assert lines_of(KEPT, "releases") == "test-2026"
     assert lines_of(KEPT, "language") == "hi, score 0.9876; declared: en, hi"
+
+
+def test_render_story_names_the_text_file_where_it_lies() -> None:
+    assert lines_of(KEPT, "read") == "ingest/k/text-00000.arrow row 3"
+    assert lines_of(replace(KEPT, ingested=None), "read") == "a text file that is gone, row 3"
 
 
 def test_render_story_every_rule_has_value_and_bounds() -> None:

@@ -25,8 +25,6 @@ from phloem.catalog.columns import (
     PII_SPANS,
     SOURCE,
     TEXT,
-    TITLE,
-    URL,
     WORD_COUNT,
     schema,
 )
@@ -154,7 +152,7 @@ def build_root(folder: Any, *, filler: int = 0, run_id: str = "20260102T030405-s
     for source, documents in rows.items():
         ingested = _ingest(store, source, documents)
         shards["ingest"].append(ingested)
-        name = ingested.path("text-00000.arrow")
+        name = ingested.file("text-00000.arrow").sha256
         shards["clean"].append(_clean(store, source, name, documents))
         shards["measure"] += _measure(store, source, name, documents)
         shards["decide"].append(_decide(store, source, name, documents))
@@ -334,7 +332,7 @@ def _decide(store: Store, source: str, name: str, documents: list[Any]) -> Shard
             "id": document_id(source, d[0]),
             "part": 0,
             "source": source,
-            "shard": name,
+            "text_file": name,
             "row": place,
             "text_hash": _hash(d[2]),
             "text_bytes": len(d[2].encode()),
@@ -367,15 +365,13 @@ def _counts(rows: list[Json]) -> Json:
 def _compose(store: Store, source: str, name: str, documents: list[Any]) -> Shard:
     key = key_of("compose", source, [])
     kept = [d for d in documents if verdict_of(source, d)["verdict"] == ledger.KEPT]
-    columns = (ID, SOURCE, LANGUAGE, LICENSE, URL, TITLE, TEXT)
+    columns = (ID, SOURCE, LANGUAGE, LICENSE, TEXT)
     rows = [
         {
             "id": document_id(source, d[0]),
             "source": source,
             "language": d[3],
             "license": CARD_LICENSES[source],
-            "url": f"https://example.org/{source}/{d[0]}",
-            "title": d[1],
             "text": d[2].replace(EMAIL, "<EMAIL>"),
         }
         for d in kept
@@ -461,7 +457,7 @@ def _record(
         "ops": [{"name": op, "params": {}} for op in OPS],
         "keep": RULES,
         "dedup": {"bands": 14, "rows": 8, "jaccard": 0.7},
-        "scrub": {"email": "<EMAIL>"},
+        "scrub": {"email": "<EMAIL>", "ip": "<IP>", "phone": "<PHONE>"},
         "tokenizer": {"train": {"vocab_size": 400, "sample_bytes": 1_000_000}},
         "mix": {"fables": 2.0, "manual": 1.0},
     }

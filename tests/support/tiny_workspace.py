@@ -28,7 +28,7 @@ keep:
   - {name: too_short, column: word_count, min: {default: 5, zh: 8}}
   - {name: language_unsure, column: language_score, min: 0.1}
 dedup: {bands: 14, rows: 8, jaccard: 0.7}
-scrub: {email: "<EMAIL>"}
+scrub: {email: "<EMAIL>", ip: "<IP>", phone: "<PHONE>"}
 tokenizer: {train: {vocab_size: 600}}
 """
 

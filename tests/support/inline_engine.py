@@ -1,0 +1,64 @@
+"""Runs without Beam: every task in this process, as the plain function that it is."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiny_workspace import recipe_of
+
+from phloem.catalog.manifest import Shard
+from phloem.catalog.store import Store
+from phloem.pipeline import run as running
+from phloem.pipeline.job import Job, Made, steps
+from phloem.pipeline.local import Failure
+from phloem.pipeline.record import Request
+from phloem.pipeline.registry import load_registry
+from phloem.pipeline.stage import Task, run_task
+from phloem.pipeline.workspace import load_workspace
+
+
+@dataclass
+class InlineEngine:
+    """Stands where the pool of workers stands."""
+
+    root: str
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+
+    def run(
+        self, stage: str, tasks: Sequence[Task], done: Callable[[Task, Sequence[Shard]], None]
+    ) -> list[Failure]:
+        """Do tasks one after the other."""
+        assert {task.stage for task in tasks} <= {stage}
+        for task in tasks:
+            done(task, run_task(Store(self.root), task))
+        return []
+
+
+@contextmanager
+def inline(root: str, workers: int) -> Iterator[InlineEngine]:
+    """In place of `phloem.pipeline.local.engine`."""
+    assert workers > 0
+    yield InlineEngine(root)
+
+
+def job_of(folder: Path, root: Path) -> Job:
+    """The job of a tiny workspace's recipe."""
+    workspace = load_workspace(folder)
+    request = Request(recipe_of(folder), str(root), 1)
+    registry = load_registry(workspace)
+    job, _ = running.prepare(Store(str(root)), request, registry, workspace, lambda _: None)
+    return job
+
+
+def finish(job: Job, store: Store) -> Made:
+    """Do all tasks of a job; the shards of each stage."""
+    shards: Made = {}
+    going = steps(job, store, shards)
+    try:
+        step = next(going)
+        while True:
+            step = going.send([run_task(store, task) for task in step.tasks])
+    except StopIteration:
+        return shards
