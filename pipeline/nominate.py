@@ -32,6 +32,7 @@ from phloem.pipeline.stage import StageError, Task, shard_key
 Json = Any
 
 EXACT = -1  # the band of the whole text's hash
+PAIR_BYTES = 16  # a hash and a row: what crosses a shuffle of each document
 RANGE_ROWS = 4_000_000  # rows that one reducer sorts: about 64 MB of (hash, row)
 
 BLOCK = pa.schema([("hash", pa.int64()), ("row", pa.int64())])
@@ -57,7 +58,7 @@ def band_tasks(files: Sequence[Measured], dedup: Dedup | None) -> list[Task]:
         work = {**spec, "key": key, "files": [[s.path(name), s.file(name).rows] for s in shards]}
         label = "whole texts" if band == EXACT else f"band {band}"
         size = sum(shard.file(name).bytes for shard in shards)
-        made.append(Task("bands", (("bands", key),), label, size, work))
+        made.append(Task("bands", (("bands", key),), label, size, work, PAIR_BYTES * rows))
     return made
 
 

@@ -56,6 +56,7 @@ class Task:
         label: What a person sees: source, split or band.
         bytes: About how much it reads, for sharing work out.
         work: What its function needs. Paths and places may stand here: they are in no key.
+        shuffled_bytes: How much of it crosses between workers, and is held in memory meanwhile.
     """
 
     stage: str
@@ -63,6 +64,7 @@ class Task:
     label: str
     bytes: int
     work: Json
+    shuffled_bytes: int = 0
 
     def to_json(self) -> str:
         """As JSON text: what flows between Beam's transforms."""

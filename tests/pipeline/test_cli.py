@@ -301,7 +301,7 @@ def test_interrupted_run_says_how_to_go_on(
 def test_run_says_where_its_report_and_release_lie(ran: Ran) -> None:
     _, root, result = ran
     lines = dict(line.split(maxsplit=1) for line in told(result).splitlines())
-    assert Path(lines["report"]).read_text("utf-8").startswith("<!doctype html>")
+    assert Path(lines["report"]).read_text("utf-8").startswith("<!DOCTYPE html>")
     release = json.loads(Path(lines["release"]).read_bytes())
     assert release["recipe"] == "tiny"
     assert lines["ingest"].startswith("2/2")
