@@ -18,7 +18,7 @@ export PHLOEM_MODELS ?= $(MODELS)
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
 
-quickstart: venv ## set up, run the recipe `quickstart`, say where report and release lie
+quickstart: venv models ## set up, run the recipe `quickstart`, say where report and release lie
 	$(BIN)/phloem run quickstart $(ARGS)
 
 test: venv-dev models ## set up and run the tests

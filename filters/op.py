@@ -6,7 +6,9 @@ import functools
 import importlib
 import importlib.metadata
 import inspect
+import os
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -45,6 +47,14 @@ class ModelFile:
     version: str
     member: str
     license: str
+
+
+def models_folder() -> Path:
+    """Where this environment keeps model files, named by their sha256: what set-up fetched.
+
+    `PHLOEM_MODELS`, else `models` in the environment's own folder; it need not be there.
+    """
+    return Path(os.environ.get("PHLOEM_MODELS") or Path(sys.prefix) / "models")
 
 
 @dataclass(frozen=True)

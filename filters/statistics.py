@@ -99,15 +99,19 @@ def _stop_words(tag: str | None) -> list[str]:
 
 
 def _tag_hash(tag: str) -> int:
-    """The hash of a language: of no word, lest a word that is a tag cancels it."""
-    return word_hash(f"language {tag}")
+    """The hash of a language: of no word, lest a word that is a tag cancels it.
+
+    Mixed, as the word's is before the two meet: FNV-1a alone keeps differences, and those of two
+    words and of two tags may cancel.
+    """
+    return mixed(word_hash(f"language {tag}"))
 
 
 @functools.cache
 def _stop_table() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
     """Every stop word of every language in one open-addressed table."""
     entries = [
-        (mixed(word_hash(word) ^ _tag_hash(tag)), number)
+        (mixed(mixed(word_hash(word)) ^ _tag_hash(tag)), number)
         for tag in languages()
         for number, word in enumerate(_stop_words(tag))
     ]
@@ -254,7 +258,7 @@ def _count_lines(text: str, counts: list[int]) -> None:
         UPPERCASE_FRAC,
         STOP_WORD_COUNT,
     ],
-    version=2,
+    version=3,
     data=["languages", "kernels/categories.txt"],
     examples=[
         (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from phloem.catalog.manifest import digest_of
 from phloem.filters.contract import nasty, run
-from phloem.filters.op import Op, ops
+from phloem.filters.op import Op, models_folder, ops
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOCK = REPOSITORY / "tests" / "filters" / "versions.json"
@@ -27,11 +26,6 @@ Entry = Mapping[str, str]
 
 class ModelMissingError(FileNotFoundError):
     """A model file that this machine does not hold."""
-
-
-def models_folder() -> Path:
-    """Where the tests find model files, named by their sha256: `PHLOEM_MODELS`, or in the venv."""
-    return Path(os.environ.get("PHLOEM_MODELS") or REPOSITORY / ".venv" / "models")
 
 
 def model_paths(op: Op) -> dict[str, str]:

@@ -58,9 +58,14 @@ PIPE_WIDTH = 10_000  # a pipe has no width: what reads it wants whole cells
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
-def plain(*, stderr: bool = False) -> Console:
-    """A console that prints what it is given: no markup, no emoji names, no colours of its own."""
-    return Console(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
+def plain(*, stderr: bool = False, width: int | None = None) -> Console:
+    """A console that prints what it is given: no markup, no emoji names, no colours of its own.
+
+    Without a width, it is as wide as the terminal: `print` could narrow it, but not widen it.
+    """
+    return Console(
+        stderr=stderr, width=width, soft_wrap=True, markup=False, emoji=False, highlight=False
+    )
 
 
 out = plain()
@@ -124,7 +129,8 @@ def listing(rows: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_js
         table.add_column(column.translate(_CONTROLS), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    out.print(table, soft_wrap=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    wide = out if sys.stdout.isatty() else plain(width=PIPE_WIDTH)
+    wide.print(table, soft_wrap=False)
 
 
 def _cell(value: Json) -> str:

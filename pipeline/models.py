@@ -13,7 +13,7 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from phloem.catalog.store import Store
-from phloem.filters.op import ModelFile, Op, ops
+from phloem.filters.op import ModelFile, Op, models_folder, ops
 from phloem.pipeline.fetch import FetchError, keep_file
 from phloem.sources.connector import SourceError, find_connector
 
@@ -29,6 +29,11 @@ def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> d
     for file in {file.name: file for op in needed for file in op.files}.values():
         name = f"fetched/{file.sha256}"
         if not store.exists(name):
+            own = models_folder() / file.sha256
+            if own.is_file():
+                keep_file(store, own, file.sha256)
+                found[file.name] = name
+                continue
             with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
                 path = fetch_model(file, Path(folder))
                 keep_file(store, path, file.sha256)

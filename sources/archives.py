@@ -5,17 +5,20 @@ from __future__ import annotations
 import lzma
 import re
 import stat
+import struct
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, ClassVar, Self
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from phloem.sources.clients import Naming
 from phloem.sources.connector import Fault, Strict
 from phloem.sources.records import Record
 from phloem.sources.unpack import (
@@ -34,6 +37,11 @@ MAX_MEMBER = 64 * 2**20
 
 MAX_MEMBERS = 500_000
 """Members of one archive. The largest documentation package seen holds about 12,000."""
+
+MAX_HEADERS = 16 * 2**10
+"""Bytes of the long names and attributes of one tar member, with those that hold for all members.
+A path has at most 4,096 bytes (PATH_MAX of Linux) and a member two. tarfile reads them whole, and
+before Python 3.11.10 searches them in quadratic time: a second for 32 KiB, 20 minutes for 1 MiB."""
 
 SPLIT_BYTES = 32 * 2**20
 """Text that one split holds, about: a minute of one worker's time."""
@@ -69,8 +77,13 @@ class Package(Strict):
     url: str | None = Field(default=None, description="Where a reader finds its home.")
 
 
+Named = dict[str, str | Package | None] | list[str]
+
+
 class Packages(Strict):
     """Parameters of connectors that read members of package archives.
+
+    A connector says in `naming` which names and versions its client may be asked for.
 
     Attributes:
         packages: A list of names, or name -> version, or name -> {version, license, url}.
@@ -80,7 +93,9 @@ class Packages(Strict):
         languages: Glob -> BCP-47 tag of the members that match it first.
     """
 
-    packages: dict[str, str | Package | None] | list[str] = Field(
+    naming: ClassVar[Naming]
+
+    packages: Named = Field(
         description="Names, or name: version, or name: {version, license, url}."
     )
     include: list[str] = Field(
@@ -94,14 +109,25 @@ class Packages(Strict):
         default={}, description="Glob: BCP-47 tag, where members are of several languages."
     )
 
+    @field_validator("packages")
+    @classmethod
+    def _are_named(cls, packages: Named) -> Named:
+        """A client takes what it is asked for as an option, a path or an address, if it can."""
+        given = [cls.naming.fault(name, _of(packages, name).version) for name in packages]
+        faults = [fault for fault in given if fault] if packages else ["there are none"]
+        if faults:
+            said = f"names and versions of packages ({cls.naming.standard}); {'; '.join(faults)}"
+            raise PydanticCustomError("package_names", "{said}", {"said": said})
+        return packages
+
     def of(self, name: str) -> Package:
         """What the card says of a package."""
-        if isinstance(self.packages, list):
-            return Package()
-        given = self.packages.get(name)
-        if given is None or isinstance(given, str):
-            return Package(version=given)
-        return given
+        return _of(self.packages, name)
+
+
+def _of(packages: Named, name: str) -> Package:
+    given = None if isinstance(packages, list) else packages.get(name)
+    return given if isinstance(given, Package) else Package(version=given)
 
 
 @dataclass(frozen=True)
@@ -146,16 +172,19 @@ class Member:
 
 
 BROKEN = (
+    ArithmeticError,  # OverflowError: a place beyond 64 bits
     BadZipFile,
     EOFError,
-    NotImplementedError,
+    LookupError,
     OSError,
-    RuntimeError,
+    RuntimeError,  # with NotImplementedError and RecursionError
+    ValueError,  # with UnicodeDecodeError: a name that is not in the encoding that it claims
     lzma.LZMAError,
+    struct.error,
     tarfile.TarError,
     zlib.error,
 )
-"""What zipfile, tarfile and the decompressors raise for archives that are not whole."""
+"""What zipfile, tarfile and the decompressors raise for archives that are not whole, or hostile."""
 
 
 def is_wanted(path: str, params: Packages) -> bool:
@@ -188,7 +217,7 @@ def records_of(
     try:
         for number, member in enumerate(members):
             if number >= MAX_MEMBERS:
-                yield Fault(want.package, member.offset, f"more than {MAX_MEMBERS} members")
+                yield _rest(want, member.offset, f"more than {MAX_MEMBERS} members")
                 return
             if not (is_unsafe(member.path) or is_wanted(member.path, want.params)):
                 continue
@@ -199,12 +228,16 @@ def records_of(
             yield record
             budget -= len(record.content) if isinstance(record, Record) else 0
             if budget < 0:
-                yield Fault(want.package, member.offset, "archive unpacks to more than the bound")
+                yield _rest(want, member.offset, "archive unpacks to more than the bound")
                 return
     except UnpackError as error:
-        yield Fault(want.package, error.offset, error.reason)
+        yield _rest(want, error.offset, error.reason)
     except BROKEN:
-        yield Fault(want.package, -1, "broken archive")
+        yield _rest(want, -1, "broken archive")
+
+
+def _rest(want: Wanted, offset: int, reason: str) -> Fault:
+    return Fault(want.package, offset, reason, rest=True)
 
 
 def _record(member: Member, want: Wanted) -> Record | Fault:
@@ -220,7 +253,7 @@ def _record(member: Member, want: Wanted) -> Record | Fault:
             content = unpack_all(file, compression, MAX_MEMBER)  # type: ignore[arg-type]
     except UnpackError as error:
         return Fault(native_id, member.offset, f"member {error.reason}")
-    except (BadZipFile, NotImplementedError, RuntimeError, lzma.LZMAError, zlib.error):
+    except BROKEN:
         return Fault(native_id, member.offset, "broken member")
     media_type = MEDIA_TYPES.get(PurePosixPath(plain).suffix.lower(), want.params.media_type)
     said = want.params.of(want.package)
@@ -255,11 +288,65 @@ def tar_members(file: BinaryIO, compression: str | None) -> Iterator[Member]:
     Each must be read before the next is asked for.
     """
     stream: Any = UnpackedReader(unpack(file, compression))
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=2**20) as archive:
-        for info in archive:
+    seen = 0
+    with _Tar.open(fileobj=stream, mode="r|", bufsize=2**20) as archive:
+        while (info := archive.next()) is not None:
+            archive.members.clear()  # else tarfile keeps every header that it has met
+            seen += 1
+            if seen > MAX_MEMBERS:  # folders and links too
+                raise UnpackError(f"more than {MAX_MEMBERS} members", info.offset)
             if info.isreg():
                 name = info.name.removeprefix("./")
                 yield Member(name, info.size, info.offset, _tar_opener(archive, info))
+
+
+class _Header(tarfile.TarInfo):
+    """A tar header, refused where tarfile would read without bound or stop without a word."""
+
+    @classmethod
+    def fromtarfile(cls, archive: _Tar) -> Self:  # type: ignore[override]
+        """The next header. Raises UnpackError if there is none before the archive's end mark."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError:
+            raise UnpackError("broken tar header", archive.offset) from None
+
+    # tarfile names this method as the one to override for members of other kinds.
+    def _proc_member(self, archive: _Tar) -> tarfile.TarInfo:
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise UnpackError("sparse tar member", self.offset)
+        size = self.size if self.type in _EXTENDED else 0
+        archive.held += size
+        if size < 0 or archive.held > MAX_HEADERS:
+            raise UnpackError(f"tar headers larger than {MAX_HEADERS} bytes", self.offset)
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        if self.type != tarfile.XGLTYPE:  # what holds for all members is kept
+            archive.held -= size
+        return member
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        raise UnpackError("sparse tar member", self.offset)  # its map is as long as it says
+
+
+_EXTENDED = frozenset(
+    {
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.XHDTYPE,
+    }
+)
+
+
+class _Tar(tarfile.TarFile):
+    """A tar archive that knows how many bytes of extended headers it holds."""
+
+    tarinfo = _Header
+    members: list[tarfile.TarInfo]
+    held = 0
 
 
 def _tar_opener(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], IO[bytes] | None]:

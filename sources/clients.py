@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from phloem.sources.connector import PinnedFile, SourceError
@@ -15,6 +16,36 @@ TIMEOUT = 900
 """Seconds after which a client is ended: 50 MB at 0.5 Mbit/s."""
 
 _URL = re.compile(r"\b[a-z+]+://\S+")  # an index's address may hold a password
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What an index's packages and versions look like: no option, path or address does.
+
+    Attributes:
+        name: Pattern of a whole name.
+        version: Pattern of a whole version.
+        standard: Where both are written down.
+    """
+
+    name: str
+    version: str
+    standard: str
+
+    def fault(self, name: str, version: str | None) -> str | None:
+        """Why a client must not be asked for this; None if it may."""
+        if not re.fullmatch(self.name, name):
+            return f"{name!r} is no package's name"
+        if version is not None and not re.fullmatch(self.version, version):
+            return f"{version!r} is no version of {name}"
+        return None
+
+    def require(self, name: str, version: str | None) -> None:
+        """Raise SourceError if a client must not be asked for this, card or lock file say it."""
+        fault = self.fault(name, version)
+        if fault:
+            msg = f"{fault} ({self.standard}); correct the card, or lock it again"
+            raise SourceError(msg)
 
 
 def run_client(

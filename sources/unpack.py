@@ -170,19 +170,23 @@ def unpack_all(file: BinaryIO, compression: str | None, limit: int) -> bytes:
 
 
 class UnpackedReader:
-    """A read-only stream over chunks, as far as `tarfile` needs one."""
+    """A read-only stream over chunks, as far as `tarfile` needs one.
+
+    A stream that breaks gives all that came before; from then on, every read raises UnpackError.
+    """
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         """Read from these chunks, in order."""
         self._chunks = chunks
         self._rest = b""
+        self._broken: UnpackError | None = None
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
         parts = [self._rest]
         have = len(self._rest)
         while size < 0 or have < size:
-            chunk = next(self._chunks, None)
+            chunk = self._next()
             if chunk is None:
                 break
             parts.append(chunk)
@@ -191,4 +195,13 @@ class UnpackedReader:
         if size < 0:
             size = len(data)
         self._rest = data[size:]
+        if self._broken and size and not data:
+            raise self._broken
         return data[:size]
+
+    def _next(self) -> bytes | None:
+        try:
+            return next(self._chunks, None)
+        except UnpackError as error:
+            self._broken = error
+            return None

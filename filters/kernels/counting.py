@@ -140,7 +140,7 @@ def count(
                 if in_token:
                     _end_token(counts, word_chars, alpha)
                     if language and word_chars:
-                        found = _find(slots, bits, mix(word ^ language))
+                        found = _find(slots, bits, mix(mix(word) ^ language))
                         if found >= 0:
                             stops |= np.uint64(1) << np.uint64(found)
                     in_token = unspaced = alpha = False
@@ -160,7 +160,7 @@ def count(
                 if starts and word_chars > 0:
                     _end_token(counts, word_chars, alpha)
                     if language:
-                        found = _find(slots, bits, mix(word ^ language))
+                        found = _find(slots, bits, mix(mix(word) ^ language))
                         if found >= 0:
                             stops |= np.uint64(1) << np.uint64(found)
                     alpha = False
@@ -199,7 +199,7 @@ def count(
         if in_token:
             _end_token(counts, word_chars, alpha)
             if language and word_chars:
-                found = _find(slots, bits, mix(word ^ language))
+                found = _find(slots, bits, mix(mix(word) ^ language))
                 if found >= 0:
                     stops |= np.uint64(1) << np.uint64(found)
         if first >= 0:

@@ -7,12 +7,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, ClassVar, cast
 
 import pyarrow as pa
 
 from phloem.sources.archives import Member, Packages, Wanted, records_of, tar_members
-from phloem.sources.clients import check, complaint, pinned, run_client
+from phloem.sources.clients import Naming, check, complaint, pinned, run_client
 from phloem.sources.connector import Fault, Files, GoneError, Pin, SourceError, Split
 from phloem.sources.records import batches
 from phloem.sources.unpack import UnpackError, compression_of
@@ -31,6 +31,12 @@ VERSION = 1  # raised when it reads other documents out of the same bytes
 
 class Params(Packages):
     """Which packages, and which of their members."""
+
+    naming: ClassVar[Naming] = Naming(
+        name=r"[a-z0-9][a-z0-9+.-]+",
+        version=r"([0-9]+:)?[A-Za-z0-9][A-Za-z0-9.+~-]*",
+        standard="Debian Policy 5.6.1 and 5.6.12",
+    )
 
 
 def unavailable(params: Params) -> str | None:
@@ -73,10 +79,11 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
 
 def _download(package: str, version: str | None, folder: Path) -> Path:
     """One package in a folder of its own. Raises GoneError and SourceError."""
+    Params.naming.require(package, version)
     target = folder / package
     target.mkdir(parents=True, exist_ok=True)
     asked = f"{package}={version}" if version else package
-    done = run_client(["apt-get", "--quiet", "download", asked], target, _ENVIRONMENT)
+    done = run_client(["apt-get", "--quiet", "download", "--", asked], target, _ENVIRONMENT)
     found = sorted(target.glob("*.deb"))
     if done.returncode or len(found) != 1:
         raise _refusal(package, version, done.stderr, target)
@@ -93,7 +100,7 @@ def _refusal(package: str, version: str | None, output: str, folder: Path) -> So
         return SourceError(
             f"apt-get knows no package {package}: run `apt-get update`, or the suite has none"
         )
-    shown = run_client(["apt-get", "download", "--print-uris", package], folder, _ENVIRONMENT)
+    shown = run_client(["apt-get", "download", "--print-uris", "--", package], folder, _ENVIRONMENT)
     served = re.search(r"^'[^']*' (\S+\.deb) ", shown.stdout, re.MULTILINE)
     if version and served and _version(served[1]) != version:
         now = _version(served[1])
@@ -110,8 +117,8 @@ def _package(deb: str) -> str:
 
 
 def _version(deb: str) -> str:
-    """The version in such a name; apt writes the colon of an epoch as %3a."""
-    return deb.split("_")[1].replace("%3a", ":")
+    """The version in such a name, empty if there is none; apt writes an epoch's colon as %3a."""
+    return deb.partition("_")[2].partition("_")[0].replace("%3a", ":")
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
@@ -123,7 +130,8 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
         parts = max(1, file.bytes // PART_BYTES)
         for part in range(parts):
             name = package if parts == 1 else f"{package}-{part:03d}-of-{parts:03d}"
-            found.append(Split(name, {"file": file.name, "part": part, "parts": parts}))
+            spec = {"file": file.name, "part": part, "parts": parts}
+            found.append(Split(name, spec, (file.name,)))
     return found
 
 

@@ -237,7 +237,8 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
 
 def _split(parts: Sequence[list[str | int | None]]) -> Split:
     name, start, _ = parts[0]
-    return Split(f"{name}@{start}" if start else str(name), {"parts": list(parts)})
+    files = tuple(dict.fromkeys(str(file) for file, _, _ in parts))
+    return Split(f"{name}@{start}" if start else str(name), {"parts": list(parts)}, files)
 
 
 def _parts(params: Params, file: PinnedFile, path: str) -> list[tuple[str, int, int | None, int]]:

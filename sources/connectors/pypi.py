@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -26,7 +26,7 @@ from phloem.sources.archives import (
     records_of,
 )
 from phloem.sources.archives import zip_members as members
-from phloem.sources.clients import check, complaint, pinned, run_client
+from phloem.sources.clients import Naming, check, complaint, pinned, run_client
 from phloem.sources.connector import Fault, Files, GoneError, Pin, SourceError, Split
 from phloem.sources.records import batches
 
@@ -53,6 +53,12 @@ VERSION = 1  # raised when it reads other documents out of the same bytes
 
 class Params(Packages):
     """Which packages, and which of their members."""
+
+    naming: ClassVar[Naming] = Naming(
+        name=r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?",
+        version=r"[A-Za-z0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?",
+        standard="PEP 508 and PEP 440",
+    )
 
 
 def _client() -> list[str] | None:
@@ -110,6 +116,7 @@ _LOCK = "look at what changed, then lock it again"
 
 def _download(package: str, version: str | None, folder: Path) -> Path:
     """One wheel in a folder of its own. Raises GoneError and SourceError."""
+    Params.naming.require(package, version)
     client = _client()
     if client is None:
         msg = "pip is missing; install pip"
@@ -117,7 +124,7 @@ def _download(package: str, version: str | None, folder: Path) -> Path:
     target = folder / re.sub(r"[^A-Za-z0-9]+", "_", package)
     target.mkdir(parents=True, exist_ok=True)
     asked = f"{package}=={version}" if version else package
-    command = [*client, "download", *_OPTIONS, "--dest", str(target), asked]
+    command = [*client, "download", *_OPTIONS, "--dest", str(target), "--", asked]
     done = run_client(command, folder, {"PYTHONSAFEPATH": "1"})
     wheels = sorted(target.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
@@ -147,7 +154,8 @@ def _package(wheel: str) -> str:
 
 
 def _version(wheel: str) -> str:
-    return wheel.split("-")[1]
+    """The version in such a name; empty if there is none."""
+    return wheel.partition("-")[2].partition("-")[0]
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
@@ -158,7 +166,8 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
         bounds = _bounds(params, files[file.name])
         for number, (start, end) in enumerate(bounds):
             name = package if len(bounds) == 1 else f"{package}-{number:03d}-of-{len(bounds):03d}"
-            found.append(Split(name, {"file": file.name, "start": start, "end": end}))
+            spec = {"file": file.name, "start": start, "end": end}
+            found.append(Split(name, spec, (file.name,)))
     return found
 
 

@@ -122,3 +122,10 @@ def test_fractions_of_characters() -> None:
 def test_ratio_rounds_half_up_exactly(part: int, whole: int) -> None:
     got = ratio(np.array([part]), np.array([whole]))[0]
     assert round(got * 10000) == (Fraction(part, whole) * 10000 + Fraction(1, 2)).__floor__()
+
+
+def test_stop_words_of_one_language_are_no_other_words_of_another() -> None:
+    """Polish `pary` (pairs) once had the hash of a stop word under another tag."""
+    batch = pa.RecordBatch.from_pydict({"text": ["dodać pary wyrazów"], "language": ["pl"]})
+    place = [column.name for column in statistics.writes].index("stop_word_count")
+    assert statistics(batch).arrays[place].to_pylist() == [0]
