@@ -8,7 +8,6 @@ machine can check, and no legal advice: a person reads the evidence that a sourc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from types import MappingProxyType
 
 import license_expression
@@ -174,28 +173,6 @@ def clarity(expression: str | None, refs: Refs = NO_REFS) -> int:
     share-alike < copyleft < no derivatives < non-commercial < unknown.
     """
     return int(_restriction(obligations(expression, refs))[0])
-
-
-def unknown_ids(expression: str, refs: Refs = NO_REFS) -> list[str]:
-    """The ids of an expression that are in no table, sorted. Raises LicenseError."""
-    known = _known_refs(refs)
-    found = set()
-    for symbol in _parse(expression).symbols:
-        if isinstance(symbol, LicenseWithExceptionSymbol):
-            license_, exception = symbol.license_symbol.key, symbol.exception_symbol.key
-            if exception.casefold() not in _FOLDED_EXCEPTIONS:
-                found.add(exception)
-        else:
-            license_ = symbol.key
-        if UNKNOWN in _of_id(license_, known) and license_ not in refs:
-            found.add(license_)
-    return sorted(found)
-
-
-def nearest_id(asked: str) -> str | None:
-    """The known SPDX id that looks most like this one, for an error that helps."""
-    near = get_close_matches(asked.casefold(), _BY_FOLDED, n=1)
-    return _BY_FOLDED[near[0]] if near else None
 
 
 def _parse(expression: str | None) -> license_expression.LicenseExpression:

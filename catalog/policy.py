@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from phloem.catalog.columns import PII_KINDS
 from phloem.catalog.ledger import Balance
 from phloem.catalog.licenses import NO_REFS, OBLIGATIONS, Refs, obligations
+from phloem.catalog.nearest import nearest
 
 Json = Any
 
@@ -62,7 +62,7 @@ class Policy(BaseModel):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [duty for duty in value if duty not in OBLIGATIONS]
         if wrong:
-            msg = f"no obligation named {wrong[0]!r}; {_nearest(wrong[0], OBLIGATIONS)}"
+            msg = f"no obligation named {wrong[0]!r}; {nearest(wrong[0], OBLIGATIONS)}"
             raise ValueError(msg)
         return value
 
@@ -87,7 +87,7 @@ def load_policy(asked: str, folders: Sequence[Path | str] = ()) -> Policy:
     known = policies(folders)
     path = known.get(asked, Path(asked))
     if not path.is_file():
-        msg = f"no policy named {asked!r}; {_nearest(asked, list(known))}"
+        msg = f"no policy named {asked!r}; {nearest(asked, list(known))}"
         raise PolicyError(msg)
     try:
         policy = Policy.model_validate(yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader))
@@ -106,13 +106,8 @@ def load_policy(asked: str, folders: Sequence[Path | str] = ()) -> Policy:
 def _told(fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"]) or "the file"
     if fault["type"] == "extra_forbidden":
-        return f"{where}: unknown key; {_nearest(where, list(Policy.model_fields))}"
+        return f"{where}: unknown key; {nearest(where, list(Policy.model_fields))}"
     return f"{where}: {fault['msg']}"
-
-
-def _nearest(asked: str, known: Sequence[str]) -> str:
-    near = get_close_matches(asked, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"
 
 
 def admits(policy: Policy, source: Mapping[str, Json], license_refs: Refs = NO_REFS) -> list[str]:
@@ -265,7 +260,11 @@ def unasked(policy: Policy) -> tuple[str, ...]:
         (not policy.approval, "No person has approved the sources for this use."),
         (policy.evidence == "none", "Nobody needs to have read the evidence for the licences."),
         (not policy.pii_scrubbed, "Personal data need not have been replaced."),
-        (policy.max_loss_share == 1, "A source may have lost every document without an alarm."),
+        (
+            policy.max_loss_share == 1,
+            "A source may have lost nearly all without an alarm.",
+        ),
+        (policy.allow_cut_sources, "A source may lack a rest that could not be read."),
     ]
     sentences = [sentence for applies, sentence in points if applies]
     return (

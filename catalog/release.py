@@ -3,133 +3,52 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date as calendar_date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from phloem.catalog.licenses import NO_REFS, Refs
 from phloem.catalog.manifest import Dataset, canonical, digest_of
 from phloem.catalog.policy import Check, Policy, gate, load_policy, unasked
+from phloem.catalog.records import append, records
+from phloem.catalog.released import (
+    ATTRIBUTION,
+    RECORD,
+    RELEASES,
+    SUMS,
+    Release,
+    ReleasedSource,
+    ReleaseError,
+    list_releases,
+    load_release,
+)
 from phloem.catalog.run_facts import run_facts
 from phloem.catalog.runs import load_run
 from phloem.catalog.store import MissingError, Store
 
+__all__ = [
+    "NAME",
+    "Finding",
+    "GateError",
+    "Release",
+    "ReleaseError",
+    "list_releases",
+    "make_release",
+    "verify_release",
+]
+
 Json = Any
 
-RELEASES = "releases"
-RECORD, ATTRIBUTION, SUMS = "release.json", "ATTRIBUTION.md", "SHA256SUMS"
 STAGES = ("decide", "compose", "tokenizer", "tokenize")  # what a release holds, files and all
+RELEASED = "released"  # kind of the record that a release leaves
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 class GateError(Exception):
     """A run that may not be released: the message lists every check that failed."""
-
-
-class ReleaseError(Exception):
-    """A release that cannot be made or found as asked."""
-
-
-@dataclass(frozen=True)
-class ReleasedSource:
-    """One source in a release, with all that its licence asks to be said of it.
-
-    Attributes:
-        id: Of the card.
-        name: As readers know it.
-        license: SPDX expression on the card.
-        licenses: SPDX expression -> kept documents under it; documents may have their own.
-        attribution: The credit that is asked for.
-        homepage: Where the source lies.
-        custodian: Who keeps it.
-        version: Of the pin.
-        card: Hash of the card.
-        files: {name, sha256, bytes} that were read.
-        documents: Released documents.
-        tokens: Released tokens, end-of-document tokens included.
-    """
-
-    id: str
-    name: str
-    license: str
-    licenses: Mapping[str, int]
-    attribution: str | None
-    homepage: str | None
-    custodian: str | None
-    version: str | None
-    card: str
-    files: tuple[Mapping[str, Json], ...]
-    documents: int
-    tokens: int
-
-
-@dataclass(frozen=True)
-class Release:
-    """What `release.json` says. It holds no time and no host: the same inputs give the same bytes.
-
-    Attributes:
-        name: As it was given.
-        date: ISO 8601, as it was given, or None.
-        recipe: Name of the recipe.
-        recipe_digest: Hash of what the recipe says.
-        policy: Name of the policy.
-        policy_digest: Hash of what the policy says.
-        checks: All that the gate looked at; each passed.
-        unasked: What the policy does not ask for, in plain words.
-        sources: By id.
-        datasets: Stage -> {name, digest} of its manifest.
-        tokenizer: sha256 of `tokenizer.json`.
-        tokenizer_file: Where it lies under the root.
-        mix: Source -> weight; empty: every sequence once.
-        documents: In all.
-        tokens: In all.
-        statement: The release in a few plain sentences.
-        files: sha256 of ATTRIBUTION.md and SHA256SUMS.
-        digest: Hash of all of the above.
-    """
-
-    name: str
-    date: str | None
-    recipe: str
-    recipe_digest: str
-    policy: str
-    policy_digest: str
-    checks: tuple[Check, ...]
-    unasked: tuple[str, ...]
-    sources: tuple[ReleasedSource, ...]
-    datasets: Mapping[str, Mapping[str, str]]
-    tokenizer: str
-    tokenizer_file: str
-    mix: Mapping[str, float]
-    documents: int
-    tokens: int
-    statement: tuple[str, ...]
-    files: Mapping[str, str]
-    digest: str = ""
-
-    def to_json(self) -> dict[str, Json]:
-        """As plain JSON, with the digest of the rest."""
-        value = asdict(self)
-        del value["digest"]
-        return {**value, "digest": digest_of(value)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Json]) -> Release:
-        """From plain JSON."""
-        made = dict(value)
-        made["checks"] = tuple(Check(**check) for check in value["checks"])
-        made["sources"] = tuple(
-            ReleasedSource(**{**source, "files": tuple(source["files"])})
-            for source in value["sources"]
-        )
-        for name in ("unasked", "statement"):
-            made[name] = tuple(value[name])
-        return cls(**made)
 
 
 @dataclass(frozen=True)
@@ -160,8 +79,8 @@ def make_release(
 ) -> Release:
     """Release what a run made, if the checks of its policy pass.
 
-    `releases/<name>/` gets ATTRIBUTION.md, SHA256SUMS and, last, release.json. The same release
-    again is no error.
+    `releases/<name>/` gets ATTRIBUTION.md, SHA256SUMS and, last, release.json; the first time,
+    the records get a `released`. The same release again is no error.
 
     Args:
         store: The root.
@@ -189,7 +108,16 @@ def make_release(
     named = replace(release, name=name, date=date or None)
     if not name:
         named = replace(named, name=f"{release.recipe}-{named.to_json()['digest'][:12]}")
-    return _write(store, replace(named, statement=_statement(named)), datasets)
+    written = _write(store, replace(named, statement=_statement(named)), datasets)
+    _note(store, run_id, written)
+    return written
+
+
+def _note(store: Store, run_id: str, release: Release) -> None:
+    """Append to the records that a release was made; one that was made before stands there."""
+    value = {"release": release.name, "digest": release.digest}
+    if not any(value.items() <= noted.items() for noted in records(store, RELEASED)):
+        append(store, RELEASED, {**value, "run_id": run_id, "policy": release.policy})
 
 
 def _check_asked(name: str, date: str) -> None:
@@ -211,7 +139,15 @@ def _datasets(store: Store, record: Mapping[str, Json]) -> dict[str, Dataset]:
             " finish it first"
         )
         raise ReleaseError(msg)
-    return {stage: Dataset.load(store, record["datasets"][stage]) for stage in STAGES}
+    return {stage: _dataset(store, record["datasets"][stage]) for stage in STAGES}
+
+
+def _dataset(store: Store, name: str) -> Dataset:
+    try:
+        return Dataset.load(store, name)
+    except (MissingError, ValueError) as error:
+        msg = f"{name} cannot be released ({error}); run its recipe again"
+        raise ReleaseError(msg) from None
 
 
 def _assemble(
@@ -332,34 +268,6 @@ def _sums(datasets: Mapping[str, Dataset]) -> list[str]:
     return [f"{digest}  {name}" for name, digest in sorted(files.items())]
 
 
-def load_release(store: Store, name: str) -> Release:
-    """A release by name. Raises ReleaseError with the nearest name."""
-    try:
-        return Release.from_json(json.loads(store.read_bytes(f"{RELEASES}/{name}/{RECORD}")))
-    except MissingError:
-        known = [release.name for release in list_releases(store)]
-        near = get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
-        msg = f"no release {name!r} in {store.root}; {hint}"
-        raise ReleaseError(msg) from None
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"{RELEASES}/{name}/{RECORD} cannot be read ({type(error).__name__}); release again"
-        raise ReleaseError(msg) from None
-
-
-def list_releases(store: Store) -> list[Release]:
-    """Every release of a root, by name."""
-    folders = store.list(RELEASES)
-    names = [f.rsplit("/", 1)[-1] for f in folders if store.exists(f"{f}/{RECORD}")]
-    return [load_release(store, name) for name in names]
-
-
-def released_files(store: Store, name: str) -> dict[str, str]:
-    """Name under the root -> sha256 of every file that a release holds."""
-    lines = store.read_bytes(f"{RELEASES}/{name}/{SUMS}").decode().splitlines()
-    return {line[66:]: line[:64] for line in lines}
-
-
 def verify_release(store: Store, name: str) -> list[Finding]:
     """Hash every file of a release again; returns all that does not hold, sorted by file.
 
@@ -372,8 +280,8 @@ def verify_release(store: Store, name: str) -> list[Finding]:
         for file, digest in release.files.items()
         for finding in _check_file(store, f"{folder}/{file}", digest, None)
     ]
-    actual = release.to_json()["digest"]
-    if actual != release.digest or release.name != name:
+    if not release.holds or release.name != name:
+        actual = release.to_json()["digest"]
         findings.append(Finding(f"{folder}/{RECORD}", "changed release", release.digest, actual))
     for stage in release.datasets:
         findings += _check_dataset(store, release.datasets[stage])

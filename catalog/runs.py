@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from phloem.catalog.manifest import Dataset
+from phloem.catalog.nearest import nearest
 from phloem.catalog.store import MissingError, Store
 
 Json = Any
 
 RUNS = "runs"
+NEWEST = 20  # runs that an error looks through or names
 TEXT_SUFFIX = ".arrow"  # of text files; what else ingest writes is Parquet
 
 
@@ -31,11 +32,7 @@ def load_run(store: Store, run_id: str) -> dict[str, Json]:
     try:
         value: dict[str, Json] = json.loads(store.read_bytes(f"{RUNS}/{run_id}.json"))
     except (MissingError, ValueError):
-        known = run_ids(store)
-        near = get_close_matches(run_id, known, n=1, cutoff=0.4)
-        newest = ", ".join(known[-5:]) or "none"
-        hint = f"did you mean {near[0]}?" if near else f"there are {newest}"
-        msg = f"no run {run_id!r} in {store.root}; {hint}"
+        msg = f"no run {run_id!r} in {store.root}; {nearest(run_id, run_ids(store)[-NEWEST:])}"
         raise ViewError(msg) from None
     return value
 

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from phloem.catalog import ledger
 from phloem.catalog.columns import ID, PII_SPANS, TEXT
 from phloem.catalog.manifest import Shard, read_arrow, read_parquet
-from phloem.catalog.release import list_releases, released_files
+from phloem.catalog.released import release_names, released_files
+from phloem.catalog.rules import bound_of
 from phloem.catalog.runs import ViewError, dataset_of, load_run, newest_run, rules_of, text_files
-from phloem.catalog.store import Store
+from phloem.catalog.store import MissingError, Store
 
 Json = Any
 
@@ -293,20 +294,11 @@ def _judged(
             name=rule["name"],
             column=column,
             value=measures.get(column, row.get(column)),
-            min=_bound(rule.get("min"), row["language"]),
-            max=_bound(rule.get("max"), row["language"]),
+            min=bound_of(rule.get("min"), row["language"]),
+            max=bound_of(rule.get("max"), row["language"]),
             among=None if among is None else tuple(among),
             passed=not failed >> bit & 1,
         )
-
-
-def _bound(bound: Json, language: str | None) -> float | None:
-    """The bound for a language: of its tag, of its primary subtag, or the default."""
-    if not isinstance(bound, Mapping):
-        return None if bound is None else float(bound)
-    tag = language or "default"
-    found = bound.get(tag, bound.get(tag.split("-")[0], bound.get("default")))
-    return None if found is None else float(found)
 
 
 def _kept_twin(store: Store, record: Mapping[str, Json], row: Mapping[str, Json]) -> Twin | None:
@@ -361,9 +353,13 @@ def _tokens(
 def _releases(store: Store, shard: Shard | None) -> Iterator[str]:
     if shard is None:
         return
-    for release in list_releases(store):
-        if f"{shard.folder}/index.parquet" in released_files(store, release.name):
-            yield release.name
+    for name in release_names(store):
+        try:
+            files = released_files(store, name)
+        except MissingError:  # not whole: `release verify` says so
+            continue
+        if shard.path("index.parquet") in files:
+            yield name
 
 
 def _excerpt(

@@ -15,154 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phloem.catalog import ledger
-from phloem.catalog.columns import ID, LANGUAGE, SOURCE, TEXT_BYTES, TEXT_HASH, Column, schema
+from phloem.catalog.columns import ID, TEXT_BYTES, TEXT_HASH, Column, schema
 from phloem.catalog.manifest import Dataset, Shard, canonical, read_parquet
-from phloem.catalog.release import list_releases
+from phloem.catalog.released import Release, ReleaseError, load_release, release_names
 from phloem.catalog.runs import ViewError, dataset_of, load_run, newest_run, run_ids
 from phloem.catalog.store import Store
-from phloem.catalog.story import Story, explain
+from phloem.catalog.view_columns import MEASURED, VIEWS, schema_rows
 
-__all__ = ["Story", "ViewError", "connect", "explain", "newest_run", "schema_rows"]
+__all__ = ["connect", "schema_rows", "select"]
 
 Json = Any
 Row = dict[str, Json]
-
-_RUN_ID = Column("run_id", pa.string(), "The run; its name begins with its start in UTC.")
-_RECIPE = Column("recipe", pa.string(), "Name of the recipe.")
-_READ = Column("read", pa.int64(), "Records read.")
-_KEPT = Column("kept", pa.int64(), "Documents kept.")
-_DROPPED = Column("dropped", pa.int64(), "Documents dropped by a rule, a licence or a duplicate.")
-_QUARANTINED = Column("quarantined", pa.int64(), "Records that could not be worked on.")
-_DOCUMENTS = Column("documents", pa.int64(), "Documents.")
-_BYTES = Column("bytes", pa.int64(), "Bytes of all its files.")
-_STAGE = Column("stage", pa.string(), "Stage of a run.")
-_DATASET = Column("dataset", pa.string(), "Name of the manifest under the root.")
-_KEY = Column("key", pa.string(), "Hash of its spec and of what it reads.")
-_DIGEST = Column("digest", pa.string(), "Hash of the bytes.")
-
-RUNS = (
-    _RUN_ID,
-    _RECIPE,
-    Column("recipe_digest", pa.string(), "Hash of what the recipe says."),
-    Column("policy", pa.string(), "Name of the policy."),
-    Column("status", pa.string(), "running, done, failed or interrupted."),
-    Column("error", pa.string(), "What stopped it."),
-    Column("started", pa.string(), "ISO 8601, UTC."),
-    Column("finished", pa.string(), "ISO 8601, UTC."),
-    Column("runner", pa.string(), "Beam runner."),
-    Column("workers", pa.int64(), "Worker processes."),
-    Column("seconds", pa.float64(), "Wall seconds of all stages."),
-    Column("cpu_seconds", pa.float64(), "CPU seconds of all stages."),
-    _READ,
-    _KEPT,
-    _DROPPED,
-    _QUARANTINED,
-    Column("release", pa.string(), "Name of the release that it made."),
-)
-SOURCES = (
-    _RUN_ID,
-    SOURCE,
-    Column("name", pa.string(), "The source as readers know it."),
-    Column("kind", pa.string(), "Kind of text."),
-    Column("languages", pa.list_(pa.string()), "BCP-47 tags that the card declares."),
-    Column("license", pa.string(), "SPDX expression on the card."),
-    Column("attribution", pa.string(), "Credit that the licence asks for."),
-    Column("homepage", pa.string(), "Where the source lies."),
-    Column("custodian", pa.string(), "Who keeps it."),
-    Column("status", pa.string(), "Status of the card."),
-    Column("evidence", pa.string(), "Whether a person has read the evidence of the licence."),
-    Column("approved", pa.bool_(), "Whether a person has approved the card as it stands."),
-    Column("version", pa.string(), "Version or snapshot that was read."),
-    Column("card", pa.string(), "Hash of the card."),
-    Column("bytes", pa.int64(), "Bytes of the files as fetched."),
-    Column("skipped", pa.string(), "Why the run left it out; null if it was read."),
-    _READ,
-    _KEPT,
-    _DROPPED,
-    _QUARANTINED,
-)
-DATASETS = (
-    _DATASET,
-    _STAGE,
-    _KEY,
-    _DIGEST,
-    _RECIPE,
-    Column("shards", pa.int64(), "Shards that it lists."),
-    Column("files", pa.int64(), "Files of its shards."),
-    _DOCUMENTS,
-    _BYTES,
-)
-SHARDS = (
-    _DATASET,
-    _STAGE,
-    _KEY,
-    Column("folder", pa.string(), "Where it lies under the root."),
-    _DIGEST,
-    SOURCE,
-    Column("text", pa.string(), "sha256 of the text file of ingest that it was made from."),
-    Column("op", pa.string(), "Op that measured it."),
-    _DOCUMENTS,
-    Column("files", pa.int64(), "Its files."),
-    _BYTES,
-    Column("facts", pa.string(), "All that was counted while writing, as JSON."),
-)
-QUARANTINE = (
-    *ledger.QUARANTINE,
-    Column("id", pa.string(), "Id of the document; null for a record that gave none."),
-)
-DUPLICATES = (
-    ID,
-    SOURCE,
-    LANGUAGE,
-    TEXT_BYTES,
-    ledger.DUPLICATE_OF,
-    Column("duplicate_of_source", pa.string(), "Source of the kept document."),
-    ledger.SIMILARITY,
-)
-MEASURED = (
-    ID,
-    SOURCE,
-    ledger.TEXT_FILE,
-    ledger.ROW,
-    TEXT_HASH,
-    TEXT_BYTES,
-    Column("clean_fault", pa.string(), "Rewrite that could not work on the document, and why."),
-)
-RELEASES = (
-    Column("name", pa.string(), "Name of the release."),
-    Column("date", pa.string(), "Date that it bears, if it was given one."),
-    _RECIPE,
-    Column("policy", pa.string(), "Policy whose checks it passed."),
-    _DOCUMENTS,
-    Column("tokens", pa.int64(), "Tokens, end-of-document tokens included."),
-    Column("sources", pa.list_(pa.string()), "Ids of its sources."),
-    Column("licenses", pa.list_(pa.string()), "SPDX expressions of its documents."),
-    Column("tokenizer", pa.string(), "sha256 of the tokenizer."),
-    Column("statement", pa.string(), "What it is, and what its policy did not ask for."),
-    _DIGEST,
-)
-VIEWS: Mapping[str, tuple[Column, ...]] = MappingProxyType(
-    {
-        "sources": SOURCES,
-        "runs": RUNS,
-        "datasets": DATASETS,
-        "shards": SHARDS,
-        "decisions": ledger.LEDGER,
-        "quarantine": QUARANTINE,
-        "duplicates": DUPLICATES,
-        "measures": MEASURED,
-        "releases": RELEASES,
-    }
-)
-OF_OPS = "(columns of ops)"  # stands for what `measures` takes from the run's ops
-
-
-def schema_rows() -> list[tuple[str, str, str, str]]:
-    """(view, column, Arrow type, meaning) of every column of every view."""
-    rows = [(v, c.name, str(c.type), c.doc) for v, columns in VIEWS.items() for c in columns]
-    doc = "Every column that a measuring op of the run writes, and `<op>_fault`."
-    place = max(n for n, row in enumerate(rows) if row[0] == "measures") + 1
-    return [*rows[:place], ("measures", OF_OPS, "as the op declares", doc), *rows[place:]]
 
 
 def connect(store: Store, run_id: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -179,15 +42,14 @@ def connect(store: Store, run_id: str | None = None) -> duckdb.DuckDBPyConnectio
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
     connection.execute("SET python_enable_replacements = false")
-    releases = list_releases(store)
+    datasets, unread = _loaded_datasets(store)
     tables = {
         "runs": [_run(load_run(store, id_)) for id_ in run_ids(store)],
         "sources": list(_sources(record)),
-        "releases": [_release(release) for release in releases],
+        "releases": [_release_row(store, name) for name in release_names(store)],
+        "datasets": [*map(_dataset, datasets), *unread],
+        "shards": [row for dataset in datasets for row in _shards(dataset)],
     }
-    datasets = [Dataset.load(store, name) for name in store.list("datasets")]
-    tables["datasets"] = [_dataset(dataset) for dataset in datasets]
-    tables["shards"] = [row for dataset in datasets for row in _shards(dataset)]
     for view, rows in tables.items():
         _make(connection, view, pa.Table.from_pylist(rows, schema=schema(VIEWS[view])))
     _of_run(connection, store, record)
@@ -197,6 +59,26 @@ def connect(store: Store, run_id: str | None = None) -> duckdb.DuckDBPyConnectio
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def select(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Any]]:
+    """The columns and rows of one query; nothing but a query runs, so that no file is written.
+
+    DuckDB counts DESCRIBE, SHOW and SUMMARIZE as queries.
+
+    Raises ViewError for no statement, several, one that is no query, or a query that fails.
+    """
+    try:
+        statements = connection.extract_statements(sql)
+        kinds = [statement.type for statement in statements]
+        if kinds != [duckdb.StatementType.SELECT]:
+            told = ", ".join(kind.name for kind in kinds) or "nothing"
+            msg = f"one SELECT is run, but this is {told}; `show tables` lists the views"
+            raise ViewError(msg)
+        result = connection.execute(statements[0])
+        return [name for name, *_ in result.description or ()], result.fetchall()
+    except duckdb.Error as error:
+        raise ViewError(str(error)) from None
 
 
 def _record(store: Store, run_id: str | None) -> Mapping[str, Json] | None:
@@ -242,14 +124,35 @@ def _sources(record: Mapping[str, Json] | None) -> Iterator[Row]:
         }
 
 
-def _release(release: Any) -> Row:
+def _release_row(store: Store, name: str) -> Row:
+    try:
+        return _release(load_release(store, name))
+    except ReleaseError as error:
+        return {"name": name, "problem": str(error)}
+
+
+def _release(release: Release) -> Row:
+    changed = f"it was changed; see `phloem release verify {release.name}`"
     return {
         **{n: getattr(release, n) for n in ("name", "date", "recipe", "policy", "digest")},
         **{n: getattr(release, n) for n in ("documents", "tokens", "tokenizer")},
         "sources": [source.id for source in release.sources],
         "licenses": sorted({spdx for source in release.sources for spdx in source.licenses}),
         "statement": " ".join(release.statement),
+        "problem": None if release.holds else changed,
     }
+
+
+def _loaded_datasets(store: Store) -> tuple[list[Dataset], list[Row]]:
+    """The datasets of a root, and a row for every manifest that cannot be read or was changed."""
+    read: list[Dataset] = []
+    unread: list[Row] = []
+    for name in store.list("datasets"):
+        try:
+            read.append(Dataset.load(store, name))
+        except (ValueError, KeyError, TypeError) as error:
+            unread.append({"dataset": name, "problem": f"{error}; run its recipe again"})
+    return read, unread
 
 
 def _dataset(dataset: Dataset) -> Row:
@@ -318,7 +221,10 @@ _FILES = MappingProxyType(
 
 
 def _shards_of(store: Store, record: Mapping[str, Json] | None, stage: str) -> tuple[Shard, ...]:
-    dataset = dataset_of(store, record, stage) if record else None
+    try:
+        dataset = dataset_of(store, record, stage) if record else None
+    except (ValueError, KeyError, TypeError):
+        return ()  # the view `datasets` says why
     return dataset.shards if dataset else ()
 
 

@@ -262,7 +262,7 @@ def _same_jaccard(op: Op) -> Compare:
 def _edited(text: str) -> str:
     """The text with every fortieth word replaced: a near duplicate."""
     words = text.split(" ")
-    return " ".join("other" if place % 40 == 20 else word for place, word in enumerate(words))
+    return " ".join(word if place % 40 else "other" for place, word in enumerate(words))
 
 
 def _fasttext(path: str) -> Callable[[pa.RecordBatch], list[str]]:

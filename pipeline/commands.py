@@ -16,12 +16,13 @@ from phloem.catalog.story import explain as story_of
 from phloem.pipeline import run as running
 from phloem.pipeline.console import (
     UseError,
-    err,
     find_root,
     listing,
+    note,
     open_root,
     out,
     print_json,
+    put,
     told,
 )
 from phloem.pipeline.plan import disk_needed, plan
@@ -100,11 +101,11 @@ def run_recipe(
             date=date,
         )
         result = running.run(request, registry, workspace, Progress(out))
-    out.print(f"run      {result.run_id} in {result.seconds:.1f} s")
-    out.print(f"report   {_place(root, result.report)}")
-    out.print(f"release  {_place(root, result.release_file)}")
+    put(f"run      {result.run_id} in {result.seconds:.1f} s")
+    put(f"report   {_place(root, result.report)}")
+    put(f"release  {_place(root, result.release_file)}")
     for line in result.statement:
-        out.print(f"         {line}")
+        put(f"         {line}")
 
 
 def _place(root: str, name: str | None) -> str:
@@ -127,7 +128,7 @@ def show_plan(
             recipe, root, None, input_, text_column, language, skip_unavailable=skip_unavailable
         )
         store = open_root(root)
-        job, skipped = running.prepare(store, request, registry, workspace, err.print)
+        job, skipped = running.prepare(store, request, registry, workspace, note)
         planned = plan(job, store)
         need, free = disk_needed(job, store), store.free_bytes()
     rows = [
@@ -148,9 +149,9 @@ def show_plan(
     shown = [{key: UNKNOWN if value is None else value for key, value in r.items()} for r in rows]
     listing(shown, list(rows[0]), as_json=False)
     if any(row["tasks"] is None for row in rows):
-        out.print(f"{UNKNOWN}: depends on what the stages before it make")
+        put(f"{UNKNOWN}: depends on what the stages before it make")
     there = "" if free is None else f", {free / 1e9:.1f} GB free"
-    out.print(f"disk needed: about {need / 1e9:.2f} GB{there}")
+    put(f"disk needed: about {need / 1e9:.2f} GB{there}")
 
 
 def explain_document(
@@ -175,7 +176,7 @@ def make_report(*, root: str, run_id: str | None) -> None:
     with told():
         store = find_root(root)
         name = write_report(store, run_id or newest_run(store))
-    out.print(_place(root, name))
+    put(_place(root, name))
 
 
 def run_bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from phloem.pipeline.run import RunError
 from phloem.pipeline.runners import RunnerError
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.workspace import WorkspaceError
+from phloem.reports.excerpts import visible
 from phloem.sources.connector import SourceError
 
 Json = Any
@@ -54,8 +56,8 @@ FAILED = (
 
 PIPE_WIDTH = 10_000  # a pipe has no width: what reads it wants whole cells
 
-# Names out of sources are printed too: none of them may steer the terminal.
-_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+# What a string of JSON may hold as it is, though a terminal would obey it or no UTF-8 can say it.
+_UNSAFE = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 
 def plain(*, stderr: bool = False, width: int | None = None) -> Console:
@@ -84,13 +86,23 @@ def told() -> Iterator[None]:
         say(error)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        err.print("interrupted: run the same command again, what is done is not done again")
+        note("interrupted: run the same command again, what is done is not done again")
         raise typer.Exit(1) from None
 
 
 def say(error: Exception) -> None:
     """Print an error."""
-    err.print(f"error: {error}".translate(_CONTROLS))
+    note(f"error: {error}")
+
+
+def put(line: str) -> None:
+    """Print a line on stdout; names out of sources stand in it, and none may steer the terminal."""
+    out.print(visible(line))
+
+
+def note(line: str) -> None:
+    """Print a line on stderr, as `put` does on stdout."""
+    err.print(visible(line))
 
 
 def open_root(root: str) -> Store:
@@ -116,7 +128,8 @@ def find_root(root: str) -> Store:
 
 def print_json(value: Json) -> None:
     """Print a value as JSON; what JSON does not know, as text."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    sys.stdout.write(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 
 def listing(rows: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_json: bool) -> None:
@@ -126,7 +139,7 @@ def listing(rows: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_js
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.translate(_CONTROLS), overflow="fold")
+        table.add_column(visible(column), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     wide = out if sys.stdout.isatty() else plain(width=PIPE_WIDTH)
@@ -140,4 +153,4 @@ def _cell(value: Json) -> str:
         return ", ".join(map(_cell, value))
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value).translate(_CONTROLS)
+    return visible(str(value))

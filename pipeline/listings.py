@@ -21,12 +21,12 @@ from phloem.filters.op import Op
 from phloem.filters.op import ops as known_ops
 from phloem.pipeline.console import (
     UseError,
-    err,
     find_root,
     listing,
+    note,
     open_root,
-    out,
     print_json,
+    put,
     told,
 )
 from phloem.pipeline.models import models
@@ -66,15 +66,15 @@ def check_ops(names: Sequence[str], *, root: str) -> None:
         known = known_ops(find_workspace().ops)
         chosen = _chosen(names, known)
         store = open_root(root)
-        places = models(store, chosen, err.print)
+        places = models(store, chosen, note)
         paths = {name: store.local_path(place) for name, place in places.items()}
         broken = False
         for op in chosen:
             faults = breaches(op, paths)
             broken = broken or bool(faults)
-            out.print(f"{'FAIL' if faults else 'ok  '} {op.name}")
+            put(f"{'FAIL' if faults else 'ok  '} {op.name}")
             for fault in faults:
-                out.print(f"     {fault}")
+                put(f"     {fault}")
     if broken:
         raise typer.Exit(1)
 
@@ -135,7 +135,7 @@ def show_source(source: str, *, as_json: bool) -> None:
         return
     for name, field in value.items():
         shown = json.dumps(field, ensure_ascii=False) if isinstance(field, (dict, list)) else field
-        out.print(f"{name:16}{'' if shown is None else shown}")
+        put(f"{name:16}{'' if shown is None else shown}")
 
 
 def lint_sources(*, as_json: bool) -> None:
@@ -147,7 +147,7 @@ def lint_sources(*, as_json: bool) -> None:
         listing(rows, list(rows[0]) if rows else [], as_json=as_json)
     errors = sum(row["kind"] == "error" for row in rows)
     if not as_json:
-        out.print(f"{errors} errors, {len(rows) - errors} hints")
+        put(f"{errors} errors, {len(rows) - errors} hints")
     if errors:
         raise typer.Exit(1)
 
@@ -156,7 +156,7 @@ def lock_sources(sources: Sequence[str]) -> None:
     """Lock sources and say what changed."""
     with told():
         for line in lock(find_workspace(), sources):
-            out.print(line)
+            put(line)
 
 
 def list_datasets(*, root: str, as_json: bool) -> None:
@@ -240,8 +240,6 @@ def verify_release(name: str, *, root: str, as_json: bool) -> None:
     if as_json or rows:
         listing(rows, list(rows[0]) if rows else [], as_json=as_json)
     if not as_json:
-        out.print(
-            f"{name}: {len(rows)} faults" if rows else f"{name}: whole, every byte as released"
-        )
+        put(f"{name}: {len(rows)} faults" if rows else f"{name}: whole, every byte as released")
     if rows:
         raise typer.Exit(1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -116,6 +119,8 @@ class Engine:
             os.environ.setdefault("RAYON_NUM_THREADS", "1")
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(PRELOAD)
+            with _deaf_to_interrupts():
+                forkserver.ensure_running()
             self.pool = ProcessPool(self.workers, context=context, initializer=_quiet)
         return self.pool
 
@@ -128,13 +133,37 @@ class Engine:
 
 
 @contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started meanwhile inherits that Ctrl-C means nothing to it: the driver ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers belong to the main thread; so does Ctrl-C
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def engine(root: str, workers: int) -> Iterator[Engine]:
     """An engine whose workers are gone when the block ends."""
     made_engine = Engine(root, workers)
     try:
         yield made_engine
+    except BaseException:
+        _end_workers()  # also those that are just starting: they would complain of what is gone
+        raise
     finally:
         made_engine.stop()
+
+
+def _end_workers() -> None:
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            # The tracker cleans up after the others, and ends with this process.
+            if not any("resource_tracker" in word for word in process.cmdline()):
+                process.kill()
 
 
 def resident_bytes() -> int:
@@ -244,7 +273,5 @@ def _quiet() -> None:
 
     Beam would log its message and traceback, which may quote a document.
     """
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)

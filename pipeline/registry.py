@@ -61,7 +61,9 @@ class Registry:
 def load_registry(workspace: Workspace) -> Registry:
     """Every card, pin, approval and known LicenseRef. Raises SourceError listing every fault."""
     refs = {name: tuple(entry["obligations"]) for name, entry in license_refs().items()}
-    return Registry(sources(workspace.sources), pins(workspace.sources), approvals(), refs)
+    return Registry(
+        sources(workspace.sources), pins(workspace.sources), approvals(workspace.sources), refs
+    )
 
 
 def local_registry(registry: Registry, path: str, text_column: str, language: str) -> Registry:

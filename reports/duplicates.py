@@ -166,7 +166,8 @@ def _pairs(connection: DuckDBPyConnection, store: Store, run: Run) -> tuple[Pair
         with pairs as (
             select dropped.similarity, dropped.id, dropped.source, dropped.language,
                 dropped.text_file, dropped.row, kept.id, kept.source, kept.language,
-                kept.text_file, kept.row, row_number() over (order by dropped.similarity, dropped.id) as near,
+                kept.text_file, kept.row,
+                row_number() over (order by dropped.similarity, dropped.id) as near,
                 row_number() over (order by md5(dropped.id), dropped.id) as lot
             {_JOINED} and kept.id is not null and dropped.text_hash != kept.text_hash
         )

@@ -33,7 +33,7 @@ def render_story(story: Story, *, excerpt: bool = False) -> str:
     made visible.
 
     Args:
-        story: What `phloem.catalog.views.explain` found.
+        story: What `phloem.catalog.story.explain` found.
         excerpt: Whether to show the beginning of the text, personal data masked. It is withheld
             where nobody looked for personal data.
     """

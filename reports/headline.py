@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from phloem.catalog.ledger import DROPPED, KEPT, QUARANTINED
+from phloem.catalog.policy import LOCAL
 from phloem.catalog.store import Store
 from phloem.reports.run import Run, shards_of
-
-LOCAL = "local"  # id of the card made for a user's own files, as run records hold it
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,6 @@ class Run:
     skipped: Mapping[str, str]
 
 
-def load_run(store: Store, run_id: str) -> Run:
-    """Read a run's record. Raises phloem.catalog.runs.ViewError if there is none of that id."""
-    return run_of(runs.load_run(store, run_id))
-
-
 def run_of(record: Mapping[str, Json]) -> Run:
     """A run from its record; what a run that stopped early never wrote is empty."""
     recipe = record.get("recipe") or {}

@@ -12,6 +12,7 @@ import jinja2
 from duckdb import DuckDBPyConnection
 from markupsafe import Markup
 
+from phloem.catalog.runs import load_run
 from phloem.catalog.store import Store
 from phloem.catalog.views import connect
 from phloem.reports import charts, numerals
@@ -25,7 +26,7 @@ from phloem.reports.licenses import licenses
 from phloem.reports.personal import personal
 from phloem.reports.provenance import provenance
 from phloem.reports.quarantine import quarantine
-from phloem.reports.run import Run, load_run
+from phloem.reports.run import Run, run_of
 from phloem.reports.samples import samples
 from phloem.reports.sections import sections
 from phloem.reports.stages import stages
@@ -43,7 +44,7 @@ def write_report(store: Store, run_id: str) -> str:
 
     Raises phloem.catalog.runs.ViewError if the root holds no such run.
     """
-    run = load_run(store, run_id)
+    run = run_of(load_run(store, run_id))
     connection = connect(store, run_id)
     try:
         page = render(run, collect(connection, store, run))

@@ -1,4 +1,4 @@
-"""What each lint rule looks for: functions from a registry to what they find wrong in it."""
+"""What each lint rule looks for: functions from a dossier to what they find wrong in it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
+from typing import Self
 
 from license_expression import ExpressionError, Licensing, get_spdx_licensing
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
-from phloem.sources.registry import Registry
+from phloem.catalog.nearest import nearest
+from phloem.catalog.rules import Bound
+from phloem.sources.connector import Strict
+from phloem.sources.registry import Dossier
 from phloem.sources.source import Source, card_hash, describe
 
 STALE_DAYS = 730  # two years: terms of web sites are rewritten about as often
@@ -20,33 +25,43 @@ SENTENCE = 40  # characters; shorter sentences may well be alike
 Found = tuple[str, str, str]  # file, field, message
 
 
-def near(name: str, known: Collection[str]) -> str:
-    """A hint at the nearest known name, or nothing."""
-    found = get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+class KeepRule(Strict):
+    """A keep rule as a recipe takes it: bounds of a number's column, or the words of another."""
+
+    name: str
+    column: str
+    min: Bound | None = None
+    max: Bound | None = None
+    among: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.min is None and self.max is None and self.among is None:
+            raise PydanticCustomError("no_bound", "one of min, max, among")
+        return self
 
 
-def shape(registry: Registry) -> Iterator[Found]:
+def shape(dossier: Dossier) -> Iterator[Found]:
     """Find a card that is not YAML, or has an unknown key, a missing one or a wrong value."""
-    for file in registry.files:
+    for file in dossier.files:
         for field, message in file.faults:
             yield str(file.path), field, message
 
 
-def file_name(registry: Registry) -> Iterator[Found]:
+def file_name(dossier: Dossier) -> Iterator[Found]:
     """Find an id that differs from the file name."""
-    for file in registry.files:
+    for file in dossier.files:
         found = file.value.get("id") if isinstance(file.value, dict) else None
         if found is not None and found != file.path.stem:
             yield str(file.path), "id", f"found {found!r}, expected {file.path.stem!r}"
 
 
 def _shared(
-    registry: Registry, field: str, key: Callable[[Source], Sequence[str]], what: str
+    dossier: Dossier, field: str, key: Callable[[Source], Sequence[str]], what: str
 ) -> Iterator[Found]:
     """Cards that share a value which only one may have."""
     holders: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for file, card in registry.cards():
+    for file, card in dossier.cards():
         for value in key(card):
             holders[value].append((file, card.id))
     for held in holders.values():
@@ -54,15 +69,15 @@ def _shared(
             yield file, field, f"{what} {held[0][1]} ({held[0][0]})"
 
 
-def id_twice(registry: Registry) -> Iterator[Found]:
+def id_twice(dossier: Dossier) -> Iterator[Found]:
     """Find an id that another card has."""
-    return _shared(registry, "id", lambda card: [card.id], "is also the id of")
+    return _shared(dossier, "id", lambda card: [card.id], "is also the id of")
 
 
-def same_access(registry: Registry) -> Iterator[Found]:
+def same_access(dossier: Dossier) -> Iterator[Found]:
     """Find a card that reads the same as another."""
     return _shared(
-        registry, "access", lambda card: [card.access.model_dump_json()], "reads the same as"
+        dossier, "access", lambda card: [card.access.model_dump_json()], "reads the same as"
     )
 
 
@@ -73,9 +88,9 @@ def _sentences(card: Source) -> list[str]:
     return sorted({part for part in found if len(part) >= SENTENCE})
 
 
-def repeated_sentence(registry: Registry) -> Iterator[Found]:
+def repeated_sentence(dossier: Dossier) -> Iterator[Found]:
     """Find a sentence of summary or limits that another card has too."""
-    return _shared(registry, "summary, limits", _sentences, "repeats a sentence of")
+    return _shared(dossier, "summary, limits", _sentences, "repeats a sentence of")
 
 
 @cache
@@ -95,114 +110,123 @@ def license_faults(expression: str, license_refs: Collection[str]) -> list[str]:
     known |= set(license_refs)
     names = [str(symbol.key) for symbol in _licensing().license_symbols(parsed)]
     return [
-        f"{name!r} is neither an SPDX identifier nor in licenses.yaml{near(name, known)}"
+        f"{name!r} is neither an SPDX identifier nor in licenses.yaml; {_license_near(name, known)}"
         for name in names
         if name not in known
     ]
 
 
-def licence(registry: Registry) -> Iterator[Found]:
+def _license_near(name: str, known: Collection[str]) -> str:
+    """What `nearest` says; of the 700 that there are, where none is near, those of this project."""
+    near = get_close_matches(name, sorted(known), n=1)
+    return nearest(name, near or [key for key in sorted(known) if key.startswith("LicenseRef-")])
+
+
+def licence(dossier: Dossier) -> Iterator[Found]:
     """Find a licence that is no SPDX expression, or a LicenseRef that licenses.yaml lacks."""
-    for file, card in registry.cards():
-        for fault in license_faults(card.license.spdx, registry.license_refs):
+    for file, card in dossier.cards():
+        for fault in license_faults(card.license.spdx, dossier.license_refs):
             yield file, "license.spdx", fault
 
 
-def evidence(registry: Registry) -> Iterator[Found]:
+def evidence(dossier: Dossier) -> Iterator[Found]:
     """Find an active card without quoted evidence of its licence, its place and its date."""
-    for file, card in registry.cards():
+    for file, card in dossier.cards():
         if card.status == "active":
             for field in ("evidence", "place", "checked_on"):
                 if not getattr(card.license, field):
                     yield file, f"license.{field}", "missing, and the card is active"
 
 
-def stale_check(registry: Registry) -> Iterator[Found]:
+def stale_check(dossier: Dossier) -> Iterator[Found]:
     """Find a licence check older than two years."""
-    for file, card in registry.cards():
+    for file, card in dossier.cards():
         checked = card.license.checked_on
-        if card.status == "active" and checked and (registry.today - checked).days > STALE_DAYS:
+        if card.status == "active" and checked and (dossier.today - checked).days > STALE_DAYS:
             yield file, "license.checked_on", f"{checked} is more than two years ago"
 
 
-def connector(registry: Registry) -> Iterator[Found]:
+def connector(dossier: Dossier) -> Iterator[Found]:
     """Find a connector that there is not."""
-    for file, card in registry.cards():
+    for file, card in dossier.cards():
         name = card.access.connector
-        if name not in registry.connectors:
-            hint = near(name, registry.connectors)
-            yield file, "access.connector", f"no connector is named {name!r}{hint}"
+        if name not in dossier.connectors:
+            hint = nearest(name, sorted(dossier.connectors))
+            yield file, "access.connector", f"no connector is named {name!r}; {hint}"
 
 
-def params(registry: Registry) -> Iterator[Found]:
+def params(dossier: Dossier) -> Iterator[Found]:
     """Find parameters that the connector rejects."""
-    for file, card in registry.cards():
-        model = registry.connectors.get(card.access.connector)
-        if model is None:
-            continue
-        try:
-            model.model_validate(card.access.params)
-        except ValidationError as error:
-            for text in describe(model, error):
-                field, _, message = text.partition(": ")
-                yield file, f"access.params.{field}", message
+    for file, card in dossier.cards():
+        model = dossier.connectors.get(card.access.connector)
+        for field, message in _faults(model, card.access.params) if model else ():
+            yield file, f"access.params.{field}", message
 
 
-def clean_ops(registry: Registry) -> Iterator[Found]:
+def _faults(model: type[BaseModel], value: object) -> Iterator[tuple[str, str]]:
+    """(field, message) of all that a model rejects in a value."""
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        for text in describe(model, error):
+            field, _, message = text.partition(": ")
+            yield field, message
+
+
+def clean_ops(dossier: Dossier) -> Iterator[Found]:
     """Find an op in `clean` that there is not."""
-    for file, card in registry.cards():
+    for file, card in dossier.cards():
         for step in card.clean:
             for name in [step] if isinstance(step, str) else step:
-                if name not in registry.ops:
-                    yield file, "clean", f"no op is named {name!r}{near(name, registry.ops)}"
+                if name not in dossier.ops:
+                    hint = nearest(name, sorted(dossier.ops))
+                    yield file, "clean", f"no op is named {name!r}; {hint}"
 
 
-def keep_rules(registry: Registry) -> Iterator[Found]:
-    """Find a keep rule without name, column or bound."""
-    for file, card in registry.cards():
+def keep_rules(dossier: Dossier) -> Iterator[Found]:
+    """Find a keep rule that no recipe could have."""
+    for file, card in dossier.cards():
         for number, rule in enumerate(card.keep):
-            if not {"name", "column"} <= rule.keys():
-                yield file, f"keep.{number}", "a rule needs `name` and `column`"
-            elif not {"min", "max", "among", "equals"} & rule.keys():
-                yield file, f"keep.{number}", "a rule needs one of min, max, among, equals"
+            for field, message in _faults(KeepRule, rule):
+                yield file, f"keep.{number}.{field}", message
 
 
-def locked(registry: Registry) -> Iterator[Found]:
+def locked(dossier: Dossier) -> Iterator[Found]:
     """Find an active card without a lock entry."""
-    for file, card in registry.cards():
-        if card.status == "active" and card.id not in registry.pins:
+    for file, card in dossier.cards():
+        if card.status == "active" and card.id not in dossier.pins:
             yield file, "status", "active, but no lock entry says what it holds"
 
 
-def reason(registry: Registry) -> Iterator[Found]:
+def reason(dossier: Dossier) -> Iterator[Found]:
     """Find a paused or withdrawn card without a reason."""
-    for file, card in registry.cards():
+    for file, card in dossier.cards():
         if card.status in {"paused", "withdrawn"} and not card.reason:
             yield file, "reason", f"missing, and the card is {card.status}"
 
 
-def replaced_by(registry: Registry) -> Iterator[Found]:
+def replaced_by(dossier: Dossier) -> Iterator[Found]:
     """Find a replaced_by that no card has."""
-    ids = {card.id for _, card in registry.cards()}
-    for file, card in registry.cards():
+    ids = {card.id for _, card in dossier.cards()}
+    for file, card in dossier.cards():
         if card.replaced_by and card.replaced_by not in ids:
-            hint = near(card.replaced_by, ids)
-            yield file, "replaced_by", f"no card has the id {card.replaced_by!r}{hint}"
+            hint = nearest(card.replaced_by, sorted(ids))
+            yield file, "replaced_by", f"no card has the id {card.replaced_by!r}; {hint}"
 
 
-def approved_card(registry: Registry) -> Iterator[Found]:
+def approved_card(dossier: Dossier) -> Iterator[Found]:
     """Find an approval of a card that was changed since."""
-    for file, card in registry.cards():
-        approval = registry.approvals.get(card.id)
+    for file, card in dossier.cards():
+        approval = dossier.approvals.get(card.id)
         if approval and approval.card != card_hash(card):
             found, said = card_hash(card)[:12], approval.card[:12]
             yield file, "card", f"its hash is {found}…, the approval is of {said}…"
 
 
-def approved_source(registry: Registry) -> Iterator[Found]:
+def approved_source(dossier: Dossier) -> Iterator[Found]:
     """Find an approval of no card."""
-    ids = {card.id for _, card in registry.cards()}
-    for source in registry.approvals:
+    ids = {card.id for _, card in dossier.cards()}
+    for source in dossier.approvals:
         if source not in ids:
             yield f"approvals/{source}.yaml", "source", f"no card has the id {source!r}"
 
@@ -227,32 +251,32 @@ def tag_fault(tag: str) -> str | None:
     return None if tag == right else f"found {tag!r}, expected {right!r}"
 
 
-def languages(registry: Registry) -> Iterator[Found]:
+def languages(dossier: Dossier) -> Iterator[Found]:
     """Find a language that is no BCP-47 tag in its usual case."""
-    for file, card in registry.cards():
+    for file, card in dossier.cards():
         for tag in card.languages:
             fault = tag_fault(tag)
             if fault:
                 yield file, "languages", fault
 
 
-def code(registry: Registry) -> Iterator[Found]:
+def code(dossier: Dossier) -> Iterator[Found]:
     """Find code that is not zxx, or zxx that is not code."""
-    for file, card in registry.cards():
+    for file, card in dossier.cards():
         if (card.kind == "code") != ("zxx" in card.languages):
             yield file, "languages", f"kind is {card.kind}, languages are {list(card.languages)}"
 
 
-def personal(registry: Registry) -> Iterator[Found]:
+def personal(dossier: Dossier) -> Iterator[Found]:
     """Find personal data without a note."""
-    for file, card in registry.cards():
+    for file, card in dossier.cards():
         if card.personal_data.level == "personal" and not card.personal_data.note:
             yield file, "personal_data.note", "missing, and the level is personal"
 
 
-def orphan_lock(registry: Registry) -> Iterator[Found]:
+def orphan_lock(dossier: Dossier) -> Iterator[Found]:
     """Find a lock entry of no card."""
-    ids = {card.id for _, card in registry.cards()} | {file.path.stem for file in registry.files}
-    for source in registry.pins:
+    ids = {card.id for _, card in dossier.cards()} | {file.path.stem for file in dossier.files}
+    for source in dossier.pins:
         if source not in ids:
             yield "sources.lock", source, "no card has this id"

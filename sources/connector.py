@@ -16,13 +16,14 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, cast
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
+
+from phloem.catalog.nearest import nearest
 
 Json = Any
 Files = Mapping[str, str]  # name in the pin -> path on this machine
@@ -135,9 +136,7 @@ def find_connector(name: str) -> Connector:
     """A connector module by name. Raises SourceError with the nearest name."""
     known = connectors()
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        msg = f"no connector named {name!r}; {hint}"
+        msg = f"no connector named {name!r}; {nearest(name, known)}"
         raise SourceError(msg)
     module: ModuleType = importlib.import_module(f"phloem.sources.connectors.{name}")
     return cast("Connector", module)

@@ -12,11 +12,11 @@ from phloem.sources import checks
 from phloem.sources.checks import Found
 from phloem.sources.connector import find_connector
 from phloem.sources.lock import pins
-from phloem.sources.registry import Registry, read_cards
+from phloem.sources.registry import Dossier, read_cards
 from phloem.sources.source import approvals, license_refs
 
 Kind = Literal["error", "hint"]
-Check = Callable[[Registry], Iterator[Found]]
+Check = Callable[[Dossier], Iterator[Found]]
 
 
 @dataclass(frozen=True)
@@ -70,24 +70,24 @@ def lint(
     Raises SourceError if a lock file or an approval cannot be read.
     """
     return findings(
-        Registry(
+        Dossier(
             files=read_cards(folders),
             ops=op_names,
             connectors={name: find_connector(name).Params for name in connector_names},
             pins=pins(folders),
-            approvals=approvals(),
+            approvals=approvals(folders),
             license_refs=license_refs(),
             today=today or datetime.now(UTC).date(),
         )
     )
 
 
-def findings(registry: Registry) -> list[Finding]:
+def findings(dossier: Dossier) -> list[Finding]:
     """Every finding of every rule, by file and then by rule."""
     found = [
         Finding(rule.number, rule.kind, file, field, message, rule.fix)
         for rule in RULES
-        for file, field, message in rule.check(registry)
+        for file, field, message in rule.check(dossier)
     ]
     return sorted(found, key=lambda f: (f.file, f.rule, f.field, f.message))
 
@@ -253,9 +253,10 @@ RULES = (
     Rule(
         "S020",
         "error",
-        "a keep rule without name, column or bound",
+        "a keep rule that no recipe could have",
         "a run that uses the source would fail",
-        "write {name, column, min|max|among|equals}",
+        "write {name, column, min|max|among}: min and max are a number, or numbers by language"
+        " with `default`; among is a list of words",
         checks.keep_rules,
     ),
     Rule(

@@ -100,7 +100,7 @@ def parquet(
                     yield from _documents(name, batch, columns, row)
                     row += batch.num_rows
     except (pa.ArrowInvalid, OSError):
-        yield Fault(None, -1, "broken Parquet")
+        yield Fault(None, -1, "broken Parquet", rest=True)
 
 
 def arrow(name: str, path: str, columns: Columns) -> Iterator[pa.RecordBatch | Fault]:
@@ -112,7 +112,7 @@ def arrow(name: str, path: str, columns: Columns) -> Iterator[pa.RecordBatch | F
             yield from _documents(name, batch.select(columns.named()), columns, row)
             row += batch.num_rows
     except (pa.ArrowInvalid, OSError):
-        yield Fault(None, -1, "broken Arrow file")
+        yield Fault(None, -1, "broken Arrow file", rest=True)
 
 
 def _open(path: str) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:

@@ -62,7 +62,7 @@ def lines(file: BinaryIO, compression: str | None, limit: int = MAX_RECORD) -> I
             # What is over the limit is only counted.
             rest = [*rest, pieces[-1]] if size <= limit else []
     except UnpackError as error:
-        yield Fault(None, error.offset, error.reason)
+        yield Fault(None, error.offset, error.reason, rest=True)
         return
     if size:
         yield _line(start, rest, size, limit)

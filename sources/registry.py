@@ -34,7 +34,7 @@ class CardFile:
 
 
 @dataclass(frozen=True)
-class Registry:
+class Dossier:
     """All that the rules look at.
 
     Attributes:

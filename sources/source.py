@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from phloem.catalog.manifest import digest_of
+from phloem.catalog.nearest import nearest
 from phloem.sources.connector import SourceError, Strict
 
 Json = Any
@@ -193,8 +193,8 @@ def describe(model: type[BaseModel], error: ValidationError) -> list[str]:
         path = [str(part) for part in fault["loc"] if "[" not in str(part)]
         where = ".".join(path) or "card"
         if fault["type"] == "extra_forbidden":
-            near = get_close_matches(path[-1], _keys(model, path[:-1]), n=1)
-            hint = f"did you mean {near[0]}?" if near else "no such key"
+            known = _keys(model, path[:-1])
+            hint = nearest(path[-1], known) if known else "no such key"
             texts.append(f"{where}: unknown key; {hint}")
         elif fault["type"] == "missing":
             texts.append(f"{where}: missing; expected a value")
@@ -219,30 +219,40 @@ def _short(value: Json) -> str:
 
 
 def card_hash(source: Source) -> str:
-    """The hash of what a card says, without its status: pausing a source leaves it approved."""
-    value = source.model_dump(mode="json", exclude={"status", "reason", "replaced_by"})
-    return digest_of(value)
+    """The hash of what a card says, without its status: pausing a source leaves it approved.
 
-
-def approvals(folder: str | Path | None = None) -> Mapping[str, Approval]:
-    """Every approval by source id, from `approvals/` or this folder.
-
-    Raises CardError listing every fault of every file.
+    Only what differs from a field's default counts, so a field that cards get later changes none.
     """
-    place = Path(folder) if folder else Path(str(files("phloem.sources") / "approvals"))
+    status = {"status", "reason", "replaced_by"}
+    return digest_of(source.model_dump(mode="json", exclude=status, exclude_defaults=True))
+
+
+def approvals(folders: Sequence[str | Path] = ()) -> Mapping[str, Approval]:
+    """Every approval by source id, sorted: of `approvals/` and of that in each of these folders.
+
+    Raises CardError listing every fault of every file, and sources that are approved twice.
+    """
     found: dict[str, Approval] = {}
     faults: list[str] = []
-    for path in sorted(place.glob("*.yaml")):
+    for path in _approval_files(folders):
         value, wrong = read_yaml(path)
         approval, more = _check(Approval, path, value) if not wrong else (None, [])
         faults += wrong + more
         if approval and approval.source != path.stem:
             faults.append(f"{path}: source: found {approval.source!r}, expected {path.stem!r}")
+        if approval and approval.source in found:
+            faults.append(f"{path}: source: {approval.source} is approved in another file too")
         if approval:
             found[approval.source] = approval
     if faults:
         raise CardError(f"{len(faults)} faults in approvals:\n" + "\n".join(faults))
-    return MappingProxyType(found)
+    return MappingProxyType({key: found[key] for key in sorted(found)})
+
+
+def _approval_files(folders: Sequence[str | Path]) -> list[Path]:
+    own = Path(str(files("phloem.sources")))
+    places = [Path(folder) / "approvals" for folder in (own, *folders)]
+    return [path for place in places for path in sorted(place.glob("*.yaml"))]
 
 
 @cache

@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from phloem.catalog.handoff.megatron import HEAD_BYTES
 from phloem.catalog.handoff.tokens import load_tokenizer
-from phloem.catalog.manifest import Dataset, Shard
-from phloem.catalog.release import ReleaseError, load_release
+from phloem.catalog.manifest import Shard
+from phloem.catalog.nearest import nearest
+from phloem.catalog.released import ReleaseError, load_release, released_dataset
 from phloem.catalog.store import Store
 
 Array = np.ndarray[Any, Any]
@@ -139,7 +139,8 @@ class ReleaseTokens:
             limit: Samples of all ranks after which it ends.
 
         Raises:
-            ReleaseError: no such release, a file of it is not whole, or weights that make no sense.
+            ReleaseError: no such release, its manifest or a file of it is not as released, or
+                weights that make no sense.
         """
         if sequence_length < 1 or not 0 <= rank < world_size or state < 0:
             msg = (
@@ -164,7 +165,7 @@ class ReleaseTokens:
         self._pattern, self._ranks, self._counts = blend(np.array(shares, dtype=np.float64))
 
     def _open(self, store: Store, weights: Mapping[str, float]) -> list[_Group]:
-        dataset = Dataset.load(store, self.release.datasets["tokenize"]["name"])
+        dataset = released_dataset(store, self.release, "tokenize")
         parts = [self._part(store, shard) for shard in dataset.shards if shard.facts["tokens"]]
         if not weights:
             groups = [self._group("", parts)]
@@ -186,8 +187,7 @@ class ReleaseTokens:
     def _check_weights(self, weights: Mapping[str, float]) -> None:
         for source, weight in weights.items():
             if source not in self.sources:
-                near = get_close_matches(source, self.sources, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(self.sources)}"
+                hint = nearest(source, self.sources)
                 msg = f"release {self.release.name} has no source {source!r}; {hint}"
                 raise ReleaseError(msg)
             if not 0 <= weight < float("inf"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -218,10 +217,3 @@ def _index(totals: _Totals, lengths: np.ndarray[Any, Any]) -> pa.Table:
         TOKEN_COUNT.name: pa.array(lengths, pa.int64()),
     }
     return pa.table([columns[column.name] for column in INDEX], schema=schema(INDEX))
-
-
-def token_facts(data: bytes) -> dict[str, Json]:
-    """Vocabulary size and special tokens of a `tokenizer.json`, without loading it."""
-    value = json.loads(data)
-    specials = [token["content"] for token in value.get("added_tokens", ()) if token["special"]]
-    return {"vocab_size": len(value["model"]["vocab"]), "special_tokens": sorted(specials)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 import types
@@ -47,6 +48,25 @@ def _documents(root: Any) -> list[list[int]]:
         indexed = read_indexed(*(Path(path) for path in paths))
         found += [indexed.sequence(n).tolist() for n in range(len(indexed.lengths))]
     return found
+
+
+def test_release_tokens_refuse_a_changed_manifest(tmp_path: Path) -> None:
+    from handmade_root import build_root
+
+    root = build_root(tmp_path)
+    release = make_release(root.store, root.run_id, name="first")
+    name = release.datasets["tokenize"]["name"]
+    whole = root.store.read_bytes(name)
+    root.store.write_bytes(name, whole.replace(b'"uint16"', b'"int32"'))
+    with pytest.raises(ReleaseError, match="see `phloem release verify first`"):
+        _tokens(root)
+    root.store.write_bytes(name, whole)
+    manifest = Dataset.load(root.store, name)
+    facts = {**manifest.shards[0].facts, "token_type": "int32"}
+    shards = (dataclasses.replace(manifest.shards[0], facts=facts), *manifest.shards[1:])
+    dataclasses.replace(manifest, shards=shards).save(root.store)
+    with pytest.raises(ReleaseError, match="do not agree"):
+        _tokens(root)
 
 
 @settings(max_examples=60, deadline=None)

@@ -190,6 +190,7 @@ def test_dataset_with_a_changed_shard_is_refused(tmp_path: Path) -> None:
         Dataset.load(store, dataset.name)
 
 
-def test_shard_digest_ignores_facts(tmp_path: Path) -> None:
+def test_shard_digest_covers_facts(tmp_path: Path) -> None:
     shard = _shard(Store(tmp_path))
-    assert dataclasses.replace(shard, facts={}).digest == shard.digest
+    changed = {**shard.facts, "documents": 99}
+    assert dataclasses.replace(shard, facts=changed).digest != shard.digest

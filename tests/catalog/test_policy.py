@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from phloem.catalog.ledger import Balance
 from phloem.catalog.policy import (
     Policy,
     PolicyError,
     admits,
     gate,
     load_policy,
+    loss_alarm,
     policies,
     policy_rows,
     unasked,
@@ -167,6 +169,28 @@ def test_gate_does_not_judge_a_small_source_by_shares() -> None:
     assert _failed(_run(balance=small)) == []
     small = {"a": {"read": 99, "kept": 0, "dropped": 99, "quarantined": 0}}
     assert _failed(_run(balance=small)) == ["loss"]
+
+
+def test_gate_of_a_policy_that_allows_cut_sources_passes_one() -> None:
+    policy = load_policy("production").model_copy(update={"allow_cut_sources": True})
+    assert [c.name for c in gate(policy, _run(cut={"a": 1})) if not c.passed] == []
+    assert "A source may lack a rest that could not be read." in unasked(policy)
+
+
+def test_loss_alarm_tells_every_source_and_reason() -> None:
+    policy = load_policy("production")
+    balance = {
+        "none": Balance(0, 0, 0, 0),
+        "cut": Balance(10, 10, 0, 0),
+        "lost": Balance(1000, 50, 850, 100),
+        "fine": Balance(1000, 900, 90, 10),
+    }
+    assert loss_alarm(policy, balance, {"cut": 2}) == [
+        "cut: the rest of 2 streams could not be read",
+        "lost: 950 of 1000 were not kept",
+        "lost: 100 of 1000 are in quarantine",
+        "none: nothing was read",
+    ]
 
 
 def test_gate_does_not_mind_a_licence_of_no_kept_document() -> None:

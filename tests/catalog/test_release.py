@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from phloem.catalog.manifest import canonical
+from phloem.catalog.manifest import Dataset, canonical
+from phloem.catalog.records import records
 from phloem.catalog.release import (
     GateError,
     ReleaseError,
     list_releases,
-    load_release,
     make_release,
-    released_files,
     verify_release,
 )
+from phloem.catalog.released import load_release, released_files
 
 
 def _change_record(root: Any, **changes: Any) -> None:
@@ -68,6 +68,39 @@ def test_make_release_without_a_name_names_it_by_all_that_it_says(fresh_root: An
     sources["fables"]["attribution"] = "Aesop, translated"
     _change_record(fresh_root, sources=sources)
     assert make_release(fresh_root.store, fresh_root.run_id).name != first.name
+
+
+def test_make_release_is_recorded_once(fresh_root: Any) -> None:
+    first = make_release(fresh_root.store, fresh_root.run_id, name="first")
+    make_release(fresh_root.store, fresh_root.run_id, name="first")
+    (record,) = records(fresh_root.store, "released")
+    assert record["time"] > "2026"
+    del record["time"]
+    assert record == {
+        "kind": "released",
+        "release": "first",
+        "digest": first.digest,
+        "run_id": fresh_root.run_id,
+        "policy": "quickstart",
+    }
+
+
+def test_make_release_of_a_run_cut_short_is_refused(fresh_root: Any) -> None:
+    store, record = fresh_root.store, fresh_root.record
+    ingested = Dataset.load(store, record["datasets"]["ingest"])
+    cut = tuple(
+        dataclasses.replace(shard, facts={**shard.facts, "rests": 1}) for shard in ingested.shards
+    )
+    dataclasses.replace(ingested, shards=cut).save(store)
+    with pytest.raises(GateError, match="fables: the rest of 1 streams could not be read"):
+        make_release(store, fresh_root.run_id)
+
+
+def test_make_release_of_a_changed_manifest_is_refused(fresh_root: Any) -> None:
+    store, name = fresh_root.store, fresh_root.record["datasets"]["tokenize"]
+    store.write_bytes(name, store.read_bytes(name).replace(b'"documents":3', b'"documents":4'))
+    with pytest.raises(ReleaseError, match="was changed"):
+        make_release(store, fresh_root.run_id)
 
 
 def test_make_release_under_a_taken_name_is_refused(fresh_root: Any) -> None:
@@ -165,14 +198,15 @@ def test_verify_release_finds_a_changed_manifest(fresh_root: Any) -> None:
     store = fresh_root.store
     release = make_release(store, fresh_root.run_id, name="first")
     name = release.datasets["tokenize"]["name"]
-    store.write_bytes(name, store.read_bytes(name).replace(b'"documents":3', b'"documents":4'))
-    assert (
-        verify_release(store, "first") == []
-    )  # facts are outside the digest: shards hold the bytes
-    manifest = json.loads(store.read_bytes(name))
-    manifest["shards"][0]["files"][0]["sha256"] = "0" * 64
-    store.write_bytes(name, canonical(manifest))
-    assert [f.problem for f in verify_release(store, "first")] == ["changed manifest"]
+    whole = store.read_bytes(name)
+    for change in (
+        {"files": [{"name": "tokens.bin", "sha256": "0" * 64, "bytes": 1, "rows": None}]},
+        {"facts": {**json.loads(whole)["shards"][0]["facts"], "token_type": "int32"}},
+    ):
+        manifest = json.loads(whole)
+        manifest["shards"][0] |= change
+        store.write_bytes(name, canonical(manifest))
+        assert [f.problem for f in verify_release(store, "first")] == ["changed manifest"]
     store.delete(name)
     assert [f.problem for f in verify_release(store, "first")] == ["missing"]
 

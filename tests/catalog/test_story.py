@@ -19,7 +19,7 @@ from phloem.catalog.manifest import (
 )
 from phloem.catalog.release import make_release
 from phloem.catalog.runs import ViewError
-from phloem.catalog.views import explain
+from phloem.catalog.story import explain
 
 
 def test_explain_kept_document_leads_to_its_tokens_and_release(fresh_root: Any) -> None:

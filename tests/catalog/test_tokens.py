@@ -20,7 +20,6 @@ from phloem.catalog.handoff.tokens import (
     END_OF_DOCUMENT,
     TokenizerError,
     load_tokenizer,
-    token_facts,
     tokenize_shard,
     train_tokenizer,
 )
@@ -87,10 +86,6 @@ def test_train_tokenizer_keeps_placeholders_whole(path: str) -> None:
 def test_train_tokenizer_too_small_says_how_much_it_needs() -> None:
     with pytest.raises(TokenizerError, match="258 entries are needed"):
         train_tokenizer(iter(TEXTS), vocab_size=100, special_tokens=["<EMAIL>"])
-
-
-def test_token_facts_are_read_without_the_library(trained: bytes) -> None:
-    assert token_facts(trained)["special_tokens"] == [END_OF_DOCUMENT]
 
 
 def test_load_tokenizer_without_an_end_says_what_to_add(trained: bytes, tmp_path: Path) -> None:

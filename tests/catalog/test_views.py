@@ -10,11 +10,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from phloem.catalog.manifest import canonical
+from phloem.catalog.manifest import Dataset, canonical
 from phloem.catalog.release import make_release
 from phloem.catalog.runs import ViewError, newest_run
 from phloem.catalog.store import Store
-from phloem.catalog.views import OF_OPS, VIEWS, connect, schema_rows
+from phloem.catalog.view_columns import OF_OPS, VIEWS, schema_rows
+from phloem.catalog.views import connect, select
 
 
 @pytest.fixture(scope="module", params=["local", "memory"])
@@ -123,6 +124,61 @@ def test_runs_releases_datasets_and_shards_say_what_there_is(
 def test_connection_reaches_nothing_else(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     with pytest.raises(duckdb.Error):
         connection.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("copy (select 42) to '{}'", "COPY"),
+        ("explain analyze copy (select 42) to '{}'", "EXPLAIN"),
+        ("attach '{}' as other", "ATTACH"),
+        ("install httpfs", "LOAD"),
+        ("pragma database_list", "PRAGMA"),
+        ("set threads = 1", "SET"),
+        ("create table more as select 1", "CREATE"),
+        ("select 1; copy (select 42) to '{}'", "SELECT, COPY"),
+        ("select 1; select 2", "SELECT, SELECT"),
+        (" -- nothing", "nothing"),
+        ("selekt 1", "syntax error"),
+        ("select nothing from decisions", "nothing"),
+    ],
+)
+def test_select_runs_one_query_and_nothing_else(fresh_root: Any, sql: str, told: str) -> None:
+    store = fresh_root.store
+    shard = Dataset.load(store, fresh_root.record["datasets"]["decide"]).shards[0]
+    ledger = shard.path("ledger.parquet")
+    with pytest.raises(ViewError, match=told):
+        select(connect(store), sql.format(store.path(ledger)))
+    assert store.sha256(ledger) == shard.file("ledger.parquet").sha256
+
+
+def test_select_gives_columns_and_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    sql = "with kept as (from decisions where verdict = 'kept') select source, count(*) as n"
+    columns, rows = select(connection, f"{sql} from kept group by 1 order by 1")
+    assert (columns, rows) == (["source", "n"], [("fables", 3), ("manual", 3)])
+    assert ("text_file",) in [row[:1] for row in select(connection, "describe decisions")[1]]
+
+
+def test_connect_tells_of_what_cannot_be_read_and_shows_the_rest(fresh_root: Any) -> None:
+    store = fresh_root.store
+    make_release(store, fresh_root.run_id, name="first")
+    make_release(store, fresh_root.run_id, name="second")
+    make_release(store, fresh_root.run_id, name="third")
+    store.write_bytes("releases/first/release.json", b"{")
+    third = store.read_bytes("releases/third/release.json")
+    store.write_bytes("releases/third/release.json", third.replace(b"Fables of", b"Tables of"))
+    changed = fresh_root.record["datasets"]["decide"]
+    text = store.read_bytes(changed).replace(b'"kept":3', b'"kept":4')
+    store.write_bytes(changed, text)
+    connection = connect(store)
+    releases = select(connection, "select name, documents, problem from releases order by 1")[1]
+    assert [row[:2] for row in releases] == [("first", None), ("second", 6), ("third", 6)]
+    assert [row[2] is None for row in releases] == [False, True, False]
+    problems = select(connection, "select dataset, problem from datasets where problem <> ''")[1]
+    assert [dataset for dataset, _ in problems] == [changed]
+    assert "was changed" in problems[0][1]
+    assert select(connection, "select count(*) from decisions")[1] == [(0,)]
+    assert select(connection, "select count(*) from measures")[1] == [(12,)]
 
 
 def test_connection_does_not_read_python_variables(connection: duckdb.DuckDBPyConnection) -> None:

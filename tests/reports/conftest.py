@@ -33,9 +33,10 @@ from phloem.catalog.manifest import (
     write_arrow,
     write_parquet,
 )
+from phloem.catalog.runs import load_run
 from phloem.catalog.store import Store
 from phloem.catalog.views import connect
-from phloem.reports.run import Run, load_run
+from phloem.reports.run import Run, run_of
 
 Json = Any
 RUN_ID = "20260102T030405-test"
@@ -174,7 +175,7 @@ def open_root(
     """Write a root and open its run."""
     store = Store(folder)
     write_root(store, documents, lost, without=without, changes=changes)
-    return Root(store, load_run(store, RUN_ID), connect(store, RUN_ID))
+    return Root(store, run_of(load_run(store, RUN_ID)), connect(store, RUN_ID))
 
 
 @pytest.fixture(scope="session")

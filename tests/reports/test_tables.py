@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from phloem.catalog.runs import ViewError
 from phloem.reports import numerals
 from phloem.reports.cards import cards
 from phloem.reports.charts import heat, histogram, stacked
@@ -15,7 +14,6 @@ from phloem.reports.licenses import licenses
 from phloem.reports.personal import personal
 from phloem.reports.provenance import provenance
 from phloem.reports.quarantine import quarantine
-from phloem.reports.run import load_run
 from phloem.reports.stages import stages
 from phloem.reports.tokens import load_token_counts, tokens
 
@@ -110,11 +108,6 @@ def test_provenance_names_digests_and_how_to_verify(root: Any) -> None:
     assert {made.stage for made in found.datasets} == set(root.run.datasets)
     assert all(len(made.digest) == 64 for made in found.datasets)
     assert found.commands[0][0] == "phloem release verify test-2026"
-
-
-def test_load_run_unknown_id_names_those_there_are(root: Any) -> None:
-    with pytest.raises(ViewError, match=root.run.run_id):
-        load_run(root.store, "nothing")
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_jsonl_truncated_gzip_gives_good_records_and_one_fault(tmp_path: Path) -
     rows, faults = read_all(files.Params(path=str(tmp_path / "a.jsonl.gz")), tmp_path)
     assert 0 < len(rows) < 2000
     assert contents(rows) == [f"{number} {'x' * number}" for number in range(len(rows))]
-    assert faults == [Fault(None, len(packed) // 2, "truncated gzip")]
+    assert faults == [Fault(None, len(packed) // 2, "truncated gzip", rest=True)]
 
 
 def test_files_empty_ones_give_nothing(tmp_path: Path) -> None:
@@ -161,6 +161,8 @@ def test_files_split_parts_and_names_are_unique(
     splits = files.splits(params, pin, files.fetch(params, pin, tmp_path))
     assert len({split.name for split in splits}) == len(splits) > 2
     assert splits[-1].spec["parts"][-2:] == [["b.txt", 0, None], ["c.txt", 0, None]]
+    assert splits[0].files == ("a.jsonl",)
+    assert splits[-1].files[-2:] == ("b.txt", "c.txt")
 
 
 def test_parquet_row_groups_keep_row_numbers(
@@ -200,7 +202,7 @@ def test_tables_that_are_broken_are_one_fault(tmp_path: Path, name: str) -> None
     (tmp_path / name).write_bytes(b"PAR1 no table")
     rows, faults = read_all(files.Params(path=str(tmp_path / name)), tmp_path)
     assert rows == []
-    assert [fault.reason.split()[0] for fault in faults] == ["broken"]
+    assert [(fault.reason.split()[0], fault.rest) for fault in faults] == [("broken", True)]
 
 
 def test_txt_file_is_one_document(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from phloem.filters.op import ops
-from phloem.sources.checks import license_faults, tag_fault
+from phloem.pipeline.recipe import Rule
+from phloem.sources.checks import KeepRule, license_faults, tag_fault
 from phloem.sources.connector import Pin, connectors, find_connector
 from phloem.sources.lint import RULES, Finding, catalogue, findings, lint
-from phloem.sources.registry import Registry, read_card
+from phloem.sources.registry import Dossier, read_card
 from phloem.sources.source import Approval, Source, card_hash
 
 GOOD: dict[str, Any] = {
@@ -52,7 +54,7 @@ def check(
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(dict(value)), encoding="utf-8")
         files.append(read_card(path))
-    registry = Registry(
+    dossier = Dossier(
         files=files,
         ops=["nfc", "statistics"],
         connectors={name: find_connector(name).Params for name in connectors()},
@@ -61,7 +63,7 @@ def check(
         license_refs=["LicenseRef-public-domain"],
         today=TODAY,
     )
-    return findings(registry)
+    return findings(dossier)
 
 
 def other(**changes: Any) -> dict[str, Any]:
@@ -110,6 +112,26 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("S018", {**GOOD, "kind": "code"}, "kind is code"),
     ("S019", {**GOOD, "personal_data": {"level": "personal"}}, "level is personal"),
     ("S020", {**GOOD, "keep": [{"name": "long", "column": "word_count"}]}, "one of min"),
+    ("S020", {**GOOD, "keep": [{"name": "long", "min": 3}]}, "missing"),
+    ("S020", {**GOOD, "keep": [{"name": "a", "column": "b", "min": 3, "maxx": 4}]}, "mean max?"),
+    ("S020", {**GOOD, "keep": [{"name": "a", "column": "b", "among": "sw"}]}, "found 'sw'"),
+    *(
+        ("S009", {**GOOD, "access": {"connector": name, "params": {"packages": packages}}}, part)
+        for name, packages, part in [
+            ("pypi", ["/opt/x/evilpkg"], "'/opt/x/evilpkg' is no package's name"),
+            ("pypi", ["flask", "-r/etc/passwd"], "PEP 508"),
+            ("pypi", ["--index-url=https://example.org/"], "no package's name"),
+            ("pypi", ["flask @ file:///tmp/x"], "no package's name"),
+            ("pypi", ["flask\n"], "no package's name"),
+            ("pypi", {"flask": "1.0 --pre"}, "'1.0 --pre' is no version of flask"),
+            ("pypi", {"flask": {"version": "1.0/../x"}}, "no version of flask"),
+            ("pypi", [], "there are none"),
+            ("deb", ["/opt/escaped"], "Debian Policy"),
+            ("deb", ["../escaped"], "no package's name"),
+            ("deb", ["-oDir=x"], "no package's name"),
+            ("deb", {"bash": "1.0*"}, "'1.0*' is no version of bash"),
+        ]
+    ),
 ]
 
 
@@ -121,6 +143,50 @@ def test_lint_planted_fault_is_the_only_finding(
     assert [finding.rule for finding in found] == [rule]
     assert part in found[0].message
     assert found[0].fix
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"name": "a", "column": "b", "min": 3},
+        {"name": "a", "column": "b", "min": 0.5, "max": {"default": 1, "sw": 2.5}},
+        {"name": "a", "column": "b", "max": {"sw": 2}},
+        {"name": "a", "column": "b", "among": ["sw", "zh-Hans"]},
+        {"name": "a", "column": "b", "equals": 3},
+        {"name": "a", "column": "b", "min": 3, "equals": 3},
+        {"name": "a", "column": "b", "min": None},
+        {"name": "a", "column": "b", "min": "many"},
+        {"name": "a", "column": "b", "max": {"default": [1]}},
+        {"name": "a", "column": "b", "among": "sw"},
+        {"column": "b", "min": 3},
+        {},
+    ],
+)
+def test_keep_rule_is_taken_as_a_recipe_takes_it(rule: dict[str, Any]) -> None:
+    assert _is_taken(KeepRule, rule) == _is_taken(Rule, rule)
+
+
+def _is_taken(model: type[BaseModel], value: dict[str, Any]) -> bool:
+    try:
+        model.model_validate(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def test_lint_unknown_licence_names_those_of_this_project() -> None:
+    (fault,) = license_faults("LicenseRef-zzzz-qqqq", ["LicenseRef-b", "LicenseRef-a"])
+    assert len(fault) < 200
+
+
+def test_lint_workspace_approvals_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "approvals").mkdir()
+    value = approval("0" * 64).model_dump(mode="json")
+    (tmp_path / "approvals" / "tales.yaml").write_text(yaml.safe_dump(value), encoding="utf-8")
+    found = lint(
+        [tmp_path], op_names=list(ops()), connector_names=connectors(), today=date(2026, 12, 1)
+    )
+    assert [finding.rule for finding in found] == ["S016"]
 
 
 def test_lint_two_cards_alike_are_found(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import lzma
 import stat
 import sys
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from phloem.sources import archives
 from phloem.sources.clients import pinned
@@ -170,20 +173,23 @@ def test_packages_bomb_stops_at_the_bound(tmp_path: Path, monkeypatch: pytest.Mo
     members = {f"{number}.txt": bytes(100_000) for number in range(20)}
     rows, faults = read_all(pypi, wheel(tmp_path / WHEEL, members))
     assert len(rows) < 20
-    assert [fault.reason for fault in faults] == ["archive unpacks to more than the bound"]
+    assert [(fault.reason, fault.rest) for fault in faults] == [
+        ("archive unpacks to more than the bound", True)
+    ]
 
 
 def test_packages_cut_short_are_faults(tmp_path: Path) -> None:
     members = {f"{n}.txt": bytes(str(n), "ascii") * 5000 for n in range(50)}
     path = debian(tmp_path / DEB, members, "gz")
-    path.write_bytes(path.read_bytes()[:-60])
+    path.write_bytes(path.read_bytes()[:-300])
     rows, faults = read_all(deb, path)
-    assert len(faults) == 1
-    assert faults[0].reason in {"truncated gzip", "broken archive"}
-    assert len(rows) <= 50
+    assert [(fault.reason, fault.rest) for fault in faults][-1] == ("truncated gzip", True)
+    assert all(fault.reason == "member truncated gzip" for fault in faults[:-1])
+    assert 30 < len(rows) < 50
+    assert [row["content"] for row in rows] == list(members.values())[: len(rows)]
     broken = wheel(tmp_path / WHEEL)
     broken.write_bytes(broken.read_bytes()[:-30])
-    assert [f.reason for f in read_all(pypi, broken)[1]] == ["broken archive"]
+    assert read_all(pypi, broken)[1] == [Fault("pack", -1, "broken archive", rest=True)]
     (tmp_path / "odd_1_all.deb").write_bytes(b"no package")
     assert read_all(deb, tmp_path / "odd_1_all.deb")[1][0].reason == "not a Debian package"
 
@@ -199,6 +205,154 @@ def test_pypi_damaged_member_is_a_fault_and_the_others_stay(tmp_path: Path) -> N
     assert [(fault.native_id, fault.reason) for fault in faults] == [
         ("pack/a.txt", "broken member")
     ]
+
+
+def test_pypi_name_that_is_not_the_utf8_it_claims_is_a_fault(tmp_path: Path) -> None:
+    path = wheel(tmp_path / WHEEL, {"a.txt": b"a", "กก.txt": b"b", "c.txt": b"c"})
+    whole, name = path.read_bytes(), "กก.txt".encode()
+    path.write_bytes(whole.replace(name, b"\xff" * len(name)))
+    assert read_all(pypi, path) == ([], [Fault("pack", -1, "broken archive", rest=True)])
+    path.write_bytes(whole.replace(name, b"\xff" * len(name), 1))  # only where the member lies
+    rows, faults = read_all(pypi, path)
+    assert [row["content"] for row in rows] == [b"a", b"c"]
+    assert [(fault.native_id, fault.reason, fault.rest) for fault in faults] == [
+        ("pack/กก.txt", "broken member", False)
+    ]
+
+
+def tar(*members: tuple[str, bytes, bytes]) -> bytes:
+    """A tar archive of (name, type, content), long and strange headers as they are given."""
+    out = b""
+    for name, kind, content in members:
+        info = tarfile.TarInfo(name)
+        info.type, info.size = kind, len(content)
+        out += info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
+    return out + bytes(1024)
+
+
+def pax(key: str, value: str) -> bytes:
+    """A record of a PAX header (POSIX.1-2008): its own length, a key, a value."""
+    size = len(key.encode()) + len(value.encode()) + 3
+    length = next(n for n in range(size, size + 9) if n == size + len(str(n)))
+    return f"{length} {key}={value}\n".encode()
+
+
+def read_tar(archive: bytes, compression: str | None = None) -> tuple[list[bytes], list[Fault]]:
+    """Contents and faults of a tar archive."""
+    want = archives.Wanted(deb.Params(packages=["pack"]), "pack")
+    members = archives.tar_members(io.BytesIO(archive), compression)
+    found = list(archives.records_of(members, want, len(archive)))
+    contents = [record.content for record in found if not isinstance(record, Fault)]
+    return contents, [record for record in found if isinstance(record, Fault)]
+
+
+REG, XHD, XGL, LONG = (
+    tarfile.REGTYPE,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+)
+SPARSE_1 = pax("GNU.sparse.major", "1") + pax("GNU.sparse.minor", "0")
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ([("x", XHD, pax("GNU.sparse.size", "x"))], "broken archive"),
+        ([("x", XHD, SPARSE_1)], "sparse tar member"),
+        ([("x", tarfile.GNUTYPE_SPARSE, b"")], "sparse tar member"),
+        ([("x", XHD, pax("comment", "y" * 20_000))], "tar headers larger than 16384 bytes"),
+        ([("x", LONG, b"y" * 20_000)], "tar headers larger than 16384 bytes"),
+        ([("x", XHD, pax("comment", "y" * 900))] * 20, "tar headers larger than 16384 bytes"),
+        (
+            [("x", XGL, pax("k" * 900, "")), ("b", REG, b"b")] * 20,
+            "tar headers larger than 16384 bytes",
+        ),
+        ([("x", XHD, pax("path", "z"))] * 600, "broken archive"),
+    ],
+)
+def test_tar_hostile_header_ends_the_archive_with_a_fault(
+    members: list[tuple[str, bytes, bytes]], reason: str
+) -> None:
+    contents, faults = read_tar(tar(("a", REG, b"a"), *members, ("c", REG, b"c")))
+    assert contents[0] == b"a"
+    assert b"c" not in contents
+    assert [(fault.reason, fault.rest) for fault in faults] == [(reason, True)]
+
+
+def test_tar_header_bomb_takes_little_memory() -> None:
+    packed = gzip.compress(tar(("x", XHD, pax("comment", "y" * 50_000_000)), ("c", REG, b"c")))
+    tracemalloc.start()
+    _, faults = read_tar(packed, "gzip")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(faults) == 1
+    assert peak < 10_000_000
+
+
+def test_tar_long_names_of_many_members_are_read() -> None:
+    name = "ก" * 1000
+    members = [("x", XHD, pax("path", f"{name}{n}.txt")) for n in range(50)]
+    pairs = [entry for member in members for entry in (member, ("short", REG, b"text"))]
+    assert read_tar(tar(*pairs)) == ([b"text"] * 50, [])
+
+
+def test_tar_folders_count_as_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 10)
+    folders = [(f"f{number}", tarfile.DIRTYPE, b"") for number in range(10)]
+    contents, faults = read_tar(tar(*folders, ("a", REG, b"a")))
+    assert contents == []
+    assert [(fault.reason, fault.rest) for fault in faults] == [("more than 10 members", True)]
+
+
+@pytest.mark.parametrize(
+    ("left", "read", "reasons"),
+    [
+        (512, [], ["broken member", "broken archive"]),
+        (700, [b"a"], ["broken archive"]),
+        (1024, [b"a"], ["broken tar header"]),
+        (1100, [b"a"], ["broken tar header"]),
+        (2048, [b"a", b"b"], ["broken tar header"]),
+    ],
+)
+def test_tar_without_its_end_is_a_fault(left: int, read: list[bytes], reasons: list[str]) -> None:
+    whole = tar(("a", REG, b"a"), ("b", REG, b"b"))
+    contents, faults = read_tar(whole[:left])
+    assert contents == read
+    assert [fault.reason for fault in faults] == reasons
+    assert [fault.rest for fault in faults] == [reason != "broken member" for reason in reasons]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([WHEEL, DEB]), st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4))))
+def test_packages_with_any_bytes_changed_give_records_and_faults(
+    tmp_path_factory: pytest.TempPathFactory, name: str, changes: list[tuple[float, bytes]]
+) -> None:
+    path = tmp_path_factory.mktemp("changed") / name
+    module = pypi if name == WHEEL else deb
+    content = bytearray((wheel(path) if name == WHEEL else debian(path, MEMBERS)).read_bytes())
+    for place, new in changes:
+        start = int(place * len(content))
+        content[start : start + len(new)] = new
+    path.write_bytes(content)
+    rows, faults = read_all(module, path)
+    assert rows or faults
+
+
+def test_packages_split_reads_only_its_own_file(tmp_path: Path) -> None:
+    for module, model, make, names in (
+        (pypi, pypi.Params, wheel, ("one-1-py3-none-any.whl", "two-2-py3-none-any.whl")),
+        (deb, deb.Params, debian, ("one_1_all.deb", "two_2_all.deb")),
+    ):
+        paths = {name: make(tmp_path / name, {"a.txt": name.encode()}) for name in names}
+        files = {name: str(path) for name, path in paths.items()}
+        params = model(packages=["one", "two"])
+        splits = module.splits(params, Pin("1", tuple(map(pinned, paths.values()))), files)
+        assert [split.files for split in splits] == [(name,) for name in names]
+        for split in splits:
+            own = {name: files[name] for name in split.files}
+            (batch,) = module.read(params, split, own)
+            assert batch.to_pylist()[0]["content"].decode() == split.files[0]
 
 
 def test_packages_split_in_parts_give_the_same(
@@ -231,6 +385,7 @@ def client(folder: Path, name: str, body: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 PIP = """
+assert sys.argv[-2] == "--", "an option could hide in a name"
 asked, target = sys.argv[-1], sys.argv[sys.argv.index("--dest") + 1]
 if asked in ("pack", "pack==1.0"):
     shutil.copy({wheel!r}, target)
@@ -239,6 +394,7 @@ else:
              + asked + " (from versions: 0.9, 1.0)\\nERROR: No matching distribution at https://u:secret@index/")
 """
 APT = """
+assert sys.argv[-2] == "--", "an option could hide in a name"
 asked = sys.argv[-1]
 if "--print-uris" in sys.argv:
     print("'http://mirror/pack.deb' pack_1%3a2.0_all.deb 10 SHA256:00")
@@ -284,6 +440,34 @@ def test_deb_resolve_fetch_and_vanished_pin(
     old = Pin("1:1.0", (pin_file(DEB),))
     with pytest.raises(GoneError, match=r"pack 1:1\.0 is no longer served here; 1:2\.0 is"):
         deb.fetch(params, old, tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/opt/x-1.0-py3-none-any.whl",
+        "-r/opt/x-1.0-py3-none-any.whl",
+        ".x-1.0-py3-none-any.whl",
+        "x-1.0;evil-py3-none-any.whl",
+        "x",
+        "",
+        "/opt/x_1.0_all.deb",
+        "../x_1.0_all.deb",
+        "-oDir=x_1.0_all.deb",
+        "xx_1.0/../x_all.deb",
+        "xx_-1_all.deb",
+    ],
+)
+def test_fetch_pinned_name_that_no_package_has_reaches_no_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(pypi, "run_client", None)
+    monkeypatch.setattr(deb, "run_client", None)
+    module = deb if name.endswith(".deb") else pypi
+    folder = tmp_path / "into"
+    with pytest.raises(SourceError, match="correct the card, or lock it again"):
+        module.fetch(module.Params(packages=["pack"]), Pin("1", (pin_file(name),)), folder)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_fetch_other_bytes_under_the_name_are_refused(

@@ -86,6 +86,20 @@ def test_card_hash_status_changes_nothing_and_licence_does() -> None:
     assert card_hash(card) == card_hash(paused) != card_hash(other)
 
 
+def test_card_hash_field_that_cards_get_later_changes_nothing() -> None:
+    class Later(Source):
+        embargo: str | None = None
+        license: Terms
+
+    class Terms(License):
+        jurisdiction: str = "unknown"
+
+    Later.model_rebuild(_types_namespace={"Terms": Terms})
+    later = Later.model_validate(CARD)
+    assert card_hash(later) == card_hash(Source.model_validate(CARD))
+    assert card_hash(later) != card_hash(later.model_copy(update={"embargo": "2030"}))
+
+
 def test_schema_file_equals_model() -> None:
     path = Path(__file__).parents[2] / "sources" / "schema.json"
     command = (
@@ -119,8 +133,17 @@ def test_approvals_reads_them_and_tells_faults(tmp_path: Path) -> None:
         "date": "2026-01-31",
         "basis": "Read the licence and fifty documents.",
     }
-    write(tmp_path, "tales", good)
-    assert approvals(tmp_path)["tales"].role == "data steward"
-    write(tmp_path, "rhymes", {**good, "card": "abc"})
-    with pytest.raises(CardError, match=r"rhymes.yaml: card: found 'abc'"):
-        approvals(tmp_path)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        (folder / "approvals").mkdir(parents=True)
+    write(first / "approvals", "tales", good)
+    write(second / "approvals", "rhymes", {**good, "source": "rhymes"})
+    found = approvals([first, second])
+    assert [key for key in found if key not in approvals()] == ["rhymes", "tales"]
+    assert found["tales"].role == "data steward"
+    write(second / "approvals", "tales", good)
+    with pytest.raises(CardError, match=r"second.*tales is approved in another file too"):
+        approvals([first, second])
+    write(second / "approvals", "tales", {**good, "card": "abc"})
+    with pytest.raises(CardError, match=r"tales.yaml: card: found 'abc'"):
+        approvals([first, second])

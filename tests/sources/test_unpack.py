@@ -80,6 +80,17 @@ def test_compression_of_goes_by_the_last_ending() -> None:
     assert compression_of("a.txt") == (None, "a.txt")
 
 
+def test_unpacked_reader_stream_that_breaks_gives_the_rest_and_stays_broken() -> None:
+    packed = gzip.compress(TEXT, compresslevel=0)[:-5000]
+    reader = UnpackedReader(unpack(io.BytesIO(packed), "gzip"))
+    got = reader.read(len(TEXT) * 2)
+    assert TEXT.startswith(got)
+    assert len(got) > len(TEXT) - 100_000
+    for _ in range(2):
+        with pytest.raises(UnpackError, match="truncated gzip"):
+            reader.read(1)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.binary(max_size=50)), st.lists(st.integers(0, 40), max_size=20))
 def test_unpacked_reader_reads_like_a_file(chunks: list[bytes], sizes: list[int]) -> None:

@@ -231,6 +231,7 @@ def _ingest(store: Store, source: str, documents: list[Any]) -> Shard:
         "documents": len(documents),
         "quarantined": len(lost),
         "bytes": sum(len(d[2].encode()) for d in documents),
+        "rests": 0,
         "content_bytes": sum(len(d[2].encode()) for d in documents),
     }
     return _commit(store, "ingest", key, (text, quarantine), facts)

@@ -1,7 +1,7 @@
 """Runs without Beam: every task in this process, as the plain function that it is."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,12 +53,11 @@ def job_of(folder: Path, root: Path) -> Job:
 
 
 def finish(job: Job, store: Store) -> Made:
-    """Do all tasks of a job; the shards of each stage."""
+    """Do all tasks of a job; its shards by stage."""
     shards: Made = {}
     going = steps(job, store, shards)
-    try:
+    with suppress(StopIteration):
         step = next(going)
         while True:
             step = going.send([run_task(store, task) for task in step.tasks])
-    except StopIteration:
-        return shards
+    return shards

@@ -1,0 +1,172 @@
+"""What a release says of itself, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from phloem.catalog.manifest import Dataset, digest_of
+from phloem.catalog.nearest import nearest
+from phloem.catalog.policy import Check
+from phloem.catalog.store import MissingError, Store
+
+Json = Any
+
+RELEASES = "releases"
+RECORD, ATTRIBUTION, SUMS = "release.json", "ATTRIBUTION.md", "SHA256SUMS"
+
+
+class ReleaseError(Exception):
+    """A release that cannot be made or found as asked."""
+
+
+@dataclass(frozen=True)
+class ReleasedSource:
+    """One source in a release, with all that its licence asks to be said of it.
+
+    Attributes:
+        id: Of the card.
+        name: As readers know it.
+        license: SPDX expression on the card.
+        licenses: SPDX expression -> kept documents under it; documents may have their own.
+        attribution: The credit that is asked for.
+        homepage: Where the source lies.
+        custodian: Who keeps it.
+        version: Of the pin.
+        card: Hash of the card.
+        files: {name, sha256, bytes} that were read.
+        documents: Released documents.
+        tokens: Released tokens, end-of-document tokens included.
+    """
+
+    id: str
+    name: str
+    license: str
+    licenses: Mapping[str, int]
+    attribution: str | None
+    homepage: str | None
+    custodian: str | None
+    version: str | None
+    card: str
+    files: tuple[Mapping[str, Json], ...]
+    documents: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """What `release.json` says. It holds no time and no host: the same inputs give the same bytes.
+
+    Attributes:
+        name: As it was given.
+        date: ISO 8601, as it was given, or None.
+        recipe: Name of the recipe.
+        recipe_digest: Hash of what the recipe says.
+        policy: Name of the policy.
+        policy_digest: Hash of what the policy says.
+        checks: All that the gate looked at; each passed.
+        unasked: What the policy does not ask for, in plain words.
+        sources: By id.
+        datasets: Stage -> {name, digest} of its manifest.
+        tokenizer: sha256 of `tokenizer.json`.
+        tokenizer_file: Where it lies under the root.
+        mix: Source -> weight; empty: every sequence once.
+        documents: In all.
+        tokens: In all.
+        statement: The release in a few plain sentences.
+        files: sha256 of ATTRIBUTION.md and SHA256SUMS.
+        digest: Hash of all of the above.
+    """
+
+    name: str
+    date: str | None
+    recipe: str
+    recipe_digest: str
+    policy: str
+    policy_digest: str
+    checks: tuple[Check, ...]
+    unasked: tuple[str, ...]
+    sources: tuple[ReleasedSource, ...]
+    datasets: Mapping[str, Mapping[str, str]]
+    tokenizer: str
+    tokenizer_file: str
+    mix: Mapping[str, float]
+    documents: int
+    tokens: int
+    statement: tuple[str, ...]
+    files: Mapping[str, str]
+    digest: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """As plain JSON, with the digest of the rest."""
+        value = asdict(self)
+        del value["digest"]
+        return {**value, "digest": digest_of(value)}
+
+    @property
+    def holds(self) -> bool:
+        """Whether it hashes to the digest that it bears."""
+        return bool(self.to_json()["digest"] == self.digest)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Release:
+        """From plain JSON."""
+        made = dict(value)
+        made["checks"] = tuple(Check(**check) for check in value["checks"])
+        made["sources"] = tuple(
+            ReleasedSource(**{**source, "files": tuple(source["files"])})
+            for source in value["sources"]
+        )
+        for name in ("unasked", "statement"):
+            made[name] = tuple(value[name])
+        return cls(**made)
+
+
+def load_release(store: Store, name: str) -> Release:
+    """A release by name. Raises ReleaseError with the nearest name."""
+    try:
+        return Release.from_json(json.loads(store.read_bytes(f"{RELEASES}/{name}/{RECORD}")))
+    except MissingError:
+        msg = f"no release {name!r} in {store.root}; {nearest(name, release_names(store))}"
+        raise ReleaseError(msg) from None
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{RELEASES}/{name}/{RECORD} cannot be read ({type(error).__name__}); release again"
+        raise ReleaseError(msg) from None
+
+
+def release_names(store: Store) -> list[str]:
+    """The names of all releases of a root, whether they can be read or not."""
+    folders = store.list(RELEASES)
+    return [f.rsplit("/", 1)[-1] for f in folders if store.exists(f"{f}/{RECORD}")]
+
+
+def list_releases(store: Store) -> list[Release]:
+    """Every release of a root, by name. Raises ReleaseError if one cannot be read."""
+    return [load_release(store, name) for name in release_names(store)]
+
+
+def released_files(store: Store, name: str) -> dict[str, str]:
+    """Name under the root -> sha256 of every file that a release holds."""
+    lines = store.read_bytes(f"{RELEASES}/{name}/{SUMS}").decode().splitlines()
+    return {line[66:]: line[:64] for line in lines}
+
+
+def released_dataset(store: Store, release: Release, stage: str) -> Dataset:
+    """The dataset of a stage, checked as far as hashing its manifest goes.
+
+    Raises ReleaseError if the manifest is gone, or if it or the release was changed.
+    """
+    listed = release.datasets[stage]
+    try:
+        dataset = Dataset.load(store, listed["name"])
+    except (MissingError, ValueError, KeyError, TypeError):
+        dataset = None
+    if dataset is None or dataset.digest != listed["digest"] or not release.holds:
+        msg = (
+            f"release {release.name} and its manifest {listed['name']} do not agree;"
+            f" see `phloem release verify {release.name}`"
+        )
+        raise ReleaseError(msg)
+    return dataset
