@@ -16,7 +16,7 @@ from phloem.catalog.manifest import Dataset
 from phloem.catalog.release import list_releases as releases
 from phloem.catalog.release import verify_release as verify
 from phloem.catalog.store import Store
-from phloem.catalog.views import connect
+from phloem.catalog.views import connect, select
 from phloem.filters.op import Op
 from phloem.filters.op import ops as known_ops
 from phloem.pipeline.console import (
@@ -195,15 +195,9 @@ def query_catalog(sql: str, *, root: str, run_id: str | None, as_json: bool) -> 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Json]]:
     """Names of the columns of a query, made unique, and its rows; JSON knows no NaN: null."""
-    try:
-        result = connection.execute(sql)
-        if result is None:
-            raise UseError("the query is empty; `show tables` lists the views")
-        fetched = result.fetchall()
-    except duckdb.Error as error:
-        raise UseError(str(error)) from None
+    names, fetched = select(connection, sql)
     columns: list[str] = []
-    for name, *_ in result.description or []:
+    for name in names:
         columns.append(name if name not in columns else f"{name}_{len(columns) + 1}")
     rows = [
         {

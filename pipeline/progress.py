@@ -47,16 +47,20 @@ class StageProgress:
         return (self.ended or time.monotonic()) - self.began
 
     def cells(self) -> list[str]:
-        """Stage, splits, documents, rate, ETA, drops: as text."""
+        """Stage, splits, documents, rate, ETA, drops, time: each says what it is."""
         to_do = self.tasks - self.cached
         rate = self.bytes / 1e6 / max(self.seconds, 1e-3)
         left = self.total_bytes - self.bytes
-        eta = f"{left / 1e6 / rate:.0f} s" if rate > 0 and left > 0 and self.ended is None else ""
+        eta = (
+            f"{left / 1e6 / rate:.0f} s left"
+            if rate > 0 and left > 0 and self.ended is None
+            else ""
+        )
         done = f"{self.cached + self.finished}/{self.tasks}"
         return [
             self.stage,
             done if to_do or not self.tasks else f"{done} cached",
-            f"{self.documents:,}" if self.documents else "",
+            f"{self.documents:,} document{'s' * (self.documents != 1)}" if self.documents else "",
             f"{rate:.1f} MB/s" if self.finished else "",
             eta,
             f"{self.dropped:,} dropped" if self.dropped else "",
@@ -125,9 +129,11 @@ class Progress:
             self._live.update(self._table())
 
     def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False)
-        for name in ("stage", "splits", "documents", "speed", "left", "drops", "time"):
-            table.add_column(name, justify="left" if name == "stage" else "right")
-        for stage in self.stages:
-            table.add_row(*stage.cells())
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(justify="left")
+        rows = [stage.cells() for stage in self.stages]
+        for _ in rows[0][1:] if rows else ():
+            table.add_column(justify="right", no_wrap=True)
+        for cells in rows:
+            table.add_row(*cells)
         return table

@@ -26,6 +26,15 @@ MAX_ROW_GROUP = 16 * 2**30
 """Unpacked bytes of a row group, as its metadata says: decoding holds it in memory page by page,
 but a writer that makes larger ones was not meant to be read by row group."""
 
+BROKEN = (pa.ArrowException, OSError, KeyError, UnicodeDecodeError)
+"""What Arrow raises for files that are not whole: the last two for names of columns."""
+
+_BYTES = {
+    pa.string(): pa.binary(),
+    pa.large_string(): pa.large_binary(),
+    pa.string_view(): pa.binary_view(),
+}
+
 _OUT = (NATIVE_ID, CONTENT, MEDIA_TYPE, URL, TITLE, DECLARED_LANGUAGE)
 
 
@@ -36,11 +45,12 @@ def check_columns(name: str, path: str, columns: Columns, kind: str) -> None:
     """
     try:
         found = pq.read_schema(path) if kind == "parquet" else _open(path).schema
-    except (pa.ArrowInvalid, OSError):
+        names = found.names
+    except BROKEN:
         return
     for column in columns.named():
-        if column not in found.names:
-            raise SourceError(missing_column(name, column, found.names))
+        if column not in names:
+            raise SourceError(missing_column(name, column, names))
     text = found.field(columns.text).type
     if not _is_text(text):
         msg = f"{name}: column {columns.text!r} holds {text}; it must hold strings"
@@ -68,7 +78,7 @@ def row_groups(path: str, size: int) -> list[tuple[int, int | None, int]]:
     """
     try:
         meta = pq.read_metadata(path)
-    except (pa.ArrowInvalid, OSError):
+    except BROKEN:
         return [(0, None, 0)]
     parts: list[tuple[int, int | None, int]] = []
     start = held = 0
@@ -99,7 +109,7 @@ def parquet(
                 for batch in found:
                     yield from _documents(name, batch, columns, row)
                     row += batch.num_rows
-    except (pa.ArrowInvalid, OSError):
+    except BROKEN:
         yield Fault(None, -1, "broken Parquet", rest=True)
 
 
@@ -111,7 +121,7 @@ def arrow(name: str, path: str, columns: Columns) -> Iterator[pa.RecordBatch | F
         for batch in _batches(reader):
             yield from _documents(name, batch.select(columns.named()), columns, row)
             row += batch.num_rows
-    except (pa.ArrowInvalid, OSError):
+    except BROKEN:
         yield Fault(None, -1, "broken Arrow file", rest=True)
 
 
@@ -137,7 +147,7 @@ def _documents(
 ) -> Iterator[pa.RecordBatch | Fault]:
     """The rows that hold a text as a batch, and a fault for each that does not."""
     rows = batch.num_rows
-    text = _plain(batch[columns.text]).cast(pa.binary())
+    text = _bytes(batch[columns.text])
     ids = pa.array([f"{name}#{row + place}" for place in range(rows)], pa.string())
     own = _column(batch, columns.id)
     native = pc.coalesce(own, ids) if own is not None else ids
@@ -157,8 +167,29 @@ def _documents(
 
 
 def _column(batch: pa.RecordBatch, column: str | None) -> pa.Array | None:
-    return None if column is None else _plain(batch[column]).cast(pa.string())
+    """A column as strings; bytes that are not UTF-8 are replaced."""
+    if column is None:
+        return None
+    found = batch[column]
+    if not _is_text(found.type):
+        found.validate(full=True)
+        return found.cast(pa.string())
+    raw = _bytes(found)
+    try:
+        return raw.cast(pa.string())
+    except pa.ArrowInvalid:
+        values = [None if v is None else v.decode("utf-8", "replace") for v in raw.to_pylist()]
+        return pa.array(values, pa.string())
 
 
-def _plain(array: pa.Array) -> pa.Array:
-    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+def _bytes(array: pa.Array) -> pa.Array:
+    """An array of text as bytes, whatever they are. Raises ArrowInvalid if it is broken.
+
+    Arrow believes a file's offsets and would read outside it; only a full validation looks.
+    """
+    if pa.types.is_dictionary(array.type):
+        array.validate(full=True)
+        array = array.dictionary_decode()
+    array = array.view(_BYTES.get(array.type, array.type))  # else its UTF-8 is validated too
+    array.validate(full=True)
+    return array.cast(pa.binary())

@@ -21,7 +21,7 @@ from phloem.pipeline.recipe import Recipe, check_recipe
 from phloem.pipeline.workspace import Workspace
 from phloem.sources import lint
 from phloem.sources.connector import Pin, connectors, find_connector
-from phloem.sources.registry import CardFile, Registry
+from phloem.sources.registry import CardFile, Dossier
 from phloem.sources.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,7 +108,7 @@ def test_contributing_workspace_names_known_keys():
 def test_contributing_card_breaks_no_rule():
     card = yaml.load(_examples("yaml")[0], Loader=yaml.CSafeLoader)
     file = CardFile(Path(f"{card['id']}.yaml"), card, Source.model_validate(card), ())
-    registry = Registry(
+    registry = Dossier(
         files=[file],
         ops=list(ops()),
         connectors={name: find_connector(name).Params for name in connectors()},

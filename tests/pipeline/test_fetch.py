@@ -160,9 +160,7 @@ def test_readings_name_all_that_is_missing_at_once(serve: Serve, tmp_path: Path)
     )
 
 
-def test_readings_with_skip_unavailable_leave_out_and_say_why(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_readings_with_skip_unavailable_leave_out_and_say_why(serve: Serve, tmp_path: Path) -> None:
     serve(a=Provider(reason="this needs apt-get"), b=Provider(), c=Provider(served=b""))
     found, skipped, lines = _readings(Store(tmp_path), "a", "b", "c", skip=True)
     assert [reading.card.id for reading in found] == ["b"]

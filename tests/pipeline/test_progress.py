@@ -1,127 +1,116 @@
-"""Progress: a line for each stage where there is no terminal, and an ETA that can be believed."""
+"""What a person sees of a run: lines for a file, a table for a terminal."""
 
 import io
-import re
 
 import pytest
 from rich.console import Console
 
 from phloem.catalog.manifest import Shard
-from phloem.pipeline import progress as subject
+from phloem.pipeline import progress as module
 from phloem.pipeline.progress import Progress, StageProgress
 from phloem.pipeline.stage import Task
 
-MB = 1_000_000
+TASKS = [Task("decide", (("decide", str(n)),), f"split {n}", 500_000, {}) for n in range(4)]
 
 
-def _tasks(count: int) -> list[Task]:
-    return [Task("decide", (("decide", str(n)),), str(n), MB, {}) for n in range(count)]
+def _shard(documents: int, dropped: int = 0) -> Shard:
+    return Shard("decide", "k", (), {"documents": documents, "dropped": dropped})
 
 
-def _shards(documents: int = 1500, dropped: int = 300) -> list[Shard]:
-    return [Shard("decide", "k", (), {"documents": documents, "dropped": dropped})]
+def _lines(show: Progress) -> list[str]:
+    assert isinstance(show.console.file, io.StringIO)
+    return show.console.file.getvalue().splitlines()
 
 
-class Clock:
-    """Stands where the module time stands."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def begin(self, shown: Progress, stage: str, tasks: list[Task], to_do: list[Task]) -> None:
-        """Begin a stage by this clock."""
-        shown.begin(stage, tasks, to_do).began = self.now
+def _show(**options: bool) -> Progress:
+    console = Console(file=io.StringIO(), width=100, **options)  # type: ignore[arg-type]
+    return Progress(console)
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that a test winds."""
-    found = Clock()
-    monkeypatch.setattr(subject, "time", found)
-    return found
+def test_cells_count_what_was_done_and_tell_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.time, "monotonic", lambda: 104.0)
+    stage = StageProgress("decide", 5, 1, 2_000_000, began=100.0)
+    stage.add(TASKS[0], [_shard(1200, 3), _shard(1200, 1)])  # two files about the same documents
+    assert stage.cells() == [
+        "decide", "2/5", "1,200 documents", "0.1 MB/s", "12 s left", "4 dropped", "4.0 s",
+    ]  # fmt: skip
+    stage.ended = 102.0
+    assert stage.cells()[3:] == ["0.2 MB/s", "", "4 dropped", "2.0 s"]
 
 
-def _plain() -> tuple[Progress, io.StringIO]:
-    file = io.StringIO()
-    return Progress(Console(file=file, width=200)), file
+@pytest.mark.parametrize(
+    ("tasks", "cached", "said"), [(3, 3, "3/3 cached"), (3, 0, "0/3"), (0, 0, "0/0")]
+)
+def test_cells_before_anything_was_done_say_what_there_is(
+    tasks: int, cached: int, said: str
+) -> None:
+    cells = StageProgress("decide", tasks, cached, 0).cells()
+    assert [cell for cell in cells[:-1] if cell] == ["decide", said]
 
 
-def test_finished_stage_prints_one_line(clock: Clock) -> None:
-    shown, file = _plain()
-    with shown:
-        tasks = _tasks(3)
-        clock.begin(shown, "decide", tasks, tasks)
-        for task in tasks:
-            clock.now += 2
-            shown.add(task, _shards())
-        shown.end()
-    assert file.getvalue() == "decide  3/3  4,500  0.5 MB/s  900 dropped  6.0 s\n"
+def test_add_of_shards_that_count_no_documents_counts_none() -> None:
+    stage = StageProgress("tokenizer", 1, 0, 500_000)
+    stage.add(TASKS[0], [Shard("tokenizer", "k", (), {"sample_share": 1.0})])
+    stage.add(TASKS[0], [])
+    assert (stage.finished, stage.documents, stage.bytes) == (2, 0, 1_000_000)
 
 
-def test_cached_stage_says_so_in_one_line(clock: Clock) -> None:
-    shown, file = _plain()
-    with shown:
-        clock.begin(shown, "ingest", _tasks(3), [])
-        shown.end()
-        clock.begin(shown, "elect", [], [])
-        shown.end()
-    assert file.getvalue() == "ingest  3/3 cached  0.0 s\nelect  0/0  0.0 s\n"
+def test_lines_without_a_terminal_are_one_a_stage_at_its_end() -> None:
+    show = _show()
+    with show:
+        show.begin("decide", TASKS, TASKS[1:])
+        for task in TASKS[1:]:
+            show.add(task, [_shard(1, 1)])
+        assert _lines(show) == []
+        show.end()
+        show.begin("compose", TASKS[:2], [])
+        show.end()
+    first, second = _lines(show)
+    assert first.split("  ")[:3] == ["decide", "4/4", "3 documents"]
+    assert second.split("  ")[:2] == ["compose", "2/2 cached"]
+    assert "\x1b" not in first + second
 
 
-def test_long_stage_prints_a_line_now_and_then_with_the_time_left(clock: Clock) -> None:
-    shown, file = _plain()
-    tasks = _tasks(10)
-    with shown:
-        clock.begin(shown, "decide", tasks, tasks)
-        for task in tasks:
-            clock.now += 4
-            shown.add(task, _shards())
-        shown.end()
-    lines = file.getvalue().splitlines()
-    # After 12, 24 and 36 seconds: more than 10 after the line before; then the end.
-    assert [line.split()[1] for line in lines] == ["3/10", "6/10", "9/10", "10/10"]
-    left = [re.search(r" (\d+) s  [\d,]+ dropped", line) for line in lines]
-    assert [each and each[1] for each in left] == ["28", "16", "4", None]
+def test_lines_of_a_long_stage_come_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    show, now = _show(), [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    show.begin("decide", TASKS, TASKS).began = now[0]
+    for task in TASKS:
+        now[0] += module.LINE_SECONDS * 0.6
+        show.add(task, [_shard(1)])
+    show.end()
+    assert [line.split("  ")[1] for line in _lines(show)] == ["2/4", "4/4"]
+    assert "left" in _lines(show)[0]
 
 
-def test_eta_counts_only_what_is_to_be_done(clock: Clock) -> None:
-    stage = StageProgress("measure", tasks=10, cached=8, total_bytes=2 * MB, began=clock.now)
-    clock.now += 5
-    assert stage.cells()[1:5] == ["8/10", "", "", ""]  # nothing is known yet
-    stage.add(_tasks(1)[0], _shards())
-    assert stage.cells()[1:5] == ["9/10", "1,500", "0.2 MB/s", "5 s"]
-    stage.add(_tasks(1)[0], _shards())
-    assert stage.cells()[1:5] == ["10/10", "3,000", "0.4 MB/s", ""]
+def test_table_of_a_terminal_is_left_standing_after_a_failure() -> None:
+    show = _show(force_terminal=True)
+
+    def fail() -> None:
+        with show:
+            show.begin("ingest", TASKS[:1], [])
+            show.end()
+            show.begin("decide", TASKS, TASKS)
+            show.add(TASKS[0], [_shard(1)])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    shown = "\n".join(_lines(show)[-3:])
+    assert "ingest" in shown
+    assert "decide" in shown
+    assert "1/4" in shown
+    assert "1 document " in shown
 
 
-def test_finished_stage_stops_its_clock(clock: Clock) -> None:
-    shown, _ = _plain()
-    tasks = _tasks(1)
-    clock.begin(shown, "decide", tasks, tasks)
-    clock.now += 3
-    shown.end()
-    clock.now += 100
-    assert shown.stages[0].seconds == 3
+def test_table_before_the_first_stage_is_empty() -> None:
+    show = _show(force_terminal=True)
+    with show:
+        pass
+    assert "decide" not in "".join(_lines(show))
 
 
-def test_terminal_shows_a_table_of_all_stages() -> None:
-    file = io.StringIO()
-    with Progress(Console(file=file, force_terminal=True, width=120)) as shown:
-        for name in ("ingest", "decide"):
-            tasks = _tasks(2)
-            shown.begin(name, tasks, tasks)
-            shown.add(tasks[0], _shards())
-            shown.add(tasks[1], _shards())
-            shown.end()
-    last = file.getvalue().rsplit("splits", 1)[1]
-    for name in ("ingest", "decide"):
-        assert re.search(rf"{name} +2/2 +3,000", last)
-
-
-def test_say_prints_names_as_they_are(clock: Clock) -> None:
-    shown, file = _plain()
-    with shown:
-        shown.say("fetched [bold]x[/bold] :smile: กข")
-    assert file.getvalue() == "fetched [bold]x[/bold] :smile: กข\n"
+def test_say_prints_what_it_is_given_and_steers_no_terminal() -> None:
+    show = _show()
+    show.say("left out [bold]a[/bold] :smile: \x1b[31m\u202eevil")
+    assert _lines(show) == ["left out [bold]a[/bold] :smile: \u241b[31m[U+202E]evil"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,64 @@ def test_tables_that_are_broken_are_one_fault(tmp_path: Path, name: str) -> None
     rows, faults = read_all(files.Params(path=str(tmp_path / name)), tmp_path)
     assert rows == []
     assert [(fault.reason.split()[0], fault.rest) for fault in faults] == [("broken", True)]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_tables_names_that_are_not_utf8_are_mended_and_texts_stay(
+    tmp_path: Path, name: str
+) -> None:
+    raw = pa.array([b"caf\xe9", "ทุกคน".encode()])
+    column = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())
+    table = pa.table({"text": column, "key": column})
+    if name == "a.parquet":
+        pq.write_table(table, tmp_path / name)
+    else:
+        with pa.ipc.new_file(str(tmp_path / name), table.schema) as writer:
+            writer.write_table(table)
+    rows, faults = read_all(files.Params(path=str(tmp_path / name), id_column="key"), tmp_path)
+    assert faults == []
+    assert [row["content"] for row in rows] == raw.to_pylist()
+    assert [row["native_id"] for row in rows] == ["caf\ufffd", "ทุกคน"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(["a.parquet", "a.arrow", "a.jsonl"]),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4))),
+)
+def test_files_with_any_bytes_changed_raise_nothing_but_source_errors(
+    tmp_path_factory: pytest.TempPathFactory, name: str, changes: list[tuple[float, bytes]]
+) -> None:
+    path = tmp_path_factory.mktemp("changed") / name
+    table = pa.table({"text": [*TEXTS, None], "key": [f"ก{n}" for n in range(8)]})
+    if name == "a.parquet":
+        pq.write_table(table, path)
+    elif name == "a.arrow":
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table)
+    else:
+        path.write_bytes(jsonl(*table.to_pylist()))
+    content = bytearray(path.read_bytes())
+    for place, new in changes:
+        start = int(place * len(content))
+        content[start : start + len(new)] = new
+    path.write_bytes(content)
+    try:
+        rows, faults = read_all(files.Params(path=str(path), id_column="key"), path.parent)
+    except SourceError:
+        return
+    assert rows or faults or not content
+
+
+def test_arrow_offsets_outside_the_file_are_a_fault(tmp_path: Path) -> None:
+    offsets = pa.py_buffer(struct.pack("<3i", 0, 2**30, 6))
+    column = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"abcdef")])
+    table = pa.table({"text": column})
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    rows, faults = read_all(files.Params(path=str(tmp_path / "a.arrow")), tmp_path)
+    assert rows == []
+    assert faults == [Fault(None, -1, "broken Arrow file", rest=True)]
 
 
 def test_txt_file_is_one_document(tmp_path: Path) -> None:

@@ -52,12 +52,14 @@ def job_of(folder: Path, root: Path) -> Job:
     return job
 
 
-def finish(job: Job, store: Store) -> Made:
-    """Do all tasks of a job; its shards by stage."""
-    shards: Made = {}
+def finish(job: Job, store: Store, shards: Made) -> list[str]:
+    """Do all tasks of a job; fills in the shards of each stage, and returns the steps it took."""
     going = steps(job, store, shards)
-    with suppress(StopIteration):
+    took = []
+    try:
         step = next(going)
         while True:
+            took.append(step.stage)
             step = going.send([run_task(store, task) for task in step.tasks])
-    return shards
+    except StopIteration:
+        return took
