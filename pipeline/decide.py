@@ -22,11 +22,10 @@ from phloem.catalog.manifest import (
     read_parquet,
     write_parquet,
 )
-from phloem.catalog.rules import bound_of
+from phloem.catalog.rules import Rule, bound_of
 from phloem.catalog.store import Store
 from phloem.filters.op import MEASURE, Op
 from phloem.pipeline.measure import CLEAN_FAULT, Measured, fault_column
-from phloem.pipeline.recipe import Rule
 from phloem.pipeline.stage import Task, shard_key
 
 Json = Any

@@ -10,11 +10,12 @@ from typing import Any
 from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, Shard
 from phloem.catalog.policy import Policy, loss_alarm
+from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
 from phloem.pipeline import compose, decide, elect, ingest, measure, nominate, tokens
 from phloem.pipeline.measure import Measured, TextFile
-from phloem.pipeline.recipe import Recipe, Rule
+from phloem.pipeline.recipe import Recipe
 from phloem.pipeline.stage import Task
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.connector import Pin, Split

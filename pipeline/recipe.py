@@ -21,7 +21,7 @@ from phloem.catalog.columns import INGESTED, PII_KINDS, TEXT_BYTES
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import policies
-from phloem.catalog.rules import Bound
+from phloem.catalog.rules import Rule
 from phloem.filters.op import EXTRACTOR, MEASURE, Op, OpError, find_op
 from phloem.pipeline.workspace import Workspace
 
@@ -37,27 +37,6 @@ class RecipeError(Exception):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rule(_Strict):
-    """A document is kept only if its value of a column lies within bounds.
-
-    A bound is a number, or numbers by language with `default` for the others; a language with
-    neither has no bound. A null value is not judged. Bounds are inclusive.
-    """
-
-    name: str
-    column: str
-    min: Bound | None = None
-    max: Bound | None = None
-    among: tuple[str, ...] | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.min is None and self.max is None and self.among is None:
-            msg = f"rule {self.name} has none of min, max, among: it would keep everything"
-            raise ValueError(msg)
-        return self
 
 
 def op_spec(value: Json) -> Json:

@@ -14,6 +14,7 @@ from phloem.catalog.ledger import check_balance
 from phloem.catalog.manifest import Shard
 from phloem.catalog.policy import admits, load_policy
 from phloem.catalog.release import GateError, Release, make_release
+from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
 from phloem.pipeline import fetch
@@ -23,7 +24,7 @@ from phloem.pipeline.measure import chain
 from phloem.pipeline.models import models as fetch_models
 from phloem.pipeline.plan import disk_needed
 from phloem.pipeline.progress import Progress
-from phloem.pipeline.recipe import Recipe, RecipeError, Rule, check_rules
+from phloem.pipeline.recipe import Recipe, RecipeError, check_rules
 from phloem.pipeline.record import Record, Request, begin_record, note, now
 from phloem.pipeline.registry import Registry, source_facts
 from phloem.pipeline.stage import StageError, made, missing

@@ -7,15 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
-from typing import Self
 
 from license_expression import ExpressionError, Licensing, get_spdx_licensing
-from pydantic import BaseModel, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ValidationError
 
 from phloem.catalog.nearest import nearest
-from phloem.catalog.rules import Bound
-from phloem.sources.connector import Strict
+from phloem.catalog.rules import Rule
 from phloem.sources.registry import Dossier
 from phloem.sources.source import Source, card_hash, describe
 
@@ -23,22 +20,6 @@ STALE_DAYS = 730  # two years: terms of web sites are rewritten about as often
 SENTENCE = 40  # characters; shorter sentences may well be alike
 
 Found = tuple[str, str, str]  # file, field, message
-
-
-class KeepRule(Strict):
-    """A keep rule as a recipe takes it: bounds of a number's column, or the words of another."""
-
-    name: str
-    column: str
-    min: Bound | None = None
-    max: Bound | None = None
-    among: tuple[str, ...] | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.min is None and self.max is None and self.among is None:
-            raise PydanticCustomError("no_bound", "one of min, max, among")
-        return self
 
 
 def shape(dossier: Dossier) -> Iterator[Found]:
@@ -187,7 +168,7 @@ def keep_rules(dossier: Dossier) -> Iterator[Found]:
     """Find a keep rule that no recipe could have."""
     for file, card in dossier.cards():
         for number, rule in enumerate(card.keep):
-            for field, message in _faults(KeepRule, rule):
+            for field, message in _faults(Rule, rule):
                 yield file, f"keep.{number}.{field}", message
 
 

@@ -413,7 +413,6 @@ def test_explain_masks_personal_data_and_shows_text_only_if_asked(ran: Ran) -> N
     assert ADDRESS not in shown
 
 
-# Processes ----------------------------------------------------------------------------------------
 def _own_files(folder: Path) -> None:
     """One document in each format, under a column of one's own."""
     folder.mkdir()
@@ -426,16 +425,17 @@ def _own_files(folder: Path) -> None:
     (folder / "e.txt").write_text(ARTICLES["zh"], encoding="utf-8")
 
 
-@pytest.mark.beam
-def test_run_reads_files_of_ones_own_in_every_format(workspace: Path, tmp_path: Path) -> None:
+def test_run_reads_files_of_ones_own_in_every_format(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "engine", inline)
     change_recipe(workspace, "sources: [first, second]\n", "")
     _own_files(tmp_path / "mine")
     root = new_root(tmp_path / "root")
     options = ["--input", str(tmp_path / "mine"), "--text-column", "body", "--root", str(root)]
-    done = process(workspace, "run", "tiny", *options)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^release  none$", done.stdout, re.MULTILINE)
-    assert "Not released" in done.stdout
+    said = told(phloem("run", "tiny", *options))
+    assert re.search(r"^release  none$", said, re.MULTILINE)
+    assert "Not released" in said
     (record,) = (json.loads(path.read_bytes()) for path in (root / "runs").iterdir())
     assert record["balance"] == {"local": {"read": 6, "kept": 5, "dropped": 0, "quarantined": 1}}
     store = Store(str(root))
@@ -447,6 +447,7 @@ def test_run_reads_files_of_ones_own_in_every_format(workspace: Path, tmp_path: 
     assert texts == set(ARTICLES.values())
 
 
+# A process of its own -----------------------------------------------------------------------------
 RAISER = '''
 """An op for a test: it chokes on a text, and quotes it."""
 

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phloem.catalog.columns import schema
-from phloem.catalog.rules import bound_of
+from phloem.catalog.rules import Rule, bound_of
 from phloem.pipeline.decide import VERDICTS, fill_ledger, judge
-from phloem.pipeline.recipe import Rule
 
 LICENCE = {"card": "MIT", "forbidden": ["unknown"], "refs": {}}
 RULES = [

@@ -1,18 +1,32 @@
 """A job: its steps in order, the account of its documents, the alarm that stops it."""
 
 import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from inline_engine import finish, job_of
-from tiny_workspace import add_source, change_recipe, make_workspace, new_root, write_jsonl
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_engine import InlineEngine, finish, job_of
+from tiny_workspace import (
+    add_source,
+    change_recipe,
+    make_workspace,
+    new_root,
+    run_tiny,
+    write_jsonl,
+)
 
-from phloem.catalog.ledger import Balance, check_balance
-from phloem.catalog.manifest import Shard
+from phloem.catalog.ledger import Balance, BalanceError, check_balance
+from phloem.catalog.manifest import Shard, commit
 from phloem.catalog.store import Store
 from phloem.pipeline import job as module
+from phloem.pipeline import run as running
 from phloem.pipeline.job import Job, LossError, Made, balance, dataset
-from phloem.pipeline.stage import STAGES
+from phloem.pipeline.local import Failure
+from phloem.pipeline.stage import STAGES, Task
 from phloem.sources.source import local_card
 
 EXTRA = {"clean", "settled"}  # shards that no step of their own makes
@@ -59,21 +73,66 @@ def test_steps_stop_after_decide_where_a_source_kept_nothing(tmp_path: Path) -> 
     assert "compose" not in made
 
 
-def test_balance_adds_up_splits_and_both_kinds_of_quarantine() -> None:
-    found = balance(
-        ["b", "a", "silent"],
-        [_ingested("a", 5, 2), _ingested("b", 3), _ingested("a", 4)],
-        [_decided("a", 3, 1), _decided("b", 1, 2), _decided("a", 2, 0, 1)],
-    )
-    assert found == {
-        "a": Balance(9, 5, 1, 3), "b": Balance(3, 1, 2, 0), "silent": Balance(0, 0, 0, 0),
-    }  # fmt: skip
-    assert list(found) == ["a", "b", "silent"]
+COUNTS = st.integers(0, 1000)
+PARTS = st.lists(st.tuples(st.sampled_from("abc"), COUNTS, COUNTS, COUNTS, COUNTS), max_size=12)
+
+
+@given(PARTS)
+def test_balance_adds_up_what_shards_say_of_each_source(
+    parts: list[tuple[str, int, int, int, int]],
+) -> None:
+    """Of each part: records unreadable at ingest, then kept, dropped and quarantined later."""
+    ingested = [_ingested(source, sum(counts), counts[0]) for source, *counts in parts]
+    decided = [_decided(source, *counts) for source, _, *counts in parts]
+    found = balance("cba", ingested, decided)
+    assert list(found) == ["a", "b", "c"]  # silent ones too
+    for source, counts in found.items():
+        own = [rest for name, *rest in parts if name == source]
+        assert counts.read == sum(map(sum, own))
+        assert counts.kept == sum(rest[1] for rest in own)
+        assert counts.dropped == sum(rest[2] for rest in own)
+        assert counts.quarantined == sum(rest[0] + rest[3] for rest in own)
+        assert counts.holds
 
 
 def test_balance_of_a_lost_document_does_not_hold() -> None:
     found = balance(["a"], [_ingested("a", 5, 1)], [_decided("a", 2, 1)])
     assert not found["a"].holds
+
+
+class LossyEngine(InlineEngine):
+    """Its `decide` counts one document less than it was given."""
+
+    def run(
+        self, stage: str, tasks: Sequence[Task], done: Callable[[Task, Sequence[Shard]], None]
+    ) -> list[Failure]:
+        def lose(task: Task, shards: Sequence[Shard]) -> None:
+            for shard in shards if stage == "decide" else ():
+                facts = {**shard.facts, "dropped": shard.facts["dropped"] - 1}
+                commit(Store(self.root), dataclasses.replace(shard, facts=facts))
+            done(task, shards)
+
+        return super().run(stage, tasks, lose)
+
+
+@contextmanager
+def lossy(root: str, workers: int) -> Iterator[InlineEngine]:
+    yield LossyEngine(root)
+
+
+def test_run_that_loses_documents_fails_and_releases_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
+    monkeypatch.setattr(running, "engine", lossy)
+    with pytest.raises(BalanceError) as told:
+        run_tiny(folder, root)
+    assert "first: 9 read, but 6 kept + 1 dropped + 1 quarantined = 8" in str(told.value)
+    assert "second: 3 read, but 1 kept + 1 dropped + 0 quarantined = 2" in str(told.value)
+    (record,) = (json.loads(path.read_bytes()) for path in (root / "runs").iterdir())
+    assert (record["status"], record["release"]) == ("failed", None)
+    assert record["error"] == str(told.value)
+    assert not (root / "releases").exists()
 
 
 @pytest.mark.parametrize(

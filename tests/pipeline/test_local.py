@@ -1,6 +1,7 @@
 """The local engine without its processes: sharing work out, trying again, saying why."""
 
 import re
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import psutil
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,7 @@ from phloem.pipeline.local import (
     memory_needed,
     reason_of,
     resident_bytes,
+    run_wave,
     waves,
 )
 from phloem.pipeline.stage import StageError, Task
@@ -130,6 +133,7 @@ REASONS: list[tuple[Callable[[], Any], str]] = [
     (_beam, "split 3 holds no text"),
     (_system, r"\[Errno 20\] Not a directory: '/dev/null/nothing'"),
     (_hidden, f"ValueError {HERE}"),
+    (lambda: pa.array([PRIVATE]).cast(pa.int64()), f"ArrowInvalid {HERE}"),
 ]
 
 
@@ -149,6 +153,19 @@ def test_reason_of_no_error_and_of_a_dead_worker_say_so() -> None:
     assert reason_of(ProcessExpired("Abnormal termination", code=-9)) == (
         "its worker died (3 times; exit code -9)"
     )
+
+
+@pytest.mark.beam
+def test_run_wave_lets_one_safe_line_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def choke(*_: object) -> None:
+        int(PRIVATE)
+
+    monkeypatch.setattr("phloem.pipeline.ingest.run", choke)
+    task = Task("ingest", (("ingest", "k"),), "split", 1, {})
+    error = _raised(lambda: run_wave("memory://wave", "ingest", [task.to_json()]))
+    assert isinstance(error, StageError)
+    assert re.fullmatch(f"ValueError {HERE}", str(error))
+    assert PRIVATE[:6] not in "".join(traceback.format_exception(error))
 
 
 # Trying again -------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phloem.catalog.rules import bound_of
-from phloem.pipeline.recipe import RECIPES, RecipeError, Rule, load_recipe
+from phloem.catalog.rules import Rule, bound_of
+from phloem.pipeline.recipe import RECIPES, RecipeError, load_recipe
 from phloem.pipeline.registry import load_registry
 from phloem.pipeline.workspace import Workspace
 

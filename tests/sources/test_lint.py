@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from phloem.filters.op import ops
-from phloem.pipeline.recipe import Rule
-from phloem.sources.checks import KeepRule, license_faults, tag_fault
+from phloem.sources.checks import license_faults, tag_fault
 from phloem.sources.connector import Pin, connectors, find_connector
 from phloem.sources.lint import RULES, Finding, catalogue, findings, lint
 from phloem.sources.registry import Dossier, read_card
@@ -145,38 +143,9 @@ def test_lint_planted_fault_is_the_only_finding(
     assert found[0].fix
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        {"name": "a", "column": "b", "min": 3},
-        {"name": "a", "column": "b", "min": 0.5, "max": {"default": 1, "sw": 2.5}},
-        {"name": "a", "column": "b", "max": {"sw": 2}},
-        {"name": "a", "column": "b", "among": ["sw", "zh-Hans"]},
-        {"name": "a", "column": "b", "equals": 3},
-        {"name": "a", "column": "b", "min": 3, "equals": 3},
-        {"name": "a", "column": "b", "min": None},
-        {"name": "a", "column": "b", "min": "many"},
-        {"name": "a", "column": "b", "max": {"default": [1]}},
-        {"name": "a", "column": "b", "among": "sw"},
-        {"column": "b", "min": 3},
-        {},
-    ],
-)
-def test_keep_rule_is_taken_as_a_recipe_takes_it(rule: dict[str, Any]) -> None:
-    assert _is_taken(KeepRule, rule) == _is_taken(Rule, rule)
-
-
-def _is_taken(model: type[BaseModel], value: dict[str, Any]) -> bool:
-    try:
-        model.model_validate(value)
-    except ValidationError:
-        return False
-    return True
-
-
 def test_lint_unknown_licence_names_those_of_this_project() -> None:
-    (fault,) = license_faults("LicenseRef-zzzz-qqqq", ["LicenseRef-b", "LicenseRef-a"])
-    assert len(fault) < 200
+    (fault,) = license_faults("QQQQ7", ["LicenseRef-b", "LicenseRef-a"])
+    assert fault.endswith("; there are LicenseRef-a, LicenseRef-b")
 
 
 def test_lint_workspace_approvals_are_looked_at(tmp_path: Path) -> None:
