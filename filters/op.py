@@ -11,7 +11,6 @@ import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -20,6 +19,7 @@ import pyarrow as pa
 
 from phloem.catalog.columns import CONTENT, TEXT, Column
 from phloem.catalog.manifest import digest_of
+from phloem.catalog.nearest import nearest
 
 Json = Any
 
@@ -276,8 +276,6 @@ def find_op(name: str, params: Mapping[str, Json], modules: Sequence[str] = ()) 
     """An op by name, bound to parameters. Raises OpError with the nearest name."""
     known = ops(modules)
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        msg = f"no op named {name!r}; {hint}"
+        msg = f"no op named {name!r}; {nearest(name, known)}"
         raise OpError(msg)
     return known[name].bind(params)

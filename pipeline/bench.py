@@ -11,7 +11,6 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from phloem.catalog.columns import (
     TEXT,
     schema,
 )
+from phloem.catalog.nearest import nearest
 from phloem.catalog.store import Store
 from phloem.filters.op import EXTRACTOR, Op, find_op, ops
 from phloem.pipeline.ingest import document_id
@@ -61,9 +61,7 @@ def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list
     known = [*ops(), WHOLE]
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise StageError(f"no bench row named {name!r}; {hint}")
+            raise StageError(f"no bench row named {name!r}; {nearest(name, known)}")
     batches = sample(data)
     size = sum(_text_bytes(batch) for batch in batches)
     rows = []

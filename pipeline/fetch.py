@@ -143,6 +143,7 @@ def keep_file(store: Store, path: Path, sha256: str) -> str:
         while block := file.read(2**20):
             out.write(block)
     if out.sha256 != sha256:
+        store.delete(name)  # it must not be taken for what its name says
         msg = f"{path.name} changed while it was copied into the root"
         raise FetchError(msg)
     return name

@@ -6,13 +6,13 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import duckdb
 import typer
 
 from phloem.catalog.manifest import Dataset
+from phloem.catalog.nearest import nearest
 from phloem.catalog.release import list_releases as releases
 from phloem.catalog.release import verify_release as verify
 from phloem.catalog.store import Store
@@ -81,12 +81,9 @@ def check_ops(names: Sequence[str], *, root: str) -> None:
 
 def _chosen(names: Sequence[str], known: Mapping[str, Op]) -> list[Op]:
     """The ops of these names, or all. Raises UseError naming all that are not known."""
-    faults = []
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            faults.append(f"no op named {name!r}; {hint}")
+    faults = [
+        f"no op named {name!r}; {nearest(name, known)}" for name in names if name not in known
+    ]
     if faults:
         raise UseError("; ".join(faults))
     return [known[name] for name in names or known]

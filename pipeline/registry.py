@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
+from phloem.catalog.nearest import nearest
 from phloem.filters.op import ops
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.checks import tag_fault
@@ -92,9 +92,7 @@ def local_registry(registry: Registry, path: str, text_column: str, language: st
 def card_of(registry: Registry, source: str) -> Source:
     """A card by id. Raises AskedError with the nearest one."""
     if source not in registry.cards:
-        near = get_close_matches(source, registry.cards, n=1)
-        hint = f"did you mean {near[0]}?" if near else "see `phloem sources list`"
-        msg = f"no source named {source!r}; {hint}"
+        msg = f"no source named {source!r}; {nearest(source, registry.cards)}"
         raise AskedError(msg)
     return registry.cards[source]
 

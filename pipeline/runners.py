@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
+
+from phloem.catalog.nearest import nearest
 
 LOCAL = "local"
 RUNNERS = (LOCAL,)
@@ -29,9 +30,7 @@ def check_runner(name: str) -> str:
         msg = f"runner {name!r} is refused: {REFUSED[plain]}; use {LOCAL}"
         raise RunnerError(msg)
     if plain not in RUNNERS:
-        near = get_close_matches(plain, RUNNERS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(RUNNERS)}"
-        msg = f"no runner named {name!r}; {hint}"
+        msg = f"no runner named {name!r}; {nearest(plain, RUNNERS)}"
         raise RunnerError(msg)
     return plain
 

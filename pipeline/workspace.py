@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import tomllib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
+
+from phloem.catalog.nearest import nearest
 
 FILE = "phloem.toml"
 _KEYS = ("ops", "sources", "recipes", "policies")
@@ -60,9 +61,7 @@ def load_workspace(folder: Path) -> Workspace:
     faults = []
     for key, value in given.items():
         if key not in _KEYS:
-            near = get_close_matches(key, _KEYS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(_KEYS)}"
-            faults.append(f"unknown key {key!r}; {hint}")
+            faults.append(f"unknown key {key!r}; {nearest(key, _KEYS)}")
         elif not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
             faults.append(f"{key} must be a list of strings")
         elif key != "ops":

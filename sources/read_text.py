@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from phloem.catalog.nearest import nearest
 from phloem.sources.connector import Fault, SourceError
 from phloem.sources.records import MAX_RECORD, Record, batches
 from phloem.sources.unpack import UnpackError, compression_of, unpack, unpack_all
@@ -170,9 +170,7 @@ def check_columns(name: str, path: str, columns: Columns) -> None:
 
 def missing_column(name: str, column: str, there: list[str]) -> str:
     """What to say when a file lacks a column."""
-    near = get_close_matches(column, there, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(there[:20])}"
-    return f"{name} has no column {column!r}; {hint}"
+    return f"{name} has no column {column!r}; {nearest(column, there)}"
 
 
 def whole(name: str, path: str, columns: Columns) -> Iterator[pa.RecordBatch | Fault]:

@@ -194,7 +194,7 @@ def test_commands_that_look_at_a_root_that_is_not_there_say_so(
         (("explain", "zz"), "no document 'zz'"),
         (("explain", "0", "--run", "2026"), "no run '2026'"),
         (("report", "--run", "2026"), "no run '2026'"),
-        (("catalog", "query", ""), "the query is empty"),
+        (("catalog", "query", ""), "one SELECT is run, but this is nothing"),
         (("ops", "check", "nfk", "statistic"), "did you mean nfc?; no op named 'statistic'"),
         (("sources", "show", "firts"), "did you mean first?"),
         (("sources", "lock", "firts"), "did you mean first?"),
@@ -244,7 +244,7 @@ def test_missing_text_column_is_told_before_anything_runs(workspace: Path, tmp_p
     root = new_root(tmp_path / "root")
     options = ["--input", "first.jsonl", "--text-column", "body", "--root", str(root)]
     line = refused(phloem("run", "tiny", *options), 1)
-    assert "first.jsonl has no column 'body'; it has id, text, lang" in line
+    assert "first.jsonl has no column 'body'; there are id, lang, text" in line
     assert "--skip-unavailable" not in line
     assert not (root / "ingest").exists()
 
@@ -356,6 +356,24 @@ def test_catalog_query_prints_cells_as_they_are(ran: Ran) -> None:
     assert line.split("  ")[0] == "[/x] :smile: " + "文" * 300
     assert "\x1b" not in line
     assert "1,234" in line
+
+
+@pytest.mark.parametrize("sql", ["show tables", "describe decisions", "summarize runs"])
+def test_catalog_query_takes_what_help_and_errors_advise(ran: Ran, sql: str) -> None:
+    assert told(phloem("catalog", "query", sql, "--root", str(ran[1])))
+
+
+def test_catalog_query_steers_no_terminal(ran: Ran) -> None:
+    name = "chr(27) || '[2J' || chr(155) || '2J' || chr(7) || chr(8238)"
+    sql = f"select {name} as v, [{name}] as listed"
+    plain = told(phloem("catalog", "query", sql, "--root", str(ran[1])))
+    printed = told(phloem("catalog", "query", sql, "--root", str(ran[1]), "--json"))
+    assert json.loads(printed)[0]["v"] == "\x1b[2J\x9b2J\x07\u202e"  # escaped, not lost
+    for text in (plain, printed):
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
+    assert "\u202e" not in plain
+    wrong = refused(phloem("catalog", "query", "", "--root", "no\x1b[2J\x9bwhere"), 2)
+    assert not re.search("[\x1b\x9b]", wrong)
 
 
 def test_catalog_query_as_json_knows_no_nan_and_loses_no_column(ran: Ran) -> None:

@@ -188,6 +188,7 @@ def test_keep_file_of_a_file_that_changed_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"other")
     with pytest.raises(FetchError, match="file changed while it was copied"):
         fetch.keep_file(Store(tmp_path / "root"), tmp_path / "file", SHA256)
+    assert Store(tmp_path / "root").list("fetched") == []
 
 
 def test_find_connector_that_is_none_is_told_as_the_sources_fault(tmp_path: Path) -> None:

@@ -207,6 +207,25 @@ def test_pypi_damaged_member_is_a_fault_and_the_others_stay(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_pypi_member_packed_without_a_bound_is_a_fault_and_is_not_read(
+    tmp_path: Path, method: int
+) -> None:
+    path = tmp_path / WHEEL
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", bytes(50_000_000), method)
+        archive.writestr("b.txt", b"b")
+    size = (50_000_000).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(size, (100).to_bytes(4, "little")))
+    tracemalloc.start()
+    rows, faults = read_all(pypi, path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [row["content"] for row in rows] == [b"b"]
+    assert [fault.reason for fault in faults] == [f"member packed by zip method {method}"]
+    assert peak < 10_000_000
+
+
 def test_pypi_name_that_is_not_the_utf8_it_claims_is_a_fault(tmp_path: Path) -> None:
     path = wheel(tmp_path / WHEEL, {"a.txt": b"a", "กก.txt": b"b", "c.txt": b"c"})
     whole, name = path.read_bytes(), "กก.txt".encode()

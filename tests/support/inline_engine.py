@@ -1,7 +1,7 @@
 """Runs without Beam: every task in this process, as the plain function that it is."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,6 @@
 """A small workspace of two sources, real text in many scripts; its root needs no network."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from phloem.catalog.store import Store
-from phloem.filters.op import ops
+from phloem.filters.op import models_folder, ops
 from phloem.pipeline import run as running
 from phloem.pipeline.progress import Progress
 from phloem.pipeline.recipe import Recipe, load_recipe
@@ -117,7 +116,7 @@ def make_workspace(folder: Path) -> Path:
 
 def new_root(folder: Path) -> Path:
     """A root that holds the model files already."""
-    models = Path(os.environ.get("PHLOEM_MODELS", ".venv/models"))
+    models = models_folder()
     if not models.is_dir():
         pytest.fail(f"no model files in {models}; `make test` puts them there")
     fetched = folder / "fetched"
