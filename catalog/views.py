@@ -6,6 +6,8 @@ Views are made anew for each connection; nothing here is a second store.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -32,8 +34,9 @@ def connect(store: Store, run_id: str | None = None) -> duckdb.DuckDBPyConnectio
     """A DuckDB connection in memory with the views of a root.
 
     `sources`, `decisions`, `quarantine`, `duplicates` and `measures` tell of one run: the newest
-    finished one unless given; without any they are empty. The connection reads the root's files
-    and no others, loads no extension, and cannot be set up otherwise.
+    finished one unless given; without any they are empty. The connection reaches the root's files
+    and no others, loads no extension, and cannot be set up otherwise. What others ask goes through
+    `select`: DuckDB itself would let SQL write where it may read.
 
     Raises ViewError if there is no such run.
     """
@@ -66,7 +69,7 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], 
 
     DuckDB counts DESCRIBE, SHOW and SUMMARIZE as queries.
 
-    Raises ViewError for no statement, several, one that is no query, or a query that fails.
+    Raises ViewError for no statement, several, one that is no query or writes, or one that fails.
     """
     try:
         statements = connection.extract_statements(sql)
@@ -75,10 +78,31 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], 
             told = ", ".join(kind.name for kind in kinds) or "nothing"
             msg = f"one SELECT is run, but this is {told}; `show tables` lists the views"
             raise ViewError(msg)
+        writing = sorted(filter(_WRITING.search, _operators(connection, sql)))
+        if writing:
+            msg = f"a query writes nothing, but this one has {', '.join(writing)}; leave that out"
+            raise ViewError(msg)
         result = connection.execute(statements[0])
         return [name for name, *_ in result.description or ()], result.fetchall()
     except duckdb.Error as error:
         raise ViewError(str(error)) from None
+
+
+# WITH may hold COPY, INSERT, UPDATE, DELETE or MERGE, and a table function may run SQL that it is
+# given as JSON: to DuckDB each is a SELECT, and only the plan shows what it does.
+_WRITING = re.compile("COPY|INSERT|UPDATE|DELETE|MERGE|EXECUTE")
+
+
+def _operators(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """Names of the operators in the plan of a query, which does not run."""
+    plans = connection.execute(f"EXPLAIN (FORMAT json)\n{sql}").fetchall()
+    nodes = [node for _, plan in plans for node in json.loads(plan)]
+    names = set()
+    while nodes:
+        node = nodes.pop()
+        names.add(node["name"])
+        nodes += node["children"]
+    return names
 
 
 def _record(store: Store, run_id: str | None) -> Mapping[str, Json] | None:

@@ -141,6 +141,11 @@ def test_connection_reaches_nothing_else(connection: duckdb.DuckDBPyConnection, 
         (" -- nothing", "nothing"),
         ("selekt 1", "syntax error"),
         ("select nothing from decisions", "nothing"),
+        ("with x as (copy (select 42) to '{}') select 1", "COPY_TO_FILE"),
+        ("with x as (copy (select 42) to '{}') select * from x", "COPY_TO_FILE"),
+        ("from query('with x as (copy (select 42) to ''{}'') select 1')", "top level"),
+        ("select (with x as (copy (select 42) to '{}') select 1)", "top level"),
+        ("with x as (delete from runs returning 1) select * from x", "DELETE"),
     ],
 )
 def test_select_runs_one_query_and_nothing_else(fresh_root: Any, sql: str, told: str) -> None:
@@ -150,6 +155,37 @@ def test_select_runs_one_query_and_nothing_else(fresh_root: Any, sql: str, told:
     with pytest.raises(ViewError, match=told):
         select(connect(store), sql.format(store.path(ledger)))
     assert store.sha256(ledger) == shard.file("ledger.parquet").sha256
+
+
+def test_select_runs_no_sql_that_a_function_is_given_as_json(fresh_root: Any) -> None:
+    place = Path(fresh_root.store.path("other.csv"))
+    connection = connect(fresh_root.store)
+    hidden = f"with x as (copy (select 42) to '{place}') select 1"
+    ((made,),) = connection.execute("select json_serialize_sql(?)", [hidden]).fetchall()
+    quoted = made.replace("'", "''")
+    given = f"from json_execute_serialized_sql('{quoted}')"
+    for sql in (given, "from query('{}')".format(given.replace("'", "''"))):
+        with pytest.raises(ViewError, match="JSON_EXECUTE_SERIALIZED_SQL"):
+            select(connection, sql)
+    assert not place.exists()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 'copy'",
+        "select 1; -- it's one",
+        "(values (1))",
+        "show tables",
+        "summarize runs",
+        "select run_id, run_id from runs order by 1 limit 1",
+        "select a.id from decisions a, decisions b where a.id = b.duplicate_of",
+    ],
+)
+def test_select_runs_every_kind_of_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    columns, rows = select(connection, sql)
+    assert rows == connection.execute(sql).fetchall() != []
+    assert len(rows[0]) == len(columns)
 
 
 def test_select_gives_columns_and_rows(connection: duckdb.DuckDBPyConnection) -> None:

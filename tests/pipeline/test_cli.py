@@ -249,6 +249,17 @@ def test_missing_text_column_is_told_before_anything_runs(workspace: Path, tmp_p
     assert not (root / "ingest").exists()
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_sources_lint_with_errors_fails_and_without_is_fine(
+    workspace: Path, options: tuple[str, ...]
+) -> None:
+    found = phloem("sources", "lint", *options)
+    assert (found.exit_code, found.stderr) == (1, "")
+    assert "license.evidence" in found.stdout
+    (workspace / "phloem.toml").write_text("", encoding="utf-8")
+    assert phloem("sources", "lint", *options).exit_code == 0
+
+
 def test_root_that_is_a_file_is_an_error_in_a_line(workspace: Path) -> None:
     Path("file").write_text("", encoding="utf-8")
     assert "Not a directory" in refused(phloem("run", "tiny", "--root", "file"), 1)
