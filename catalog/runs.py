@@ -47,11 +47,18 @@ def newest_run(store: Store) -> str:
 
 
 def dataset_of(store: Store, record: Mapping[str, Json], stage: str) -> Dataset | None:
-    """The dataset that a run made in a stage; None if the run has none, or it was collected."""
+    """The dataset that a run made in a stage; None if the run has none, or it was collected.
+
+    Raises ViewError for a manifest that was changed or cut short.
+    """
     name = record.get("datasets", {}).get(stage)
     if name is None or not store.exists(name):
         return None
-    return Dataset.load(store, name)
+    try:
+        return Dataset.load(store, name)
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{name} cannot be read ({error}); delete it and run its recipe again"
+        raise ViewError(msg) from None
 
 
 def text_files(ingested: Dataset | None) -> dict[str, str]:

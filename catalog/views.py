@@ -247,7 +247,7 @@ _FILES = MappingProxyType(
 def _shards_of(store: Store, record: Mapping[str, Json] | None, stage: str) -> tuple[Shard, ...]:
     try:
         dataset = dataset_of(store, record, stage) if record else None
-    except (ValueError, KeyError, TypeError):
+    except ViewError:
         return ()  # the view `datasets` says why
     return dataset.shards if dataset else ()
 

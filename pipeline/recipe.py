@@ -138,7 +138,7 @@ def load_recipe(asked: str, workspace: Workspace, known_sources: Sequence[str]) 
     try:
         given = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
         recipe = Recipe.model_validate(given)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path.name} is not YAML: {error}") from None
     except ValidationError as error:
         raise RecipeError(_told(path, error)) from None

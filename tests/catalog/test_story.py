@@ -170,3 +170,11 @@ def test_explain_shows_no_excerpt_where_nobody_looked_for_personal_data(fresh_ro
     record["datasets"]["measure"] = dataclasses.replace(dataset, shards=shards).save(store).name
     store.write_bytes(f"runs/{fresh_root.run_id}.json", canonical(record))
     assert explain(store, document).excerpt == ""
+
+
+def test_explain_of_a_run_whose_manifest_was_changed_says_so(fresh_root: Any) -> None:
+    store = fresh_root.store
+    name = json.loads(store.read_bytes(f"runs/{fresh_root.run_id}.json"))["datasets"]["decide"]
+    store.write_bytes(name, store.read_bytes(name).replace(b'"kept":', b'"kept_":', 1))
+    with pytest.raises(ViewError, match="cannot be read"):
+        explain(store, fresh_root.ids["manual", "intro"])
