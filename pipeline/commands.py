@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from phloem.catalog.policy import LOCAL
 from phloem.catalog.release import NAME
 from phloem.catalog.runs import newest_run
 from phloem.catalog.story import explain as story_of
@@ -70,7 +71,7 @@ def _request(
 
 
 def _local(recipe: Recipe) -> Recipe:
-    return recipe.model_copy(update={"sources": ("local",), "mix": {}})
+    return recipe.model_copy(update={"sources": (LOCAL,), "mix": {}})
 
 
 def run_recipe(

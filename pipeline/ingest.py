@@ -213,7 +213,7 @@ def _extract(batch: pa.RecordBatch, reading: _Reading) -> Iterator[pa.RecordBatc
     native = batch[NATIVE_ID.name].to_pylist()
     good: list[int] = []
     bad: dict[int, str] = {}
-    texts: list[tuple[list[int], pa.Array]] = []
+    texts: list[pa.Array] = []
     for media_type in sorted(set(types)):
         rows = [row for row, value in enumerate(types) if value == media_type]
         op = reading.by_type.get(media_type)
@@ -224,14 +224,14 @@ def _extract(batch: pa.RecordBatch, reading: _Reading) -> Iterator[pa.RecordBatc
         measured = op(batch.take(rows))
         bad |= {rows[place]: f"{op.name}: {why}" for place, why in measured.faults.items()}
         fine = [place for place in range(len(rows)) if place not in measured.faults]
-        texts.append(([rows[place] for place in fine], measured.arrays[0].take(fine)))
+        texts.append(measured.arrays[0].take(fine))
         good += [rows[place] for place in fine]
     for row, reason in sorted(bad.items()):
         reading.fault(native[row], -1, reason)
     if not good:
         return
     order = pc.sort_indices(pa.array(good))
-    text = pa.concat_arrays([array for _, array in texts]).take(order)
+    text = pa.concat_arrays(texts).take(order)
     yield _with_ids(batch.take(pa.array(good).take(order)), text, reading)
 
 

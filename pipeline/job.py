@@ -9,7 +9,7 @@ from typing import Any
 
 from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, Shard
-from phloem.catalog.policy import Policy, loss_alarm
+from phloem.catalog.policy import LOCAL, Policy, loss_alarm
 from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
@@ -19,7 +19,7 @@ from phloem.pipeline.recipe import Recipe
 from phloem.pipeline.stage import Task
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.connector import Pin, Split
-from phloem.sources.source import LOCAL, Source
+from phloem.sources.source import Source
 
 Json = Any
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from phloem.catalog.nearest import nearest
+from phloem.catalog.policy import LOCAL
 from phloem.filters.op import ops
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.checks import tag_fault
@@ -23,7 +24,6 @@ from phloem.sources.connector import (
 from phloem.sources.lint import Finding, lint
 from phloem.sources.lock import pins, write_pin
 from phloem.sources.source import (
-    LOCAL,
     Approval,
     Source,
     approvals,

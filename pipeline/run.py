@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from phloem.catalog.ledger import check_balance
 from phloem.catalog.manifest import Shard
-from phloem.catalog.policy import admits, load_policy
+from phloem.catalog.policy import LOCAL, admits, load_policy
 from phloem.catalog.release import GateError, Release, make_release
 from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
@@ -30,7 +30,7 @@ from phloem.pipeline.registry import Registry, source_facts
 from phloem.pipeline.stage import StageError, made, missing
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.run_report import write_report
-from phloem.sources.source import LOCAL, Source
+from phloem.sources.source import Source
 
 Json = Any
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
+from phloem.catalog.policy import LOCAL
 from phloem.sources.connector import SourceError, Strict
 
 Json = Any
@@ -40,7 +41,6 @@ Kind = Literal[
 ]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
-LOCAL = "local"  # id of the ephemeral card for a user's own files
 UNKNOWN_LICENSE = "LicenseRef-unknown"
 
 _SHOWN = 60  # characters of a wrong value that a message shows
