@@ -68,7 +68,7 @@ BUILD := printf 'setuptools>=77\n' # what builds the project itself is locked to
 lock: ## resolve the lock files anew (needs uv)
 	$(BUILD) | $(COMPILE) --output-file requirements.lock >/dev/null
 	$(BUILD) | $(COMPILE) --constraint requirements.lock --group dev --output-file requirements-dev.lock >/dev/null
-	for extra in torch ner dataflow; do \
+	for extra in torch ner dataflow s3 telemetry; do \
 		$(BUILD) | $(COMPILE) --constraint requirements.lock --extra $$extra \
 			--output-file requirements-$$extra.lock >/dev/null || exit 1; \
 	done
