@@ -6,12 +6,10 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
-import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,8 +18,8 @@ from multiprocessing import forkserver
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
+from phloem.pipeline.engine import Done, Failure, forget_failures, noted_reason, reason_of
 from phloem.pipeline.stage import StageError, Task, made
 
 ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three are not
@@ -37,17 +35,9 @@ PRELOAD = [
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A task that could not be done, and why."""
-
-    task: Task
-    reason: str
-
-
 @dataclass
-class Engine:
-    """A pool of workers that outlives a stage.
+class Pool:
+    """A pool of workers that outlives a stage: the engine of one machine.
 
     Attributes:
         root: URL of the root.
@@ -63,24 +53,14 @@ class Engine:
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
 
-    def run(
-        self, stage: str, tasks: Sequence[Task], done: Callable[[Task, Sequence[Shard]], None]
-    ) -> list[Failure]:
-        """Do tasks of one stage; a failing one does not stop the others.
-
-        Args:
-            stage: Name of the stage.
-            tasks: What to do.
-            done: Called here for each task that has committed, with its shards.
-
-        Returns:
-            The tasks that failed, in order.
-        """
+    def run(self, stage: str, tasks: Sequence[Task], done: Done) -> list[Failure]:
+        """Do tasks of one stage; a failing one does not stop the others."""
         if not tasks:
             return []
         check_memory(stage, tasks, self.workers)
         pool = self._started()
         store = Store(self.root)
+        forget_failures(store, tasks)
         waiting = deque(waves(tasks, self.workers))
         attempts: dict[tuple[tuple[str, str], ...], int] = {}
         running: dict[ProcessFuture, list[Task]] = {}
@@ -102,12 +82,13 @@ class Engine:
                         done(task, shards)
                         continue
                     attempts[task.makes] = attempts.get(task.makes, 0) + 1
-                    retry = len(wave) > 1 or isinstance(error, ProcessExpired)
-                    if retry and attempts[task.makes] < ATTEMPTS:
+                    reason = noted_reason(store, task)
+                    retry = error and (len(wave) > 1 or isinstance(error, ProcessExpired))
+                    if retry and not reason and attempts[task.makes] < ATTEMPTS:
                         logger.warning("%s %s: trying again, alone", stage, task.label)
                         waiting.append([task])
                     else:
-                        failures.append(Failure(task, reason_of(error)))
+                        failures.append(Failure(task, reason or _told(error)))
         return failures
 
     def _started(self) -> ProcessPool:
@@ -145,17 +126,23 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _told(error: BaseException | None) -> str:
+    if isinstance(error, ProcessExpired):
+        return f"its worker died ({ATTEMPTS} times; exit code {error.exitcode})"
+    return reason_of(error)
+
+
 @contextmanager
-def engine(root: str, workers: int) -> Iterator[Engine]:
-    """An engine whose workers are gone when the block ends."""
-    made_engine = Engine(root, workers)
+def open_pool(root: str, workers: int) -> Iterator[Pool]:
+    """A pool whose workers are gone when the block ends."""
+    pool = Pool(root, workers)
     try:
-        yield made_engine
+        yield pool
     except BaseException:
         _end_workers()  # also those that are just starting: they would complain of what is gone
         raise
     finally:
-        made_engine.stop()
+        pool.stop()
 
 
 def _end_workers() -> None:
@@ -228,44 +215,6 @@ def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:
     except Exception as error:  # noqa: BLE001 - whatever it is, only one safe line of it goes on
         raise StageError(reason_of(error)) from None
     return time.process_time() - before
-
-
-def reason_of(error: BaseException | None) -> str:
-    """One line for a person, without text of a document.
-
-    The message of the error, or of one that it came from, if that is ours or the system's; else
-    only its kind and the line of code that raised it: its message may quote what it choked on.
-    """
-    if error is None:
-        return "the worker ended without committing what it should"
-    if isinstance(error, ProcessExpired):
-        return f"its worker died ({ATTEMPTS} times; exit code {error.exitcode})"
-    chain = [error]
-    while inner := _origin(chain[-1]):
-        chain.append(inner)
-    ours = [each for each in chain if type(each).__module__.startswith("phloem.")]
-    system = [each for each in chain if isinstance(each, OSError)]
-    if ours or system:
-        # Beam adds to the message where it was raised, in its own words.
-        return " ".join(str((ours or system)[0]).split(" [while running")[0].split())
-    return f"{type(chain[-1]).__name__} {_place_of(chain[-1])}; its message may quote a document"
-
-
-def _origin(error: BaseException) -> BaseException | None:
-    """The error that this one came from, unless whoever raised it left that out."""
-    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-def _place_of(error: BaseException) -> str:
-    """The innermost line of code that is neither Python's own nor an installed library's."""
-    place = "in a library"
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        module = frame.f_globals.get("__name__", "")
-        top = module.partition(".")[0]
-        installed = "site-packages" in frame.f_code.co_filename
-        if top == "phloem" or not (installed or top in sys.stdlib_module_names | {"pyarrow"}):
-            place = f"at {module} line {line}"
-    return place
 
 
 def _quiet() -> None:

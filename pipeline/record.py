@@ -25,10 +25,11 @@ class Request:
     Attributes:
         recipe: What to make.
         root: URL of the root.
-        workers: Processes on this machine.
+        workers: Processes on this machine, or tasks at once on the runner's machines.
         skip_unavailable: Leave out sources that this machine cannot have.
         release: Name of the release; made from what it holds if empty.
         date: Date that the release bears, ISO 8601; none if empty.
+        runner: What does the work.
     """
 
     recipe: Recipe
@@ -37,6 +38,7 @@ class Request:
     skip_unavailable: bool = False
     release: str = ""
     date: str = ""
+    runner: str = LOCAL
 
 
 @dataclass
@@ -73,7 +75,7 @@ def begin_record(request: Request, registry: Registry) -> Record:
         "started": now(),
         "finished": None,
         "host": platform.node(),
-        "runner": LOCAL,
+        "runner": request.runner,
         "workers": request.workers,
         "status": "running",
         "error": None,

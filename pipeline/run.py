@@ -18,8 +18,9 @@ from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
 from phloem.pipeline import fetch
+from phloem.pipeline.engine import Engine, Failure, Opened
 from phloem.pipeline.job import Job, Made, Step, balance, steps
-from phloem.pipeline.local import Engine, Failure, engine
+from phloem.pipeline.local import open_pool
 from phloem.pipeline.measure import chain
 from phloem.pipeline.models import models as fetch_models
 from phloem.pipeline.plan import disk_needed
@@ -223,8 +224,21 @@ UNRELEASED = (
 )
 
 
-def run(request: Request, registry: Registry, workspace: Workspace, progress: Progress) -> Result:
+def run(
+    request: Request,
+    registry: Registry,
+    workspace: Workspace,
+    progress: Progress,
+    opened: Opened | None = None,
+) -> Result:
     """Run a recipe to its release and report.
+
+    Args:
+        request: What to make.
+        registry: The cards that it may read.
+        workspace: The user's own parts.
+        progress: Told of every stage and task.
+        opened: Opens the engine that does the tasks; by default this machine's processes.
 
     Raises:
         RunError, FetchError, BalanceError, GateError: each with what to do.
@@ -237,7 +251,7 @@ def run(request: Request, registry: Registry, workspace: Workspace, progress: Pr
         record.value["skipped"] = skipped
         _check_disk(job, store)
         record.save(store)
-        with progress, engine(request.root, request.workers) as worker:
+        with progress, opened() if opened else open_pool(request.root, request.workers) as worker:
             drive(job, store, worker, progress, record)
             record.value["peak_bytes"] = worker.peak_bytes
             cpu_seconds += worker.cpu_seconds

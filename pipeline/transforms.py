@@ -16,6 +16,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from phloem.catalog.manifest import File
 from phloem.catalog.store import Store
 from phloem.pipeline import batches, nominate
+from phloem.pipeline.build import require_same
+from phloem.pipeline.engine import note_failure
 from phloem.pipeline.stage import Task, made, run_task
 
 batches.register()
@@ -24,33 +26,44 @@ batches.register()
 class DoTask(beam.DoFn):
     """Do a task as one plain function: it reads committed shards and commits its own."""
 
-    def __init__(self, root: str) -> None:
-        """Keep the root's URL; the store is opened on the worker."""
-        self.root = root
+    def __init__(self, root: str, built: str) -> None:
+        """Keep the root's URL, and how the driver is built; the store is opened on the worker."""
+        self.root, self.built = root, built
 
     def setup(self) -> None:
         """Open the root once a worker."""
         self.store = Store(self.root)
 
     def process(self, element: str) -> Iterator[str]:
-        """Commit what the task makes, unless it is there; yields each shard's record."""
+        """Commit what the task makes, unless it is there; yields each shard's record.
+
+        An error is noted on the root and goes no further: it would fail the tasks beside it, and
+        take text of a document along into the runner's logs.
+        """
         task = Task.from_json(element)
-        for shard in made(self.store, task) or run_task(self.store, task):
+        try:
+            if self.built:
+                require_same(self.built)
+            shards = made(self.store, task) or run_task(self.store, task)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            note_failure(self.store, task, error)
+            return
+        for shard in shards:
             yield json.dumps(shard.to_json(), sort_keys=True)
 
 
 class DoTasks(beam.PTransform):
     """Tasks of one map stage, in any order, become committed shards."""
 
-    def __init__(self, root: str) -> None:
-        """Work under this root."""
+    def __init__(self, root: str, built: str) -> None:
+        """Work under this root, on workers that are built like this."""
         super().__init__()
-        self.root = root
+        self.root, self.built = root, built
 
     def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
         """Spread the tasks, do each."""
         spread = pcoll | "Spread" >> beam.Reshuffle().with_output_types(str)
-        return spread | "Do" >> beam.ParDo(DoTask(self.root)).with_output_types(str)
+        return spread | "Do" >> beam.ParDo(DoTask(self.root, self.built)).with_output_types(str)
 
 
 class Ingest(DoTasks):
@@ -92,10 +105,10 @@ class Components(DoTasks):
 class Nominate(beam.PTransform):
     """Bands of signatures become edges between rows that share a band's hash."""
 
-    def __init__(self, root: str) -> None:
-        """Work under this root."""
+    def __init__(self, root: str, built: str) -> None:
+        """Work under this root, on workers that are built like this."""
         super().__init__()
-        self.root = root
+        self.root, self.built = root, built
 
     def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
         """Read each file's hashes, group them by range, write each range, commit each band."""
@@ -104,7 +117,9 @@ class Nominate(beam.PTransform):
             | "Files" >> beam.FlatMap(_parts).with_output_types(str)
             | "Spread" >> beam.Reshuffle().with_output_types(str)
             | "Blocks"
-            >> beam.ParDo(ReadBlocks(self.root)).with_output_types(tuple[str, pa.RecordBatch])
+            >> beam.ParDo(ReadBlocks(self.root, self.built)).with_output_types(
+                tuple[str, pa.RecordBatch]
+            )
             | "By range" >> beam.GroupByKey()
             | "Edges" >> beam.ParDo(WriteEdges(self.root)).with_output_types(tuple[str, str])
             | "By band" >> beam.GroupByKey()
@@ -121,12 +136,14 @@ def _parts(element: str) -> Iterator[str]:
 class ReadBlocks(beam.DoFn):
     """One file of one band becomes blocks of hashes and rows, keyed `band key/range`."""
 
-    def __init__(self, root: str) -> None:
-        """Keep the root's URL."""
-        self.root = root
+    def __init__(self, root: str, built: str) -> None:
+        """Keep the root's URL, and how the driver is built."""
+        self.root, self.built = root, built
 
     def process(self, element: str) -> Iterator[tuple[str, pa.RecordBatch]]:
         """Yield a block for each range that has rows; an empty one keeps an empty band alive."""
+        if self.built:
+            require_same(self.built)
         part = json.loads(element)
         empty = pa.RecordBatch.from_pylist([], schema=nominate.BLOCK)
         yield f"{part['key']}/0", empty
@@ -179,16 +196,27 @@ TRANSFORMS: dict[str, type[beam.PTransform]] = {
 }
 
 
-def build(pipeline: beam.Pipeline, stage: str, root: str, tasks: Iterable[str]) -> None:
-    """Put one stage's tasks and its transform into a pipeline."""
+def build(
+    pipeline: beam.Pipeline, stage: str, root: str, tasks: Iterable[str], built: str = ""
+) -> None:
+    """Put one stage's tasks and its transform into a pipeline.
+
+    Args:
+        pipeline: Where to.
+        stage: Name of the stage.
+        root: URL of the root, as the workers reach it.
+        tasks: As JSON text.
+        built: What `phloem.pipeline.build.build` says of the driver, for workers that have an
+            installation of their own; empty for this machine's processes.
+    """
     (
         pipeline
         | "Tasks" >> beam.Create(list(tasks)).with_output_types(str)
-        | stage.capitalize() >> TRANSFORMS[stage](root)
+        | stage.capitalize() >> TRANSFORMS[stage](root, built)
     )
 
 
 def run_pipeline(stage: str, root: str, tasks: Iterable[str], options: PipelineOptions) -> None:
-    """Run one stage's tasks as a Beam pipeline and wait for its end."""
+    """Run one stage's tasks as a Beam pipeline on this machine and wait for its end."""
     with beam.Pipeline(options=options) as pipeline:
         build(pipeline, stage, root, tasks)

@@ -71,7 +71,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder, root = make_workspace(top / "workspace"), new_root(top / "root")
     with pytest.MonkeyPatch.context() as patch:
         enter(folder, patch)
-        patch.setattr(running, "engine", inline)
+        patch.setattr(running, "open_pool", inline)
         result = phloem("run", "tiny", "--root", str(root), "--workers", "1")
         assert result.exit_code == 0, result.exception
         yield folder, root, result
@@ -457,7 +457,7 @@ def _own_files(folder: Path) -> None:
 def test_run_reads_files_of_ones_own_in_every_format(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "engine", inline)
+    monkeypatch.setattr(running, "open_pool", inline)
     change_recipe(workspace, "sources: [first, second]\n", "")
     _own_files(tmp_path / "mine")
     root = new_root(tmp_path / "root")

@@ -24,8 +24,8 @@ from phloem.catalog.manifest import Shard, commit
 from phloem.catalog.store import Store
 from phloem.pipeline import job as module
 from phloem.pipeline import run as running
+from phloem.pipeline.engine import Failure
 from phloem.pipeline.job import Job, LossError, Made, balance, dataset
-from phloem.pipeline.local import Failure
 from phloem.pipeline.stage import STAGES, Task
 from phloem.sources.source import local_card
 
@@ -124,7 +124,7 @@ def test_run_that_loses_documents_fails_and_releases_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
-    monkeypatch.setattr(running, "engine", lossy)
+    monkeypatch.setattr(running, "open_pool", lossy)
     with pytest.raises(BalanceError) as told:
         run_tiny(folder, root)
     assert "first: 9 read, but 6 kept + 1 dropped + 1 quarantined = 8" in str(told.value)

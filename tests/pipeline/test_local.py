@@ -1,5 +1,6 @@
 """The local engine without its processes: sharing work out, trying again, saying why."""
 
+import json
 import re
 import traceback
 from collections.abc import Callable
@@ -18,19 +19,20 @@ from pebble import ProcessExpired
 from phloem.catalog.manifest import Shard, commit
 from phloem.catalog.store import Store
 from phloem.pipeline import local
+from phloem.pipeline.build import build, require_same
+from phloem.pipeline.engine import forget_failures, note_failure, noted_reason, reason_of
 from phloem.pipeline.local import (
     ATTEMPTS,
     WAVE_BYTES,
     WAVE_TASKS,
-    Engine,
+    Pool,
     check_memory,
     memory_needed,
-    reason_of,
     resident_bytes,
     run_wave,
     waves,
 )
-from phloem.pipeline.stage import StageError, Task
+from phloem.pipeline.stage import StageError, Task, made
 
 PRIVATE = "Привет, это личное письмо"
 
@@ -148,28 +150,67 @@ def test_reason_of_beams_words_drops_what_beam_added() -> None:
     assert reason_of(StageError("no text [while running 'judge/Do-ptransform-7']")) == "no text"
 
 
-def test_reason_of_no_error_and_of_a_dead_worker_say_so() -> None:
+def test_reason_of_no_error_says_so() -> None:
     assert "without committing" in reason_of(None)
-    assert reason_of(ProcessExpired("Abnormal termination", code=-9)) == (
-        "its worker died (3 times; exit code -9)"
-    )
 
 
 @pytest.mark.beam
-def test_run_wave_lets_one_safe_line_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_fails_leaves_one_safe_line_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def choke(store: Store, task: Task) -> list[Shard]:
+        if task.label == "bad":
+            int(PRIVATE)
+        shard = Shard("ingest", task.label, ())
+        commit(store, shard)
+        return [shard]
+
+    monkeypatch.setattr("phloem.pipeline.ingest.run", choke)
+    store = Store(tmp_path)
+    tasks = [Task("ingest", (("ingest", name),), name, 1, {}) for name in ("bad", "good")]
+    run_wave(str(tmp_path), "ingest", [task.to_json() for task in tasks])
+    assert made(store, tasks[1])
+    assert noted_reason(store, tasks[1]) is None
+    assert re.fullmatch(f"ValueError {HERE}", noted_reason(store, tasks[0]) or "")
+    forget_failures(store, tasks)
+    assert noted_reason(store, tasks[0]) is None
+
+
+@pytest.mark.beam
+def test_run_wave_lets_one_safe_line_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def choke(*_: object) -> None:
         int(PRIVATE)
 
+    def full(*_: object) -> None:
+        int(PRIVATE)  # as a note that cannot be written either
+
     monkeypatch.setattr("phloem.pipeline.ingest.run", choke)
+    monkeypatch.setattr("phloem.pipeline.transforms.note_failure", full)
     task = Task("ingest", (("ingest", "k"),), "split", 1, {})
-    error = _raised(lambda: run_wave("memory://wave", "ingest", [task.to_json()]))
+    error = _raised(lambda: run_wave(str(tmp_path), "ingest", [task.to_json()]))
     assert isinstance(error, StageError)
     assert re.fullmatch(f"ValueError {HERE}", str(error))
     assert PRIVATE[:6] not in "".join(traceback.format_exception(error))
 
 
+def test_a_note_cut_short_says_so(tmp_path: Path) -> None:
+    store, task = Store(tmp_path), _task("a")
+    note_failure(store, task, StageError("no luck"))
+    assert noted_reason(store, task) == "no luck"
+    store.write_bytes("failures/judge/a.json", b'{"reas')
+    assert noted_reason(store, task) == "its note of failure was cut short"
+
+
+# The same build -----------------------------------------------------------------------------------
+def test_a_worker_built_otherwise_is_refused_with_every_difference() -> None:
+    require_same(build())
+    other = {**json.loads(build()), "pyarrow": "1.0", "phloem": "0123"}
+    with pytest.raises(StageError, match=r"phloem \w+ \(driver: 0123\), pyarrow .*driver: 1\.0"):
+        require_same(json.dumps(other))
+
+
 # Trying again -------------------------------------------------------------------------------------
-class Pool:
+class InlineProcesses:
     """Runs a wave at once, in this process; a task fails as often as it is told to."""
 
     def __init__(self, store: Store, faults: dict[str, list[Exception]]) -> None:
@@ -198,8 +239,8 @@ def _run(
 ) -> tuple[list[list[str]], list[str], list[tuple[str, str]], float]:
     """(waves, labels of the tasks done, label and reason of each failure, CPU seconds)."""
     store = Store(tmp_path)
-    pool = Pool(store, faults)
-    engine = Engine(str(tmp_path), 1, pool=pool)  # type: ignore[arg-type]
+    pool = InlineProcesses(store, faults)
+    engine = Pool(str(tmp_path), 1, pool=pool)  # type: ignore[arg-type]
     done: list[str] = []
     failures = engine.run(
         "judge", [_task(name) for name in names], lambda t, _: done.append(t.label)
@@ -213,7 +254,7 @@ def test_run_does_every_task_once(tmp_path: Path) -> None:
 
 
 def test_run_without_tasks_starts_no_pool(tmp_path: Path) -> None:
-    engine = Engine(str(tmp_path), 1)
+    engine = Pool(str(tmp_path), 1)
     assert engine.run("judge", [], lambda *_: None) == []
     assert engine.pool is None
 
@@ -232,6 +273,22 @@ def test_run_tries_a_killed_task_again_but_not_forever(tmp_path: Path) -> None:
     assert tried.count(["a"]) == ATTEMPTS - 1
     assert (done, cpu) == (["b"], 0.5)
     assert told == [("a", "its worker died (3 times; exit code -9)")]
+
+
+def test_run_does_not_try_again_what_its_worker_could_explain(tmp_path: Path) -> None:
+    class Explaining(InlineProcesses):
+        def schedule(self, function: Any, args: list[Any]) -> "Future[float]":
+            future = super().schedule(function, args)
+            if future.exception():
+                note_failure(self.store, _task("b"), StageError("no luck"))
+            return future
+
+    processes = Explaining(Store(tmp_path), {"b": [StageError("the whole wave")]})
+    failures = Pool(str(tmp_path), 1, pool=processes).run(  # type: ignore[arg-type]
+        "judge", [_task("b")], lambda *_: None
+    )
+    assert processes.waves == [["b"]]
+    assert [failure.reason for failure in failures] == ["no luck"]
 
 
 def test_run_counts_a_task_that_committed_before_its_worker_died(tmp_path: Path) -> None:

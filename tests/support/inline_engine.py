@@ -10,8 +10,8 @@ from tiny_workspace import recipe_of
 from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
 from phloem.pipeline import run as running
+from phloem.pipeline.engine import Failure
 from phloem.pipeline.job import Job, Made, steps
-from phloem.pipeline.local import Failure
 from phloem.pipeline.record import Request
 from phloem.pipeline.registry import load_registry
 from phloem.pipeline.stage import Task, run_task
@@ -38,7 +38,7 @@ class InlineEngine:
 
 @contextmanager
 def inline(root: str, workers: int) -> Iterator[InlineEngine]:
-    """In place of `phloem.pipeline.local.engine`."""
+    """In place of `phloem.pipeline.local.open_pool`."""
     assert workers > 0
     yield InlineEngine(root)
 

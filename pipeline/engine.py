@@ -1,0 +1,125 @@
+"""What schedules tasks: the shape of an engine, and how a task that fails says why.
+
+A task's truth lies on the root: what it has committed is done, whoever ran it and however often.
+So an engine only has to see to it that each task runs somewhere, at least once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from phloem.catalog.manifest import Shard, canonical
+from phloem.catalog.store import Store
+from phloem.pipeline.stage import Task
+
+Done = Callable[[Task, Sequence[Shard]], None]
+
+FAILURES = "failures"
+NO_COMMIT = "the worker ended without committing what it should"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that could not be done, and why."""
+
+    task: Task
+    reason: str
+
+
+class Engine(Protocol):
+    """Does tasks, on this machine or elsewhere.
+
+    Attributes:
+        cpu_seconds: CPU time of the tasks so far, as far as the engine can tell.
+        peak_bytes: Most resident memory seen on this machine, of all processes together.
+    """
+
+    cpu_seconds: float
+    peak_bytes: int
+
+    def run(self, stage: str, tasks: Sequence[Task], done: Done) -> list[Failure]:
+        """Do tasks of one stage; a failing one does not stop the others.
+
+        Args:
+            stage: Name of the stage.
+            tasks: What to do.
+            done: Called here for each task that has committed, with its shards.
+
+        Returns:
+            The tasks that failed.
+        """
+
+
+Opened = Callable[[], AbstractContextManager[Engine]]
+
+
+def _note_name(task: Task) -> str:
+    stage, key = task.makes[0]
+    return f"{FAILURES}/{stage}/{key}.json"
+
+
+def note_failure(store: Store, task: Task, error: BaseException) -> None:
+    """Leave on the root why a task failed: its worker may be on another machine."""
+    note = {"label": task.label, "stage": task.stage, "reason": reason_of(error)}
+    store.write_bytes(_note_name(task), canonical(note))
+
+
+def forget_failures(store: Store, tasks: Sequence[Task]) -> None:
+    """Remove the notes of earlier attempts, so that what is found later is of this one."""
+    noted = {stage: set(store.list(f"{FAILURES}/{stage}")) for stage in {t.stage for t in tasks}}
+    for task in tasks:
+        if _note_name(task) in noted[task.stage]:
+            store.delete(_note_name(task))
+
+
+def noted_reason(store: Store, task: Task) -> str | None:
+    """Why a task failed, if its worker could say so."""
+    name = _note_name(task)
+    if not store.exists(name):
+        return None
+    try:
+        return str(json.loads(store.read_bytes(name))["reason"])
+    except (ValueError, KeyError):
+        return "its note of failure was cut short"
+
+
+def reason_of(error: BaseException | None) -> str:
+    """One line for a person, without text of a document.
+
+    The message of the error, or of one that it came from, if that is ours or the system's; else
+    only its kind and the line of code that raised it: its message may quote what it choked on.
+    """
+    if error is None:
+        return NO_COMMIT
+    chain = [error]
+    while inner := _origin(chain[-1]):
+        chain.append(inner)
+    ours = [each for each in chain if type(each).__module__.startswith("phloem.")]
+    system = [each for each in chain if isinstance(each, OSError)]
+    if ours or system:
+        # Beam adds to the message where it was raised, in its own words.
+        return " ".join(str((ours or system)[0]).split(" [while running")[0].split())
+    return f"{type(chain[-1]).__name__} {_place_of(chain[-1])}; its message may quote a document"
+
+
+def _origin(error: BaseException) -> BaseException | None:
+    """The error that this one came from, unless whoever raised it left that out."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _place_of(error: BaseException) -> str:
+    """The innermost line of code that is neither Python's own nor an installed library's."""
+    place = "in a library"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        top = module.partition(".")[0]
+        installed = "site-packages" in frame.f_code.co_filename
+        if top == "phloem" or not (installed or top in sys.stdlib_module_names | {"pyarrow"}):
+            place = f"at {module} line {line}"
+    return place
