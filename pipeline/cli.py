@@ -135,6 +135,21 @@ def run(
             " inputs give the same bytes on any day.",
         ),
     ] = "",
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--stage",
+            help="Do this stage and no other, as a job of a batch queue; make no release.",
+        ),
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(
+            "--share",
+            metavar="K/N",
+            help="Do share K of N of the stage: N processes that see one root do all of it.",
+        ),
+    ] = None,
 ) -> None:
     """Run a recipe: do what is missing, and make its release and its report.
 
@@ -144,6 +159,7 @@ def run(
     [bold]phloem run quickstart[/bold]
     [bold]phloem run quickstart --skip-unavailable[/bold]
     [bold]phloem run quickstart --input 'texts/*.jsonl' --text-column body --language sw[/bold]
+    [bold]phloem run quickstart --stage measure --share 2/4[/bold]
     """
     from phloem.pipeline import commands
 
@@ -158,6 +174,8 @@ def run(
         skip_unavailable=skip_unavailable,
         release=release,
         date=date,
+        stage=stage,
+        share=share,
     )
 
 
@@ -225,6 +243,65 @@ def report(root: Root = ROOT, run_id: RunId = None) -> None:
     from phloem.pipeline import commands
 
     commands.make_report(root=root, run_id=run_id)
+
+
+@app.command()
+def status(
+    run_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Id of a run; by default the newest."),
+    ] = None,
+    root: Root = ROOT,
+    json: Json = False,
+) -> None:
+    """Say what a run does now, from another terminal or machine that sees its root.
+
+    [bold]phloem status[/bold]
+    """
+    from phloem.pipeline import operations
+
+    operations.show_status(run_id, root=root, as_json=json)
+
+
+@app.command()
+def gc(
+    root: Root = ROOT,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete what is found; without it, it is only shown.")
+    ] = False,
+    older_than: Annotated[
+        float,
+        typer.Option(
+            "--older-than",
+            min=0,
+            metavar="DAYS",
+            help="Leave alone what was written within so many days.",
+        ),
+    ] = 1.0,
+    json: Json = False,
+) -> None:
+    """Show or delete what no run, manifest or release names any more.
+
+    To give up a run, delete its record runs/ID.json first: what other runs and releases share
+    with it stays.
+
+    [bold]phloem gc[/bold]
+    [bold]phloem gc --yes[/bold]
+    """
+    from phloem.pipeline import operations
+
+    operations.collect_garbage(root=root, yes=yes, older_than=older_than, as_json=json)
+
+
+@app.command()
+def doctor(root: Root = ROOT, json: Json = False) -> None:
+    """Say what works on this machine and what would not, and how to mend it.
+
+    Exit code 1 only if no run at all would work.
+    """
+    from phloem.pipeline import operations
+
+    operations.show_doctor(root=root, as_json=json)
 
 
 @app.command()

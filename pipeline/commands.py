@@ -32,6 +32,7 @@ from phloem.pipeline.recipe import Recipe, RecipeError, load_recipe
 from phloem.pipeline.record import Request
 from phloem.pipeline.registry import Registry, load_registry, local_registry
 from phloem.pipeline.runners import check_runner
+from phloem.pipeline.share import WHOLE, Share, parse_share, run_share
 from phloem.pipeline.workspace import Workspace, find_workspace
 
 Json = Any
@@ -86,10 +87,13 @@ def run_recipe(
     skip_unavailable: bool,
     release: str,
     date: str,
+    stage: str | None,
+    share: str | None,
 ) -> None:
-    """Run a recipe, then say where its report and release lie."""
+    """Run a recipe and say where its report and release lie; or do a share of one stage."""
     with told():
         check_runner(runner)
+        part = _part(stage, share, release, date)
         request, registry, workspace = _request(
             recipe,
             root,
@@ -101,12 +105,28 @@ def run_recipe(
             release=release,
             date=date,
         )
+        if stage and part:
+            shared = run_share(request, registry, workspace, Progress(out), stage, part)
+            put(f"share    {part} of {stage}: {shared.tasks} tasks, {shared.cached} cached")
+            put(f"others   {shared.others} tasks of {stage} are missing still")
+            return
         result = running.run(request, registry, workspace, Progress(out))
     put(f"run      {result.run_id} in {result.seconds:.1f} s")
     put(f"report   {_place(root, result.report)}")
     put(f"release  {_place(root, result.release_file)}")
     for line in result.statement:
         put(f"         {line}")
+
+
+def _part(stage: str | None, share: str | None, release: str, date: str) -> Share | None:
+    """The share that is asked for, if any. Raises UseError for options that do not go together."""
+    if stage is None:
+        if share is not None:
+            raise UseError("--share is of one stage: name it with --stage")
+        return None
+    if release or date:
+        raise UseError("--stage makes no release: give --release and --date to the run after it")
+    return parse_share(share) if share is not None else WHOLE
 
 
 def _place(root: str, name: str | None) -> str:

@@ -18,7 +18,7 @@ from phloem.catalog.ledger import BalanceError
 from phloem.catalog.policy import PolicyError
 from phloem.catalog.release import GateError, ReleaseError
 from phloem.catalog.runs import ViewError
-from phloem.catalog.store import Store
+from phloem.catalog.store import RootError, Store
 from phloem.filters.op import OpError
 from phloem.pipeline.fetch import FetchError
 from phloem.pipeline.job import LossError
@@ -26,6 +26,7 @@ from phloem.pipeline.recipe import RecipeError
 from phloem.pipeline.registry import AskedError
 from phloem.pipeline.run import RunError
 from phloem.pipeline.runners import RunnerError
+from phloem.pipeline.share import ShareError
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.workspace import WorkspaceError
 from phloem.reports.excerpts import visible
@@ -38,7 +39,7 @@ class UseError(Exception):
     """A command was given something that it cannot use: the message says what it can."""
 
 
-WRONG_USE = (UseError, AskedError, RecipeError, RunnerError, WorkspaceError, ViewError)
+WRONG_USE = (UseError, AskedError, RecipeError, RunnerError, ShareError, WorkspaceError, ViewError)
 FAILED = (
     BalanceError,
     FetchError,
@@ -109,9 +110,8 @@ def open_root(root: str) -> Store:
     """A root, which need not exist yet. Raises UseError for a URL that cannot be opened here."""
     try:
         return Store(root)
-    except (ValueError, ImportError) as error:
-        msg = f"--root {root} cannot be opened: {error}; give a folder, or a URL that fsspec knows"
-        raise UseError(msg) from None
+    except RootError as error:
+        raise UseError(f"--root {error}") from None
 
 
 def find_root(root: str) -> Store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,7 +142,7 @@ def _do(
         }
     )
     if failures:
-        raise RunError(_told(step.stage, failures, len(to_do)))
+        raise RunError(told_failures(step.stage, failures, len(to_do)))
     found = [made(store, task) for task in step.tasks]
     lost = [task.label for task, shards in zip(step.tasks, found, strict=True) if shards is None]
     if lost:
@@ -150,7 +151,8 @@ def _do(
     return [shards for shards in found if shards is not None]
 
 
-def _told(stage: str, failures: Sequence[Failure], tried: int) -> str:
+def told_failures(stage: str, failures: Sequence[Failure], tried: int) -> str:
+    """What failed of a stage, for a person: the first few by name."""
     lines = "; ".join(f"{each.task.label}: {each.reason}" for each in failures[:TOLD])
     more = f"; and {len(failures) - TOLD} more" if len(failures) > TOLD else ""
     return (
@@ -224,6 +226,10 @@ UNRELEASED = (
 )
 
 
+def _local(request: Request) -> AbstractContextManager[Engine]:
+    return open_pool(request.root, request.workers, request.recipe.limits)
+
+
 def run(
     request: Request,
     registry: Registry,
@@ -251,7 +257,7 @@ def run(
         record.value["skipped"] = skipped
         _check_disk(job, store)
         record.save(store)
-        with progress, opened() if opened else open_pool(request.root, request.workers) as worker:
+        with progress, opened() if opened else _local(request) as worker:
             drive(job, store, worker, progress, record)
             record.value["peak_bytes"] = worker.peak_bytes
             cpu_seconds += worker.cpu_seconds
