@@ -77,8 +77,8 @@ def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list
     return rows
 
 
-def sample(data: Path) -> list[pa.RecordBatch]:
-    """The sample as batches of the columns that ops read. Raises StageError if there is none."""
+def records_of(data: Path) -> list[dict[str, Json]]:
+    """The sample's documents: id, text and, if known, lang. Raises StageError if there is none."""
     files = sorted(data.glob("**/*.jsonl.gz"))
     if not files:
         raise StageError(f"{data} holds no *.jsonl.gz to measure on")
@@ -86,6 +86,12 @@ def sample(data: Path) -> list[pa.RecordBatch]:
     for path in files:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             records += [json.loads(line) for line in lines]
+    return records
+
+
+def sample(data: Path) -> list[pa.RecordBatch]:
+    """The sample as batches of the columns that ops read."""
+    records = records_of(data)
     made = []
     for start in range(0, len(records), BATCH_ROWS):
         part = records[start : start + BATCH_ROWS]

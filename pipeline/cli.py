@@ -187,6 +187,30 @@ def plan(
     text_column: TextColumn = "text",
     language: Language = "und",
     skip_unavailable: SkipUnavailable = False,
+    runner: Annotated[
+        str,
+        typer.Option(
+            "--runner",
+            help="Where it would run: local, or dataflow, which adds a dry run of every stage's"
+            " graph and checks what would be sent.",
+        ),
+    ] = "local",
+    cost: Annotated[
+        bool,
+        typer.Option(
+            "--cost",
+            help="Add what the whole run would take on rented machines: hours, what is read and"
+            " shuffled, money, energy, and the memory of what one process does alone.",
+        ),
+    ] = False,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            "--prices",
+            help="YAML file of machines and prices for --cost; by default the project's own"
+            " assumptions, pipeline/costs/prices.yaml, to copy and change.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show what a run would do: what is cached, what is missing, the disk that it needs.
@@ -195,6 +219,8 @@ def plan(
     How much a stage has to do is known once the stages before it are done.
 
     [bold]phloem plan quickstart[/bold]
+    [bold]phloem plan quickstart --cost[/bold]
+    [bold]phloem plan quickstart --runner dataflow[/bold]
     """
     from phloem.pipeline import commands
 
@@ -205,6 +231,9 @@ def plan(
         text_column=text_column,
         language=language,
         skip_unavailable=skip_unavailable,
+        runner=runner,
+        cost=cost,
+        prices=prices,
         as_json=json,
     )
 
@@ -315,6 +344,14 @@ def bench(
             help="Folder of .jsonl.gz files; each line has id, text and, if known, lang.",
         ),
     ],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ops|engine]",
+            help="Every op and a whole run; or what Beam adds to a plain loop, what a second worker"
+            " gains, and how time and memory grow with the corpus.",
+        ),
+    ] = "ops",
     op: Annotated[
         list[str] | None,
         typer.Option("--op", help="Measure this op only, or 'whole run'; again for more."),
@@ -330,11 +367,25 @@ def bench(
             " run: only such ratios count, since machines drift.",
         ),
     ] = False,
+    size: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--size",
+            min=1,
+            help="MB of text that the engine is measured on; again for more. By default 10, 100 and"
+            " 1000, which needs 15 GB of disk.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Measure every op and the whole run, in MB of text per CPU second."""
+    """Measure every op and the whole run, or the engine, in MB of text per CPU second."""
     from phloem.pipeline import commands
 
+    if what not in ("ops", "engine"):
+        raise typer.BadParameter(f"{what!r} is nothing to measure; there are ops and engine")
+    if what == "engine":
+        commands.run_bench_engine(data, sizes=size or [10, 100, 1000], as_json=json)
+        return
     commands.run_bench(data, names=op or [], repeat=repeat, peers=peers, as_json=json)
 
 

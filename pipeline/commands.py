@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 
 from phloem.catalog.policy import LOCAL
 from phloem.catalog.release import NAME
 from phloem.catalog.runs import newest_run
+from phloem.catalog.store import Store
 from phloem.catalog.story import explain as story_of
 from phloem.pipeline import run as running
 from phloem.pipeline.console import (
@@ -26,18 +28,20 @@ from phloem.pipeline.console import (
     put,
     told,
 )
+from phloem.pipeline.job import Job, steps
 from phloem.pipeline.plan import disk_needed, plan
 from phloem.pipeline.progress import Progress
 from phloem.pipeline.recipe import Recipe, RecipeError, load_recipe
 from phloem.pipeline.record import Request
 from phloem.pipeline.registry import Registry, load_registry, local_registry
-from phloem.pipeline.runners import check_runner
+from phloem.pipeline.runners import DATAFLOW, check_planned, check_runner
 from phloem.pipeline.share import WHOLE, Share, parse_share, run_share
 from phloem.pipeline.workspace import Workspace, find_workspace
 
 Json = Any
 
 UNKNOWN = "?"
+TOLD_FAULTS = 5  # of a stage's graph; the rest are in --json
 
 
 def _request(
@@ -141,10 +145,14 @@ def show_plan(
     text_column: str,
     language: str,
     skip_unavailable: bool,
+    runner: str,
+    cost: bool,
+    prices: Path | None,
     as_json: bool,
 ) -> None:
-    """Print what a run would do."""
+    """Print what a run would do, and if asked what a runner makes of it and what it costs."""
     with told():
+        planned_for = check_planned(runner)
         request, registry, workspace = _request(
             recipe, root, None, input_, text_column, language, skip_unavailable=skip_unavailable
         )
@@ -152,6 +160,8 @@ def show_plan(
         job, skipped = running.prepare(store, request, registry, workspace, note)
         planned = plan(job, store)
         need, free = disk_needed(job, store), store.free_bytes()
+        checked = _dry_run(job, store) if planned_for == DATAFLOW else []
+        estimate = _estimate(job, store, prices) if cost or prices else None
     rows = [
         {
             "stage": each.stage,
@@ -163,16 +173,89 @@ def show_plan(
         for each in planned
     ]
     if as_json:
-        print_json(
-            {"stages": rows, "disk_needed": need, "disk_free": free, "left_out": dict(skipped)}
-        )
+        found = {"stages": rows, "disk_needed": need, "disk_free": free, "left_out": dict(skipped)}
+        if checked:
+            found["dataflow"] = checked
+        if estimate:
+            found["cost"] = estimate
+        print_json(found)
+    else:
+        shown = [
+            {key: UNKNOWN if value is None else value for key, value in r.items()} for r in rows
+        ]
+        listing(shown, list(rows[0]), as_json=False)
+        if any(row["tasks"] is None for row in rows):
+            put(f"{UNKNOWN}: depends on what the stages before it make")
+        there = "" if free is None else f", {free / 1e9:.1f} GB free"
+        put(f"disk needed: about {need / 1e9:.2f} GB{there}")
+        _put_dry_run(checked)
+        _put_estimate(estimate)
+    if any(each["faults"] for each in checked):
+        raise typer.Exit(1)
+
+
+def _dry_run(job: Job, store: Store) -> list[dict[str, Json]]:
+    """What the Dataflow runner makes of each stage; of the first, with its real tasks."""
+    from phloem.pipeline.dataflow import Settings, check_all
+
+    first = next(steps(job, store, {}))
+    return [dataclasses.asdict(each) for each in check_all({first.stage: first.tasks}, Settings())]
+
+
+def _put_dry_run(checked: Sequence[Json]) -> None:
+    if not checked:
         return
-    shown = [{key: UNKNOWN if value is None else value for key, value in r.items()} for r in rows]
-    listing(shown, list(rows[0]), as_json=False)
-    if any(row["tasks"] is None for row in rows):
-        put(f"{UNKNOWN}: depends on what the stages before it make")
-    there = "" if free is None else f", {free / 1e9:.1f} GB free"
-    put(f"disk needed: about {need / 1e9:.2f} GB{there}")
+    put("\ndry run for Dataflow: what would be sent, checked; nothing was sent")
+    rows = [
+        {**each, "shuffles": [name for name, _ in each["shuffles"]], "ok": not each["faults"]}
+        for each in checked
+    ]
+    listing(rows, ["stage", "tasks", "transforms", "shuffles", "ok"], as_json=False)
+    for each in checked:
+        for fault in each["faults"][:TOLD_FAULTS]:
+            put(f"{each['stage']}: {fault}")
+        if len(each["faults"]) > TOLD_FAULTS:
+            put(f"{each['stage']}: and {len(each['faults']) - TOLD_FAULTS} more")
+
+
+def _estimate(job: Job, store: Store, prices: Path | None) -> dict[str, Json]:
+    """What a whole run of a job takes, from nothing, with all that the numbers stand on."""
+    from phloem.pipeline import cost
+
+    try:
+        rented = cost.load_prices(prices or cost.PRICES)
+    except cost.PricesError as error:
+        raise UseError(str(error)) from None
+    run = cost.measured()
+    size, known = cost.size_of(job, store, run)
+    return {
+        "size": {**dataclasses.asdict(size), "known": known},
+        "stages": [dataclasses.asdict(each) for each in cost.costs(size, rented, run)],
+        "memory": [dataclasses.asdict(each) for each in cost.held(size, run)],
+        "prices": rented.model_dump(),
+        "measured": {"date": run.date, "machine": run.machine, "sample": run.sample},
+    }
+
+
+def _put_estimate(estimate: Json) -> None:
+    if not estimate:
+        return
+    from phloem.pipeline import cost
+
+    size, prices = estimate["size"], estimate["prices"]
+    about = "" if size["known"] else "about "
+    put(
+        f"\ncost of a run from nothing: {about}{size['text_bytes'] / 1e6:,.1f} MB of text in"
+        f" {about}{size['documents']:,} documents, on up to {prices['workers']} machines"
+        f" {prices['machine']}"
+    )
+    rows = cost.rows_of([cost.Cost(**each) for each in estimate["stages"]], prices["currency"])
+    listing(rows, list(rows[0]), as_json=False)
+    for held in sorted(estimate["memory"], key=lambda each: -each["bytes"])[:2]:
+        size_held = f"{held['bytes'] / 1e9:,.3f} GB"
+        put(f"memory of one process: {held['step']} ({held['where']}), {size_held}")
+    put(f"scaled from: {estimate['measured']['sample']}; {estimate['measured']['machine']}")
+    put(f"prices of {prices['date']}: {prices['note'].strip()}")
 
 
 def explain_document(
@@ -207,6 +290,26 @@ def run_bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool, as_
     with told():
         rows = bench(data, names=names, repeat=repeat, peers=peers)
     listing(rows, COLUMNS, as_json=as_json)
+
+
+def run_bench_engine(data: Path, *, sizes: Sequence[int], as_json: bool) -> None:
+    """Measure the engine."""
+    from phloem.pipeline.bench_engine import COLUMNS, bench_engine
+
+    with told():
+        rows = []
+        for row in bench_engine(data, sizes_mb=sizes, prepare=_prepared):
+            note(f"{row['row']}: {row['wall s']} s")
+            rows.append(row)
+    listing(rows, COLUMNS, as_json=as_json)
+
+
+def _prepared(root: str, input_: str) -> Job:
+    """The job of the quickstart recipe on files of one's own."""
+    request, registry, workspace = _request(
+        "quickstart", root, 1, input_, "text", "und", skip_unavailable=False
+    )
+    return running.prepare(open_root(root), request, registry, workspace, note)[0]
 
 
 def measured_run(root: str, input_: str) -> float:
