@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import phloem
 from phloem.catalog.store import Store
 from phloem.pipeline.job import Reading
 from phloem.pipeline.registry import params_of
@@ -24,6 +25,7 @@ from phloem.sources.source import Source
 
 Json = Any
 
+PACKAGE = Path(phloem.__file__).parent
 CLIENTS = 4  # package clients at once: they wait for the network more than they work
 
 
@@ -109,7 +111,8 @@ def _places(
         for pinned in pin.files:
             path = Path(files[pinned.name])
             _verify(card.id, pinned, path)
-            if path.is_relative_to(folder):
+            # A package lies elsewhere on every machine: what comes with it goes into the root.
+            if path.is_relative_to(folder) or path.is_relative_to(PACKAGE):
                 keep_file(store, path, pinned.sha256)
             else:  # the user's own file: read where it lies
                 kept[pinned.name] = {"path": str(path)}

@@ -113,6 +113,18 @@ def test_readings_fetch_again_what_was_cut(serve: Serve, tmp_path: Path) -> None
     assert store.read_bytes(f"fetched/{SHA256}") == LOCKED
 
 
+def test_readings_bring_what_comes_with_the_package_into_the_root(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "root")
+    monkeypatch.setattr(fetch, "PACKAGE", tmp_path / "package")
+    (tmp_path / "package").mkdir()
+    serve(a=Provider(own=tmp_path / "package" / "f"))
+    (reading,), _, _ = _readings(store, "a")
+    assert reading.places == {"f": {"fetched": SHA256}}
+    assert store.read_bytes(f"fetched/{SHA256}") == LOCKED
+
+
 def test_readings_leave_ones_own_file_where_it_lies(serve: Serve, tmp_path: Path) -> None:
     store = Store(tmp_path / "root")
     serve(a=Provider(own=tmp_path / "mine"))
@@ -150,13 +162,17 @@ def test_readings_without_a_lock_entry_name_the_command(serve: Serve, tmp_path: 
         readings(Store(tmp_path), [_card("a")], {}, skip_unavailable=False, told=print)
 
 
-def test_readings_name_all_that_is_missing_at_once(serve: Serve, tmp_path: Path) -> None:
-    serve(a=Provider(reason="this needs apt-get"), b=Provider(), c=Provider(gone="c is gone"))
+def test_readings_name_all_that_is_missing_at_once(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All three serve the same bytes: the last, once fetched, would be there for the others too.
+    monkeypatch.setattr(fetch, "CLIENTS", 1)
+    serve(a=Provider(reason="this needs apt-get"), b=Provider(gone="b is gone"), c=Provider())
     with pytest.raises(FetchError) as told:
         _readings(Store(tmp_path), "a", "b", "c")
     assert str(told.value) == (
-        "2 of 3 sources cannot be read here: a: this needs apt-get; c: c is gone:"
-        " `phloem sources lock c`; --skip-unavailable runs with the others"
+        "2 of 3 sources cannot be read here: a: this needs apt-get; b: b is gone:"
+        " `phloem sources lock b`; --skip-unavailable runs with the others"
     )
 
 
