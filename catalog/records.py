@@ -39,9 +39,7 @@ def append(store: Store, kind: str, value: Mapping[str, Json]) -> str:
     now = datetime.now(UTC)
     record = {**value, "kind": kind, "time": now.isoformat(timespec="microseconds")}
     name = f"{RECORDS}/{now:%Y%m%dT%H%M%SZ}-{kind}-{digest_of(record)[:DIGITS]}.json"
-    store.fs.makedirs(store.path(RECORDS), exist_ok=True)
-    # Not `Store.create`: it would replace a file of the same name.
-    store.fs.pipe_file(store.path(name), canonical(record), mode="create")
+    store.write_new(name, canonical(record))
     return name
 
 

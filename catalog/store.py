@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -15,11 +16,38 @@ from typing import Any, BinaryIO, cast
 import fsspec
 import pyarrow as pa
 
-_PIECE = 2**20  # bytes that a file is hashed by
+_PIECE = 8 * 2**20  # bytes of a file that are held in memory at once: one request of a few seconds
+
+# One at a time: s3fs would hold ten pieces of 50 MB of a file that it sends in pieces, and would
+# ask for the size of a file before it reads it.
+_OPTIONS = {protocol: {"max_concurrency": 1} for protocol in ("s3", "s3a")}
+
+# Of s3fs, around the five of botocore. It has five, and to read five times five: a server that
+# hangs would be waited for half an hour.
+_ATTEMPTS = 2
+
+# `user:password@` in a URL, where a secret key may hold slashes; `host:port/` is none.
+_PASSWORD = re.compile(r"://[^/@:\s]*:(?!\d+/)[^@\s]*@")
 
 
 class MissingError(FileNotFoundError):
     """A name that the root does not hold."""
+
+
+class RootError(ValueError):
+    """A root that cannot be opened: the message says why, and hides a password in its URL."""
+
+
+class StoreError(OSError):
+    """What an object store did not do, however often it was asked: one line, without secrets."""
+
+
+_PARTICIPLES = {"read": "read", "write": "written", "delete": "deleted"}
+
+
+def masked(text: str) -> str:
+    """The text with `user:password@` of URLs hidden: what is printed or kept says no secret."""
+    return _PASSWORD.sub("://***@", text)
 
 
 def _sync_folder(folder: str) -> None:
@@ -82,13 +110,36 @@ class Store:
     """A root folder or object-store prefix.
 
     A name is a relative path with `/`. Files appear whole or not at all: a temporary name,
-    fsync and rename on a local disk, one PUT elsewhere.
+    fsync and rename on a local disk, one PUT (or one completed multipart upload) elsewhere.
+    Nothing is remembered of what was there: another process's writes are seen at once.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        """Open a root; it need not exist yet."""
+        """Open a root; it need not exist yet. Raises RootError for one that cannot be."""
         self.root = os.fspath(root)
-        self.fs, self._base = fsspec.core.url_to_fs(self.root)
+        told = f"{masked(self.root)} cannot be opened: "
+        if masked(self.root) != self.root:
+            msg = (
+                "it holds a user name and a password, which would be printed; leave them out, and"
+                " give them by the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+            raise RootError(told + msg)
+        protocol = fsspec.utils.get_protocol(self.root)
+        try:
+            self.fs, self._base = fsspec.core.url_to_fs(self.root, **_OPTIONS.get(protocol, {}))
+        except ImportError as error:
+            missing = "s3fs is not installed; `pip install 'phloem[s3]'`"
+            raise RootError(told + (missing if protocol in _OPTIONS else str(error))) from None
+        except ValueError as error:
+            msg = f"{error}; give a folder, or a URL that fsspec knows"
+            raise RootError(told + msg) from None
+        if not self._base.strip("/"):
+            raise RootError(told + "it names no bucket or folder")
+        if protocol in _OPTIONS:
+            self.fs.retries = _ATTEMPTS
+        # Listings that fsspec remembers would hide what other processes write and delete.
+        self.fs.dircache.use_listings_cache = False
+        self.fs.invalidate_cache()
         self.is_local = "file" in (
             (self.fs.protocol,) if isinstance(self.fs.protocol, str) else self.fs.protocol
         )
@@ -100,70 +151,119 @@ class Store:
             raise ValueError(msg)
         return f"{self._base}/{name}"
 
+    @contextmanager
+    def _asking(self, what: str, name: str) -> Iterator[None]:
+        """Ask the file system; of what it raises, a local one's errors say enough."""
+        try:
+            yield
+        except FileExistsError:
+            raise
+        except Exception as error:
+            gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            if gone and what != "write":
+                raise self._missing(name) from None
+            if self.is_local:
+                raise
+            # Each library has its own kinds; and a message may hold a URL with a password.
+            reason = " ".join(masked(str(error) or type(error).__name__).split())
+            msg = (
+                f"{self.root} did not let {name or 'it'} be {_PARTICIPLES[what]}: {reason}; see to"
+                " the connection, the credentials or the bucket, and run again: what is done is"
+                " not done again"
+            )
+            raise StoreError(msg) from None
+
+    def _info(self, name: str) -> dict[str, Any]:
+        with self._asking("read", name):
+            return cast("dict[str, Any]", self.fs.info(self.path(name)))
+
     def exists(self, name: str) -> bool:
-        """Whether the root holds this name."""
-        return bool(self.fs.exists(self.path(name)))
+        """Whether the root holds this name. Raises StoreError where nobody can say."""
+        # Not `fs.exists`: many file systems take any error for a no.
+        try:
+            self._info(name)
+        except MissingError:
+            return False
+        return True
 
     def size(self, name: str) -> int:
         """Bytes of a file. Raises MissingError."""
-        try:
-            return int(self.fs.size(self.path(name)))
-        except FileNotFoundError:
-            raise self._missing(name) from None
+        return int(self._info(name)["size"])
 
     def list(self, folder: str) -> list[str]:
         """Names of the entries right under a folder, sorted; empty if there is none."""
+        path = self.path(folder)
         try:
-            found = self.fs.ls(self.path(folder), detail=False)
-        except (FileNotFoundError, NotADirectoryError):
+            with self._asking("read", folder):
+                found = [entry.strip("/") for entry in self.fs.ls(path, detail=False)]
+        except MissingError:
             return []
-        names = (f"{folder}/{entry.rstrip('/').rsplit('/', 1)[-1]}" for entry in found)
+        # A file lists itself, and some tools mark a folder by an empty file of its name.
+        inside = (entry for entry in found if entry != path.strip("/"))
+        names = (f"{folder}/{entry.rsplit('/', 1)[-1]}" for entry in inside)
         return sorted(name for name in names if ".tmp-" not in name)
 
     def read_bytes(self, name: str) -> bytes:
         """All bytes of a file. Raises MissingError."""
-        try:
+        with self._asking("read", name):
             return cast("bytes", self.fs.cat_file(self.path(name)))
-        except FileNotFoundError:
-            raise self._missing(name) from None
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        """A file piece by piece, each asked for by itself and again if it is cut short."""
+        size = self.size(name)
+        for start in range(0, size, _PIECE):
+            end = min(start + _PIECE, size)
+            with self._asking("read", name):
+                piece = self.fs.cat_file(self.path(name), start=start, end=end)
+            if len(piece) != end - start:
+                msg = f"{self.root}: {name} changed while it was read; run again"
+                raise StoreError(msg)
+            yield piece
 
     def sha256(self, name: str) -> str:
         """The hash of a file as it lies there, read in pieces. Raises MissingError."""
-        try:
-            with self.fs.open(self.path(name), "rb") as file:
-                digest = hashlib.sha256()
-                while piece := file.read(_PIECE):
-                    digest.update(piece)
-        except FileNotFoundError:
-            raise self._missing(name) from None
+        digest = hashlib.sha256()
+        for piece in self._pieces(name):
+            digest.update(piece)
         return digest.hexdigest()
 
     def open(self, name: str) -> pa.NativeFile:
-        """A file for reading at random, mapped where it is local. Raises MissingError."""
-        try:
-            if self.is_local:
+        """A file for reading at random, mapped: it takes no memory. Raises MissingError.
+
+        From an object store it is copied first; the copy is gone when the last reader is.
+        """
+        if self.is_local:
+            with self._asking("read", name):
                 return pa.memory_map(self.path(name))
-            return pa.BufferReader(self.fs.cat_file(self.path(name)))
-        except FileNotFoundError:
-            raise self._missing(name) from None
+        with tempfile.NamedTemporaryFile(prefix="phloem-") as copy:
+            copy.writelines(self._pieces(name))
+            copy.flush()
+            return pa.memory_map(copy.name)
 
     def local_path(self, name: str) -> str:
-        """A path on this machine that holds the file, for libraries that open paths only."""
+        """A path on this machine that holds the file, for libraries that open paths only.
+
+        Of an object store's file, one copy is kept for all processes of this user, as long as the
+        file does not change there. Raises MissingError.
+        """
+        info = self._info(name)
         if self.is_local:
-            if not self.exists(name):
-                raise self._missing(name)
             return self.path(name)
-        data = self.read_bytes(name)
-        digest = hashlib.sha256(data).hexdigest()
-        target = Path(tempfile.gettempdir()) / f"phloem-{os.getuid()}" / digest
+        state = hashlib.sha256(f"{self.path(name)} {info}".encode()).hexdigest()
+        target = Path(tempfile.gettempdir()) / f"phloem-{os.getuid()}" / state
         target.parent.mkdir(mode=0o700, exist_ok=True)
         if target.parent.lstat().st_uid != os.getuid():
             msg = f"{target.parent} belongs to somebody else; remove it or set TMPDIR"
             raise PermissionError(msg)
         if not target.exists():
             part = target.with_suffix(f".tmp-{uuid.uuid4().hex}")
-            part.write_bytes(data)
-            part.replace(target)
+            try:
+                with part.open("wb") as file:
+                    file.writelines(self._pieces(name))
+                part.replace(target)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
         return str(target)
 
     @contextmanager
@@ -178,7 +278,8 @@ class Store:
                 writing = Writing(cast("BinaryIO", file))
                 yield writing
                 file.flush()
-                self.fs.put_file(file.name, path)
+                with self._asking("write", name):
+                    self.fs.put_file(file.name, path)
             writing.finish()
             return
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -202,9 +303,25 @@ class Store:
             out.write(data)
         return out.sha256
 
+    def write_new(self, name: str, data: bytes) -> None:
+        """Write a file where there is none; the same bytes may be there already.
+
+        Raises FileExistsError: there are others.
+        """
+        path = self.path(name)
+        if self.is_local:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._asking("write", name):
+                self.fs.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            # A library that lost the answer to its first attempt meets its own file at the second.
+            if self.read_bytes(name) != data:
+                raise
+
     def delete(self, name: str) -> None:
         """Delete a file or a folder with all it holds; nothing if there is none."""
-        if self.exists(name):
+        with suppress(MissingError), self._asking("delete", name):
             self.fs.rm(self.path(name), recursive=True)
 
     def free_bytes(self) -> int | None:

@@ -20,7 +20,7 @@ from phloem.catalog import ledger
 from phloem.catalog.columns import ID, TEXT_BYTES, TEXT_HASH, Column, schema
 from phloem.catalog.manifest import Dataset, Shard, canonical, read_parquet
 from phloem.catalog.released import Release, ReleaseError, load_release, release_names
-from phloem.catalog.runs import ViewError, dataset_of, load_run, newest_run, run_ids
+from phloem.catalog.runs import ViewError, dataset_of, load_run, load_runs, newest_run, run_ids
 from phloem.catalog.store import Store
 from phloem.catalog.view_columns import MEASURED, VIEWS, schema_rows
 
@@ -47,7 +47,7 @@ def connect(store: Store, run_id: str | None = None) -> duckdb.DuckDBPyConnectio
     connection.execute("SET python_enable_replacements = false")
     datasets, unread = _loaded_datasets(store)
     tables = {
-        "runs": [_run(load_run(store, id_)) for id_ in run_ids(store)],
+        "runs": [_run(record) for record in load_runs(store, run_ids(store))],
         "sources": list(_sources(record)),
         "releases": [_release_row(store, name) for name in release_names(store)],
         "datasets": [*map(_dataset, datasets), *unread],

@@ -107,13 +107,59 @@ def run(
         typer.Option(
             "--workers",
             min=1,
-            help="Worker processes; by default one for each core. Their number changes no byte.",
+            help="Worker processes, or cores of the cluster; by default all. Their number changes"
+            " no byte.",
         ),
     ] = None,
     runner: Annotated[
         str,
-        typer.Option("--runner", help="What does the work: local, the processes of this machine."),
+        typer.Option(
+            "--runner",
+            help="What does the work: local, the processes of this machine, or spark, a cluster;"
+            " see docs/spark.md.",
+        ),
     ] = "local",
+    spark_master: Annotated[
+        str,
+        typer.Option("--spark-master", help="Of the cluster: spark://host:port, or local[N]."),
+    ] = "",
+    job_server_jar: Annotated[
+        str,
+        typer.Option(
+            "--job-server-jar",
+            help="Beam's Spark job server, to be started with spark-submit of SPARK_HOME or PATH: a"
+            " jar's path, or Maven's group:artifact:version.",
+        ),
+    ] = "",
+    job_endpoint: Annotated[
+        str,
+        typer.Option(
+            "--job-endpoint",
+            help="host:port of a job server that runs already, in place of master and jar.",
+        ),
+    ] = "",
+    worker_pool: Annotated[
+        str,
+        typer.Option(
+            "--worker-pool",
+            help="host:port at which each executor finds Python workers, such as localhost:50000;"
+            " a cluster on this machine alone needs none.",
+        ),
+    ] = "",
+    worker_image: Annotated[
+        str,
+        typer.Option(
+            "--worker-image",
+            help="Container image of Beam's Python SDK with Phloem, in place of --worker-pool.",
+        ),
+    ] = "",
+    spark_conf: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--spark-conf",
+            help="A setting of Spark's, such as spark.executor.memory=2g; again for more.",
+        ),
+    ] = None,
     input_: Input = None,
     text_column: TextColumn = "text",
     language: Language = "und",
@@ -162,12 +208,21 @@ def run(
     [bold]phloem run quickstart --stage measure --share 2/4[/bold]
     """
     from phloem.pipeline import commands
+    from phloem.pipeline.spark import Spark
 
     commands.run_recipe(
         recipe,
         root=root,
         workers=workers,
         runner=runner,
+        spark=Spark(
+            spark_master,
+            job_server_jar,
+            job_endpoint,
+            worker_pool,
+            worker_image,
+            tuple(spark_conf or ()),
+        ),
         input_=input_,
         text_column=text_column,
         language=language,
@@ -510,6 +565,9 @@ def release_verify(
 
 def main() -> None:
     """Run the command line: the console script."""
+    from phloem.pipeline import logs
+
+    logs.set_up()
     app()
 
 

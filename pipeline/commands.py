@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,8 +35,9 @@ from phloem.pipeline.progress import Progress
 from phloem.pipeline.recipe import Recipe, RecipeError, load_recipe
 from phloem.pipeline.record import Request
 from phloem.pipeline.registry import Registry, load_registry, local_registry
-from phloem.pipeline.runners import DATAFLOW, check_planned, check_runner
+from phloem.pipeline.runners import DATAFLOW, SPARK, check_planned, check_runner
 from phloem.pipeline.share import WHOLE, Share, parse_share, run_share
+from phloem.pipeline.spark import Spark, open_spark
 from phloem.pipeline.workspace import Workspace, find_workspace
 
 Json = Any
@@ -85,6 +87,7 @@ def run_recipe(
     root: str,
     workers: int | None,
     runner: str,
+    spark: Spark,
     input_: str | None,
     text_column: str,
     language: str,
@@ -96,7 +99,8 @@ def run_recipe(
 ) -> None:
     """Run a recipe and say where its report and release lie; or do a share of one stage."""
     with told():
-        check_runner(runner)
+        runner = check_runner(runner)
+        spark = _spark(spark, runner, workers, stage)
         part = _part(stage, share, release, date)
         request, registry, workspace = _request(
             recipe,
@@ -114,12 +118,34 @@ def run_recipe(
             put(f"share    {part} of {stage}: {shared.tasks} tasks, {shared.cached} cached")
             put(f"others   {shared.others} tasks of {stage} are missing still")
             return
-        result = running.run(request, registry, workspace, Progress(out))
+        request = dataclasses.replace(request, runner=runner)
+        opened = None
+        if runner == SPARK:
+            opened = functools.partial(open_spark, root, spark, request.recipe.limits)
+        result = running.run(request, registry, workspace, Progress(out), opened)
     put(f"run      {result.run_id} in {result.seconds:.1f} s")
     put(f"report   {_place(root, result.report)}")
     put(f"release  {_place(root, result.release_file)}")
     for line in result.statement:
         put(f"         {line}")
+
+
+def _spark(spark: Spark, runner: str, workers: int | None, stage: str | None) -> Spark:
+    """What is asked of Spark, checked before anything runs.
+
+    Raises UseError or RunnerError for options that do not go together.
+    """
+    if runner != SPARK:
+        if spark != Spark():
+            raise UseError(
+                f"options of Spark were given, but the runner is {runner}: --runner spark"
+            )
+        return spark
+    if stage is not None:
+        raise UseError("--stage does its share on this machine: leave out --runner spark")
+    spark = dataclasses.replace(spark, cores=workers)
+    spark.check()
+    return spark
 
 
 def _part(stage: str | None, share: str | None, release: str, date: str) -> Share | None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from phloem.pipeline import docs_cli, docs_tables
+from phloem.pipeline import docs_cli, docs_scale, docs_tables
 from phloem.pipeline.cli import app
 
 HAND_FILLED = ("explain",)
@@ -37,7 +37,7 @@ class DocsError(Exception):
 
 def blocks() -> dict[str, docs_tables.Maker]:
     """What can stand in a block, by name."""
-    return {**docs_tables.TABLES, "cli": lambda: docs_cli.reference(app)}
+    return {**docs_tables.TABLES, **docs_scale.TABLES, "cli": lambda: docs_cli.reference(app)}
 
 
 def pages(root: Path) -> list[Path]:

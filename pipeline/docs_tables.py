@@ -20,6 +20,7 @@ from phloem.pipeline.recipe import RECIPES
 from phloem.pipeline.stage import RUNS
 from phloem.reports.sections import sections
 from phloem.sources.connector import connectors
+from phloem.sources.limits import Limits
 from phloem.sources.lint import catalogue
 from phloem.sources.source import Approval, Source, sources
 
@@ -148,6 +149,22 @@ def _choices(annotation: object) -> tuple[object, ...]:
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
+def limits_table() -> str:
+    """Every limit that a recipe may set, its default, and what happens beyond."""
+    rows = [
+        (f"`{name}`", amount(name, field.default), field.description or "")
+        for name, field in Limits.model_fields.items()
+    ]
+    return table(["limit", "default", "meaning"], rows)
+
+
+def amount(name: str, value: int) -> str:
+    """A limit's value for a reader: whole GiB or MiB of bytes, else the number."""
+    units = {"GiB": 2**30, "MiB": 2**20} if name.endswith("_bytes") else {}
+    whole = (f"{value // size} {unit}" for unit, size in units.items() if value % size == 0)
+    return next(whole, f"{value:,}")
+
+
 def lint_table() -> str:
     """The rules that source cards are held to."""
     return table(["rule", "kind", "rejects", "because", "mend"], catalogue())
@@ -187,6 +204,7 @@ TABLES: Mapping[str, Maker] = MappingProxyType(
         "reports": sections_table,
         "card": lambda: fields_table(Source),
         "approval": lambda: fields_table(Approval),
+        "limits": limits_table,
         "lint": lint_table,
         "sources": sources_table,
         "policy": lambda: fields_table(Policy),

@@ -28,6 +28,7 @@ from phloem.filters.op import EXTRACTOR, Op, ops
 from phloem.pipeline.stage import StageError, Task, shard_key
 from phloem.pipeline.workspace import enter
 from phloem.sources.connector import Fault, Pin, Split, find_connector
+from phloem.sources.limits import Limits
 from phloem.sources.source import Source
 
 Json = Any
@@ -59,6 +60,7 @@ def tasks(
     splits: Sequence[Split],
     places: Mapping[str, Json],
     workspace: tuple[str, Sequence[str]],
+    limits: Limits,
 ) -> list[Task]:
     """One task for each split of a source.
 
@@ -68,6 +70,7 @@ def tasks(
         splits: Of the connector.
         places: Where each of the pin's files lies: {"fetched": sha256} or {"path": …}.
         workspace: Folder that a workspace's op modules are imported from, and their names.
+        limits: How much a document, a record, an archive may have.
     """
     folder, modules = workspace
     connector = source.access.connector
@@ -76,6 +79,7 @@ def tasks(
         "connector": [connector, find_connector(connector).VERSION],
         "extractors": {op.name: op.identity for op in extractors(modules).values()},
         "ends": [SHARD_TEXT_BYTES, SHARD_ROWS],
+        "limits": limits.deciding(),
     }
     made = []
     for split in splits:
@@ -99,6 +103,7 @@ class _Reading:
 
     source: str
     split: str
+    limits: Limits
     seen: Counter[str] = field(default_factory=Counter)
     faults: list[dict[str, Json]] = field(default_factory=list)
     by_type: Mapping[str, Op] = field(default_factory=dict)
@@ -122,8 +127,9 @@ def run(store: Store, task: Task) -> list[Shard]:
     params = connector.Params.model_validate(work["params"])
     split = Split(*work["split"])
     files = {name: place_of(store, place) for name, place in work["files"].items()}
-    reading = _Reading(work["source"], split.name, by_type=extractors(modules))
-    batches = _documents(connector.read(params, split, files), reading)
+    limits = Limits.model_validate(work["limits"])
+    reading = _Reading(work["source"], split.name, limits, by_type=extractors(modules))
+    batches = _documents(connector.read(params, split, files, limits), reading)
     folder = f"{stage}/{key}"
     # The source and the split stand in each file, so that no two files of different ones, though
     # both be empty, have one hash.
@@ -207,6 +213,7 @@ def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _extract(batch: pa.RecordBatch, reading: _Reading) -> Iterator[pa.RecordBatch]:
     """Run each media type's extractor on its rows; row order is kept."""
+    bound = reading.limits.told("document_bytes")
     types = [
         (value or "").split(";")[0].strip().lower() for value in batch[MEDIA_TYPE.name].to_pylist()
     ]
@@ -223,8 +230,10 @@ def _extract(batch: pa.RecordBatch, reading: _Reading) -> Iterator[pa.RecordBatc
             continue
         measured = op(batch.take(rows))
         bad |= {rows[place]: f"{op.name}: {why}" for place, why in measured.faults.items()}
-        fine = [place for place in range(len(rows)) if place not in measured.faults]
-        texts.append(measured.arrays[0].take(fine))
+        too_large = _too_large(measured.arrays[0], reading.limits) - measured.faults.keys()
+        bad |= {rows[place]: f"document larger than {bound}" for place in too_large}
+        fine = [row for row in range(len(rows)) if rows[row] not in bad]
+        texts.append(measured.arrays[0].take(pa.array(fine, pa.int64())))
         good += [rows[place] for place in fine]
     for row, reason in sorted(bad.items()):
         reading.fault(native[row], -1, reason)
@@ -233,6 +242,11 @@ def _extract(batch: pa.RecordBatch, reading: _Reading) -> Iterator[pa.RecordBatc
     order = pc.sort_indices(pa.array(good))
     text = pa.concat_arrays(texts).take(order)
     yield _with_ids(batch.take(pa.array(good).take(order)), text, reading)
+
+
+def _too_large(text: pa.Array, limits: Limits) -> set[int]:
+    over = pc.greater(pc.binary_length(text), limits.document_bytes)
+    return set(pc.indices_nonzero(over).to_pylist())
 
 
 def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: _Reading) -> pa.RecordBatch:

@@ -208,7 +208,7 @@ def _ingest_step(job: Job) -> Step:
         task
         for reading in job.readings
         for task in ingest.tasks(
-            reading.card, reading.pin, reading.splits, reading.places, job.place
+            reading.card, reading.pin, reading.splits, reading.places, job.place, job.recipe.limits
         )
     ]
     return Step("ingest", tuple(tasks))

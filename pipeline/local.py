@@ -9,11 +9,13 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -21,8 +23,10 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from phloem.catalog.store import Store
 from phloem.pipeline.engine import Done, Failure, forget_failures, noted_reason, reason_of
 from phloem.pipeline.stage import StageError, Task, made
+from phloem.sources.limits import Limits
 
 ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three are not
+ATTEMPTS_IN_MEMORY = 2  # the second time alone: what others left in the worker may have filled it
 WAVE_BYTES = (2**20, 8 * 2**20)  # a pipeline costs 0.2 s to build: small tasks share one
 WAVE_TASKS = 64
 MEMORY_SHARE = 0.6  # of the machine's, that a stage may plan with: the rest is the system's
@@ -42,6 +46,7 @@ class Pool:
     Attributes:
         root: URL of the root.
         workers: Processes.
+        limits: How long a task may take, and how much memory of its worker.
         pool: Started when the first task comes: a run that finds all made starts none.
         cpu_seconds: CPU time of all pipelines that ended well, so far.
         peak_bytes: Most resident memory seen, of this process and its workers together.
@@ -49,6 +54,7 @@ class Pool:
 
     root: str
     workers: int
+    limits: Limits = field(default_factory=Limits)
     pool: ProcessPool | None = field(default=None, repr=False)
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
@@ -58,24 +64,35 @@ class Pool:
         if not tasks:
             return []
         check_memory(stage, tasks, self.workers)
+        forget_failures(Store(self.root), tasks)
+        with TemporaryDirectory(prefix="phloem-", ignore_cleanup_errors=True) as busy:
+            return self._run(stage, tasks, done, Path(busy))
+
+    def _run(self, stage: str, tasks: Sequence[Task], done: Done, busy: Path) -> list[Failure]:
+        """As `run`; workers mark in the folder `busy` that they are at work."""
         pool = self._started()
         store = Store(self.root)
-        forget_failures(store, tasks)
         waiting = deque(waves(tasks, self.workers))
         attempts: dict[tuple[tuple[str, str], ...], int] = {}
         running: dict[ProcessFuture, list[Task]] = {}
         failures: list[Failure] = []
+        ended: set[int] = set()
         while waiting or running:
             while waiting and len(running) < 2 * self.workers:
                 wave = waiting.popleft()
-                texts = [task.to_json() for task in wave]
-                running[pool.schedule(run_wave, args=[self.root, stage, texts])] = wave
+                args = [str(busy), self.root, stage, [task.to_json() for task in wave]]
+                # As long as for one task: those that it is too short for are tried again, alone.
+                seconds = self.limits.task_seconds
+                running[pool.schedule(run_marked, args=args, timeout=seconds)] = wave
             finished, _ = wait(running, timeout=SAMPLE_SECONDS, return_when=FIRST_COMPLETED)
             self.peak_bytes = max(self.peak_bytes, resident_bytes())
+            ended |= end_larger(self.limits.task_bytes, busy)
             for future in finished:
                 wave = running.pop(future)
                 error = future.exception()
                 self.cpu_seconds += 0.0 if error else future.result()
+                died = error.pid if isinstance(error, ProcessExpired) else None
+                most = ATTEMPTS_IN_MEMORY if died in ended else ATTEMPTS
                 for task in wave:
                     shards = made(store, task)
                     if shards is not None:
@@ -84,12 +101,21 @@ class Pool:
                     attempts[task.makes] = attempts.get(task.makes, 0) + 1
                     reason = noted_reason(store, task)
                     retry = error and (len(wave) > 1 or isinstance(error, ProcessExpired))
-                    if retry and not reason and attempts[task.makes] < ATTEMPTS:
+                    if retry and not reason and attempts[task.makes] < most:
                         logger.warning("%s %s: trying again, alone", stage, task.label)
                         waiting.append([task])
                     else:
-                        failures.append(Failure(task, reason or _told(error)))
+                        failures.append(Failure(task, reason or self._told(error, ended)))
         return failures
+
+    def _told(self, error: BaseException | None, ended: Collection[int]) -> str:
+        if isinstance(error, TimeoutError):
+            return f"took longer than {self.limits.told('task_seconds')}"
+        if not isinstance(error, ProcessExpired):
+            return reason_of(error)
+        if error.pid in ended:
+            return f"needed more than {self.limits.told('task_bytes')}"
+        return f"its worker died ({ATTEMPTS} times; exit code {error.exitcode})"
 
     def _started(self) -> ProcessPool:
         if self.pool is None:
@@ -126,16 +152,10 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _told(error: BaseException | None) -> str:
-    if isinstance(error, ProcessExpired):
-        return f"its worker died ({ATTEMPTS} times; exit code {error.exitcode})"
-    return reason_of(error)
-
-
 @contextmanager
-def open_pool(root: str, workers: int) -> Iterator[Pool]:
+def open_pool(root: str, workers: int, limits: Limits) -> Iterator[Pool]:
     """A pool whose workers are gone when the block ends."""
-    pool = Pool(root, workers)
+    pool = Pool(root, workers, limits)
     try:
         yield pool
     except BaseException:
@@ -161,6 +181,26 @@ def resident_bytes() -> int:
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # ended meanwhile
             total += process.memory_info().rss
     return total
+
+
+def end_larger(most: int, busy: Path) -> set[int]:
+    """End the workers that hold more than so many bytes; returns their process ids.
+
+    Only those that are at work: one that waits for work holds the lock that all wait for.
+    """
+    ended = set()
+    for worker in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if (busy / str(worker.pid)).exists() and own_bytes(worker) > most:
+                worker.kill()
+                ended.add(worker.pid)
+    return ended
+
+
+def own_bytes(process: psutil.Process) -> int:
+    """Resident memory of a process without the files that it maps, where the system tells."""
+    info = process.memory_info()
+    return int(info.rss - getattr(info, "shared", 0))
 
 
 def memory_needed(tasks: Sequence[Task], workers: int) -> int:
@@ -198,6 +238,16 @@ def waves(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
         found[-1].append(task)
         room -= task.bytes
     return found
+
+
+def run_marked(busy: str, root: str, stage: str, tasks: Sequence[str]) -> float:
+    """As `run_wave`, with a file in the folder `busy` meanwhile that names this process."""
+    mark = Path(busy, str(os.getpid()))
+    mark.touch()
+    try:
+        return run_wave(root, stage, tasks)
+    finally:
+        mark.unlink(missing_ok=True)
 
 
 def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:

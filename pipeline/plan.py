@@ -60,7 +60,9 @@ def disk_needed(job: Job, store: Store) -> int:
     """
     packed = 0
     for reading in job.readings:
-        tasks = ingest.tasks(reading.card, reading.pin, reading.splits, reading.places, job.place)
+        tasks = ingest.tasks(
+            reading.card, reading.pin, reading.splits, reading.places, job.place, job.recipe.limits
+        )
         if missing(store, tasks):
             packed += sum(file.bytes for file in reading.pin.files)
     return BYTES_PER_PACKED * packed

@@ -24,6 +24,7 @@ from phloem.catalog.policy import policies
 from phloem.catalog.rules import Rule
 from phloem.filters.op import EXTRACTOR, MEASURE, Op, OpError, find_op
 from phloem.pipeline.workspace import Workspace
+from phloem.sources.limits import Limits
 
 Json = Any
 
@@ -109,6 +110,7 @@ class Recipe(_Strict):
     scrub: Mapping[str, str] = {}
     tokenizer: Tokenizer
     mix: Mapping[str, float] = {}
+    limits: Limits = Limits()
 
     @property
     def digest(self) -> str:
@@ -155,7 +157,7 @@ def _told(path: Path, error: ValidationError) -> str:
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
-            known = list(Recipe.model_fields) + list(Rule.model_fields)
+            known = [*Recipe.model_fields, *Rule.model_fields, *Limits.model_fields]
             faults.append(f"{where}: unknown key; {nearest(str(fault['loc'][-1]), known)}")
         else:
             faults.append(f"{where}: {fault['msg']}")

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
+from phloem.catalog.store import masked
 from phloem.filters.op import ops
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.checks import tag_fault
@@ -69,10 +70,17 @@ def load_registry(workspace: Workspace) -> Registry:
 def local_registry(registry: Registry, path: str, text_column: str, language: str) -> Registry:
     """The registry with the ephemeral card of a user's own files, locked as they are now.
 
-    Raises AskedError if there are no such files, or the language is no BCP-47 tag.
+    Raises AskedError if there are no such files, their URL holds a password, or the language is no
+    BCP-47 tag.
     """
     if not path:
         raise AskedError("--input is empty; give a path, glob or URL")
+    if masked(path) != path:
+        msg = (
+            f"--input {masked(path)} holds a user name and a password, which the run's record would"
+            " keep; leave them out, and give them by the environment"
+        )
+        raise AskedError(msg)
     fault = tag_fault(language)
     if fault:
         raise AskedError(f"--language: {fault}; give one such as sw or zh-Hant, or und")

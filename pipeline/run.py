@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,8 @@ from phloem.pipeline.progress import Progress
 from phloem.pipeline.recipe import Recipe, RecipeError, check_rules
 from phloem.pipeline.record import Record, Request, begin_record, note, now
 from phloem.pipeline.registry import Registry, source_facts
-from phloem.pipeline.stage import StageError, made, missing
+from phloem.pipeline.stage import StageError, Task, made, missing
+from phloem.pipeline.watch import stage_watched, task_done, watched
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.run_report import write_report
 from phloem.sources.source import Source
@@ -128,19 +129,26 @@ def _do(
     to_do = missing(store, step.tasks)
     shown = progress.begin(step.stage, step.tasks, to_do)
     cpu = worker.cpu_seconds
-    failures = worker.run(step.stage, to_do, progress.add)
-    progress.end()
-    record.stages.append(
-        {
-            "stage": step.stage,
-            "tasks": len(step.tasks),
-            "cached": len(step.tasks) - len(to_do),
-            "seconds": round(shown.seconds, 3),
-            "cpu_seconds": round(worker.cpu_seconds - cpu, 3),
-            "documents": shown.documents,
-            "bytes": shown.bytes,
-        }
-    )
+
+    def done(task: Task, shards: Sequence[Shard]) -> None:
+        progress.add(task, shards)
+        task_done(task, shards)
+
+    with stage_watched(step.stage, shown.cached) as ended:
+        failures = worker.run(step.stage, to_do, done)
+        progress.end()
+        record.stages.append(
+            {
+                "stage": step.stage,
+                "tasks": len(step.tasks),
+                "cached": shown.cached,
+                "seconds": round(shown.seconds, 3),
+                "cpu_seconds": round(worker.cpu_seconds - cpu, 3),
+                "documents": shown.documents,
+                "bytes": shown.bytes,
+            }
+        )
+        ended(record.stages[-1], failures)
     if failures:
         raise RunError(told_failures(step.stage, failures, len(to_do)))
     found = [made(store, task) for task in step.tasks]
@@ -226,8 +234,23 @@ UNRELEASED = (
 )
 
 
-def _local(request: Request) -> AbstractContextManager[Engine]:
+def _own_pool(request: Request) -> AbstractContextManager[Engine]:
     return open_pool(request.root, request.workers, request.recipe.limits)
+
+
+@contextmanager
+def _ending_noted(store: Store, record: Record) -> Iterator[None]:
+    """Write down how a run ended, whatever ended it."""
+    try:
+        yield
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        record.value["status"] = "interrupted" if stopped else "failed"
+        record.value["error"] = str(error) or type(error).__name__
+        raise
+    finally:
+        record.value["finished"] = now()
+        record.save(store)
 
 
 def run(
@@ -252,26 +275,19 @@ def run(
     began, cpu_began, cpu_seconds = time.monotonic(), time.process_time(), 0.0
     store = Store(request.root)
     record = begin_record(request, registry)
-    try:
+    record.save(store)  # before fetching, which may take hours
+    with watched(store, record, progress), _ending_noted(store, record):
         job, skipped = prepare(store, request, registry, workspace, progress.say)
         record.value["skipped"] = skipped
         _check_disk(job, store)
         record.save(store)
-        with progress, opened() if opened else _local(request) as worker:
+        with progress, opened() if opened else _own_pool(request) as worker:
             drive(job, store, worker, progress, record)
             record.value["peak_bytes"] = worker.peak_bytes
             cpu_seconds += worker.cpu_seconds
         record.value["status"] = "done"
         record.save(store)
         release, refusal = _release(store, record, request, registry, workspace)
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        record.value["status"] = "interrupted" if stopped else "failed"
-        record.value["error"] = str(error) or type(error).__name__
-        raise
-    finally:
-        record.value["finished"] = now()
-        record.save(store)
     report = write_report(store, record.run_id)
     if refusal is not None:
         raise refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,11 +11,17 @@ if TYPE_CHECKING:
 from phloem.catalog.nearest import nearest
 
 LOCAL = "local"
-RUNNERS = (LOCAL,)
+SPARK = "spark"
+DATAFLOW = "dataflow"
+RUNNERS = (LOCAL, SPARK)
 
 REFUSED = {
     "dask": "Beam's Dask runner loses data silently: of two branches only the last one runs",
     "ray": "no maintained Beam runner for Ray exists",
+    DATAFLOW: (
+        "no run on the service has been tried yet, so none is offered;"
+        " `phloem plan RECIPE --runner dataflow` checks what would be sent"
+    ),
     "direct": "Beam's DirectRunner may fetch another binary and ignores worker counts",
 }
 
@@ -31,6 +38,23 @@ def check_runner(name: str) -> str:
         raise RunnerError(msg)
     if plain not in RUNNERS:
         msg = f"no runner named {name!r}; {nearest(plain, RUNNERS)}"
+        raise RunnerError(msg)
+    return plain
+
+
+def check_planned(name: str) -> str:
+    """The name of a runner that a plan can be made for, which is more than can run one.
+
+    Raises RunnerError for any other, and for Dataflow without Beam's client for it.
+    """
+    plain = name.lower().removesuffix("runner")
+    if plain != DATAFLOW:
+        return check_runner(name)
+    if importlib.util.find_spec("apitools") is None:
+        msg = (
+            "Dataflow needs Beam's own client for it, which is not installed; install the extra:"
+            " pip install 'phloem[dataflow]', or requirements-dataflow.lock"
+        )
         raise RunnerError(msg)
     return plain
 

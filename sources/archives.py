@@ -20,23 +20,16 @@ from pydantic_core import PydanticCustomError
 
 from phloem.sources.clients import Naming
 from phloem.sources.connector import Fault, Strict
+from phloem.sources.limits import Limits
 from phloem.sources.records import Record
 from phloem.sources.unpack import (
-    FREE_BYTES,
-    MAX_RATIO,
     UnpackedReader,
     UnpackError,
     compression_of,
+    excess,
     unpack,
     unpack_all,
 )
-
-MAX_MEMBER = 64 * 2**20
-"""Bytes of one member, unpacked. The longest page of the documentation packages read so far has
-6 MB; a larger member is data, not a page."""
-
-MAX_MEMBERS = 500_000
-"""Members of one archive. The largest documentation package seen holds about 12,000."""
 
 MAX_HEADERS = 16 * 2**10
 """Bytes of the long names and attributes of one tar member, with those that hold for all members.
@@ -200,36 +193,42 @@ def is_unsafe(path: str) -> bool:
 
 
 def records_of(
-    members: Iterator[Member], want: Wanted, archive_bytes: int
+    members: Iterator[Member], want: Wanted, archive_bytes: int, limits: Limits
 ) -> Iterator[Record | Fault]:
     """The wanted members of an archive as records.
 
     A member whose path leaves the archive, that is too large or that cannot be read is a fault;
-    so is the rest of an archive that breaks or unpacks to more than `MAX_RATIO` times its size.
+    so is the rest of an archive that breaks, has too many members or unpacks to too much.
 
     Args:
         members: In the archive's order.
         want: Which of them.
         archive_bytes: Size of the archive as it is stored.
+        limits: How much may come out of it.
     """
-    budget = max(FREE_BYTES, MAX_RATIO * archive_bytes)
+    unpacked = 0
     place = -1
     try:
         for number, member in enumerate(members):
-            if number >= MAX_MEMBERS:
-                yield _rest(want, member.offset, f"more than {MAX_MEMBERS} members")
+            if want.end is not None and place + 1 >= want.end:
+                return
+            if number >= limits.archive_members:
+                yield _rest(want, member.offset, f"more than {limits.told('archive_members')}")
                 return
             if not (is_unsafe(member.path) or is_wanted(member.path, want.params)):
                 continue
             place += 1
-            if not want.takes(place):
-                continue
-            record = _record(member, want)
-            yield record
-            budget -= len(record.content) if isinstance(record, Record) else 0
-            if budget < 0:
-                yield _rest(want, member.offset, "archive unpacks to more than the bound")
+            # Those of other splits count too: many splits make no bomb smaller.
+            unpacked += min(member.size, limits.member_bytes)
+            reason = excess(archive_bytes, unpacked, limits)
+            if reason:
+                yield _rest(want, member.offset, f"archive {reason}")
                 return
+            if want.takes(place):
+                record = _record(member, want, limits)
+                yield record
+                if isinstance(record, Record):  # a packed member is larger than the archive says
+                    unpacked += max(0, len(record.content) - member.size)
     except UnpackError as error:
         yield _rest(want, error.offset, error.reason)
     except BROKEN:
@@ -240,17 +239,18 @@ def _rest(want: Wanted, offset: int, reason: str) -> Fault:
     return Fault(want.package, offset, reason, rest=True)
 
 
-def _record(member: Member, want: Wanted) -> Record | Fault:
+def _record(member: Member, want: Wanted, limits: Limits) -> Record | Fault:
     path = member.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     native_id = f"{want.package}/{_unversioned(path, want.package)}"
     if is_unsafe(path):
         return Fault(native_id, member.offset, "member path leaves the archive")
-    if member.size > MAX_MEMBER:
-        return Fault(native_id, member.offset, f"member larger than {MAX_MEMBER} bytes")
+    if member.size > limits.member_bytes:
+        reason = f"member larger than {limits.told('member_bytes')}"
+        return Fault(native_id, member.offset, reason)
     compression, plain = compression_of(path)
     try:
         with member.open() as file:  # type: ignore[union-attr]
-            content = unpack_all(file, compression, MAX_MEMBER)  # type: ignore[arg-type]
+            content = unpack_all(file, compression, limits, "member_bytes")  # type: ignore[arg-type]
     except UnpackError as error:
         return Fault(native_id, member.offset, f"member {error.reason}")
     except BROKEN:
@@ -289,19 +289,19 @@ def _opener(archive: ZipFile, info: ZipInfo) -> Callable[[], IO[bytes]]:
     return opened
 
 
-def tar_members(file: BinaryIO, compression: str | None) -> Iterator[Member]:
+def tar_members(file: BinaryIO, compression: str | None, limits: Limits) -> Iterator[Member]:
     """The regular files of a tar stream, in order; links and devices are no documents.
 
     Each must be read before the next is asked for.
     """
-    stream: Any = UnpackedReader(unpack(file, compression))
+    stream: Any = UnpackedReader(unpack(file, compression, limits))
     seen = 0
     with _Tar.open(fileobj=stream, mode="r|", bufsize=2**20) as archive:
         while (info := archive.next()) is not None:
             archive.members.clear()  # else tarfile keeps every header that it has met
             seen += 1
-            if seen > MAX_MEMBERS:  # folders and links too
-                raise UnpackError(f"more than {MAX_MEMBERS} members", info.offset)
+            if seen > limits.archive_members:  # folders and links too
+                raise UnpackError(f"more than {limits.told('archive_members')}", info.offset)
             if info.isreg():
                 name = info.name.removeprefix("./")
                 yield Member(name, info.size, info.offset, _tar_opener(archive, info))

@@ -7,7 +7,9 @@ raised when it reads other documents out of the same bytes, and five functions:
     def resolve(params) -> Pin                   # asks the network what the source holds now
     def fetch(params, pin, folder) -> Files      # the only other place that uses the network
     def splits(params, pin, files) -> list[Split]
-    def read(params, split, files) -> Iterator[pa.RecordBatch | Fault]
+    def read(params, split, files, limits) -> Iterator[pa.RecordBatch | Fault]
+
+What is beyond a limit that it meets is a Fault that names the limit, never an error.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from phloem.catalog.nearest import nearest
+
+if TYPE_CHECKING:
+    from phloem.sources.limits import Limits
 
 Json = Any
 Files = Mapping[str, str]  # name in the pin -> path on this machine
@@ -122,7 +127,7 @@ class Connector(Protocol):
     def fetch(self, params: Any, pin: Pin, folder: Path) -> Files: ...  # noqa: D102
     def splits(self, params: Any, pin: Pin, files: Files) -> list[Split]: ...  # noqa: D102
     def read(  # noqa: D102
-        self, params: Any, split: Split, files: Files
+        self, params: Any, split: Split, files: Files, limits: Limits
     ) -> Iterator[pa.RecordBatch | Fault]: ...
 
 

@@ -18,13 +18,10 @@ from phloem.catalog.columns import (
     schema,
 )
 from phloem.sources.connector import Fault, SourceError
+from phloem.sources.limits import Limits
 from phloem.sources.read_text import Columns, missing_column
 
 BATCH = 1024  # rows decoded at once; a document averages a few KB
-
-MAX_ROW_GROUP = 16 * 2**30
-"""Unpacked bytes of a row group, as its metadata says: decoding holds it in memory page by page,
-but a writer that makes larger ones was not meant to be read by row group."""
 
 BROKEN = (pa.ArrowException, OSError, KeyError, UnicodeDecodeError)
 """What Arrow raises for files that are not whole: the last two for names of columns."""
@@ -91,35 +88,39 @@ def row_groups(path: str, size: int) -> list[tuple[int, int | None, int]]:
 
 
 def parquet(
-    name: str, path: str, columns: Columns, start: int, end: int | None
+    name: str, path: str, columns: Columns, groups: tuple[int, int | None], limits: Limits
 ) -> Iterator[pa.RecordBatch | Fault]:
-    """The documents of row groups [start, end) of a Parquet file."""
+    """The documents of row groups [first, last) of a Parquet file."""
+    start, end = groups
     try:
         with pq.ParquetFile(path) as file:
             meta = file.metadata
             last = meta.num_row_groups if end is None else end
             row = sum(meta.row_group(group).num_rows for group in range(start))
             for group in range(start, last):
-                if meta.row_group(group).total_byte_size > MAX_ROW_GROUP:
+                if meta.row_group(group).total_byte_size > limits.row_group_bytes:
                     rows = meta.row_group(group).num_rows
-                    yield Fault(None, -1, f"row group larger than {MAX_ROW_GROUP} bytes", rows)
+                    reason = f"row group larger than {limits.told('row_group_bytes')}"
+                    yield Fault(None, -1, reason, rows)
                     row += rows
                     continue
                 found = file.iter_batches(BATCH, row_groups=[group], columns=columns.named())
                 for batch in found:
-                    yield from _documents(name, batch, columns, row)
+                    yield from _documents(name, batch, columns, row, limits)
                     row += batch.num_rows
     except BROKEN:
         yield Fault(None, -1, "broken Parquet", rest=True)
 
 
-def arrow(name: str, path: str, columns: Columns) -> Iterator[pa.RecordBatch | Fault]:
+def arrow(
+    name: str, path: str, columns: Columns, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
     """The documents of an Arrow IPC file or stream."""
     row = 0
     try:
         reader = _open(path)
         for batch in _batches(reader):
-            yield from _documents(name, batch.select(columns.named()), columns, row)
+            yield from _documents(name, batch.select(columns.named()), columns, row, limits)
             row += batch.num_rows
     except BROKEN:
         yield Fault(None, -1, "broken Arrow file", rest=True)
@@ -143,7 +144,7 @@ def _batches(
 
 
 def _documents(
-    name: str, batch: pa.RecordBatch, columns: Columns, row: int
+    name: str, batch: pa.RecordBatch, columns: Columns, row: int, limits: Limits
 ) -> Iterator[pa.RecordBatch | Fault]:
     """The rows that hold a text as a batch, and a fault for each that does not."""
     rows = batch.num_rows
@@ -153,6 +154,10 @@ def _documents(
     native = pc.coalesce(own, ids) if own is not None else ids
     for place in pc.indices_nonzero(pc.is_null(text)).to_pylist():
         yield Fault(native[place].as_py(), -1, "null text")
+    fits = pc.less_equal(pc.binary_length(text), limits.record_bytes)
+    for place in pc.indices_nonzero(pc.invert(fits)).to_pylist():
+        reason = f"record larger than {limits.told('record_bytes')}"
+        yield Fault(native[place].as_py(), -1, reason)
     others = [_column(batch, c) for c in (columns.url, columns.title, columns.language)]
     arrays = [
         native,
@@ -161,7 +166,7 @@ def _documents(
         *(pa.nulls(rows, pa.string()) if other is None else other for other in others),
     ]
     whole = pa.RecordBatch.from_arrays(arrays, schema=schema(_OUT))
-    kept = whole.filter(pc.is_valid(text))
+    kept = whole.filter(fits)  # a null text has no length
     if kept.num_rows:
         yield kept
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from phloem.catalog.nearest import nearest
 from phloem.sources.connector import Fault, SourceError
-from phloem.sources.records import MAX_RECORD, Record, batches
+from phloem.sources.limits import Limits
+from phloem.sources.records import Record, batches
 from phloem.sources.unpack import UnpackError, compression_of, unpack, unpack_all
 
 PEEK = 100
@@ -39,48 +40,54 @@ class Columns:
 
 
 Line = tuple[int, bytes] | Fault
+Span = tuple[int, int | None]  # first byte, and the one after the last; None for the file's end
 
 
-def lines(file: BinaryIO, compression: str | None, limit: int = MAX_RECORD) -> Iterator[Line]:
+def lines(file: BinaryIO, compression: str | None, limits: Limits) -> Iterator[Line]:
     """(offset, line without its newline) of each line of a stream; offsets are of unpacked bytes.
 
-    A line longer than `limit` is a fault and is passed over; a stream that breaks gives the lines
-    that were whole, then a fault with the byte offset in the packed stream.
+    A line longer than `limits.record_bytes` is a fault and is passed over; a stream that breaks
+    gives the lines that were whole, then a fault with the byte offset in the packed stream.
     """
     base = file.tell()
     rest: list[bytes] = []
     start, size = base, 0
     try:
-        for chunk in unpack(file, compression):
+        for chunk in unpack(file, compression, limits):
             pieces = chunk.split(b"\n")
             for piece in pieces[:-1]:
                 size += len(piece)
-                yield _line(start, [*rest, piece], size, limit)
+                yield _line(start, [*rest, piece], size, limits)
                 start += size + 1
                 rest, size = [], 0
             size += len(pieces[-1])
             # What is over the limit is only counted.
-            rest = [*rest, pieces[-1]] if size <= limit else []
+            rest = [*rest, pieces[-1]] if size <= limits.record_bytes else []
     except UnpackError as error:
         yield Fault(None, error.offset, error.reason, rest=True)
         return
     if size:
-        yield _line(start, rest, size, limit)
+        yield _line(start, rest, size, limits)
 
 
-def _line(start: int, pieces: list[bytes], size: int, limit: int) -> Line:
-    if size > limit:
-        return Fault(None, start, f"record larger than {limit} bytes")
+def _line(start: int, pieces: list[bytes], size: int, limits: Limits) -> Line:
+    if size > limits.record_bytes:
+        return Fault(None, start, _too_large(limits))
     return start, b"".join(pieces)
 
 
-def _lines_between(path: str, name: str, start: int, end: int | None) -> Iterator[Line]:
-    """The lines that begin in [start, end) of a file; all of them if end is None."""
+def _too_large(limits: Limits) -> str:
+    return f"record larger than {limits.told('record_bytes')}"
+
+
+def _lines_between(path: str, name: str, span: Span, limits: Limits) -> Iterator[Line]:
+    """The lines of a file that begin in a span."""
+    start, end = span
     with Path(path).open("rb") as file:
-        found = lines(file, compression_of(name)[0])
+        found = lines(file, compression_of(name)[0], limits)
         if start:
             file.seek(start - 1)  # a line that begins at `start` follows a newline there
-            found = islice(lines(file, None), 1, None)
+            found = islice(lines(file, None, limits), 1, None)
         for line in found:
             at = line.offset if isinstance(line, Fault) else line[0]
             if end is not None and at >= end:
@@ -89,16 +96,16 @@ def _lines_between(path: str, name: str, start: int, end: int | None) -> Iterato
 
 
 def jsonl(
-    name: str, path: str, columns: Columns, start: int, end: int | None
+    name: str, path: str, columns: Columns, span: Span, limits: Limits
 ) -> Iterator[pa.RecordBatch | Fault]:
-    """The records of a JSON Lines file whose lines begin in [start, end)."""
-    return batches(_json_records(name, path, columns, start, end))
+    """The records of a JSON Lines file whose lines begin in a span."""
+    return batches(_json_records(name, path, columns, span, limits))
 
 
 def _json_records(
-    name: str, path: str, columns: Columns, start: int, end: int | None
+    name: str, path: str, columns: Columns, span: Span, limits: Limits
 ) -> Iterator[Record | Fault]:
-    for line in _lines_between(path, name, start, end):
+    for line in _lines_between(path, name, span, limits):
         if isinstance(line, Fault):
             yield line
             continue
@@ -157,7 +164,7 @@ def _encode(text: str) -> bytes:
 def check_columns(name: str, path: str, columns: Columns) -> None:
     """Raise SourceError if the first records are JSON objects and none has the text column."""
     keys: dict[str, None] = {}
-    for line in islice(_lines_between(path, name, 0, None), PEEK):
+    for line in islice(_lines_between(path, name, (0, None), Limits()), PEEK):
         try:
             value = json.loads(line[1]) if not isinstance(line, Fault) else None
         except (ValueError, RecursionError):
@@ -173,11 +180,13 @@ def missing_column(name: str, column: str, there: list[str]) -> str:
     return f"{name} has no column {column!r}; {nearest(column, there)}"
 
 
-def whole(name: str, path: str, columns: Columns) -> Iterator[pa.RecordBatch | Fault]:
+def whole(
+    name: str, path: str, columns: Columns, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
     """A plain text file as one document; nothing of a file that is empty or breaks off."""
     with Path(path).open("rb") as file:
         try:
-            content = unpack_all(file, compression_of(name)[0], MAX_RECORD)
+            content = unpack_all(file, compression_of(name)[0], limits, "record_bytes")
         except UnpackError as error:
             yield Fault(name, error.offset, error.reason)
             return
@@ -186,20 +195,21 @@ def whole(name: str, path: str, columns: Columns) -> Iterator[pa.RecordBatch | F
 
 
 def paragraphs(
-    name: str, path: str, columns: Columns, start: int, end: int | None
+    name: str, path: str, columns: Columns, span: Span, limits: Limits
 ) -> Iterator[pa.RecordBatch | Fault]:
-    """The blocks of a plain text file, between blank lines, that begin in [start, end)."""
-    return batches(_blocks(name, path, columns, start, end))
+    """The blocks of a plain text file, between blank lines, that begin in a span."""
+    return batches(_blocks(name, path, columns, span, limits))
 
 
 def _blocks(
-    name: str, path: str, columns: Columns, start: int, end: int | None
+    name: str, path: str, columns: Columns, span: Span, limits: Limits
 ) -> Iterator[Record | Fault]:
+    start, end = span
     held: list[bytes] = []
     first = size = 0
     # A block that began before `start` belongs to the range before: skip to the first blank line.
     passing = start > 0 and not _blank_before(path, start)
-    for line in _lines_between(path, name, start, None):
+    for line in _lines_between(path, name, (start, None), limits):
         if isinstance(line, Fault):
             yield line
             continue
@@ -212,8 +222,8 @@ def _blocks(
             first = offset if not held else first
             held.append(raw)
             size += len(raw) + 1
-            if size > MAX_RECORD:
-                yield Fault(f"{name}@{first}", first, f"record larger than {MAX_RECORD} bytes")
+            if size > limits.record_bytes:
+                yield Fault(f"{name}@{first}", first, _too_large(limits))
                 held, size, passing = [], 0, True
         else:
             passing = False

@@ -22,10 +22,6 @@ from phloem.sources.connector import Fault
 
 COLUMNS = (NATIVE_ID, CONTENT, MEDIA_TYPE, URL, TITLE, LICENSE, DECLARED_LANGUAGE)
 
-MAX_RECORD = 256 * 2**20
-"""Bytes of one document: above any book (the Bible has 4 MB, Wikipedia's longest page 3 MB), below
-what would fill an Arrow binary array (2 GiB) together with its batch."""
-
 
 @dataclass(frozen=True)
 class Record:

@@ -10,20 +10,14 @@ from typing import Any, BinaryIO
 
 import zstandard
 
+from phloem.sources.limits import Limits
+
 CHUNK = 2**20
 """Bytes handed on at a time."""
-
-MAX_RATIO = 250
-"""Bytes out per byte in, beyond `FREE_BYTES`. Text packs 3 to 20 times, logs with repeated lines
-up to about 100 times; gzip's own bound is 1032 (RFC 1951: 258 bytes per 2 bits)."""
 
 FREE_BYTES = 64 * 2**20
 """Output that is never refused for its ratio: it fits memory, and small files of one repeated
 character are no attack."""
-
-MAX_STREAM = 64 * 2**30
-"""Output of one stream. A larger file of text is one that its owner should have split: one
-worker would read it for more than ten minutes."""
 
 _ZSTD_WINDOW = 2**27  # RFC 8878, 3.1.1.1.2: 8 MiB is the recommended least; --long needs 128 MiB
 _ZSTD_INPUT = 4096  # an RLE block gives 128 KiB for 4 bytes, so this yields at most 128 MiB at once
@@ -108,16 +102,19 @@ def compression_of(name: str) -> tuple[str | None, str]:
     return None, name
 
 
-def unpack(file: BinaryIO, compression: str | None, *, free: int = FREE_BYTES) -> Iterator[bytes]:
+def unpack(
+    file: BinaryIO, compression: str | None, limits: Limits, *, free: int = FREE_BYTES
+) -> Iterator[bytes]:
     """The bytes of a stream, in chunks; every member or frame of it, one after another.
 
     Args:
         file: Read from where it stands to its end.
         compression: ``gzip``, ``xz``, ``zstd`` or None.
-        free: Bytes of output that are not held to `MAX_RATIO`.
+        limits: How much may come out, of a packed stream.
+        free: Bytes of output that are not held to `limits.unpacked_ratio`.
 
     Raises:
-        UnpackError: the stream is truncated, broken, or unpacks to more than the bounds, after
+        UnpackError: the stream is truncated, broken, or unpacks to more than the limits, after
             all that came before it was handed on.
     """
     if compression is None:
@@ -146,25 +143,37 @@ def unpack(file: BinaryIO, compression: str | None, *, free: int = FREE_BYTES) -
         if member.eof:
             data, member, more = member.unused_data, None, False
         made += len(out)
-        _check_bounds(codec.name, read, made, free)
+        _check_bounds(codec.name, read, made, limits, free)
         yield out
     if member is not None:
         raise UnpackError(f"truncated {codec.name}", read)
 
 
-def _check_bounds(name: str, read: int, made: int, free: int) -> None:
-    if made > MAX_STREAM or made > max(free, MAX_RATIO * read):
-        raise UnpackError(f"{name} unpacks to more than the bound", read)
+def _check_bounds(name: str, read: int, made: int, limits: Limits, free: int) -> None:
+    reason = excess(read, made, limits, free=free)
+    if reason:
+        raise UnpackError(f"{name} {reason}", read)
 
 
-def unpack_all(file: BinaryIO, compression: str | None, limit: int) -> bytes:
-    """All bytes of a stream. Raises UnpackError if they are more than `limit`."""
+def excess(read: int, made: int, limits: Limits, *, free: int = FREE_BYTES) -> str | None:
+    """Why so many bytes out of so many are too many; None if they are not."""
+    if made > limits.stream_bytes:
+        return f"unpacks to more than {limits.told('stream_bytes')}"
+    if made > max(free, limits.unpacked_ratio * read):
+        ratio = limits.unpacked_ratio
+        return f"unpacks to more than {ratio} times its size (limits.unpacked_ratio)"
+    return None
+
+
+def unpack_all(file: BinaryIO, compression: str | None, limits: Limits, name: str) -> bytes:
+    """All bytes of a stream. Raises UnpackError if they are more than the limit of this name."""
+    most: int = getattr(limits, name)
     parts: list[bytes] = []
     size = 0
-    for chunk in unpack(file, compression, free=limit):
+    for chunk in unpack(file, compression, limits, free=most):
         size += len(chunk)
-        if size > limit:
-            raise UnpackError(f"larger than {limit} bytes", file.tell())
+        if size > most:
+            raise UnpackError(f"larger than {limits.told(name)}", file.tell())
         parts.append(chunk)
     return b"".join(parts)
 

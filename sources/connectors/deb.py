@@ -14,6 +14,7 @@ import pyarrow as pa
 from phloem.sources.archives import Member, Packages, Wanted, records_of, tar_members
 from phloem.sources.clients import Naming, check, complaint, pinned, run_client
 from phloem.sources.connector import Fault, Files, GoneError, Pin, SourceError, Split
+from phloem.sources.limits import Limits
 from phloem.sources.records import batches
 from phloem.sources.unpack import UnpackError, compression_of
 
@@ -135,15 +136,18 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return found
 
 
-def read(params: Params, split: Split, files: Files) -> Iterator[pa.RecordBatch | Fault]:
+def read(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
     """The wanted members of a package; native ids are `package/path`, without the version."""
     spec: Any = split.spec
     path = files[spec["file"]]
     want = Wanted(params, _package(spec["file"]), start=spec["part"], step=spec["parts"])
-    yield from batches(records_of(_members(path), want, Path(path).stat().st_size))
+    members = _members(path, limits)
+    yield from batches(records_of(members, want, Path(path).stat().st_size, limits))
 
 
-def _members(path: str) -> Iterator[Member]:
+def _members(path: str, limits: Limits) -> Iterator[Member]:
     """The files of a package. Raises UnpackError if it is no Debian package."""
     with Path(path).open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
@@ -152,7 +156,7 @@ def _members(path: str) -> Iterator[Member]:
             name, size = _entry(header, file.tell())
             if name.startswith("data.tar"):
                 data = cast("BinaryIO", _Part(file, size))
-                yield from tar_members(data, compression_of(name)[0])
+                yield from tar_members(data, compression_of(name)[0], limits)
                 return
             file.seek(size + size % 2, 1)
     raise UnpackError("package without data", Path(path).stat().st_size)

@@ -11,7 +11,7 @@ import fsspec
 import pyarrow as pa
 from pydantic import Field
 
-from phloem.sources import read_tables, read_text
+from phloem.sources import addresses, read_tables, read_text
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -22,6 +22,7 @@ from phloem.sources.connector import (
     Split,
     Strict,
 )
+from phloem.sources.limits import Limits
 from phloem.sources.unpack import compression_of
 
 SPLIT_BYTES = 32 * 2**20
@@ -74,6 +75,12 @@ class Params(Strict):
         default="file", description="What a document is in plain text files."
     )
     media_type: str = Field(default="text/plain", description="Of the text.")
+    hosts: list[str] = Field(
+        default=[], description="Globs of hosts that a web address may redirect to but its own."
+    )
+    redirects: int = Field(
+        default=5, ge=0, le=20, description="How many redirects of a web address may follow."
+    )
 
 
 def unavailable(params: Params) -> str | None:
@@ -92,7 +99,7 @@ def resolve(params: Params) -> Pin:
         format_of(params, name)
     files = []
     for name, place in found.items():
-        sha256, size = _hashed(place)
+        sha256, size = _hashed(params, place)
         url = place if "://" in place else None
         files.append(PinnedFile(name, sha256, size, url))
     total = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
@@ -118,7 +125,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     for number, file in enumerate(pin.files):
         place = found[file.name]
         local = place if "://" not in place else str(folder / f"{number:06d}")
-        sha256, _ = _hashed(place, None if local == place else local)
+        sha256, _ = _hashed(params, place, None if local == place else local)
         if sha256 != file.sha256:
             msg = (
                 f"{file.name} has sha256 {sha256}, but {file.sha256} is locked: it was changed;"
@@ -138,7 +145,7 @@ def _found(params: Params) -> dict[str, str]:
     places: set[str] = set()
     missing = []
     for pattern in patterns:
-        matched = _expand(pattern)
+        matched = _expand(params, pattern)
         places.update(matched)
         missing += [] if matched else [pattern]
     if missing or not places:
@@ -151,12 +158,13 @@ def _found(params: Params) -> dict[str, str]:
     return {place[shared:]: place for place in sorted(places)}
 
 
-def _expand(pattern: str) -> list[str]:
+def _expand(params: Params, pattern: str) -> list[str]:
     """The files that a path, glob or URL names; of a folder, those right inside it."""
     if pattern.startswith(BUNDLED):
         pattern = str(_PACKAGE / pattern)
     try:
-        fs, path = fsspec.core.url_to_fs(pattern)
+        told = addresses.options(pattern, params.hosts, params.redirects)
+        fs, path = fsspec.core.url_to_fs(pattern, **told)
         found = fs.glob(path) if any(c in path for c in "*?[") else [path]
         found = [inner for outer in found for inner in _files(fs, outer)]
     except (OSError, ValueError, ImportError) as error:
@@ -179,13 +187,14 @@ def _shared_folder(places: set[str]) -> int:
     return first.rfind("/", 0, end) + 1
 
 
-def _hashed(place: str, copy: str | None = None) -> tuple[str, int]:
+def _hashed(params: Params, place: str, copy: str | None = None) -> tuple[str, int]:
     """Sha256 and size of a file, copying it on the way."""
     digest = hashlib.sha256()
     size = 0
     out = Path(copy).open("wb") if copy else None  # noqa: SIM115 - closed below
     try:
-        with fsspec.open(place, "rb", compression=None) as file:
+        told = addresses.options(place, params.hosts, params.redirects)
+        with fsspec.open(place, "rb", compression=None, **told) as file:
             while chunk := file.read(2**20):
                 digest.update(chunk)
                 size += len(chunk)
@@ -271,7 +280,9 @@ def _columns(params: Params) -> read_text.Columns:
     )
 
 
-def read(params: Params, split: Split, files: Files) -> Iterator[pa.RecordBatch | Fault]:
+def read(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
     """The documents of a split.
 
     Native ids are the id column, else `file@byte offset` of the line or block, `file#row` of
@@ -281,12 +292,12 @@ def read(params: Params, split: Split, files: Files) -> Iterator[pa.RecordBatch 
     for name, start, end in split.spec["parts"]:
         kind = format_of(params, name)
         if kind == "parquet":
-            yield from read_tables.parquet(name, files[name], columns, start, end)
+            yield from read_tables.parquet(name, files[name], columns, (start, end), limits)
         elif kind == "arrow":
-            yield from read_tables.arrow(name, files[name], columns)
+            yield from read_tables.arrow(name, files[name], columns, limits)
         elif kind == "jsonl":
-            yield from read_text.jsonl(name, files[name], columns, start, end)
+            yield from read_text.jsonl(name, files[name], columns, (start, end), limits)
         elif params.documents == "file":
-            yield from read_text.whole(name, files[name], columns)
+            yield from read_text.whole(name, files[name], columns, limits)
         else:
-            yield from read_text.paragraphs(name, files[name], columns, start, end)
+            yield from read_text.paragraphs(name, files[name], columns, (start, end), limits)

@@ -28,6 +28,7 @@ from phloem.sources.archives import (
 from phloem.sources.archives import zip_members as members
 from phloem.sources.clients import Naming, check, complaint, pinned, run_client
 from phloem.sources.connector import Fault, Files, GoneError, Pin, SourceError, Split
+from phloem.sources.limits import Limits
 from phloem.sources.records import batches
 
 _OPTIONS = (
@@ -189,12 +190,14 @@ def _bounds(params: Params, path: str) -> list[tuple[int, int | None]]:
     return [*bounds, (start, None)] if size or not bounds else bounds
 
 
-def read(params: Params, split: Split, files: Files) -> Iterator[pa.RecordBatch | Fault]:
+def read(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
     """The wanted members of a wheel; native ids are `package/path`, without the version."""
     spec: Any = split.spec
     path = files[spec["file"]]
     want = Wanted(params, _declared(params, _package(spec["file"])), spec["start"], spec["end"])
-    yield from batches(records_of(members(path), want, Path(path).stat().st_size))
+    yield from batches(records_of(members(path), want, Path(path).stat().st_size, limits))
 
 
 def _declared(params: Params, package: str) -> str:

@@ -12,6 +12,9 @@ from phloem.catalog.store import Store
 from phloem.pipeline import ingest
 from phloem.pipeline.stage import Task
 from phloem.sources.connector import Fault, Split, Strict
+from phloem.sources.limits import Limits
+
+DEFAULT = Limits()
 
 
 class NoParams(Strict):
@@ -26,10 +29,12 @@ def _batch(rows: list[tuple[str, bytes, str]]) -> pa.RecordBatch:
 
 
 def _ingest(
-    records: list[pa.RecordBatch | Fault], monkeypatch: pytest.MonkeyPatch
+    records: list[pa.RecordBatch | Fault], monkeypatch: pytest.MonkeyPatch, limits: Limits = DEFAULT
 ) -> tuple[Store, Shard]:
-    def read(params: Any, split: Split, files: Any) -> Iterator[pa.RecordBatch | Fault]:
-        assert (params, split.name, dict(files)) == (NoParams(), "only", {})
+    def read(
+        params: Any, split: Split, files: Any, given: Limits
+    ) -> Iterator[pa.RecordBatch | Fault]:
+        assert (params, split.name, dict(files), given) == (NoParams(), "only", {}, limits)
         yield from records
 
     fake = SimpleNamespace(Params=NoParams, read=read)
@@ -37,7 +42,7 @@ def _ingest(
     store = Store("memory://" + str(id(records)))
     work = {
         "source": "s", "connector": ["fake", 1], "params": {}, "split": ["only", {}], "files": {},
-        "workspace": ["", []],
+        "workspace": ["", []], "limits": limits.deciding(),
     }  # fmt: skip
     task = Task("ingest", (("ingest", "k"),), "s only", 1, work)
     (shard,) = ingest.run(store, task)
@@ -83,6 +88,46 @@ def test_run_quarantines_what_gives_no_text(monkeypatch: pytest.MonkeyPatch) -> 
     }  # fmt: skip
 
 
+LONG = {
+    "Han": "人人生而自由，在尊严和权利上一律平等。",
+    "Arabic": "يولد جميع الناس أحرارا",
+    "emoji": "👩🏽‍🚀🌍",
+    "HTML": "<p>सभी मनुष्यों &amp; ทุกคน</p>",
+}
+
+
+@pytest.mark.parametrize("script", LONG)
+def test_run_quarantines_a_document_over_the_limit_counted_in_bytes(
+    monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    media_type = "text/html" if script == "HTML" else "text/plain"
+    rows = [(name, (LONG[script] * n).encode(), media_type) for name, n in (("a", 1), ("b", 9))]
+    rows.insert(1, ("broken", b"\xff\xfe\x00", media_type))
+    store, shard = _ingest([_batch(rows)], monkeypatch)
+    sizes = {row["native_id"]: len(row["text"].encode()) for row in _texts(store, shard)}
+    assert sizes["a"] < sizes["b"]
+    bound = sizes["b"] - 1
+    store, shard = _ingest([_batch(rows)], monkeypatch, Limits(document_bytes=bound))
+    assert [row["native_id"] for row in _texts(store, shard) if row["native_id"] != "broken"] == [
+        "a"
+    ]
+    faults = read_parquet(store, shard.path("quarantine.parquet")).to_pylist()
+    assert {row["native_id"]: row["reason"] for row in faults if row["native_id"] != "broken"} == {
+        "b": f"document larger than {bound} bytes (limits.document_bytes)"
+    }
+    assert shard.facts["read"] == shard.facts["documents"] + shard.facts["quarantined"] == 3
+
+
+def test_run_batch_of_nothing_but_faults_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [_batch([(name, b"caf\xe9 \xff", "text/plain")]) for name in ("a", "b")]
+    long = _batch([("c", "सभी".encode() * 9, "text/plain")])
+    good = _batch([("d", "सभी".encode(), "text/plain")])
+    records: list[pa.RecordBatch | Fault] = [broken[0], long, good, broken[1]]
+    store, shard = _ingest(records, monkeypatch, Limits(document_bytes=9))
+    assert [row["native_id"] for row in _texts(store, shard)] == ["d"]
+    assert (shard.facts["read"], shard.facts["quarantined"]) == (4, 3)
+
+
 def test_run_numbers_a_repeated_native_id(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [("same", b"one", "text/plain"), ("same", b"two", "text/plain")]
     store, shard = _ingest([_batch(rows)], monkeypatch)
@@ -117,7 +162,7 @@ def test_run_gives_empty_files_of_two_sources_different_hashes(
         monkeypatch.setattr(ingest, "find_connector", lambda _, fake=fake: fake)
         work = {
             "source": source, "connector": ["fake", 1], "params": {}, "split": ["only", {}],
-            "files": {}, "workspace": ["", []],
+            "files": {}, "workspace": ["", []], "limits": {},
         }  # fmt: skip
         task = Task("ingest", (("ingest", source),), source, 1, work)
         (shard,) = ingest.run(Store("memory://empties"), task)

@@ -27,6 +27,7 @@ from phloem.pipeline import run as running
 from phloem.pipeline.engine import Failure
 from phloem.pipeline.job import Job, LossError, Made, balance, dataset
 from phloem.pipeline.stage import STAGES, Task
+from phloem.sources.limits import Limits
 from phloem.sources.source import local_card
 
 EXTRA = {"clean", "settled"}  # shards that no step of their own makes
@@ -116,7 +117,8 @@ class LossyEngine(InlineEngine):
 
 
 @contextmanager
-def lossy(root: str, workers: int) -> Iterator[InlineEngine]:
+def lossy(root: str, workers: int, limits: Limits) -> Iterator[InlineEngine]:
+    del workers, limits
     yield LossyEngine(root)
 
 

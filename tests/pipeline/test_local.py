@@ -33,6 +33,7 @@ from phloem.pipeline.local import (
     waves,
 )
 from phloem.pipeline.stage import StageError, Task, made
+from phloem.sources.limits import Limits
 
 PRIVATE = "Привет, это личное письмо"
 
@@ -218,9 +219,9 @@ class InlineProcesses:
         self.faults = faults
         self.waves: list[list[str]] = []
 
-    def schedule(self, function: Any, args: list[Any]) -> "Future[float]":
-        assert function is local.run_wave
-        root, stage, texts = args
+    def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
+        assert (function, timeout) == (local.run_marked, Limits().task_seconds)
+        _, root, stage, texts = args
         assert (root, stage) == (self.store.root, "judge")
         tasks = [Task.from_json(text) for text in texts]
         self.waves.append([task.label for task in tasks])
@@ -277,8 +278,8 @@ def test_run_tries_a_killed_task_again_but_not_forever(tmp_path: Path) -> None:
 
 def test_run_does_not_try_again_what_its_worker_could_explain(tmp_path: Path) -> None:
     class Explaining(InlineProcesses):
-        def schedule(self, function: Any, args: list[Any]) -> "Future[float]":
-            future = super().schedule(function, args)
+        def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
+            future = super().schedule(function, args, timeout)
             if future.exception():
                 note_failure(self.store, _task("b"), StageError("no luck"))
             return future

@@ -19,11 +19,14 @@ from hypothesis import strategies as st
 from phloem.sources import read_text
 from phloem.sources.connector import Fault, GoneError, SourceError
 from phloem.sources.connectors import files
+from phloem.sources.limits import Limits
 
 TEXTS = ["Wote wamezaliwa huru.", "كل الناس أحرار", "सभी मनुष्य", "ทุกคน", "人人生而自由", "🌍", ""]
 
 
-def read_all(params: files.Params, folder: Path) -> tuple[list[dict[str, Any]], list[Fault]]:
+def read_all(
+    params: files.Params, folder: Path, **limits: int
+) -> tuple[list[dict[str, Any]], list[Fault]]:
     """Resolve, fetch, split and read: the rows and the faults."""
     pin = files.resolve(params)
     fetched = files.fetch(params, pin, folder)
@@ -31,7 +34,7 @@ def read_all(params: files.Params, folder: Path) -> tuple[list[dict[str, Any]], 
     faults: list[Fault] = []
     for split in files.splits(params, pin, fetched):
         assert json.loads(json.dumps(split.spec)) == split.spec
-        for found in files.read(params, split, fetched):
+        for found in files.read(params, split, fetched, Limits(**limits)):
             if isinstance(found, Fault):
                 faults.append(found)
             else:
@@ -125,7 +128,7 @@ def test_lines_over_the_limit_are_faults_and_the_rest_stays(tmp_path: Path) -> N
     path = tmp_path / "a"
     path.write_bytes(b"one\n" + b"x" * 50 + b"\ntwo\n" + b"y" * 30)
     with path.open("rb") as file:
-        found = list(read_text.lines(file, None, limit=10))
+        found = list(read_text.lines(file, None, Limits(record_bytes=10)))
     assert [line for line in found if not isinstance(line, Fault)] == [(0, b"one"), (55, b"two")]
     assert [f.offset for f in found if isinstance(f, Fault)] == [4, 59]
 

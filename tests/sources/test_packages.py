@@ -24,7 +24,9 @@ from phloem.sources import archives
 from phloem.sources.clients import pinned
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import deb, pypi
+from phloem.sources.limits import Limits
 
+DEFAULT = Limits()
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "xz": lzma.compress,
     "gz": gzip.compress,
@@ -72,7 +74,7 @@ def debian(path: Path, members: dict[str, bytes], kind: str = "xz") -> Path:
 
 
 def read_all(
-    module: ModuleType, path: Path, **params: Any
+    module: ModuleType, path: Path, limits: Limits = DEFAULT, **params: Any
 ) -> tuple[list[dict[str, Any]], list[Fault]]:
     """Every row and fault of a package."""
     file = pinned(path)
@@ -81,7 +83,7 @@ def read_all(
     rows: list[dict[str, Any]] = []
     faults: list[Fault] = []
     for split in module.splits(model, pin, files):
-        for found in module.read(model, split, files):
+        for found in module.read(model, split, files, limits):
             if isinstance(found, Fault):
                 faults.append(found)
             else:
@@ -119,7 +121,7 @@ def test_packages_include_exclude_languages_and_licence_hold(tmp_path: Path) -> 
     path = wheel(tmp_path / WHEEL)
     files = {path.name: str(path)}
     (split,) = pypi.splits(model, Pin("1.0", (pinned(path),)), files)
-    (batch,) = pypi.read(model, split, files)
+    (batch,) = pypi.read(model, split, files, DEFAULT)
     assert not isinstance(batch, Fault)
     (row,) = batch.to_pylist()
     assert row["native_id"] == "Pack/pack/guide.md"
@@ -150,8 +152,7 @@ def test_packages_member_that_leaves_the_archive_is_a_fault(tmp_path: Path, name
     assert not (tmp_path / "evil.txt").exists()
 
 
-def test_packages_large_member_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAX_MEMBER", 100)
+def test_packages_large_member_is_a_fault_unless_the_limit_is_raised(tmp_path: Path) -> None:
     members = {
         "a.txt": b"x" * 101,
         "b.txt.gz": gzip.compress(b"y" * 101),
@@ -161,21 +162,37 @@ def test_packages_large_member_is_a_fault(tmp_path: Path, monkeypatch: pytest.Mo
         (pypi, wheel(tmp_path / WHEEL, members)),
         (deb, debian(tmp_path / DEB, members)),
     ):
-        rows, faults = read_all(module, path)
+        rows, faults = read_all(module, path, Limits(member_bytes=100))
         assert [row["content"] for row in rows] == [b"z" * 100]
-        assert [fault.native_id for fault in faults] == ["pack/a.txt", "pack/b.txt.gz"]
-        assert all("larger than 100 bytes" in fault.reason for fault in faults)
+        assert [(fault.native_id, fault.reason) for fault in faults] == [
+            (f"pack/{name}", "member larger than 100 bytes (limits.member_bytes)")
+            for name in ("a.txt", "b.txt.gz")
+        ]
+        assert len(read_all(module, path, Limits(member_bytes=101))[0]) == 3
 
 
-def test_packages_bomb_stops_at_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "FREE_BYTES", 1000)
-    monkeypatch.setattr(archives, "MAX_RATIO", 2)
-    members = {f"{number}.txt": bytes(100_000) for number in range(20)}
-    rows, faults = read_all(pypi, wheel(tmp_path / WHEEL, members))
-    assert len(rows) < 20
-    assert [(fault.reason, fault.rest) for fault in faults] == [
-        ("archive unpacks to more than the bound", True)
-    ]
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (DEFAULT, "unpacks to more than 250 times its size (limits.unpacked_ratio)"),
+        (
+            Limits(unpacked_ratio=2000, stream_bytes=2**26),
+            "unpacks to more than 67108864 bytes (limits.stream_bytes)",
+        ),
+    ],
+)
+def test_packages_bomb_stops_at_the_limit_and_is_read_above_it(
+    tmp_path: Path, limits: Limits, reason: str
+) -> None:
+    members = {f"{number:02}.txt": bytes(6 * 2**20) for number in range(12)}
+    for module, path in (
+        (pypi, wheel(tmp_path / WHEEL, members)),
+        (deb, debian(tmp_path / DEB, members, "gz")),
+    ):
+        rows, faults = read_all(module, path, limits)
+        assert 8 < len(rows) < 12
+        assert [(fault.reason, fault.rest) for fault in faults] == [(f"archive {reason}", True)]
+        assert len(read_all(module, path, Limits(unpacked_ratio=2000))[0]) == 12
 
 
 def test_packages_cut_short_are_faults(tmp_path: Path) -> None:
@@ -256,11 +273,13 @@ def pax(key: str, value: str) -> bytes:
     return f"{length} {key}={value}\n".encode()
 
 
-def read_tar(archive: bytes, compression: str | None = None) -> tuple[list[bytes], list[Fault]]:
+def read_tar(
+    archive: bytes, compression: str | None = None, limits: Limits = DEFAULT
+) -> tuple[list[bytes], list[Fault]]:
     """Contents and faults of a tar archive."""
     want = archives.Wanted(deb.Params(packages=["pack"]), "pack")
-    members = archives.tar_members(io.BytesIO(archive), compression)
-    found = list(archives.records_of(members, want, len(archive)))
+    members = archives.tar_members(io.BytesIO(archive), compression, limits)
+    found = list(archives.records_of(members, want, len(archive), limits))
     contents = [record.content for record in found if not isinstance(record, Fault)]
     return contents, [record for record in found if isinstance(record, Fault)]
 
@@ -316,12 +335,15 @@ def test_tar_long_names_of_many_members_are_read() -> None:
     assert read_tar(tar(*pairs)) == ([b"text"] * 50, [])
 
 
-def test_tar_folders_count_as_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAX_MEMBERS", 10)
+def test_tar_folders_count_as_members() -> None:
     folders = [(f"f{number}", tarfile.DIRTYPE, b"") for number in range(10)]
-    contents, faults = read_tar(tar(*folders, ("a", REG, b"a")))
+    archive = tar(*folders, ("a", REG, b"a"))
+    contents, faults = read_tar(archive, None, Limits(archive_members=10))
     assert contents == []
-    assert [(fault.reason, fault.rest) for fault in faults] == [("more than 10 members", True)]
+    assert [(fault.reason, fault.rest) for fault in faults] == [
+        ("more than 10 members (limits.archive_members)", True)
+    ]
+    assert read_tar(archive, None, Limits(archive_members=11)) == ([b"a"], [])
 
 
 @pytest.mark.parametrize(
@@ -370,7 +392,7 @@ def test_packages_split_reads_only_its_own_file(tmp_path: Path) -> None:
         assert [split.files for split in splits] == [(name,) for name in names]
         for split in splits:
             own = {name: files[name] for name in split.files}
-            (batch,) = module.read(params, split, own)
+            (batch,) = module.read(params, split, own, DEFAULT)
             assert batch.to_pylist()[0]["content"].decode() == split.files[0]
 
 

@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phloem.sources import unpack as module
+from phloem.sources.limits import Limits
 from phloem.sources.unpack import (
     CHUNK,
     UnpackedReader,
@@ -33,14 +33,14 @@ TEXT = "Wote wamezaliwa huru — यह सब, ทุกคน 🌍\n".encode()
 @pytest.mark.parametrize("kind", PACK)
 def test_unpack_several_members_give_all_bytes(kind: str) -> None:
     packed = PACK[kind](TEXT) + PACK[kind](b"") + PACK[kind](b"end")
-    assert b"".join(unpack(io.BytesIO(packed), kind)) == TEXT + b"end"
+    assert b"".join(unpack(io.BytesIO(packed), kind, Limits())) == TEXT + b"end"
 
 
 @pytest.mark.parametrize("kind", PACK)
 @pytest.mark.parametrize("size", [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK])
 def test_unpack_output_that_fills_a_chunk_is_whole(kind: str, size: int) -> None:
     data = bytes(size)
-    assert b"".join(unpack(io.BytesIO(PACK[kind](data)), kind)) == data
+    assert b"".join(unpack(io.BytesIO(PACK[kind](data)), kind, Limits())) == data
 
 
 @pytest.mark.parametrize("kind", PACK)
@@ -48,7 +48,7 @@ def test_unpack_truncated_stream_gives_what_it_can_then_fails(kind: str) -> None
     packed = PACK[kind](TEXT)[:-5]
     got: list[bytes] = []
     with pytest.raises(UnpackError, match=f"truncated {kind}") as error:
-        got.extend(unpack(io.BytesIO(packed), kind))
+        got.extend(unpack(io.BytesIO(packed), kind, Limits()))
     assert TEXT.startswith(b"".join(got))
     assert error.value.offset == len(packed)
 
@@ -56,23 +56,32 @@ def test_unpack_truncated_stream_gives_what_it_can_then_fails(kind: str) -> None
 @pytest.mark.parametrize("kind", PACK)
 def test_unpack_broken_stream_fails(kind: str) -> None:
     with pytest.raises(UnpackError, match="broken"):
-        list(unpack(io.BytesIO(b"this is no archive at all"), kind))
+        list(unpack(io.BytesIO(b"this is no archive at all"), kind, Limits()))
 
 
 @pytest.mark.parametrize("kind", PACK)
-def test_unpack_bomb_stops_early(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_RATIO", 20)
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(unpacked_ratio=20), r"more than 20 times its size \(limits\.unpacked_ratio\)"),
+        (Limits(stream_bytes=2**20), r"more than 1048576 bytes \(limits\.stream_bytes\)"),
+    ],
+)
+def test_unpack_bomb_stops_early_and_names_the_limit(kind: str, limits: Limits, said: str) -> None:
     packed = PACK[kind](bytes(8 * 2**20))
     got: list[bytes] = []
-    with pytest.raises(UnpackError, match="more than the bound"):
-        got.extend(unpack(io.BytesIO(packed), kind, free=2**20))
+    with pytest.raises(UnpackError, match=said):
+        got.extend(unpack(io.BytesIO(packed), kind, limits, free=2**20))
     assert sum(map(len, got)) <= 3 * 2**20
+    raised = Limits(unpacked_ratio=10**6, stream_bytes=8 * 2**20)
+    assert sum(map(len, unpack(io.BytesIO(packed), kind, raised, free=2**20))) == 8 * 2**20
 
 
 def test_unpack_all_refuses_what_is_over_the_limit() -> None:
-    assert unpack_all(io.BytesIO(b"12345"), None, 5) == b"12345"
-    with pytest.raises(UnpackError, match="larger than 4 bytes"):
-        unpack_all(io.BytesIO(b"12345"), None, 4)
+    limits = Limits(member_bytes=5, record_bytes=4)
+    assert unpack_all(io.BytesIO(b"12345"), None, limits, "member_bytes") == b"12345"
+    with pytest.raises(UnpackError, match=r"larger than 4 bytes \(limits\.record_bytes\)"):
+        unpack_all(io.BytesIO(b"12345"), None, limits, "record_bytes")
 
 
 def test_compression_of_goes_by_the_last_ending() -> None:
@@ -82,7 +91,7 @@ def test_compression_of_goes_by_the_last_ending() -> None:
 
 def test_unpacked_reader_stream_that_breaks_gives_the_rest_and_stays_broken() -> None:
     packed = gzip.compress(TEXT, compresslevel=0)[:-5000]
-    reader = UnpackedReader(unpack(io.BytesIO(packed), "gzip"))
+    reader = UnpackedReader(unpack(io.BytesIO(packed), "gzip", Limits()))
     got = reader.read(len(TEXT) * 2)
     assert TEXT.startswith(got)
     assert len(got) > len(TEXT) - 100_000

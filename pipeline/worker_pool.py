@@ -1,0 +1,97 @@
+"""Python workers beside Spark's executors: each is forked from a process that has Beam loaded.
+
+`python -m phloem.pipeline.worker_pool localhost:50000` on each machine of a cluster serves the
+executors there. Beam's own pool starts an interpreter for each worker of each pipeline, 3 to 7 s
+of CPU time, and listens on every address of the machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
+
+from phloem.pipeline import quiet  # noqa: F401 - before Beam
+
+import grpc  # isort: skip
+from apache_beam.portability.api import beam_fn_api_pb2 as api  # isort: skip
+from apache_beam.portability.api import beam_fn_api_pb2_grpc  # isort: skip
+
+from phloem.pipeline.local import PRELOAD
+
+STOP = 10.0  # seconds for a worker to end when asked, before it is killed
+SETTINGS = {
+    # A worker started in a folder with its own `pipeline/` must not import from there.
+    "PYTHONSAFEPATH": "1",
+    # One worker, one core: libraries' own threads would only get in each other's way.
+    "OMP_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+}
+
+
+class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
+    """Starts and ends workers as executors ask."""
+
+    def __init__(self) -> None:
+        """Load Beam and the transforms, once for all workers."""
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload([*PRELOAD, "apache_beam.runners.worker.sdk_worker"])
+        forkserver.ensure_running()
+        self.workers: dict[str, BaseProcess] = {}
+        self.lock = threading.Lock()  # multiprocessing starts one process at a time
+
+    def StartWorker(self, asked: api.StartWorkerRequest, _: object) -> api.StartWorkerResponse:  # noqa: N802
+        """Start a worker that works for whoever asked."""
+        worker = self.context.Process(
+            target=work, args=[asked.control_endpoint.url, asked.worker_id], daemon=True
+        )
+        with self.lock:
+            worker.start()
+            self.workers[asked.worker_id] = worker
+        return api.StartWorkerResponse()
+
+    def StopWorker(self, asked: api.StopWorkerRequest, _: object) -> api.StopWorkerResponse:  # noqa: N802
+        """End a worker, if it is there still."""
+        with self.lock:
+            worker = self.workers.pop(asked.worker_id, None)
+        if worker is not None:
+            worker.terminate()
+            worker.join(STOP)
+            worker.kill()
+        return api.StopWorkerResponse()
+
+
+def work(control: str, worker_id: str) -> None:
+    """Be a worker, until the executor has nothing more to do."""
+    from apache_beam.runners.worker.sdk_worker import SdkHarness
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Beam would log an op's message and traceback, which may quote a document.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+    SdkHarness(control, worker_id=worker_id, state_cache_size=0, data_buffer_time_limit_ms=-1).run()
+
+
+def main(address: str) -> None:
+    """Serve the executors that reach this address, until ended."""
+    os.environ.update({key: os.environ.get(key, value) for key, value in SETTINGS.items()})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # its workers end with it
+    server = grpc.server(ThreadPoolExecutor(8, "worker-pool"))
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(WorkerPool(), server)
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError:
+        sys.exit(f"worker pool: cannot listen on {address}; give a free port of this machine")
+    server.start()
+    server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and its one argument
+        sys.exit("usage: python -m phloem.pipeline.worker_pool HOST:PORT, such as localhost:50000")
+    main(sys.argv[1])

@@ -1,0 +1,390 @@
+"""Garbage collection: what is named stays, what is not goes, and nothing is guessed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phloem.catalog.gc import DAY_SECONDS, GcError, Named, Waste, delete, named, waste
+from phloem.catalog.manifest import Dataset, File, Shard, canonical, commit
+from phloem.catalog.records import append
+from phloem.catalog.release import make_release, verify_release
+from phloem.catalog.store import Store
+
+NOW = 2_000_000_000.0  # seconds since 1970
+OLD, YOUNG = NOW - 2 * DAY_SECONDS, NOW - DAY_SECONDS / 2
+
+
+def _look(
+    store: Store, now: float = NOW, needed: tuple[str, ...] = ()
+) -> tuple[Named, list[Waste]]:
+    kept = named(store, needed, older_than=DAY_SECONDS, now=now)
+    return kept, waste(store, kept, older_than=DAY_SECONDS, now=now)
+
+
+def _collect(store: Store, now: float = NOW) -> list[str]:
+    kept, found = _look(store, now)
+    delete(store, found, kept)
+    return [each.name for each in found]
+
+
+def _date(root: Path, when: float) -> None:
+    """Give every file of a root a time of writing."""
+    for path in root.rglob("*"):
+        if path.is_file():
+            os.utime(path, (when, when))
+
+
+def _files(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.fixture
+def old(fresh_root: Any) -> Any:
+    """A root with one run, all of it written long ago."""
+    _date(Path(fresh_root.store.root), OLD)
+    return fresh_root
+
+
+def _run_record(**changed: Any) -> dict[str, Any]:
+    return {
+        "run_id": "r",
+        "recipe": {"name": "r"},
+        "status": "done",
+        "started": "2020-01-01T00:00:00+00:00",
+        "datasets": {},
+        **changed,
+    }
+
+
+# A readable reference -----------------------------------------------------------------------------
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A root in a few numbers: what each run and release names, and what is young."""
+
+    runs: list[set[int]]  # datasets of each run
+    releases: list[set[int]]
+    datasets: list[set[int]]  # shards of each dataset
+    half: set[int]  # shards without a commit
+    young: set[str]
+    pinned: list[set[int]]  # fetched files that each run names
+    noted: set[int]  # shards for whose task a failure was noted
+
+
+SHARDS, DATASETS, FETCHED = range(6), range(4), range(4)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    some = lambda of: st.sets(st.sampled_from(list(of)))  # noqa: E731
+    datasets = [draw(some(SHARDS)) for _ in DATASETS]
+    runs = draw(st.lists(some(DATASETS), max_size=3))
+    releases = draw(st.lists(some(DATASETS), max_size=2))
+    names = [*(f"shard{n}" for n in SHARDS), *(f"fetched{n}" for n in FETCHED)]
+    named_shards = {n for run in [*runs, *releases] for d in run for n in datasets[d]}
+    return Plan(
+        runs=runs,
+        releases=releases,
+        datasets=datasets,
+        half=draw(some(SHARDS)) - named_shards,
+        young=draw(some(names)),
+        pinned=[draw(some(FETCHED)) for _ in runs],
+        noted=draw(some(SHARDS)),
+    )
+
+
+def _shard(number: int) -> Shard:
+    data = f"text of shard {number}: สวัสดี".encode()
+    file = File("text.arrow", hashlib.sha256(data).hexdigest(), len(data))
+    return Shard("clean", f"{number:032x}", (file,), {"number": number})
+
+
+def _build(root: Path, plan: Plan) -> None:
+    """Write a root as planned."""
+    store = Store(root)
+    datasets = _datasets(plan)
+    for dataset in datasets:
+        dataset.save(store)
+    for number in SHARDS:
+        shard = _shard(number)
+        store.write_bytes(shard.path("text.arrow"), f"text of shard {number}: สวัสดี".encode())
+        if number not in plan.half:
+            commit(store, shard)
+        store.write_bytes(f"{shard.folder}/.text.arrow.tmp-1", b"cut")
+    for number in FETCHED:
+        store.write_bytes(_fetched(number), b"fetched")
+    for number, chosen in enumerate(plan.runs):
+        record = _run_record(
+            run_id=f"run-{number}",
+            datasets={f"stage-{n}": datasets[n].name for n in sorted(chosen)},
+            sources={"a": {"files": [{"sha256": _sha(str(n))} for n in plan.pinned[number]]}},
+        )
+        store.write_bytes(f"runs/run-{number}.json", canonical(record))
+    for number, chosen in enumerate(plan.releases):
+        _release(store, f"release-{number}", [datasets[n].name for n in sorted(chosen)])
+    for number in plan.noted:
+        store.write_bytes(f"failures/clean/{number:032x}.json", b"{}")
+    append(store, "approved", {"source": "a"})
+    _date(root, OLD)
+    for name in plan.young:
+        kind, number = name[:-1], int(name[-1])
+        place = _fetched(number) if kind == "fetched" else _shard(number).path("text.arrow")
+        os.utime(root / place, (YOUNG, YOUNG))
+
+
+def _reference(plan: Plan) -> set[str]:
+    """What must stay of a root as planned, but for its records: found the slow and plain way."""
+    must = {f"runs/run-{number}.json" for number in range(len(plan.runs))}
+    must |= {f"releases/release-{number}/release.json" for number in range(len(plan.releases))}
+    for chosen in [*plan.runs, *plan.releases]:
+        must |= {_datasets(plan)[n].name for n in chosen}
+        for shard in (_shard(n) for d in chosen for n in plan.datasets[d]):
+            must |= {f"{shard.folder}/text.arrow", f"{shard.folder}/shard.json"}
+    for number in SHARDS:
+        folder = _shard(number).folder
+        if f"shard{number}" in plan.young and f"{folder}/text.arrow" not in must:
+            must |= {f"{folder}/text.arrow", f"{folder}/.text.arrow.tmp-1"}
+            must |= set() if number in plan.half else {f"{folder}/shard.json"}
+        if number in plan.noted & plan.half:
+            must.add(f"failures/clean/{number:032x}.json")
+    must |= {_fetched(n) for pinned in plan.pinned for n in pinned}
+    return must | {_fetched(n) for n in FETCHED if f"fetched{n}" in plan.young}
+
+
+def _datasets(plan: Plan) -> list[Dataset]:
+    return [
+        Dataset("clean", {"n": number}, tuple(_shard(n) for n in sorted(shards)))
+        for number, shards in enumerate(plan.datasets)
+    ]
+
+
+def _fetched(number: int) -> str:
+    return f"fetched/{_sha(str(number))}"
+
+
+def _release(store: Store, name: str, manifests: list[str]) -> None:
+    words = ("date", "recipe", "recipe_digest", "policy", "policy_digest", "digest")
+    value = {
+        **dict.fromkeys((*words, "tokenizer", "tokenizer_file"), ""),
+        **dict.fromkeys(("checks", "unasked", "sources", "statement"), ()),
+        **dict.fromkeys(("documents", "tokens"), 0),
+        "name": name,
+        "mix": {},
+        "files": {},
+        "datasets": {manifest: {"name": manifest} for manifest in manifests},
+    }
+    store.write_bytes(f"releases/{name}/release.json", canonical(value))
+
+
+@given(plans())
+def test_gc_leaves_what_the_reference_keeps_and_nothing_else(plan: Plan) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)  # thousands of files, all to be deleted
+        root = Path(folder)
+        _build(root, plan)
+        records = {name for name in _files(root) if name.startswith("records/")}
+        assert len(records) == 1
+        _collect(Store(root))
+        assert _files(root) == _reference(plan) | records
+        assert _collect(Store(root)) == []
+
+
+# One thing at a time ------------------------------------------------------------------------------
+def test_gc_finds_nothing_on_a_root_whose_run_names_all(old: Any) -> None:
+    root = Path(old.store.root)
+    before = _files(root)
+    assert _collect(old.store) == []
+    assert _files(root) == before
+
+
+def test_gc_keeps_what_a_release_holds_though_its_run_was_given_up(old: Any) -> None:
+    release = make_release(old.store, old.run_id)
+    root = Path(old.store.root)
+    _date(root, OLD)
+    old.store.delete(f"runs/{old.run_id}.json")
+    gone = _collect(old.store)
+    assert verify_release(old.store, release.name) == []
+    assert {name.split("/")[0] for name in gone} == {
+        *("clean", "datasets", "elect", "ingest", "measure", "nominate")
+    }
+    assert [name for name in _files(root) if name.startswith("records/")] != []
+
+
+def test_gc_deletes_shards_manifests_and_fetched_files_of_a_run_given_up(old: Any) -> None:
+    store, root = old.store, Path(old.store.root)
+    pinned = old.record["sources"]["fables"]["files"][0]["sha256"]
+    model, mine = _sha("model"), _sha("mine")
+    for sha256 in (pinned, model, mine):
+        store.write_bytes(f"fetched/{sha256}", b"bytes")
+    store.write_bytes("fetched/notes.txt", b"a person's own file")
+    store.write_bytes("notes/mine.txt", b"a person's own file")
+    _date(root, OLD)
+    _, found = _look(store, needed=(model,))
+    assert [each.name for each in found] == [f"fetched/{mine}"]
+    store.delete(f"runs/{old.run_id}.json")
+    kept, found = _look(store, needed=(model,))
+    delete(store, found, kept)
+    assert {"shard", "manifest", "fetched file"} == {each.kind for each in found}
+    assert _files(root) == {f"fetched/{model}", "fetched/notes.txt", "notes/mine.txt"}
+
+
+def test_gc_counts_what_it_would_free(old: Any) -> None:
+    root = Path(old.store.root)
+    old.store.delete(f"runs/{old.run_id}.json")
+    size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    _, found = _look(old.store)
+    assert sum(each.bytes for each in found) == size
+    assert sum(each.files for each in found) == len(_files(root))
+
+
+def test_gc_leaves_the_young(fresh_root: Any) -> None:
+    root = Path(fresh_root.store.root)
+    fresh_root.store.delete(f"runs/{fresh_root.run_id}.json")
+    _date(root, YOUNG)
+    assert _collect(fresh_root.store) == []
+
+
+@pytest.mark.parametrize("cut", [b"", b'{"recipe": {"name": "sm', b"[]", b"\xff\xfe"])
+def test_gc_stops_at_a_run_record_that_was_cut_short(old: Any, cut: bytes) -> None:
+    before = _files(Path(old.store.root))
+    old.store.write_bytes("runs/20250101T000000Z-broken.json", cut)
+    with pytest.raises(GcError, match=r"runs/20250101T000000Z-broken\.json"):
+        _look(old.store)
+    assert before <= _files(Path(old.store.root))
+
+
+@pytest.mark.parametrize("kind", ["cut", "changed", "gone"])
+def test_gc_stops_at_a_manifest_that_cannot_be_read(old: Any, kind: str) -> None:
+    name = old.record["datasets"]["clean"]
+    path = Path(old.store.root) / name
+    data = path.read_bytes()
+    if kind == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data[:-20] if kind == "cut" else data.replace(b'"rows":', b'"sows":', 1))
+    with pytest.raises(GcError, match=name):
+        _look(old.store)
+
+
+def test_gc_stops_at_a_release_that_cannot_be_read(old: Any) -> None:
+    release = make_release(old.store, old.run_id)
+    old.store.write_bytes(f"releases/{release.name}/release.json", b"{")
+    with pytest.raises(GcError, match=f"releases/{release.name}/release.json"):
+        _look(old.store)
+
+
+def _beat(store: Store, written: str, *, ended: bool = False) -> None:
+    value = {"count": 3, "written": written, "ended": ended, "stages": [], "host": "h"}
+    store.write_bytes("heartbeats/20260301T000000Z-now.json", canonical(value))
+
+
+def _start(store: Store, started: str = "2020-01-01T00:00:00+00:00") -> None:
+    record = _run_record(run_id="20260301T000000Z-now", status="running", started=started)
+    store.write_bytes("runs/20260301T000000Z-now.json", canonical(record))
+
+
+def test_gc_deletes_nothing_while_a_run_goes_on(old: Any) -> None:
+    root = Path(old.store.root)
+    old.store.delete(f"runs/{old.run_id}.json")
+    _start(old.store)
+    _beat(old.store, "2033-05-18T03:33:15.000+00:00")  # five seconds before NOW
+    before = _files(root)
+    kept, found = _look(old.store)
+    assert found
+    assert kept.running == ("20260301T000000Z-now",)
+    with pytest.raises(GcError, match="20260301T000000Z-now is going on"):
+        delete(old.store, found, kept)
+    assert _files(root) == before
+
+
+def test_gc_goes_on_where_a_run_ended_or_died(old: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    _start(old.store)
+    _beat(old.store, "2033-05-18T03:33:15.000+00:00", ended=True)
+    assert _look(old.store)[0].running == ()
+    _beat(old.store, "2033-05-18T03:00:00.000+00:00")
+    assert _look(old.store)[0].running == ()
+
+
+def test_gc_takes_a_run_that_just_started_without_a_heartbeat_to_be_running(old: Any) -> None:
+    _start(old.store, started="2033-05-18T03:00:00+00:00")
+    assert _look(old.store)[0].running == ("20260301T000000Z-now",)
+    _start(old.store)
+    assert _look(old.store)[0].running == ()
+
+
+def test_gc_takes_away_notes_temporary_and_half_written_files(old: Any) -> None:
+    store, root = old.store, Path(old.store.root)
+    (made,) = {name.split("/")[1] for name in _files(root) if name.startswith("elect/")}
+    store.write_bytes(f"failures/elect/{made}.json", b"{}")
+    store.write_bytes(f"failures/elect/{'a' * 32}.json", b"{}")
+    store.write_bytes(f"judge/{'b' * 32}/verdicts.parquet", b"half")
+    store.write_bytes("heartbeats/gone.json", b"{}")
+    for name in (f"elect/{made}/.x.json.tmp-1", "runs/.r.json.tmp-2", "records/.r.json.tmp-3"):
+        store.write_bytes(name, b"cut")
+    _date(root, OLD)
+    kept, found = _look(store)
+    assert [(each.kind, each.name) for each in found] == [
+        ("temporary file", f"elect/{made}/.x.json.tmp-1"),
+        ("failure note", f"failures/elect/{made}.json"),
+        ("heartbeat", "heartbeats/gone.json"),
+        ("half-written shard", f"judge/{'b' * 32}"),
+        ("temporary file", "runs/.r.json.tmp-2"),
+    ]
+    delete(store, found, kept)
+    assert f"failures/elect/{'a' * 32}.json" in _files(root)  # its task is still to be done
+
+
+def test_gc_never_takes_a_release_for_a_shard(old: Any) -> None:
+    make_release(old.store, old.run_id, name="a" * 32)
+    _date(Path(old.store.root), OLD)
+    assert _collect(old.store) == []
+
+
+def test_gc_works_on_a_root_in_memory() -> None:
+    from handmade_root import build_root
+
+    built = build_root(f"memory://{uuid.uuid4().hex}")
+    store = built.store
+    store.write_bytes(f"clean/{'c' * 32}/text.arrow", b"nobody's")
+    later = time.time() + 3 * DAY_SECONDS
+    kept, found = _look(store, later)
+    delete(store, found, kept)
+    assert [each.name for each in found] == [f"clean/{'c' * 32}"]
+    assert not store.exists(f"clean/{'c' * 32}")
+    assert Dataset.load(store, built.record["datasets"]["clean"]).shards
+    store.delete(f"runs/{built.run_id}.json")
+    kept, found = _look(store, later)
+    delete(store, found, kept)
+    assert store.fs.find(store.path("")) == []
+
+
+def test_gc_keeps_what_has_no_time_of_writing(old: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(path: str) -> None:
+        raise NotImplementedError(path)
+
+    old.store.delete(f"runs/{old.run_id}.json")
+    monkeypatch.setattr(old.store.fs, "modified", unknown)
+    assert _look(old.store)[1] == []
+
+
+def test_gc_sees_a_root_through_a_relative_path(old: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(old.store.root)
+    monkeypatch.chdir(root.parent)
+    old.store.delete(f"runs/{old.run_id}.json")
+    assert _collect(Store(root.name))
+    assert _files(root) == set()

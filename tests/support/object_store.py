@@ -1,0 +1,202 @@
+"""An S3 on this machine, by moto, that counts its requests and fails when it is told to."""
+
+import os
+import re
+import threading
+import time
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from moto.server import DomainDispatcherApplication, create_backend_app
+from s3fs import S3FileSystem
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+SECRET = "secret/RSNjq8tPOV+cAJhvLQ4Ew0"  # noqa: S105 - moto takes any
+KEY = "AKIAPHLOEMTEST000000"
+PIECE = 2**16  # bytes of a body that are read or sent at once
+
+Environ = dict[str, Any]
+Fault = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass
+class Planned:
+    """A fault that meets so many requests of a kind, all of them or one in `every`."""
+
+    method: str
+    path: re.Pattern[str]
+    fault: Fault
+    times: int
+    every: int
+    seen: int = 0
+    met: int = 0
+
+    def meets(self, method: str, path: str) -> bool:
+        """Whether this request is to fail."""
+        if self.met == self.times or method != self.method or not self.path.search(path):
+            return False
+        self.seen += 1
+        self.met += self.seen % self.every == 0
+        return self.seen % self.every == 0
+
+
+@dataclass
+class ObjectStore:
+    """The server, with what it was asked.
+
+    Attributes:
+        bucket: The bucket that is there.
+        port: On 127.0.0.1.
+        requests: (method, path) of every request so far.
+        faults: What fails, and how.
+        moto: What answers where nothing fails.
+    """
+
+    bucket: str
+    port: int = 0
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    faults: list[Planned] = field(default_factory=list)
+    moto: Any = field(default_factory=lambda: DomainDispatcherApplication(create_backend_app))
+    server: BaseWSGIServer | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client needs to find it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def root(self, prefix: str = "") -> str:
+        """URL of a root that nobody has used."""
+        return f"s3://{self.bucket}/{prefix or uuid.uuid4().hex}"
+
+    def fail(self, method: str, path: str, fault: Fault, times: int = 1, every: int = 1) -> Planned:
+        """Let requests of a method, whose path has a match of `path`, meet a fault."""
+        planned = Planned(method, re.compile(path), fault, times, every)
+        with self.lock:
+            self.faults.append(planned)
+        return planned
+
+    def counted(self) -> dict[str, int]:
+        """Requests so far by method, lists apart from other GETs."""
+        names = ("LIST" if "list-type=" in path else method for method, path in self.requests)
+        return dict(sorted(Counter(names).items()))
+
+    def start(self) -> None:
+        """Listen, on the same port as before if there was one."""
+
+        def app(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+            query = environ["QUERY_STRING"]
+            path = environ["PATH_INFO"] + (f"?{query}" if query else "")
+            with self.lock:
+                request = (environ["REQUEST_METHOD"], path)
+                self.requests.append(request)
+                planned = next((p for p in self.faults if p.meets(*request)), None)
+            answer = planned.fault if planned else self.moto
+            return answer(environ, start_response)
+
+        self.server = make_server(
+            "127.0.0.1", self.port, app, threaded=True, request_handler=_Silent
+        )
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True).start()
+
+    def stop(self) -> None:
+        """Vanish; what it holds is there again after `start`."""
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+
+
+class _Silent(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        """Say nothing: tests look at `requests`."""
+
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+        """Close what a fault dropped: the client would wait for more."""
+        self.close_connection = True
+
+
+def answering(status: str, code: str, message: str = "") -> Fault:
+    """The server answers with an error of S3's."""
+
+    def fault(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        _read(environ, int(environ.get("CONTENT_LENGTH") or 0))
+        told = message or f"This is the {code} that was asked for."
+        body = f"<Error><Code>{code}</Code><Message>{told}</Message></Error>".encode()
+        head = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+        start_response(status, head)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    return fault
+
+
+ERROR_500 = answering("500 Internal Server Error", "InternalError")
+SLOW_DOWN = answering("503 Slow Down", "SlowDown")
+DENIED = answering("403 Forbidden", "SignatureDoesNotMatch")
+
+
+def cut_body(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """The server promises 1000 bytes, sends 10, and closes the connection."""
+    del environ
+    start_response("200 OK", [("Content-Length", "1000")])
+    return [b"0123456789"]
+
+
+def cut_upload(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """The connection ends in the middle of what the client sends; nothing of it is kept."""
+    del start_response
+    _read(environ, int(environ.get("CONTENT_LENGTH") or 0) // 2)
+    raise ConnectionResetError
+
+
+def after(seconds: float, then: Fault) -> Fault:
+    """The same, but only after a while."""
+
+    def fault(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        time.sleep(seconds)
+        return then(environ, start_response)
+
+    return fault
+
+
+def _read(environ: Environ, size: int) -> None:
+    while size > 0 and (piece := environ["wsgi.input"].read(min(size, PIECE))):
+        size -= len(piece)
+
+
+@contextmanager
+def serving() -> Iterator[ObjectStore]:
+    """A server with an empty bucket, which the environment of this process leads to."""
+    store = ObjectStore(f"phloem-{uuid.uuid4().hex[:8]}")
+    store.start()
+    S3FileSystem.clear_instance_cache()  # those of another server would be taken for this one's
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in store.environment.items():
+                patch.setenv(name, value)
+            request = urllib.request.Request(f"{store.url}/{store.bucket}", method="PUT")  # noqa: S310 - http
+            with urllib.request.urlopen(request):  # noqa: S310 - as above
+                store.requests.clear()
+            yield store
+    finally:
+        store.stop()

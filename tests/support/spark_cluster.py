@@ -1,0 +1,97 @@
+"""A Spark standalone cluster on the loopback: one master, two workers, all gone at the end."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+START_SECONDS = 90.0
+SETTINGS = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1"}
+DEPLOY = "org.apache.spark.deploy"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster.
+
+    Attributes:
+        home: Where Spark is installed.
+        master: Its URL.
+        work: Folder below which its executors run.
+    """
+
+    home: Path
+    master: str
+    work: Path
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def await_line(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a log has a line; fails after a while, or if the process ends before."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if re.search(pattern, log.read_text("utf-8", errors="replace")):
+            return
+        assert process.poll() is None, f"{log.name} ended: {log.read_text('utf-8')[-2000:]}"
+        time.sleep(0.2)
+    raise AssertionError(f"no {pattern!r} in {log} after {START_SECONDS:.0f} s")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, settings: dict[str, str]) -> Iterator[subprocess.Popen]:
+    """A process in a group of its own, ended with the block."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | settings,
+            cwd=log.parent,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+@contextlib.contextmanager
+def spark_cluster(home: Path, folder: Path) -> Iterator[Cluster]:
+    """One master and two workers with one core each."""
+    port = free_port()
+    settings = {**SETTINGS, "SPARK_HOME": str(home), "SPARK_WORKER_DIR": str(folder / "work")}
+    spark_class = str(home / "bin" / "spark-class")
+    where = ["--host", "127.0.0.1", "--webui-port", "0"]
+    master_log = folder / "master.log"
+    with contextlib.ExitStack() as stack:
+        command = [spark_class, f"{DEPLOY}.master.Master", *where, "--port", str(port)]
+        process = stack.enter_context(running(command, master_log, settings))
+        master = f"spark://127.0.0.1:{port}"
+        await_line(master_log, "New state: ALIVE", process)
+        for number in range(2):
+            log = folder / f"worker-{number}.log"
+            size = ["--cores", "1", "--memory", "1g"]
+            command = [spark_class, f"{DEPLOY}.worker.Worker", *where, *size, master]
+            worker = stack.enter_context(running(command, log, settings))
+            await_line(log, "Successfully registered with master", worker)
+        yield Cluster(home, master, folder / "work")
