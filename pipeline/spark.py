@@ -356,8 +356,7 @@ class SparkEngine:
         forget_failures(store, tasks)
         left, error = list(tasks), ""
         for _ in range(PIPELINES):
-            error = self._pipeline(store, stage, left, done)
-            left = [task for task in left if made(store, task) is None]
+            left, error = self._pipeline(store, stage, left, done)
             if all(noted_reason(store, task) for task in left):
                 break
         return [Failure(task, noted_reason(store, task) or error or NO_COMMIT) for task in left]
@@ -444,8 +443,10 @@ class SparkEngine:
             self._stack.enter_context(served(name, command, port, folder, settings))
         )
 
-    def _pipeline(self, store: Store, stage: str, tasks: Sequence[Task], done: Done) -> str:
-        """One pipeline of these tasks, to its end; why it failed, or nothing."""
+    def _pipeline(
+        self, store: Store, stage: str, tasks: Sequence[Task], done: Done
+    ) -> tuple[list[Task], str]:
+        """One pipeline of these tasks, to its end: what it left undone, and why if it failed."""
         from apache_beam.portability.api import beam_job_api_pb2 as api
 
         job = within(
@@ -464,7 +465,7 @@ class SparkEngine:
                     moved = time.monotonic()
                 waiting = left
                 if state in _ended():
-                    return "" if state == api.JobState.DONE else self._why(job)
+                    return left, "" if state == api.JobState.DONE else self._why(job)
                 if time.monotonic() - moved > patience:
                     raise SparkError(
                         f"stage {stage}: no task was committed for {patience:.0f} s; the Spark"

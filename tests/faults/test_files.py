@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from faults import commits, outcome, patched, runs_of, started
-from tiny_workspace import add_source, change_recipe, redone, run_tiny, write_jsonl
+from tiny_workspace import add_source, change_recipe, redone, run_tiny
 
 from phloem.catalog.release import verify_release
 from phloem.catalog.store import Store
@@ -253,7 +253,8 @@ def test_commit_that_was_cut_is_made_again(world: World, copied: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.fault(
     fault="a source holds a single line of 200 MB, of one document",
-    promise="it is read as the document that it is; what becomes of all others stays the same",
+    promise="it is over the bound of a document and put into quarantine; what becomes of all others"
+    " stays the same",
 )
 def test_line_of_200_mb_leaves_all_other_documents_as_they_were(
     world: World, copied: Path, tmp_path: Path
@@ -263,11 +264,13 @@ def test_line_of_200_mb_leaves_all_other_documents_as_they_were(
     shutil.copytree(folder, other)
     line = json.loads(Path(folder / "north.jsonl").read_bytes().splitlines()[0])
     long = {**line, "id": "long", "text": (line["text"] + "\n") * (200 * 10**6 // 2500)}
-    add_source(other, "long", [long])
-    assert write_jsonl(other / "long.jsonl", [long]).stat().st_size > 200 * 10**6
-    change_recipe(other, "[east,", "[long, east,")
+    own = {"id": "own", "text": "The quick brown fox jumps over the lazy dog.", "lang": "en"}
+    add_source(other, "long", [long, own])
+    assert (other / "long.jsonl").stat().st_size > 200 * 10**6
+    change_recipe(other, "west]", "west, long]")
     record = run_tiny(other, copied, workers=2)
-    assert record["balance"]["long"]["read"] == 1
+    counts = {"read": 2, "kept": 1, "dropped": 0, "quarantined": 1}
+    assert record["balance"]["long"] == counts
     sql = "select id, verdict, reason from decisions where source != 'long' order by id"
     found = [connect(Store(str(each))).execute(sql).fetchall() for each in (copied, root)]
     assert found[0] == found[1]

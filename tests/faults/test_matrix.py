@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
+MARK = "@pytest.mark.fault(\n"  # as the formatter leaves it
 
 spec = importlib.util.spec_from_file_location("matrix", FOLDER / "matrix.py")
 assert spec
@@ -20,8 +21,8 @@ def test_page_is_current() -> None:
 
 
 def test_every_module_has_a_title_and_every_row_both_halves() -> None:
-    modules = {path.name for path in FOLDER.glob("test_*.py")} - {Path(__file__).name}
-    assert modules == set(matrix.TITLES)
+    marked = {path.name for path in FOLDER.glob("test_*.py") if MARK in path.read_text("utf-8")}
+    assert marked == set(matrix.TITLES)
     found = list(matrix.rows(FOLDER))
     assert len(found) >= 20
     assert all(row.fault and row.promise for row in found)
