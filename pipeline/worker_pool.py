@@ -15,7 +15,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
-from multiprocessing.process import BaseProcess
 
 from phloem.pipeline import quiet  # noqa: F401 - before Beam
 
@@ -25,7 +24,6 @@ from apache_beam.portability.api import beam_fn_api_pb2_grpc  # isort: skip
 
 from phloem.pipeline.local import PRELOAD
 
-STOP = 10.0  # seconds for a worker to end when asked, before it is killed
 SETTINGS = {
     # A worker started in a folder with its own `pipeline/` must not import from there.
     "PYTHONSAFEPATH": "1",
@@ -36,14 +34,13 @@ SETTINGS = {
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
-    """Starts and ends workers as executors ask."""
+    """Starts workers as executors ask."""
 
     def __init__(self) -> None:
         """Load Beam and the transforms, once for all workers."""
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload([*PRELOAD, "apache_beam.runners.worker.sdk_worker"])
         forkserver.ensure_running()
-        self.workers: dict[str, BaseProcess] = {}
         self.lock = threading.Lock()  # multiprocessing starts one process at a time
 
     def StartWorker(self, asked: api.StartWorkerRequest, _: object) -> api.StartWorkerResponse:  # noqa: N802
@@ -53,17 +50,13 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         )
         with self.lock:
             worker.start()
-            self.workers[asked.worker_id] = worker
         return api.StartWorkerResponse()
 
-    def StopWorker(self, asked: api.StopWorkerRequest, _: object) -> api.StopWorkerResponse:  # noqa: N802
-        """End a worker, if it is there still."""
-        with self.lock:
-            worker = self.workers.pop(asked.worker_id, None)
-        if worker is not None:
-            worker.terminate()
-            worker.join(STOP)
-            worker.kill()
+    def StopWorker(self, _: api.StopWorkerRequest, __: object) -> api.StopWorkerResponse:  # noqa: N802
+        """Leave a worker to end by itself, as it does when its executor hangs up.
+
+        Executors number their workers each for itself: ended by its id, it may be another's.
+        """
         return api.StopWorkerResponse()
 
 
