@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
@@ -70,7 +71,6 @@ class Pool:
 
     def _run(self, stage: str, tasks: Sequence[Task], done: Done, busy: Path) -> list[Failure]:
         """As `run`; workers mark in the folder `busy` that they are at work."""
-        pool = self._started()
         store = Store(self.root)
         waiting = deque(waves(tasks, self.workers))
         attempts: dict[tuple[tuple[str, str], ...], int] = {}
@@ -83,6 +83,7 @@ class Pool:
                 args = [str(busy), self.root, stage, [task.to_json() for task in wave]]
                 # As long as for one task: those that it is too short for are tried again, alone.
                 seconds = self.limits.task_seconds
+                pool = self._started()
                 running[pool.schedule(run_marked, args=args, timeout=seconds)] = wave
             finished, _ = wait(running, timeout=SAMPLE_SECONDS, return_when=FIRST_COMPLETED)
             self.peak_bytes = max(self.peak_bytes, resident_bytes())
@@ -100,7 +101,8 @@ class Pool:
                         continue
                     attempts[task.makes] = attempts.get(task.makes, 0) + 1
                     reason = noted_reason(store, task)
-                    retry = error and (len(wave) > 1 or isinstance(error, ProcessExpired))
+                    killed = isinstance(error, (ProcessExpired, BrokenProcessPool))
+                    retry = error and (len(wave) > 1 or killed)
                     if retry and not reason and attempts[task.makes] < most:
                         logger.warning("%s %s: trying again, alone", stage, task.label)
                         waiting.append([task])
@@ -118,6 +120,9 @@ class Pool:
         return f"its worker died ({ATTEMPTS} times; exit code {error.exitcode})"
 
     def _started(self) -> ProcessPool:
+        # The pool gives itself up if a worker is killed while none has a task.
+        if self.pool is not None and not self.pool.active:
+            self.stop()
         if self.pool is None:
             # A worker started in a folder with its own `pipeline/` must not import from there.
             os.environ["PYTHONSAFEPATH"] = "1"

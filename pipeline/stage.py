@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from phloem.catalog.manifest import Shard, canonical, find, key_of
+from phloem.catalog.manifest import COMMIT, Shard, canonical, find, key_of
 from phloem.catalog.store import Store
 
 Json = Any
@@ -80,9 +82,38 @@ class Task:
 
 def run_task(store: Store, task: Task) -> list[Shard]:
     """Do a task in this process and return what it committed."""
+    check_inputs(store, task)
     module, _, name = RUNS[task.stage].partition(":")
     function: Callable[[Store, Task], list[Shard]] = getattr(importlib.import_module(module), name)
     return function(store, task)
+
+
+_SHARD_FILE = re.compile(r'"([a-z]+)/([0-9a-f]{32})/([^"/]+)"')
+
+
+def check_inputs(store: Store, task: Task) -> None:
+    """Hash the committed files that a task names: nothing is made of what a disk changed.
+
+    Raises StageError naming such a file; its shard then counts as never made. An object store
+    checks what it keeps itself.
+    """
+    if not store.is_local:
+        return
+    for stage, key, name in sorted(set(_SHARD_FILE.findall(canonical(task.work).decode()))):
+        shard = find(store, stage, key)
+        if shard is None:
+            continue
+        try:
+            _require_hash(store.root, shard.path(name), shard.file(name).sha256)
+        except StageError:
+            store.delete(f"{shard.folder}/{COMMIT}")
+            raise
+
+
+@functools.cache  # what was found whole is looked at once a process; an error is not remembered
+def _require_hash(root: str, name: str, sha256: str) -> None:
+    if Store(root).sha256(name) != sha256:
+        raise StageError(f"{name} is not what was written; run again: it is made anew")
 
 
 def made(store: Store, task: Task) -> list[Shard] | None:

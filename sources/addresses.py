@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
 
 WEB = ("http://", "https://")
 
+SILENT_SECONDS = 30
+"""Without a byte, until a server is given up. As long as bytes come, they are waited for: a bound
+on the whole would end long honest downloads."""
+
 
 class RedirectError(OSError):
     """A redirect to a host that the card does not name, or one too many."""
 
 
 def options(place: str, hosts: Sequence[str], redirects: int) -> dict[str, Any]:
-    """What fsspec is to be told so that it follows redirects only as the card allows.
+    """What fsspec is told, so that redirects lead where the card allows and silence ends.
 
     Args:
         place: Path or address.
@@ -31,9 +36,22 @@ def options(place: str, hosts: Sequence[str], redirects: int) -> dict[str, Any]:
     """
     if not place.startswith(WEB):
         return {}
+    import aiohttp
+
     guard = _guard((urlsplit(place).hostname or "", *hosts), redirects)
+    waits = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_SECONDS, sock_read=SILENT_SECONDS)
     # Its own bound is the number that it refuses; the guard has refused before.
-    return {"client_kwargs": {"trace_configs": [guard]}, "max_redirects": redirects + 2}
+    return {
+        "client_kwargs": {"trace_configs": [guard], "timeout": waits},
+        "max_redirects": redirects + 2,
+    }
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What listing or reading a file may raise, on the web or elsewhere."""
+    aiohttp = sys.modules.get("aiohttp")  # whoever gives no web address needs none
+    web = (aiohttp.ClientError,) if aiohttp else ()
+    return (OSError, ValueError, ImportError, *web)
 
 
 @functools.cache  # fsspec opens a session for each set of options

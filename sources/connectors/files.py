@@ -167,7 +167,7 @@ def _expand(params: Params, pattern: str) -> list[str]:
         fs, path = fsspec.core.url_to_fs(pattern, **told)
         found = fs.glob(path) if any(c in path for c in "*?[") else [path]
         found = [inner for outer in found for inner in _files(fs, outer)]
-    except (OSError, ValueError, ImportError) as error:
+    except addresses.errors() as error:
         msg = f"{pattern} cannot be listed: {type(error).__name__}: {error}"
         raise SourceError(msg) from None
     local = "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
@@ -200,8 +200,9 @@ def _hashed(params: Params, place: str, copy: str | None = None) -> tuple[str, i
                 size += len(chunk)
                 if out:
                     out.write(chunk)
-    except OSError as error:
-        msg = f"{place} cannot be read: {error.strerror or type(error).__name__}"
+    except addresses.errors() as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        msg = f"{place} cannot be read: {reason}"
         raise SourceError(msg) from None
     finally:
         if out:

@@ -196,7 +196,6 @@ def test_released_file_with_a_flipped_bit_is_found_and_made_again(
     assert verify_release(store, before["release"]) == []
 
 
-@pytest.mark.xfail(reason="a worker reads committed files without hashing them first")
 @pytest.mark.fault(
     fault="one bit flips on the disk of a committed file that a later stage has yet to read",
     promise="the reader names the file and its shard counts as never made; a rerun makes it again"

@@ -72,7 +72,6 @@ def test_run_whose_workers_are_killed_gives_the_same_bytes(
     assert outcome(fresh, record) == outcome(root, before)
 
 
-@pytest.mark.xfail(reason="pebble gives a pool up whose worker dies while none has a task")
 @pytest.mark.fault(
     fault="the workers are killed while they wait for work, between two stages",
     promise="others take their place; the run ends with the same bytes",

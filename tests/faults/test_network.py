@@ -17,7 +17,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline.fetch import FetchError
 from phloem.pipeline.registry import lock
 from phloem.pipeline.workspace import load_workspace
-from phloem.sources.connectors import files
+from phloem.sources import addresses
 
 World = tuple[Path, Path, dict[str, Any]]
 
@@ -138,7 +138,6 @@ def test_download_that_is_not_what_was_locked_is_refused(
     _refused_then_fetched(folder, server, fresh, "north.jsonl has sha256 .* was changed")
 
 
-@pytest.mark.xfail(reason="aiohttp's errors that are no OSError leave the connector as they are")
 @pytest.mark.fault(
     fault="a download breaks off, or the server fails",
     promise="the run does not begin and nothing of it is kept; a rerun fetches the locked bytes",
@@ -152,7 +151,6 @@ def test_download_that_fails_is_told_in_a_line(
     _refused_then_fetched(folder, server, fresh, "cannot be (read|listed)|no file matches")
 
 
-@pytest.mark.xfail(reason="the connector sets no time after which a silent server is given up")
 @pytest.mark.fault(
     fault="a server takes the request and never answers",
     promise="it is given up after a while: the run does not begin, and a rerun fetches anew",
@@ -160,7 +158,7 @@ def test_download_that_fails_is_told_in_a_line(
 def test_server_that_hangs_is_given_up(
     served: tuple[Path, Server], fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "HTTP_SECONDS", 1)
+    monkeypatch.setattr(addresses, "SILENT_SECONDS", 1)
     folder, server = served
     server.manner = "hangs"
     threading.Timer(DEADLINE, server.released.set).start()
