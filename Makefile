@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PHLOEM_MODELS ?= $(MODELS)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test spark check lint style format types imports docs-check lock docs bench \
+.PHONY: help quickstart test spark spark-env check lint style format types imports docs-check lock docs bench \
 	nightly clean venv venv-dev models
 
 help: ## say what there is
@@ -26,14 +26,16 @@ test: venv-dev models ## set up and run the tests
 
 # Spark is no dependency: it and its job server belong to the cluster, which the tests start here.
 SPARK := .spark
-spark: venv-dev models ## set up Spark and its job server (Java 17, Maven), run the tests on a cluster
+spark: venv-dev models spark-env ## set up a Spark cluster (needs Java 17 and Maven), and test on it
+	PHLOEM_SPARK_HOME=$$($(SPARK)/env/bin/python -c 'import pyspark; print(*pyspark.__path__)') \
+	PHLOEM_JOB_SERVER_JAR=$(abspath $(SPARK))/phloem-job-server.jar \
+		$(BIN)/python -m pytest -m "spark and not nightly" $(ARGS)
+
+spark-env:
 	@test -x $(SPARK)/env/bin/spark-submit || { $(PYTHON) -m venv $(SPARK)/env && \
 		$(SPARK)/env/bin/python -m pip --quiet install --progress-bar off pyspark==3.5.9; }
 	@test -f $(SPARK)/phloem-job-server.jar || \
 		mvn -q -B package -f pipeline/pom.xml -Dto=$(abspath $(SPARK))
-	PHLOEM_SPARK_HOME=$$($(SPARK)/env/bin/python -c 'import pyspark; print(*pyspark.__path__)') \
-	PHLOEM_JOB_SERVER_JAR=$(abspath $(SPARK))/phloem-job-server.jar \
-		$(BIN)/python -m pytest -m "spark and not nightly" $(ARGS)
 
 check: lint models ## style, types, import rules, generated docs and the tests that need no Beam
 	$(BIN)/python -m pytest -q -m "not nightly and not beam" $(ARGS)
