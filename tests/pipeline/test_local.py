@@ -214,6 +214,8 @@ def test_a_worker_built_otherwise_is_refused_with_every_difference() -> None:
 class InlineProcesses:
     """Runs a wave at once, in this process; a task fails as often as it is told to."""
 
+    active = True  # as a pool that has not given itself up
+
     def __init__(self, store: Store, faults: dict[str, list[Exception]]) -> None:
         self.store = store
         self.faults = faults
