@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from phloem.catalog.manifest import COMMIT
 from phloem.catalog.store import Store
 from phloem.pipeline.bench import records_of
 from phloem.pipeline.job import Job, steps
-from phloem.pipeline.local import open_pool, waves
+from phloem.pipeline.local import open_pool, resident_bytes, waves
 from phloem.pipeline.runners import local_options
 from phloem.pipeline.stage import StageError, Task, made, run_task
 
@@ -172,10 +171,10 @@ def _run_row(folder: Path, size_mb: int) -> Json:
     ]
     command += ["--workers", "2", "--input", str(files / "*.jsonl")]
     began = time.monotonic()
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ})
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
     first, peak = 0.0, 0
     while process.poll() is None:
-        peak = max(peak, _resident(process))
+        peak = max(peak, resident_bytes(process))
         if not first and any((root / "ingest").glob(f"*/{COMMIT}")):
             first = time.monotonic() - began
         time.sleep(SAMPLE_SECONDS)
@@ -186,16 +185,6 @@ def _run_row(folder: Path, size_mb: int) -> Json:
     cpu = sum(stage["cpu_seconds"] for stage in record["stages"])
     row = _row(f"whole run of quickstart, {size_mb} MB", size_mb, wall, cpu)
     return row | {"peak GB": round(peak / 1e9, 2), "says": f"first split after {first:.1f} s"}
-
-
-def _resident(process: psutil.Process) -> int:
-    total = 0
-    for each in [process, *process.children(recursive=True)]:
-        try:
-            total += each.memory_info().rss
-        except psutil.Error:
-            continue  # ended meanwhile
-    return total
 
 
 def _row(name: str, megabytes: float, wall: float, cpu: float) -> Json:

@@ -26,6 +26,7 @@ from phloem.catalog.store import Store
 from phloem.filters.op import models_folder, ops
 from phloem.pipeline.registry import load_registry, params_of
 from phloem.pipeline.run import local_workers
+from phloem.pipeline.spark import SparkError, spark_submit
 from phloem.pipeline.workspace import Workspace, WorkspaceError, find_workspace
 from phloem.sources.connector import connectors, find_connector
 from phloem.sources.source import Source
@@ -33,7 +34,6 @@ from phloem.sources.source import Source
 PYTHON = (3, 11)  # as pyproject.toml asks
 WORKER_BYTES = 300e6  # of memory, with Beam and its models: see `local.memory_needed`
 JAVA_SECONDS = 2.0  # that it may take to say its version
-JARS = Path("~/.apache_beam/cache/jars")  # where Beam keeps job servers that it fetched
 
 # A module of each extra of pyproject.toml, but Dataflow: that is a runner, and asked for there.
 EXTRAS = MappingProxyType(
@@ -150,20 +150,20 @@ def _importable(module: str) -> bool:
 
 
 def _spark() -> Check:
-    jar = f"beam-runners-spark-3-job-server-{_version('apache-beam')}.jar"
-    parts = {
-        "java": (_java(), "install Java 11 or 17"),
-        "spark-submit": (shutil.which("spark-submit"), "put Spark 3's bin folder on PATH"),
-        "job server": (
-            jar if (JARS.expanduser() / jar).is_file() else None,
-            f"put {jar} from Maven Central into {JARS}",
-        ),
-    }
+    """What the driver needs; the job server's jar is named on the command line."""
+    java, mend = _java(), []
+    if not java:
+        mend.append("install Java 17")
+    try:
+        launcher = spark_submit()
+    except SparkError as error:
+        launcher = "none"
+        mend.append(str(error))
     return Check(
         "runner spark",
-        ", ".join(f"{name} {found or 'none'}" for name, (found, _) in parts.items()),
-        works=all(found for found, _ in parts.values()),
-        mend="; ".join(mend for found, mend in parts.values() if not found),
+        f"java {java or 'none'}, spark-submit {launcher}",
+        works=not mend,
+        mend="; ".join(mend),
     )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -36,6 +37,16 @@ PRELOAD = [
     "phloem.pipeline.quiet",
     "phloem.pipeline.transforms",
 ]  # in the forkserver: each worker starts with Beam loaded
+
+SETTINGS = MappingProxyType(
+    {
+        # A worker started in a folder with its own `pipeline/` must not import from there.
+        "PYTHONSAFEPATH": "1",
+        # One worker, one core: libraries' own threads would only get in each other's way.
+        "OMP_NUM_THREADS": "1",
+        "RAYON_NUM_THREADS": "1",
+    }
+)
 
 logger = logging.getLogger(__name__)
 
@@ -124,16 +135,12 @@ class Pool:
         if self.pool is not None and not self.pool.active:
             self.stop()
         if self.pool is None:
-            # A worker started in a folder with its own `pipeline/` must not import from there.
-            os.environ["PYTHONSAFEPATH"] = "1"
-            # One worker, one core: libraries' own threads would only get in each other's way.
-            os.environ.setdefault("OMP_NUM_THREADS", "1")
-            os.environ.setdefault("RAYON_NUM_THREADS", "1")
+            set_up_workers()
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(PRELOAD)
             with _deaf_to_interrupts():
                 forkserver.ensure_running()
-            self.pool = ProcessPool(self.workers, context=context, initializer=_quiet)
+            self.pool = ProcessPool(self.workers, context=context, initializer=quiet_worker)
         return self.pool
 
     def stop(self) -> None:
@@ -178,13 +185,17 @@ def _end_workers() -> None:
                 process.kill()
 
 
-def resident_bytes() -> int:
-    """Resident memory of this process and of all below it. Virtual size would mislead."""
-    me = psutil.Process()
+def resident_bytes(top: psutil.Process | None = None) -> int:
+    """Resident memory of a process, by default this one, and of all below it.
+
+    Virtual size would mislead.
+    """
+    top = top or psutil.Process()
     total = 0
-    for process in (me, *me.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # ended meanwhile
-            total += process.memory_info().rss
+    with suppress(psutil.NoSuchProcess):
+        for process in (top, *top.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # ended meanwhile
+                total += process.memory_info().rss
     return total
 
 
@@ -272,7 +283,12 @@ def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:
     return time.process_time() - before
 
 
-def _quiet() -> None:
+def set_up_workers() -> None:
+    """Give all processes that this one starts from here on the settings of workers."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
+
+
+def quiet_worker() -> None:
     """Workers leave Ctrl-C to the driver, which stops them, and log no error of an op's.
 
     Beam would log its message and traceback, which may quote a document.

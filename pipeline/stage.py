@@ -82,7 +82,7 @@ class Task:
 
 def run_task(store: Store, task: Task) -> list[Shard]:
     """Do a task in this process and return what it committed."""
-    check_inputs(store, task)
+    check_inputs(store, task.work)
     module, _, name = RUNS[task.stage].partition(":")
     function: Callable[[Store, Task], list[Shard]] = getattr(importlib.import_module(module), name)
     return function(store, task)
@@ -91,18 +91,18 @@ def run_task(store: Store, task: Task) -> list[Shard]:
 _SHARD_FILE = re.compile(r'"([a-z]+)/([0-9a-f]{32})/([^"/]+)"')
 
 
-def check_inputs(store: Store, task: Task) -> None:
-    """Hash the committed files that a task names: nothing is made of what a disk changed.
+def check_inputs(store: Store, work: Json) -> None:
+    """Hash the committed files that a task's work names: nothing is made of what a disk changed.
 
-    Raises StageError naming such a file; its shard then counts as never made. An object store
-    checks what it keeps itself.
+    Raises StageError naming such a file; its shard then counts as never made, and whoever reads it
+    later is told so. An object store checks what it keeps itself.
     """
     if not store.is_local:
         return
-    for stage, key, name in sorted(set(_SHARD_FILE.findall(canonical(task.work).decode()))):
+    for stage, key, name in sorted(set(_SHARD_FILE.findall(canonical(work).decode()))):
         shard = find(store, stage, key)
-        if shard is None:
-            continue
+        if shard is None:  # as a task beside this one, or before it, may have found
+            raise StageError(f"{stage}/{key} is not whole; run again: it is made anew")
         try:
             _require_hash(store.root, shard.path(name), shard.file(name).sha256)
         except StageError:

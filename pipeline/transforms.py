@@ -18,7 +18,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline import batches, nominate
 from phloem.pipeline.build import require_same
 from phloem.pipeline.engine import note_failure
-from phloem.pipeline.stage import Task, made, run_task
+from phloem.pipeline.stage import Task, check_inputs, made, run_task
 
 batches.register()
 
@@ -145,6 +145,7 @@ class ReadBlocks(beam.DoFn):
         if self.built:
             require_same(self.built)
         part = json.loads(element)
+        check_inputs(Store(self.root), part)
         empty = pa.RecordBatch.from_pylist([], schema=nominate.BLOCK)
         yield f"{part['key']}/0", empty
         for number, block in nominate.blocks(Store(self.root), part):

@@ -7,9 +7,7 @@ of CPU time, and listens on every address of the machine.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -22,15 +20,7 @@ import grpc  # isort: skip
 from apache_beam.portability.api import beam_fn_api_pb2 as api  # isort: skip
 from apache_beam.portability.api import beam_fn_api_pb2_grpc  # isort: skip
 
-from phloem.pipeline.local import PRELOAD
-
-SETTINGS = {
-    # A worker started in a folder with its own `pipeline/` must not import from there.
-    "PYTHONSAFEPATH": "1",
-    # One worker, one core: libraries' own threads would only get in each other's way.
-    "OMP_NUM_THREADS": "1",
-    "RAYON_NUM_THREADS": "1",
-}
+from phloem.pipeline.local import PRELOAD, quiet_worker, set_up_workers
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -64,15 +54,13 @@ def work(control: str, worker_id: str) -> None:
     """Be a worker, until the executor has nothing more to do."""
     from apache_beam.runners.worker.sdk_worker import SdkHarness
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Beam would log an op's message and traceback, which may quote a document.
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+    quiet_worker()
     SdkHarness(control, worker_id=worker_id, state_cache_size=0, data_buffer_time_limit_ms=-1).run()
 
 
 def main(address: str) -> None:
     """Serve the executors that reach this address, until ended."""
-    os.environ.update({key: os.environ.get(key, value) for key, value in SETTINGS.items()})
+    set_up_workers()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # its workers end with it
     server = grpc.server(ThreadPoolExecutor(8, "worker-pool"))
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(WorkerPool(), server)

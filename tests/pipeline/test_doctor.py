@@ -58,14 +58,14 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     monkeypatch.setattr(importlib.metadata, "version", lacking)
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(doctor, "JARS", tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     found = _by_name(tmp_path)
     assert found["extra s3"].mend == "pip install 'phloem[s3]'"
     assert "apache_beam" in found["runner local"].found
     assert not found["apache-beam"].works
     assert "apt-get is missing" in found["connector deb"].mend
-    assert found["runner spark"].found == "java none, spark-submit none, job server none"
+    assert found["runner spark"].found == "java none, spark-submit none"
+    assert found["runner spark"].mend.startswith("install Java 17; no spark-submit in ")
     result = CliRunner().invoke(app, ["doctor", "--root", str(tmp_path)])
     assert result.exit_code == 1
     assert "would not work" in result.stdout
