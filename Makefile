@@ -26,10 +26,10 @@ test: venv-dev models ## set up and run the tests
 
 # Spark is no dependency: it and its job server belong to the cluster, which the tests start here.
 SPARK := .spark
+ON_SPARK = PHLOEM_SPARK_HOME=$$($(SPARK)/env/bin/python -c 'import pyspark; print(*pyspark.__path__)') \
+	PHLOEM_JOB_SERVER_JAR=$(abspath $(SPARK))/phloem-job-server.jar
 spark: venv-dev models spark-env ## set up a Spark cluster (needs Java 17 and Maven), and test on it
-	PHLOEM_SPARK_HOME=$$($(SPARK)/env/bin/python -c 'import pyspark; print(*pyspark.__path__)') \
-	PHLOEM_JOB_SERVER_JAR=$(abspath $(SPARK))/phloem-job-server.jar \
-		$(BIN)/python -m pytest -m "spark and not nightly" $(ARGS)
+	$(ON_SPARK) $(BIN)/python -m pytest -m "spark and not nightly" $(ARGS)
 
 spark-env:
 	@test -x $(SPARK)/env/bin/spark-submit || { $(PYTHON) -m venv $(SPARK)/env && \
@@ -63,8 +63,8 @@ docs: venv-dev ## write the generated parts of the pages anew
 bench: venv ## measure every op and the whole run: make bench DATA=folder of jsonl.gz files
 	$(BIN)/phloem bench --data "$(DATA)" $(ARGS)
 
-nightly: venv-dev models ## all tests, with many more examples
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(ARGS)
+nightly: venv-dev models spark-env ## run the long tests and write docs/nightly.md; ARGS=soak: one part
+	$(ON_SPARK) $(BIN)/python tests/nightly.py $(ARGS)
 
 clean: ## remove the environment and all caches; data of runs stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -166,7 +166,7 @@ class Served:
 
     Attributes:
         name: What it is, for a person.
-        process: Leader of its own process group.
+        process: Leader of its own process group; ends the others when this process is gone.
         log: What it wrote.
     """
 
@@ -188,9 +188,7 @@ class Served:
 
 
 @contextmanager
-def served(
-    name: str, command: Sequence[str], port: int, folder: Path, settings: dict[str, str]
-) -> Iterator[Served]:
+def served(name: str, command: Sequence[str], port: int, folder: Path) -> Iterator[Served]:
     """A process that answers on a port of this machine; it and all it started end with the block.
 
     Raises SparkError if it ends or does not open its port in time.
@@ -198,12 +196,13 @@ def served(
     log = folder / f"{name.replace(' ', '-')}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "phloem.pipeline.tether", *command],
+            stdin=subprocess.PIPE,  # closes with this process, were it killed
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**os.environ, **settings},
+            # Started in a folder with its own `pipeline/`, nothing must be imported from there.
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
             start_new_session=True,  # Ctrl-C is the driver's business, and all end together
         )
     found = Served(name, process, log)
@@ -412,8 +411,7 @@ class SparkEngine:
             (port,) = _free_ports(1)
             pool = f"localhost:{port}"
             command = [sys.executable, "-m", "phloem.pipeline.worker_pool", pool]
-            # Started in a folder with its own `pipeline/`, it must not import from there.
-            self._serve("worker pool", command, port, folder, {"PYTHONSAFEPATH": "1"})
+            self._serve("worker pool", command, port, folder)
         return ["--environment_type=EXTERNAL", f"--environment_config={pool}"]
 
     def _job_server(self, folder: Path) -> tuple[str, str]:
@@ -432,16 +430,12 @@ class SparkEngine:
             *(f"--artifact-port={artifact}", f"--expansion-port={expansion}"),
             *(f"--artifacts-dir={folder}/artifacts", f"--spark-master-url={spark.master}"),
         ]
-        self._serve("job server", command, job, folder, {})
+        self._serve("job server", command, job, folder)
         # Else all of Spark's own jars would be sent to every executor.
         return f"localhost:{job}", f"--files_to_stage={jar}"
 
-    def _serve(
-        self, name: str, command: Sequence[str], port: int, folder: Path, settings: dict[str, str]
-    ) -> None:
-        self._served.append(
-            self._stack.enter_context(served(name, command, port, folder, settings))
-        )
+    def _serve(self, name: str, command: Sequence[str], port: int, folder: Path) -> None:
+        self._served.append(self._stack.enter_context(served(name, command, port, folder)))
 
     def _pipeline(
         self, store: Store, stage: str, tasks: Sequence[Task], done: Done

@@ -17,7 +17,8 @@ the digests of all datasets and the release. `python tests/faults/matrix.py` wri
 of the tests, and a test fails if it is stale.
 
 A test runs with every change, or in the nightly run where it takes long. Killing at random moments
-is seeded: three kills of each kind with every change, and 21 more in the nightly run.
+is seeded: three kills of each kind with every change, and 21 more in the nightly run, which goes
+through all rows on a Spark cluster too; [nightly.md](nightly.md) holds its last results.
 """
 
 TITLES = {

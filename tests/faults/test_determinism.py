@@ -31,6 +31,7 @@ def test_one_worker_alone_changes_no_byte(world: World, fresh: Path) -> None:
     assert outcome(fresh, run_tiny(folder, fresh, workers=1)) == outcome(root, before)
 
 
+@pytest.mark.usefixtures("local_only")
 @pytest.mark.fault(
     fault="four workers instead of two, and tasks in another order, each in a pipeline of its own",
     promise="the same bytes",

@@ -5,12 +5,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import commits, outcome, patched, runs_of, started
+from faults import commits, outcome, patched, run_command, runs_of, started
 from tiny_workspace import add_source, change_recipe, redone, run_tiny
 
 from phloem.catalog.release import verify_release
@@ -56,9 +55,8 @@ def test_run_on_a_full_disk_says_so_and_ends_the_same_with_room(
     probe = ["mount", "-t", "tmpfs", "none", str(mounted)]
     if subprocess.run([*NAMESPACE, *probe], capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody mount a small file system")
-    command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--workers", "2"]
     subprocess.run(
-        [*NAMESPACE, "sh", "-c", FULL_DISK, "sh", *command, "--root", str(mounted)],
+        [*NAMESPACE, "sh", "-c", FULL_DISK, "sh", *run_command(mounted, 2)],
         cwd=folder,
         check=True,
         timeout=300,

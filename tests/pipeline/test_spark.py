@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import os
 import re
 import shutil
 import socket
@@ -19,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 from rich.console import Console
-from spark_cluster import Cluster, free_port, spark_cluster
+from spark_cluster import Cluster, free_port, installed_cluster, options_of, reaching
 from tiny_workspace import (
     change_recipe,
     digests,
@@ -31,8 +30,10 @@ from tiny_workspace import (
 from typer.testing import CliRunner
 
 from phloem.catalog.store import Store
+from phloem.catalog.views import connect
 from phloem.pipeline import run as running
 from phloem.pipeline import spark
+from phloem.pipeline.bench_engine import write_sample
 from phloem.pipeline.cli import app
 from phloem.pipeline.progress import Progress
 from phloem.pipeline.record import Request
@@ -43,6 +44,7 @@ from phloem.pipeline.stage import Task
 from phloem.pipeline.workspace import load_workspace
 from phloem.sources.limits import Limits
 
+BUNDLED = Path(__file__).resolve().parents[2] / "sources" / "bundled"
 PRIVATE = "Привет, это личное письмо"
 HERE = Spark("spark://127.0.0.1:7077", "server.jar")
 THERE = Spark("spark://10.1.2.3:7077", "server.jar")
@@ -255,30 +257,18 @@ def test_worker_pool_that_cannot_serve_says_why(address: list[str], told: str) -
 
 
 # A cluster ----------------------------------------------------------------------------------------
-def _named(variable: str) -> Path:
-    """A path that the environment names, without which there is no cluster to test on."""
-    named = os.environ.get(variable)
-    if not named or not Path(named).exists():
-        pytest.skip(f"{variable} names no {'file' if named else 'path'}; `make spark` sets it up")
-    return Path(named)
-
-
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Spark]]:
     """A cluster, and how to reach it."""
-    if shutil.which("java") is None:
-        pytest.skip("no java on PATH; Spark needs a Java 17")
-    home, jar = _named("PHLOEM_SPARK_HOME"), _named("PHLOEM_JOB_SERVER_JAR")
-    with spark_cluster(home, tmp_path_factory.mktemp("cluster")) as found:
-        settings = ("spark.executor.memory=512m", "spark.default.parallelism=8")
-        yield found, Spark(found.master, str(jar), settings=settings)
+    with installed_cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found
 
 
 @pytest.fixture
 def asked(cluster: tuple[Cluster, Spark], monkeypatch: pytest.MonkeyPatch) -> Spark:
     """How to reach the cluster, from a process that finds Spark."""
-    monkeypatch.setenv("SPARK_HOME", str(cluster[0].home))
-    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    for name, value in reaching(cluster[0]).items():
+        monkeypatch.setenv(name, value)
     return cluster[1]
 
 
@@ -333,6 +323,46 @@ def test_cluster_makes_the_same_bytes(
     again = _on_spark(folder, root, replace(asked, master=f"spark://localhost:{free_port()}"))
     assert redone(again) == {}
     assert again["release"] == release
+
+
+@pytest.mark.spark
+def test_cluster_makes_the_quickstart_of_20_mb(asked: Spark, tmp_path: Path) -> None:
+    write_sample(BUNDLED, tmp_path / "texts", 20)
+    made = {}
+    for name, options in (("local", ["--workers", "2"]), ("spark", options_of(asked))):
+        root = new_root(tmp_path / name)
+        command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "quickstart", *options]
+        command += ["--root", str(root), "--input", str(tmp_path / "texts" / "*.jsonl")]
+        subprocess.run(command, check=True, timeout=900)
+        (record,) = [json.loads(path.read_bytes()) for path in (root / "runs").glob("*.json")]
+        views = connect(Store(str(root)))
+        decisions = views.execute("select * from decisions order by id").fetchall()
+        made[name] = (digests(root, record), decisions, record["balance"], record["runner"])
+    assert made["spark"] == (*made["local"][:-1], "spark")
+    assert sum(counts["read"] for counts in made["local"][2].values()) > 10_000
+
+
+@pytest.mark.spark
+def test_cluster_the_driver_is_killed(
+    asked: Spark, expected: tuple[Path, dict[str, str], Any], tmp_path: Path
+) -> None:
+    folder, wanted, release = expected
+    root = new_root(tmp_path / "root")
+    command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--root", str(root)]
+    driver = psutil.Popen([*command, *options_of(asked)], cwd=folder)
+    until = time.monotonic() + 240
+    while not any(root.glob("measure/*/shard.json")) and time.monotonic() < until:
+        time.sleep(0.2)
+    family = driver.children(recursive=True)
+    driver.kill()
+    driver.wait()
+    assert len(family) > 3  # of the job server and of the worker pool
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert left == []
+    record = _on_spark(folder, root, asked)
+    assert "ingest" not in redone(record)
+    assert digests(root, record) == wanted
+    assert record["release"] == release
 
 
 def _executors(cluster: Cluster) -> list[psutil.Process]:

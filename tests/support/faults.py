@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import tiny_workspace
+from spark_cluster import options_of
 from tiny_workspace import RECIPE, add_source, digests
 
 from phloem.catalog.store import Store
@@ -147,10 +149,18 @@ def workers_of(driver: psutil.Process) -> list[psutil.Process]:
     """The processes of a driver's pool: those that its fork server forked."""
     found = []
     with suppress(psutil.NoSuchProcess):
-        for child in driver.children():
-            if any("forkserver" in word for word in child.cmdline()):
-                found += child.children()
+        for child in driver.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if any("forkserver" in word for word in child.cmdline()):
+                    found += child.children()
     return found
+
+
+def run_command(root: Path, workers: int) -> list[str]:
+    """What a user types, here or on Spark."""
+    command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--root", str(root)]
+    where = options_of(tiny_workspace.on_spark) if tiny_workspace.on_spark else []
+    return [*command, "--workers", str(workers), *where]
 
 
 @contextmanager
@@ -160,10 +170,10 @@ def started(
     """A run that has just begun; none of its processes outlives the block."""
     mark = uuid.uuid4().hex
     log = root.with_name(f"{root.name}-{mark[:6]}.log")
-    command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny"]
+    command = run_command(root, workers)
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*command, "--root", str(root), "--workers", str(workers)],
+            command,
             cwd=folder,
             stdout=out,
             stderr=out,

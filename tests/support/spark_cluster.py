@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from phloem.pipeline.spark import Spark
 
 START_SECONDS = 90.0
 SETTINGS = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1"}
@@ -95,3 +100,34 @@ def spark_cluster(home: Path, folder: Path) -> Iterator[Cluster]:
             worker = stack.enter_context(running(command, log, settings))
             await_line(log, "Successfully registered with master", worker)
         yield Cluster(home, master, folder / "work")
+
+
+@contextlib.contextmanager
+def installed_cluster(folder: Path) -> Iterator[tuple[Cluster, Spark]]:
+    """A cluster of the Spark that the environment names, and how to reach it; skips without one."""
+    if shutil.which("java") is None:
+        pytest.skip("no java on PATH; Spark needs a Java 17")
+    home, jar = _named("PHLOEM_SPARK_HOME"), _named("PHLOEM_JOB_SERVER_JAR")
+    with spark_cluster(home, folder) as found:
+        settings = ("spark.executor.memory=512m", "spark.default.parallelism=8")
+        yield found, Spark(found.master, str(jar), settings=settings)
+
+
+def _named(variable: str) -> Path:
+    """A path that the environment names, without which there is no cluster to test on."""
+    named = os.environ.get(variable)
+    if not named or not Path(named).exists():
+        pytest.skip(f"{variable} names no {'file' if named else 'path'}; `make spark` sets it up")
+    return Path(named)
+
+
+def reaching(cluster: Cluster) -> dict[str, str]:
+    """The environment of a process that finds Spark."""
+    return {"SPARK_HOME": str(cluster.home), "SPARK_LOCAL_IP": "127.0.0.1"}
+
+
+def options_of(spark: Spark) -> list[str]:
+    """What `phloem run` is given for it."""
+    options = ["--runner", "spark", "--spark-master", spark.master]
+    options += ["--job-server-jar", spark.job_server]
+    return options + [word for each in spark.settings for word in ("--spark-conf", each)]

@@ -1,7 +1,9 @@
 """A small workspace of two sources, real text in many scripts; its root needs no network."""
 
+import functools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from phloem.pipeline.progress import Progress
 from phloem.pipeline.recipe import Recipe, load_recipe
 from phloem.pipeline.record import Request
 from phloem.pipeline.registry import load_registry, lock
+from phloem.pipeline.spark import Spark, open_spark
 from phloem.pipeline.workspace import load_workspace
+from phloem.sources.limits import Limits
 
 RECIPE = """\
 name: tiny
@@ -140,12 +144,21 @@ def change_recipe(folder: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+# Where runs of this workspace do their tasks, if not in processes of this machine: tests/faults has
+# all its tests run on a cluster in the nightly run.
+on_spark: Spark | None = None
+
+
 def run_tiny(folder: Path, root: Path, workers: int = 1) -> dict[str, Any]:
     """Run the workspace's recipe; the run's record."""
     workspace = load_workspace(folder)
     registry = load_registry(workspace)
-    request = Request(recipe_of(folder), str(root), workers)
-    result = running.run(request, registry, workspace, Progress(Console(quiet=True)))
+    runner, opened = "local", None
+    if on_spark:
+        spark = replace(on_spark, cores=workers)
+        runner, opened = "spark", functools.partial(open_spark, str(root), spark, Limits())
+    request = Request(recipe_of(folder), str(root), workers, runner)
+    result = running.run(request, registry, workspace, Progress(Console(quiet=True)), opened)
     record: dict[str, Any] = json.loads(Store(str(root)).read_bytes(f"runs/{result.run_id}.json"))
     return record
 

@@ -1,0 +1,152 @@
+"""Runs the long tests, part by part, and writes what came of them into docs/nightly.md.
+
+`make nightly` runs all parts; `python tests/nightly.py soak` runs one. A part that was not run
+this time keeps the results of the last time that it was, with their commit and date.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+TOP = Path(__file__).resolve().parents[1]
+PAGE = TOP / "docs" / "nightly.md"
+RESULTS = TOP / "docs" / "nightly"  # what the page is made of: one JSON file a part
+
+PARTS = {
+    "suite": (
+        "All tests, with 3,000 examples for each property and 21 kills more of workers and driver",
+        ["tests", "-m", "not spark", "--deselect", "tests/faults/test_soak.py"],
+        {"HYPOTHESIS_PROFILE": "nightly"},
+    ),
+    "spark": ("The tests of Spark, on a real standalone cluster", ["tests", "-m", "spark"], {}),
+    "faults-on-spark": (
+        "The fault matrix with every run of it on that kind of cluster",
+        ["tests/faults", "--deselect", "tests/faults/test_soak.py"],
+        {"PHLOEM_FAULTS_ON": "spark"},
+    ),
+    "soak": (
+        "Gigabytes of generated text through the recipe `quickstart`: memory and open files",
+        ["tests/faults/test_soak.py"],
+        {},
+    ),
+}
+
+HEAD = """\
+# The nightly run
+
+`make nightly` runs what takes too long for every change, part by part, and writes this page. Each
+part says of which commit and on which day its results are. What each fault is stands in
+[faults.md](faults.md).
+"""
+
+
+def run_part(name: str) -> bool:
+    """Run one part and keep its results; whether all passed."""
+    what, selected, settings = PARTS[name]
+    RESULTS.mkdir(exist_ok=True)
+    report = RESULTS / f"{name}.xml"
+    command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *selected]
+    commit = _said("git", "rev-parse", "--short", "HEAD")
+    began = time.monotonic()
+    subprocess.run(command, cwd=TOP, check=False, env={**os.environ, **settings})
+    seconds = round(time.monotonic() - began)
+    facts = {
+        "part": name,
+        "what": what,
+        "commit": commit,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        "seconds": seconds,
+        **results_of(report),
+    }
+    report.unlink()
+    text = json.dumps(facts, indent=1, ensure_ascii=False)
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    return not facts["failed"] and facts["passed"] > 0
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(
+        command, cwd=TOP, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def results_of(report: Path) -> dict[str, Any]:
+    """How many tests passed, the names of the others, and what tests recorded."""
+    passed, failed, skipped, recorded = 0, [], [], {}
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - written by pytest just now
+        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed.append(name)
+        elif (why := case.find("skipped")) is not None:
+            skipped.append(f"{name}: {why.get('message')}")
+        else:
+            passed += 1
+        for each in case.iter("property"):
+            recorded[str(each.get("name"))] = each.get("value")
+    return {"passed": passed, "failed": failed, "skipped": skipped, "recorded": recorded}
+
+
+def page() -> str:
+    """The page, of the results that are there."""
+    lines = [HEAD, "| part | passed | failed | skipped | took | commit | date |", "|---" * 7 + "|"]
+    parts = [
+        json.loads((RESULTS / f"{name}.json").read_bytes())
+        for name in PARTS
+        if (RESULTS / f"{name}.json").exists()
+    ]
+    for each in parts:
+        cells = [f"`{each['part']}`", each["passed"], len(each["failed"]), len(each["skipped"])]
+        cells += [f"{each['seconds'] // 60} min {each['seconds'] % 60} s"]
+        cells += [f"`{each['commit']}`", each["date"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    for each in parts:
+        lines += ["", f"## `{each['part']}`", "", f"{each['what']}. On {each['machine']}."]
+        for kind in ("failed", "skipped"):
+            if each[kind]:
+                lines += ["", f"{kind.capitalize()}:", ""]
+                lines += [f"- `{name}`" for name in each[kind]]
+        lines += _soak(each["recorded"])
+    return "\n".join(lines) + "\n"
+
+
+def _soak(recorded: dict[str, str]) -> list[str]:
+    """The table of the soak test, if this part holds it."""
+    if "stages" not in recorded:
+        return []
+    told = (
+        f"{recorded['text_MB']} MB of text; at most {recorded['peak_MB']} MB resident, all"
+        " processes together. Medians over the second and the last quarter of each stage:"
+    )
+    lines = [
+        "",
+        told,
+        "",
+        "| stage | seconds | MB, second quarter | MB, last | open files, second quarter | last |",
+        "|---" * 6 + "|",
+    ]
+    for stage, each in json.loads(recorded["stages"]).items():
+        cells = [f"`{stage}`", each["seconds"], *each["MB"], *each["files"]]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines
+
+
+def main(names: list[str]) -> int:
+    """Run parts, all if none is named; 1 if something failed."""
+    unknown = set(names) - set(PARTS)
+    if unknown:
+        sys.exit(f"no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
+    passed = [run_part(name) for name in names or PARTS]
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0 if all(passed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
