@@ -24,6 +24,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from phloem.catalog.store import Store
 from phloem.pipeline.engine import Done, Failure, forget_failures, noted_reason, reason_of
+from phloem.pipeline.logs import quiet_clients
 from phloem.pipeline.stage import StageError, Task, made
 from phloem.sources.limits import Limits
 
@@ -62,6 +63,8 @@ class Pool:
         pool: Started when the first task comes: a run that finds all made starts none.
         cpu_seconds: CPU time of all pipelines that ended well, so far.
         peak_bytes: Most resident memory seen, of this process and its workers together.
+        interrupted: Whether Ctrl-C came. Its exception alone is not enough: raised in whatever C
+            code runs just then, it may be lost, and the run would go on.
     """
 
     root: str
@@ -70,6 +73,7 @@ class Pool:
     pool: ProcessPool | None = field(default=None, repr=False)
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
+    interrupted: bool = False
 
     def run(self, stage: str, tasks: Sequence[Task], done: Done) -> list[Failure]:
         """Do tasks of one stage; a failing one does not stop the others."""
@@ -89,6 +93,8 @@ class Pool:
         failures: list[Failure] = []
         ended: set[int] = set()
         while waiting or running:
+            if self.interrupted:
+                raise KeyboardInterrupt
             while waiting and len(running) < 2 * self.workers:
                 wave = waiting.popleft()
                 args = [str(busy), self.root, stage, [task.to_json() for task in wave]]
@@ -165,11 +171,30 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 @contextmanager
+def _noting_interrupts(pool: Pool) -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt as ever, and the pool knows of it too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(*_: object) -> None:
+        pool.interrupted = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def open_pool(root: str, workers: int, limits: Limits) -> Iterator[Pool]:
     """A pool whose workers are gone when the block ends."""
     pool = Pool(root, workers, limits)
     try:
-        yield pool
+        with _noting_interrupts(pool):
+            yield pool
     except BaseException:
         _end_workers()  # also those that are just starting: they would complain of what is gone
         raise
@@ -295,3 +320,4 @@ def quiet_worker() -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+    quiet_clients()

@@ -82,11 +82,20 @@ class _Stderr(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
+def quiet_clients() -> None:
+    """Leave out what asyncio logs of an object store's requests that were given up.
+
+    The call that made the request raises its error, which is told.
+    """
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+
+
 def set_up(environment: Mapping[str, str] = os.environ) -> None:
     """Make the project's loggers write to stderr: JSON from `info` on, or lines from `warning` on.
 
     Calling it again changes the form and adds no second copy of a line.
     """
+    quiet_clients()
     ours = logging.getLogger("phloem")
     handler = _Stderr()
     if environment.get(VARIABLE) == JSON:

@@ -126,10 +126,13 @@ def test_run_whose_driver_is_killed_leaves_no_process_and_ends_the_same(
     promise="one line says what to do, no process stays, the record says interrupted; a rerun ends"
     " with the same bytes",
 )
-def test_run_that_is_interrupted_ends_at_once_and_goes_on_later(world: World, fresh: Path) -> None:
+@pytest.mark.parametrize("seed", [0, *NIGHTLY])
+def test_run_that_is_interrupted_ends_at_once_and_goes_on_later(
+    seed: int, world: World, fresh: Path
+) -> None:
     folder, root, before = world
     with started(folder, fresh) as run:
-        until_commits(run, 3)
+        until_commits(run, _moments(seed, world)[0])
         interrupt(run)
         assert run.ended() == 1
         assert _alone(run)

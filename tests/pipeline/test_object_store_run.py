@@ -323,8 +323,10 @@ def test_workers_whose_server_vanishes_end_with_one_error(s3: ObjectStore, here:
         s3.stop()
         s3.faults.clear()
         s3.start()
-    assert gone.returncode == 1
-    (error,) = [line for line in gone.stderr.splitlines() if not line.startswith("warning: ")]
+    assert gone.returncode == 1, gone.stderr
+    lines = [line for line in gone.stderr.splitlines() if not line.startswith("warning: ")]
+    assert len(lines) == 1, lines
+    error = lines[0]
     assert error.startswith("error: ")
     assert "Could not connect" in error
     assert SECRET not in gone.stdout + gone.stderr
