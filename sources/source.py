@@ -25,20 +25,27 @@ Kind = Literal[
     "books",
     "code",
     "dialogue",
+    "dictionary",
     "educational",
     "encyclopedia",
+    "interface",
     "legal",
     "literature",
     "medical",
     "news",
     "parliamentary",
+    "questions",
     "reference",
     "religious",
     "scientific",
     "software_docs",
+    "speech",
     "subtitles",
     "web",
 ]
+# Sections of the AI Office's template for Article 53(1)(d) of Regulation (EU) 2024/1689.
+Category = Literal["2.1", "2.2", "2.3", "2.4", "2.5", "2.6"]
+Permission = Literal["allowed", "conditional", "forbidden", "unknown"]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 UNKNOWN_LICENSE = "LicenseRef-unknown"
@@ -51,12 +58,31 @@ class CardError(SourceError):
     """Cards that cannot be read: the message lists every fault of every file."""
 
 
+class Restrictions(Strict):
+    """What the terms say of four uses; `conditional`: the licence's conditions must be met."""
+
+    commercial: Permission = Field(default="unknown", description="Commercial use.")
+    derivatives: Permission = Field(default="unknown", description="Changed copies.")
+    share_alike: Literal["required", "none", "unknown"] = Field(
+        default="unknown", description="Whether changed copies must be under the same terms."
+    )
+    ai_training: Permission = Field(
+        default="unknown", description="Training, where the terms speak of it; most do not."
+    )
+
+
 class License(Strict):
     """Under which terms the texts may be used, and how we know."""
 
     spdx: str = Field(
-        description="SPDX licence expression; a LicenseRef-* must be in licenses.yaml.",
+        description="SPDX licence expression of the texts; a LicenseRef-* must be in"
+        " licenses.yaml.",
         examples=["CC-BY-SA-4.0", "GPL-2.0-or-later OR CC-BY-SA-3.0", "LicenseRef-public-domain"],
+    )
+    collection: str | None = Field(
+        default=None,
+        description="SPDX licence expression of the collection as such, where it differs from that"
+        " of its texts.",
     )
     url: str | None = Field(default=None, description="Page that holds the terms.")
     evidence: str | None = Field(
@@ -66,9 +92,36 @@ class License(Strict):
         default=None, description="Where the sentence was read: a page, or a file in the source."
     )
     checked_on: dt.date | None = Field(default=None, description="When it was read.")
+    checked_by: str | None = Field(
+        default=None, description="Role of who read it, such as curator; no person's name."
+    )
     attribution: str | None = Field(
         default=None, description="Line that a release must show to meet the licence."
     )
+    restrictions: Restrictions = Field(
+        default=Restrictions(), description="What the terms allow, as a person reads them."
+    )
+
+
+class Collection(Strict):
+    """How the texts came together, before this project read them."""
+
+    who: str = Field(description="Who collected or wrote them.")
+    how: Literal["written", "translated", "crawled", "digitized", "transcribed", "compiled"] = (
+        Field(description="What was done; `compiled`: chosen from other works.")
+    )
+    when: str | None = Field(default=None, description="Years, or years and months: 2019/2024-06.")
+    part: str = Field(description="Which part of it this card takes, and what it leaves out.")
+
+
+class OptOut(Strict):
+    """What the provider was seen to say about mining or training, in one protocol."""
+
+    protocol: Literal["robots", "tdmrep", "ai.txt", "header", "aipref", "terms"]
+    verdict: Literal["allow", "deny", "unknown"]
+    seen_on: dt.date = Field(description="When it was looked at.")
+    place: str = Field(description="Where: an address or a file, or a stored copy of it.")
+    note: str | None = Field(default=None, description="The rule as it stands there.")
 
 
 class Access(Strict):
@@ -85,27 +138,92 @@ class PersonalData(Strict):
         description="`incidental`: names of authors and examples; `personal`: about people."
     )
     note: str | None = Field(default=None, description="What kind, and where.")
+    special: Literal["none", "incidental", "present", "unknown"] = Field(
+        default="unknown",
+        description="Special categories (GDPR, Article 9): health, faith, politics and the like.",
+    )
+    basis: str | None = Field(
+        default=None,
+        description="Legal basis as a term of the Data Privacy Vocabulary, where one is needed.",
+        examples=["eu-gdpr:A6-1-f"],
+    )
 
 
 class Source(Strict):
-    """One source, as a person decided it: a file in `sources/entries/`."""
+    """One source, as a person decided it: a file in `sources/entries/`.
+
+    A proposed card needs twelve fields: id, name, summary, homepage, kind, languages, license.spdx,
+    access, custodian, personal_data.level, status and reason. The lint rules ask an active one for
+    more.
+    """
 
     id: Id = Field(description="Kebab-case, equal to the file name; never used again.")
-    name: str = Field(min_length=3, description="As its makers call it, with the language.")
-    summary: str = Field(min_length=10, description="What texts it holds, in one sentence.")
+    name: str = Field(min_length=3, description="As its makers call it.")
+    summary: str = Field(
+        min_length=10,
+        description="What the texts are, who made them, which part is taken and why it was chosen.",
+    )
     homepage: str = Field(pattern=r"^https?://\S+$", description="Where a reader finds it.")
     kind: Kind = Field(description="What its texts are.")
+    category: Category | None = Field(
+        default=None,
+        description="Section of the EU template that it belongs to: 2.1 public datasets, 2.2"
+        " private, 2.3 crawled, 2.4 of users, 2.5 synthetic, 2.6 other.",
+    )
     languages: tuple[str, ...] = Field(
         min_length=1, description="BCP-47 tags of its texts; `zxx` for code."
     )
+    scripts: tuple[str, ...] = Field(
+        default=(), description="ISO 15924 codes, where the language does not tell: Latn, Cyrl."
+    )
+    domains: tuple[str, ...] = Field(
+        default=(), description="What they are about; for code, its programming languages."
+    )
+    region: tuple[str, ...] = Field(
+        default=(), description="Where they come from: ISO 3166-1 codes, or 001 for the world."
+    )
+    period: str | None = Field(
+        default=None, description="When they were written: 1995/2024, or 19th century."
+    )
+    modality: Literal["text", "transcribed speech", "recognized print"] = Field(
+        default="text", description="What the texts were first."
+    )
+    synthetic: Literal["no", "partly", "yes", "unknown"] = Field(
+        default="unknown", description="Whether machines wrote or translated them."
+    )
+    collection: Collection | None = None
     license: License
+    opt_out: tuple[OptOut, ...] = Field(
+        default=(), description="What the provider was seen to say, by protocol."
+    )
     access: Access
     custodian: str = Field(description="Who makes it and answers for it.")
+    contact: str | None = Field(
+        default=None, description="Role or page to write to, such as the maintainers; no person."
+    )
+    nominated_by: str | None = Field(
+        default=None, description="Community that proposed it, such as Masakhane."
+    )
+    editorial: str | None = Field(
+        default=None, description="Who answers for what is said in it, and how it is corrected."
+    )
     personal_data: PersonalData
+    risks: str | None = Field(
+        default=None, description="What harm its texts may do in a model, beyond their limits."
+    )
+    limits: str | None = Field(
+        default=None, min_length=10, description="What a reader of its texts should beware of."
+    )
+    unknown: dict[str, str] = Field(
+        default={},
+        description="Field: what was looked at, for each fact that is not known. No guesses.",
+    )
     status: Literal["proposed", "active", "paused", "withdrawn"] = Field(
         description="Only active sources are read."
     )
-    reason: str | None = Field(default=None, description="Why it is paused or withdrawn.")
+    reason: str | None = Field(
+        default=None, description="Why it is not active; of a proposed card, what is missing."
+    )
     replaced_by: str | None = Field(default=None, description="Id of the source to use instead.")
     clean: tuple[str | dict[str, dict[str, Json]], ...] = Field(
         default=(), description="Ops that only this source needs: a name or {name: {param: value}}."
@@ -114,9 +232,9 @@ class Source(Strict):
         default=(), description="Keep rules that only this source needs."
     )
     evidence: Literal["read", "none"] = Field(
-        description="`read`: somebody read its documents and terms; `none`: nobody did."
+        default="none",
+        description="`read`: somebody read its documents and terms; `none`: nobody did.",
     )
-    limits: str = Field(min_length=10, description="What a reader of its texts should beware of.")
     weight: float | None = Field(
         default=None, gt=0, description="Share in a mixture that names none; null: by size."
     )
