@@ -117,8 +117,10 @@ class Collection(Strict):
 class OptOut(Strict):
     """What the provider was seen to say about mining or training, in one protocol."""
 
-    protocol: Literal["robots", "tdmrep", "ai.txt", "header", "aipref", "terms"]
-    verdict: Literal["allow", "deny", "unknown"]
+    protocol: Literal["robots", "tdmrep", "ai.txt", "header", "aipref", "terms"] = Field(
+        description="robots.txt (RFC 9309), TDMRep, ai.txt, an HTTP header, AIPREF, or the terms."
+    )
+    verdict: Literal["allow", "deny", "unknown"] = Field(description="What it says.")
     seen_on: dt.date = Field(description="When it was looked at.")
     place: str = Field(description="Where: an address or a file, or a stored copy of it.")
     note: str | None = Field(default=None, description="The rule as it stands there.")
@@ -191,7 +193,9 @@ class Source(Strict):
     synthetic: Literal["no", "partly", "yes", "unknown"] = Field(
         default="unknown", description="Whether machines wrote or translated them."
     )
-    collection: Collection | None = None
+    collection: Collection | None = Field(
+        default=None, description="How the texts came together, and which part is taken."
+    )
     license: License
     opt_out: tuple[OptOut, ...] = Field(
         default=(), description="What the provider was seen to say, by protocol."
