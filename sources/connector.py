@@ -1,8 +1,9 @@
 """What every connector module offers, and the small things that pass between it and a run.
 
 A connector is a module in `sources/connectors/` with a pydantic model `Params`, a `VERSION` that is
-raised when it reads other documents out of the same bytes, and five functions:
+raised when it reads other documents out of the same bytes, and six functions:
 
+    def reach(params) -> Reach                   # what a machine needs to have the bytes
     def unavailable(params) -> str | None        # why this machine cannot use it; None if it can
     def resolve(params) -> Pin                   # asks the network what the source holds now
     def fetch(params, pin, folder) -> Files      # the only other place that uses the network
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 Json = Any
 Files = Mapping[str, str]  # name in the pin -> path on this machine
+
+Reach = Literal["here", "index", "network"]
+"""What a connector needs: nothing beyond the project, a package index, or the open network."""
 
 
 class SourceError(Exception):
@@ -122,6 +126,7 @@ class Connector(Protocol):
     Params: type[Strict]
     VERSION: int
 
+    def reach(self, params: Any) -> Reach: ...  # noqa: D102
     def unavailable(self, params: Any) -> str | None: ...  # noqa: D102
     def resolve(self, params: Any) -> Pin: ...  # noqa: D102
     def fetch(self, params: Any, pin: Pin, folder: Path) -> Files: ...  # noqa: D102

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from phloem.sources.archives import Member, Packages, Wanted, records_of, tar_members
 from phloem.sources.clients import Naming, check, complaint, pinned, run_client
-from phloem.sources.connector import Fault, Files, GoneError, Pin, SourceError, Split
+from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
 from phloem.sources.limits import Limits
 from phloem.sources.records import batches
 from phloem.sources.unpack import UnpackError, compression_of
@@ -38,6 +38,12 @@ class Params(Packages):
         version=r"([0-9]+:)?[A-Za-z0-9][A-Za-z0-9.+~-]*",
         standard="Debian Policy 5.6.1 and 5.6.12",
     )
+
+
+def reach(params: Params) -> Reach:
+    """A package index."""
+    del params
+    return "index"
 
 
 def unavailable(params: Params) -> str | None:

@@ -18,6 +18,7 @@ from phloem.sources.connector import (
     GoneError,
     Pin,
     PinnedFile,
+    Reach,
     SourceError,
     Split,
     Strict,
@@ -81,6 +82,12 @@ class Params(Strict):
     redirects: int = Field(
         default=5, ge=0, le=20, description="How many redirects of a web address may follow."
     )
+
+
+def reach(params: Params) -> Reach:
+    """Nothing for files of this project and of this machine; the network for addresses."""
+    paths = [params.path] if isinstance(params.path, str) else params.path
+    return "network" if any("://" in path for path in paths) else "here"
 
 
 def unavailable(params: Params) -> str | None:

@@ -27,7 +27,7 @@ from phloem.sources.archives import (
 )
 from phloem.sources.archives import zip_members as members
 from phloem.sources.clients import Naming, check, complaint, pinned, run_client
-from phloem.sources.connector import Fault, Files, GoneError, Pin, SourceError, Split
+from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
 from phloem.sources.limits import Limits
 from phloem.sources.records import batches
 
@@ -68,6 +68,12 @@ def _client() -> list[str] | None:
         return [sys.executable, "-m", "pip"]
     found = shutil.which("pip3") or shutil.which("pip")
     return [found] if found else None
+
+
+def reach(params: Params) -> Reach:
+    """A package index."""
+    del params
+    return "index"
 
 
 def unavailable(params: Params) -> str | None:
