@@ -117,6 +117,7 @@ def _stage_rows(folder: Path, size_mb: int, prepare: Prepare) -> Iterator[Json]:
 
 
 def _beam(root: str, tasks: Sequence[Task]) -> None:
+    from phloem.pipeline import quiet  # noqa: F401 - before Beam
     from phloem.pipeline.transforms import run_pipeline
 
     for wave in waves(tasks, 1):

@@ -52,7 +52,8 @@ def run_part(name: str) -> bool:
     what, selected, settings = PARTS[name]
     RESULTS.mkdir(exist_ok=True)
     report = RESULTS / f"{name}.xml"
-    command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *selected]
+    options = [f"--junitxml={report}", "-o", "junit_family=xunit1"]  # which has what tests record
+    command = [sys.executable, "-m", "pytest", *options, *selected]
     commit = _said("git", "rev-parse", "--short", "HEAD")
     began = time.monotonic()
     subprocess.run(command, cwd=TOP, check=False, env={**os.environ, **settings})
