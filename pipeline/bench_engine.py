@@ -67,14 +67,15 @@ def write_sample(data: Path, folder: Path, size_mb: int) -> None:
         for record in records:
             text = record["text"] if copy == 0 else _shuffled(record["text"], random)
             size += len(text.encode())
-            part.append(json.dumps({**record, "id": f"{copy}/{record['id']}", "text": text}))
+            line = {**record, "id": f"{copy}/{record['id']}", "text": text}
+            part.append(json.dumps(line, ensure_ascii=False))
             if size >= min(left, FILE_BYTES):
-                (folder / f"{number:05}.jsonl").write_text("\n".join(part) + "\n")
+                (folder / f"{number:05}.jsonl").write_text("\n".join(part) + "\n", "utf-8")
                 left, number, size, part = left - size, number + 1, 0, []
             if left <= 0:
                 return
         if part:
-            (folder / f"{number:05}.jsonl").write_text("\n".join(part) + "\n")
+            (folder / f"{number:05}.jsonl").write_text("\n".join(part) + "\n", "utf-8")
             left, number = left - size, number + 1
         copy += 1
 

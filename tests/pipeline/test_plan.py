@@ -9,9 +9,10 @@ from inline_engine import finish, job_of
 from tiny_workspace import FIRST, add_source, change_recipe, make_workspace, new_root
 
 from phloem.catalog.store import Store
-from phloem.pipeline.plan import BYTES_PER_PACKED, Planned, disk_needed, plan
+from phloem.pipeline.plan import BYTES_PER_PLAIN, Planned, disk_needed, plan, written_bytes
 from phloem.pipeline.recipe import Tokenizer
 from phloem.pipeline.stage import STAGES
+from phloem.sources.connector import PinnedFile
 
 Done = tuple[Path, Path]
 
@@ -31,8 +32,8 @@ def copied(done: Done, tmp_path: Path) -> Done:
     return tuple(Path(shutil.copytree(path, tmp_path / path.name)) for path in done)  # type: ignore[return-value]
 
 
-def _packed(*paths: Path) -> int:
-    return BYTES_PER_PACKED * sum(path.stat().st_size for path in paths)
+def _written(*paths: Path) -> int:
+    return BYTES_PER_PLAIN * sum(path.stat().st_size for path in paths)
 
 
 def test_plan_of_a_fresh_root_knows_the_first_stage_only(done: Done, tmp_path: Path) -> None:
@@ -42,8 +43,15 @@ def test_plan_of_a_fresh_root_knows_the_first_stage_only(done: Done, tmp_path: P
     files = [folder / "first.jsonl", folder / "second.jsonl"]
     assert first == Planned("ingest", 2, 2, sum(path.stat().st_size for path in files))
     assert others == [Planned(stage, None, None, 0) for stage in STAGES[1:]]
-    assert disk_needed(job, store) == _packed(*files)
+    assert disk_needed(job, store) == _written(*files)
     assert {path.name for path in (tmp_path / "root").iterdir()} == {"fetched"}
+
+
+@pytest.mark.parametrize(
+    ("name", "times"), [("a.jsonl", 5), ("b.txt", 5), ("c.jsonl.gz", 16), ("d.deb", 16)]
+)
+def test_written_bytes_of_packed_files_are_more(name: str, times: int) -> None:
+    assert written_bytes(PinnedFile(name, "0" * 64, 10)) == 10 * times
 
 
 def test_plan_of_a_finished_root_has_nothing_to_do(done: Done) -> None:
@@ -65,7 +73,7 @@ def test_plan_after_one_more_source_needs_room_for_that_one(copied: Done) -> Non
     assert (first.tasks, first.missing) == (3, 1)
     assert first.bytes == (folder / "third.jsonl").stat().st_size
     assert second.missing is None
-    assert disk_needed(job, Store(root)) == _packed(folder / "third.jsonl")
+    assert disk_needed(job, Store(root)) == _written(folder / "third.jsonl")
 
 
 def test_plan_after_a_moved_threshold_is_exact_down_to_the_judge(copied: Done) -> None:
