@@ -69,21 +69,55 @@ class PinnedFile:
     url: str | None = None
 
 
+@dataclass(frozen=True, order=True)
+class Observation:
+    """What a provider was seen to say about machines that read its texts.
+
+    Attributes:
+        protocol: ``robots``, ``tdmrep`` or ``header``, as in a card's `opt_out`.
+        verdict: ``allow``, ``deny``, or ``unknown`` where it says nothing.
+        place: The address where it stands.
+        note: The rule, or why there is none.
+    """
+
+    protocol: str
+    verdict: str
+    place: str
+    note: str | None = None
+
+
 @dataclass(frozen=True)
 class Pin:
-    """What `sources.lock` holds for a source: a version or snapshot, and its files."""
+    """What `sources.lock` holds for a source.
+
+    Attributes:
+        version: Version or snapshot.
+        files: What it consists of.
+        observed: What its hosts said of machines when it was locked.
+    """
 
     version: str
     files: tuple[PinnedFile, ...]
+    observed: tuple[Observation, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
-        """As plain JSON."""
-        return {"version": self.version, "files": [asdict(file) for file in self.files]}
+        """As plain JSON; `observed` only where something was."""
+        value: dict[str, Json] = {
+            "version": self.version,
+            "files": [asdict(file) for file in self.files],
+        }
+        if self.observed:
+            value["observed"] = [asdict(seen) for seen in self.observed]
+        return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Pin:
         """From plain JSON."""
-        return cls(value["version"], tuple(PinnedFile(**file) for file in value["files"]))
+        return cls(
+            value["version"],
+            tuple(PinnedFile(**file) for file in value["files"]),
+            tuple(Observation(**seen) for seen in value.get("observed", ())),
+        )
 
 
 @dataclass(frozen=True)

@@ -81,12 +81,17 @@ def write_lock(path: str | Path, entries: Mapping[str, Entry]) -> None:
     part.replace(path)
 
 
-def pins(folders: Sequence[str | Path] = ()) -> Mapping[str, Pin]:
-    """Every pin by source id, of the project's lock file and of those in these card folders."""
-    found = {source: entry.pin for source, entry in read_lock(own_lock()).items()}
+def locked(folders: Sequence[str | Path] = ()) -> Mapping[str, Entry]:
+    """Every entry by source id, of the project's lock file and of those in these card folders."""
+    found = read_lock(own_lock())
     for folder in folders:
-        found |= {source: e.pin for source, e in read_lock(Path(folder) / NAME).items()}
+        found |= read_lock(Path(folder) / NAME)
     return MappingProxyType(dict(sorted(found.items())))
+
+
+def pins(folders: Sequence[str | Path] = ()) -> Mapping[str, Pin]:
+    """Every pin by source id, as `locked`."""
+    return MappingProxyType({source: entry.pin for source, entry in locked(folders).items()})
 
 
 def pin_of(source: str, folders: Sequence[str | Path] = ()) -> Pin:
@@ -104,7 +109,7 @@ def write_pin(
     """Write what a source holds into the lock file beside its card.
 
     The project's cards have theirs in `sources.lock`, cards of another folder in that folder. An
-    entry whose files have not changed keeps its date.
+    entry of which nothing has changed keeps its date.
 
     Raises SourceError if no card has the id.
     """

@@ -1,17 +1,16 @@
-"""Files by path, glob or URL: JSON Lines, Parquet, Arrow and plain text."""
+"""Files by path, glob or URL: JSON Lines, CSV, Parquet, Arrow, plain text, and archives of them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import fsspec
 import pyarrow as pa
 from pydantic import Field
 
-from phloem.sources import addresses, read_tables, read_text
+from phloem.sources import addresses, read_files
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -21,30 +20,13 @@ from phloem.sources.connector import (
     Reach,
     SourceError,
     Split,
-    Strict,
 )
+from phloem.sources.formats import Format, format_of
 from phloem.sources.limits import Limits
-from phloem.sources.unpack import compression_of
-
-SPLIT_BYTES = 32 * 2**20
-"""Bytes of unpacked text that one split holds, about; small files share one."""
-
-PACKED = 4  # bytes of text in a byte of gzip or zstd, about: documentation has 3 to 5
+from phloem.sources.read_files import SPLIT_BYTES
 
 MAX_FILES = 1_000_000  # a glob that finds more has lost its way
 
-_FORMATS = {
-    "jsonl": "jsonl",
-    "ndjson": "jsonl",
-    "json": "jsonl",
-    "parquet": "parquet",
-    "pq": "parquet",
-    "arrow": "arrow",
-    "feather": "arrow",
-    "ipc": "arrow",
-    "txt": "txt",
-    "text": "txt",
-}
 _PACKAGE = Path(__file__).parent.parent
 BUNDLED = "bundled/"
 
@@ -52,30 +34,15 @@ BUNDLED = "bundled/"
 VERSION = 1  # raised when it reads other documents out of the same bytes
 
 
-class Params(Strict):
+class Params(Format):
     """Which files, and where in them the text and its names are.
 
     Attributes:
         path: Path, glob or URL that fsspec knows, or several. ``bundled/…`` lies in this package;
             any other relative path is relative to the working folder.
-        format: None: by the ending of each name, before .gz, .xz or .zst.
-        text_column: Holds the text, in JSON Lines, Parquet and Arrow.
-        documents: For plain text: a document a file, or one a block between blank lines.
     """
 
     path: str | list[str] = Field(description="Path, glob or URL, or several of them.")
-    format: Literal["jsonl", "parquet", "arrow", "txt"] | None = Field(
-        default=None, description="Null: by the ending of the name."
-    )
-    text_column: str = Field(default="text", description="Column or key that holds the text.")
-    id_column: str | None = Field(default=None, description="Column of the source's own names.")
-    language_column: str | None = Field(default=None, description="Column of BCP-47 tags.")
-    title_column: str | None = Field(default=None, description="Column of titles.")
-    url_column: str | None = Field(default=None, description="Column of addresses.")
-    documents: Literal["file", "paragraph"] = Field(
-        default="file", description="What a document is in plain text files."
-    )
-    media_type: str = Field(default="text/plain", description="Of the text.")
     hosts: list[str] = Field(
         default=[], description="Globs of hosts that a web address may redirect to but its own."
     )
@@ -217,95 +184,16 @@ def _hashed(params: Params, place: str, copy: str | None = None) -> tuple[str, i
     return digest.hexdigest(), size
 
 
-def format_of(params: Params, name: str) -> str:
-    """The format of a file. Raises SourceError if its name does not tell and the card neither."""
-    if params.format:
-        return params.format
-    ending = compression_of(name)[1].lower().rpartition(".")[2]
-    if ending not in _FORMATS:
-        msg = (
-            f"{name}: the format cannot be told from its name; give `format`:"
-            " jsonl, parquet, arrow or txt"
-        )
-        raise SourceError(msg)
-    return _FORMATS[ending]
-
-
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """Parts of about `SPLIT_BYTES`: ranges of large files, and small files together.
-
-    A part is [file, start, end]: bytes of plain JSON Lines and of plain text cut at blank lines,
-    row groups of Parquet, or the whole file where end is null.
+    """Parts of about `SPLIT_BYTES`, as in `read_files.splits`.
 
     Raises SourceError if the text column is in none of the first records.
     """
-    parts = [part for file in pin.files for part in _parts(params, file, files[file.name])]
-    found: list[Split] = []
-    held: list[list[str | int | None]] = []
-    size = 0
-    for file, start, end, weight in parts:
-        if held and size + weight > SPLIT_BYTES:
-            found.append(_split(held))
-            held, size = [], 0
-        held.append([file, start, end])
-        size += weight
-    return [*found, _split(held)] if held else found
-
-
-def _split(parts: Sequence[list[str | int | None]]) -> Split:
-    name, start, _ = parts[0]
-    files = tuple(dict.fromkeys(str(file) for file, _, _ in parts))
-    return Split(f"{name}@{start}" if start else str(name), {"parts": list(parts)}, files)
-
-
-def _parts(params: Params, file: PinnedFile, path: str) -> list[tuple[str, int, int | None, int]]:
-    """(file, start, end, bytes) of each part of a file."""
-    kind = format_of(params, file.name)
-    packed = compression_of(file.name)[0]
-    columns = _columns(params)
-    if kind == "jsonl":
-        read_text.check_columns(file.name, path, columns)
-    if kind in {"parquet", "arrow"}:
-        read_tables.check_columns(file.name, path, columns, kind)
-    if kind == "parquet":
-        groups = read_tables.row_groups(path, SPLIT_BYTES)
-        return [(file.name, start, end, size) for start, end, size in groups]
-    whole = kind == "arrow" or (kind == "txt" and params.documents == "file")
-    if packed or whole or file.bytes <= SPLIT_BYTES:
-        return [(file.name, 0, None, file.bytes * (PACKED if packed else 1))]
-    starts = range(0, file.bytes, SPLIT_BYTES)
-    return [(file.name, at, min(at + SPLIT_BYTES, file.bytes), SPLIT_BYTES) for at in starts]
-
-
-def _columns(params: Params) -> read_text.Columns:
-    return read_text.Columns(
-        text=params.text_column,
-        id=params.id_column,
-        language=params.language_column,
-        title=params.title_column,
-        url=params.url_column,
-        media_type=params.media_type,
-    )
+    return read_files.splits(params, pin, files, SPLIT_BYTES)
 
 
 def read(
     params: Params, split: Split, files: Files, limits: Limits
 ) -> Iterator[pa.RecordBatch | Fault]:
-    """The documents of a split.
-
-    Native ids are the id column, else `file@byte offset` of the line or block, `file#row` of
-    Parquet and Arrow, or the file's name: the same however the files are split.
-    """
-    columns = _columns(params)
-    for name, start, end in split.spec["parts"]:
-        kind = format_of(params, name)
-        if kind == "parquet":
-            yield from read_tables.parquet(name, files[name], columns, (start, end), limits)
-        elif kind == "arrow":
-            yield from read_tables.arrow(name, files[name], columns, limits)
-        elif kind == "jsonl":
-            yield from read_text.jsonl(name, files[name], columns, (start, end), limits)
-        elif params.documents == "file":
-            yield from read_text.whole(name, files[name], columns, limits)
-        else:
-            yield from read_text.paragraphs(name, files[name], columns, (start, end), limits)
+    """The documents of a split, named as in `read_files.read`."""
+    return read_files.read(params, split, files, limits)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
 import json
+import lzma
 import struct
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -326,3 +331,257 @@ def test_bundled_texts_are_all_read(tmp_path: Path, name: str, documents: int) -
     rows, faults = read_all(params, tmp_path)
     assert (len(rows), faults) == (documents, [])
     assert len({row["native_id"] for row in rows}) == documents
+
+
+def csv_file(path: Path, text: str, pack: Any = None) -> files.Params:
+    content = text.encode("utf-8", "surrogateescape")
+    path.write_bytes(pack(content) if pack else content)
+    return files.Params(path=str(path), text_column="body", id_column="key", title_column="head")
+
+
+def test_csv_rows_are_documents_whatever_their_quotes(tmp_path: Path) -> None:
+    text = 'key,head,body\r\n7,एक,"two\nlines, and ""quotes"""\r\n\r\n,,ทุกคน\r\n'
+    rows, faults = read_all(csv_file(tmp_path / "a.csv", f"\ufeff{text}"), tmp_path)
+    assert faults == []
+    assert contents(rows) == ['two\nlines, and "quotes"', "ทุกคน"]
+    at = len(f"\ufeff{text}".encode()) - len(",,ทุกคน\r\n".encode())
+    assert [row["native_id"] for row in rows] == ["7", f"a.csv@{at}"]
+    assert rows[0]["title"] == "एक"
+    assert rows[1]["title"] is None
+
+
+@pytest.mark.parametrize(("name", "mark"), [("a.tsv", "\t"), ("a.csv", ";"), ("a.csv.gz", ",")])
+def test_csv_delimiter_is_that_of_the_header(tmp_path: Path, name: str, mark: str) -> None:
+    text = "".join(mark.join(row) + "\n" for row in [("key", "head", "body"), ("1", "h", "ก")])
+    params = csv_file(tmp_path / name, text, gzip.compress if name.endswith("gz") else None)
+    assert contents(read_all(params, tmp_path)[0]) == ["ก"]
+
+
+def test_csv_bad_rows_are_faults_and_the_others_stay(tmp_path: Path) -> None:
+    text = 'key,head,body\n1,h,one\n2,h\n3,"h"x,three\n4,h,caf\udce9\n5,h,f,g\n6,h,six\n'
+    rows, faults = read_all(csv_file(tmp_path / "a.csv", text), tmp_path)
+    assert [row["content"] for row in rows] == [b"one", b"caf\xe9", b"six"]
+    assert [(fault.offset, fault.reason) for fault in faults] == [
+        (22, "2 fields where the header has 3"),
+        (26, "not CSV"),
+        (text.encode("utf-8", "surrogateescape").index(b"5,"), "4 fields where the header has 3"),
+    ]
+    assert [fault.native_id for fault in faults][1] == "a.csv@26"
+
+
+def test_csv_truncated_gzip_gives_whole_rows_and_one_fault(tmp_path: Path) -> None:
+    text = "key,head,body\n" + "".join(f'{n},h,"{"x" * n}\n{n}"\n' for n in range(1500))
+    packed = gzip.compress(text.encode())
+    params = csv_file(tmp_path / "a.csv.gz", text, lambda _: packed[: len(packed) // 2])
+    rows, faults = read_all(params, tmp_path)
+    assert 0 < len(rows) < 1500
+    assert contents(rows) == [f"{'x' * n}\n{n}" for n in range(len(rows))]
+    assert faults == [Fault(None, len(packed) // 2, "truncated gzip", rest=True)]
+
+
+@pytest.mark.parametrize("end", ["x\n" * 400, "x" * 800])
+def test_csv_quote_that_nothing_closes_is_one_fault(tmp_path: Path, end: str) -> None:
+    text = f'key,head,body\n1,h,one\n2,h,"{end}'
+    params = csv_file(tmp_path / "a.csv", text)
+    rows, faults = read_all(params, tmp_path, record_bytes=500)
+    assert contents(rows) == ["one"]
+    assert [fault.reason for fault in faults] == [
+        "record larger than 500 bytes (limits.record_bytes)"
+    ]
+    rows, faults = read_all(params, tmp_path)
+    assert (contents(rows), [f.reason for f in faults]) == (["one"], ["not CSV"])
+
+
+def test_csv_misspelt_column_is_told_before_reading(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,n\nx,1\n")
+    with pytest.raises(SourceError, match="has no column 'texts'; did you mean text"):
+        read_all(files.Params(path=str(tmp_path / "a.csv"), text_column="texts"), tmp_path)
+
+
+MEMBERS = {
+    "talks/sw/a.txt": b"Wote wamezaliwa huru.",
+    "talks/th/b.html": "<p>ทุกคน".encode(),
+    "talks/c.txt.gz": gzip.compress("सभी".encode()),
+    "talks/d.jsonl": jsonl({"text": "人人"}, {"text": "生而"}),
+    "talks/e.csv": "text\nأحرار\n".encode(),
+    "talks/none.bin": b"\0",
+}
+
+
+def archive(path: Path, members: dict[str, bytes] = MEMBERS) -> Path:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+            for name, content in members.items():
+                out.writestr(name, content)
+        return path
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as out:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            out.addfile(info, io.BytesIO(content))
+        link = tarfile.TarInfo("talks/link.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        out.addfile(link)
+    pack: Any = {".gz": gzip.compress, ".tgz": gzip.compress, ".xz": lzma.compress}.get(path.suffix)
+    pack = bz2.compress if path.suffix == ".tbz2" else pack
+    pack = zstandard.compress if path.suffix == ".zst" else pack
+    path.write_bytes(pack(data.getvalue()) if pack else data.getvalue())
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["a.zip", "a.tar", "a.tar.gz", "a.tgz", "a.tar.xz", "a.tar.zst", "a.tbz2"]
+)
+def test_archives_members_are_documents_and_tables_rows(tmp_path: Path, name: str) -> None:
+    params = files.Params(
+        path=str(archive(tmp_path / name)),
+        exclude=["*.bin"],
+        languages={"*/sw/*": "sw", "*.csv": "ar", f"{name}/*/b.html": "th"},
+    )
+    rows, faults = read_all(params, tmp_path)
+    assert faults == []
+    found = {row["native_id"]: row for row in rows}
+    assert {key: row["content"].decode() for key, row in found.items()} == {
+        f"{name}/talks/sw/a.txt": "Wote wamezaliwa huru.",
+        f"{name}/talks/th/b.html": "<p>ทุกคน",
+        f"{name}/talks/c.txt.gz": "सभी",
+        f"{name}/talks/d.jsonl@0": "人人",
+        f"{name}/talks/d.jsonl@19": "生而",
+        f"{name}/talks/e.csv@5": "أحرار",
+    }
+    kinds = {row["media_type"] for row in rows}
+    assert kinds == {"text/plain", "text/html"}
+    tags = {key.rpartition("/")[2]: row["declared_language"] for key, row in found.items()}
+    assert tags == {
+        "a.txt": "sw",
+        "b.html": "th",
+        "c.txt.gz": None,
+        "d.jsonl@0": None,
+        "d.jsonl@19": None,
+        "e.csv@5": "ar",
+    }
+
+
+def test_archives_given_format_and_media_type_hold_for_all_members(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {"x/a": b"text\none\n", "x/b.dat": b"text\ntwo\n"})
+    rows, faults = read_all(files.Params(path=str(path), format="csv"), tmp_path)
+    assert (contents(rows), faults) == (["one", "two"], [])
+    path = archive(tmp_path / "b.zip", {"a.xml": b"<a/>", "b.html": b"<b/>"})
+    rows, _ = read_all(files.Params(path=str(path), media_type="application/xml"), tmp_path)
+    assert {row["media_type"] for row in rows} == {"application/xml"}
+    odd = archive(tmp_path / "c.zip").rename(tmp_path / "14019287")
+    rows, _ = read_all(files.Params(path=str(odd), format="zip", include=["*.txt"]), tmp_path)
+    assert contents(rows) == ["Wote wamezaliwa huru."]
+
+
+def test_archives_zip_split_anywhere_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = {f"m/{n}.txt": TEXTS[n % 7].encode() * 3 for n in range(20)}
+    params = files.Params(path=str(archive(tmp_path / "a.zip", members)))
+    whole = read_all(params, tmp_path)
+    assert len(whole[0]) == 20
+    monkeypatch.setattr(files, "SPLIT_BYTES", 30)
+    pin = files.resolve(params)
+    assert len(files.splits(params, pin, files.fetch(params, pin, tmp_path))) > 5
+    assert read_all(params, tmp_path) == whole
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_archives_hostile_members_are_faults_and_leave_no_trace(tmp_path: Path, name: str) -> None:
+    members = {
+        "../slip.txt": b"x",
+        "/abs.txt": b"x",
+        "C:\\win.txt": b"x",
+        "good.txt": b"good",
+        "big.txt": b"x" * 5000,
+        "inner.zip": b"PK\x05\x06" + bytes(18),
+        "line.jsonl": b'{"text": "' + b"y" * 900 + b'"}\n{"text": "short"}\n',
+    }
+    params = files.Params(path=str(archive(tmp_path / name, members)))
+    rows, faults = read_all(params, tmp_path, member_bytes=2000, record_bytes=500)
+    assert contents(rows) == ["good", "short"]
+    assert sorted(fault.reason for fault in faults) == [
+        "archive in an archive",
+        "member larger than 2000 bytes (limits.member_bytes)",
+        *["member path leaves the archive"] * 3,
+        "record larger than 500 bytes (limits.record_bytes)",
+    ]
+    assert not (tmp_path.parent / "slip.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_archives_bomb_stops_at_the_limit(tmp_path: Path, name: str) -> None:
+    path = archive(tmp_path / name, {f"{n}.txt": bytes(2**20) for n in range(80)})
+    rows, faults = read_all(files.Params(path=str(path)), tmp_path, stream_bytes=10 * 2**20)
+    assert len(rows) <= 10
+    assert faults[-1].rest
+    assert all("limits.stream_bytes" in fault.reason for fault in faults)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz"])
+def test_archives_truncated_give_what_they_can_and_one_fault(tmp_path: Path, name: str) -> None:
+    members = {f"{n}.txt": f"{n} {'ทุกคน' * n}".encode() for n in range(60)}
+    path = archive(tmp_path / name, members)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    rows, faults = read_all(files.Params(path=str(path)), tmp_path)
+    assert contents(rows) == [content.decode() for content in members.values()][: len(rows)]
+    assert faults[-1].rest
+    assert len(faults) <= 2  # the member that was cut, and all after it
+
+
+def test_files_languages_and_endings_tell_of_single_files(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_bytes(b"<p>x")
+    (tmp_path / "b.jsonl").write_bytes(jsonl({"text": "one", "l": "fr"}, {"text": "two"}))
+    (tmp_path / "c").write_bytes(b"<a/>")
+    pq.write_table(pa.table({"text": ["three"]}), tmp_path / "d.parquet")
+    params = files.Params(
+        path=[str(tmp_path / name) for name in ("a.html", "b.jsonl")],
+        language_column="l",
+        languages={"*": "sw"},
+    )
+    rows, _ = read_all(params, tmp_path)
+    assert [(row["media_type"], row["declared_language"]) for row in rows] == [
+        ("text/html", "sw"),
+        ("text/plain", "fr"),
+        ("text/plain", "sw"),
+    ]
+    params = files.Params(path=str(tmp_path / "d.parquet"), languages={"*.parquet": "sw"})
+    assert read_all(params, tmp_path)[0][0]["declared_language"] == "sw"
+    params = files.Params(path=str(tmp_path / "c"), media_type="application/xml")
+    assert read_all(params, tmp_path)[0][0]["media_type"] == "application/xml"
+
+
+def test_json_arrays_are_rows_and_lists_of_strings_texts(tmp_path: Path) -> None:
+    value = [
+        {"id": 1, "title": "關雎", "lines": ["關關雎鳩", "在河之洲"]},
+        {"id": 2, "lines": "caf\udce9"},
+        {"lines": None},
+        {"lines": ["x", 3]},
+        {},
+        7,
+    ]
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + text))
+    given = {"format": "json", "text_column": "lines", "id_column": "id", "title_column": "title"}
+    params = files.Params(path=str(tmp_path / "a.json.gz"), **given)
+    rows, faults = read_all(params, tmp_path)
+    assert [(row["native_id"], row["content"], row["title"]) for row in rows] == [
+        ("1", "關關雎鳩\n在河之洲".encode(), "關雎"),
+        ("2", b"caf\xe9", None),
+    ]
+    assert [(fault.native_id, fault.reason) for fault in faults] == [
+        ("a.json.gz#2", "text is no string"),
+        ("a.json.gz#3", "text is no string"),
+        ("a.json.gz#4", "no column 'lines'"),
+        ("a.json.gz#5", "not a JSON object"),
+    ]
+    path = archive(
+        tmp_path / "b.zip", {"x/a.json": text, "x/b.json": b"[", "x/c.json": b"[" * 99999}
+    )
+    rows, faults = read_all(files.Params(path=str(path), **given), tmp_path)
+    assert len(rows) == 2
+    assert [fault.reason for fault in faults[-2:]] == ["not JSON", "not JSON"]
+    rows, faults = read_all(params, tmp_path, record_bytes=50)
+    assert (rows, [fault.rest for fault in faults]) == ([], [True])

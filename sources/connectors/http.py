@@ -1,0 +1,134 @@
+"""Files at web addresses: downloaded once, as their hosts' rules for machines allow."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from phloem.sources import read_files
+from phloem.sources.connector import (
+    Fault,
+    Files,
+    GoneError,
+    Observation,
+    Pin,
+    PinnedFile,
+    Reach,
+    Split,
+)
+from phloem.sources.download import download, names_of
+from phloem.sources.formats import Format, format_of
+from phloem.sources.limits import Limits
+
+VERSION = 1  # raised when it reads other documents out of the same bytes
+
+
+class Params(Format):
+    """Which addresses, and where in their files the text and its names are."""
+
+    urls: list[str] = Field(min_length=1, description="Addresses of files.")
+    hosts: list[str] = Field(
+        default=[], description="Globs of hosts that an address may redirect to but its own."
+    )
+    redirects: int = Field(
+        default=5, ge=0, le=20, description="How many redirects of an address may follow."
+    )
+
+    @field_validator("urls")
+    @classmethod
+    def _are_addresses(cls, urls: list[str]) -> list[str]:
+        faults = [fault for fault in map(_fault, urls) if fault]
+        if len({url.partition("://")[2] for url in urls}) < len(urls):
+            faults.append("one stands there twice")
+        if faults:
+            said = f"web addresses; {'; '.join(faults)}"
+            raise PydanticCustomError("web_addresses", "{said}", {"said": said})
+        return urls
+
+
+def _fault(url: str) -> str | None:
+    """Why a text is no address of a file; None if it is."""
+    try:
+        parts = urlsplit(url)
+        known = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return f"{url!r} is no address"
+    if parts.scheme not in {"http", "https"} or not known or not url.isprintable() or " " in url:
+        return f"{url!r} is no http or https address"
+    return f"that of {parts.hostname} holds a password" if "@" in parts.netloc else None
+
+
+def reach(params: Params) -> Reach:
+    """The open network."""
+    del params
+    return "network"
+
+
+def unavailable(params: Params) -> str | None:
+    """Why this machine cannot fetch: nothing known before it tries."""
+    del params
+    return None
+
+
+def resolve(params: Params) -> Pin:
+    """What the addresses give now, each downloaded once for its sha256.
+
+    Raises SourceError for a file that cannot be had, that its host asks machines to leave, or whose
+    format cannot be told.
+    """
+    names = names_of(params.urls)
+    for name in names:
+        format_of(params, name)
+    files = []
+    seen: set[Observation] = set()
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        for url, name in zip(params.urls, names, strict=True):
+            target = Path(folder) / "file"
+            found = download(url, target, hosts=params.hosts, redirects=params.redirects)
+            target.unlink()
+            files.append(PinnedFile(name, found.sha256, found.bytes, url))
+            seen.update(found.observed)
+    total = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+    return Pin(total[:12], tuple(files), tuple(sorted(seen, key=str)))
+
+
+def fetch(params: Params, pin: Pin, folder: Path) -> Files:
+    """Download the pinned files into a folder.
+
+    Raises:
+        GoneError: the card names another address, or a file is not there any more.
+        SourceError: other bytes came, or a host asks machines to leave it.
+    """
+    files = {}
+    for number, file in enumerate(pin.files):
+        if file.url not in params.urls:
+            msg = (
+                f"{file.name} is locked at {file.url}, which the card does not name; lock it again"
+            )
+            raise GoneError(msg)
+        target = folder / f"{number:06d}"
+        download(file.url, target, hosts=params.hosts, redirects=params.redirects, pin=file)
+        files[file.name] = str(target)
+    return files
+
+
+def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
+    """Parts of files, as in `read_files.splits`.
+
+    Raises SourceError if the text column is in none of the first records.
+    """
+    return read_files.splits(params, pin, files, read_files.SPLIT_BYTES)
+
+
+def read(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The documents of a split, named as in `read_files.read`."""
+    return read_files.read(params, split, files, limits)

@@ -1,0 +1,239 @@
+"""Datasets of the Hugging Face Hub, or of a server that speaks its interface, at one commit.
+
+Their files come whole and checked before a document of them is read: no code of a dataset runs, no
+commit that moved is read, and a run that has them needs no network. The files of a dataset, and row
+groups or ranges of each, are read in parallel.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from glob import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import pyarrow as pa
+from pydantic import Field
+
+from phloem.sources import hub, read_files
+from phloem.sources.connector import (
+    Fault,
+    Files,
+    GoneError,
+    Pin,
+    PinnedFile,
+    Reach,
+    SourceError,
+    Split,
+    Strict,
+)
+from phloem.sources.download import Downloaded, download
+from phloem.sources.formats import FORMATS, Format, plain_name
+from phloem.sources.limits import Limits
+from phloem.sources.patience import RefusedError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+T = TypeVar("T")
+
+HUB = "https://huggingface.co"
+
+HOSTS = ["*.huggingface.co", "*.hf.co"]
+"""Where the Hub's files lie: it redirects to stores of its own."""
+
+VERSION = 1  # raised when it reads other documents out of the same bytes
+
+
+class Params(Strict):
+    """Which part of a dataset, and where in it the text and its names are.
+
+    Attributes:
+        configs: Names, or name -> BCP-47 tag; none for the dataset's default one.
+    """
+
+    dataset: str = Field(
+        pattern=r"^([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*$",
+        description="OWNER/NAME on the Hub.",
+    )
+    configs: dict[str, str | None] | list[str] = Field(
+        default=[], description="Configurations, or configuration: BCP-47 tag; none: the default."
+    )
+    split: str = Field(default="train", description="Name of the split.")
+    text_column: str = Field(default="text", description="Column that holds the text.")
+    id_column: str | None = Field(default=None, description="Column of the source's own names.")
+    language_column: str | None = Field(default=None, description="Column of BCP-47 tags.")
+    title_column: str | None = Field(default=None, description="Column of titles.")
+    url_column: str | None = Field(default=None, description="Column of addresses.")
+    media_type: str = Field(default="text/plain", description="Of the text.")
+
+
+def reach(params: Params) -> Reach:
+    """The open network."""
+    del params
+    return "network"
+
+
+def unavailable(params: Params) -> str | None:
+    """Why this machine cannot fetch: the Hub's client is missing."""
+    del params
+    try:
+        import huggingface_hub
+    except ImportError:
+        return "huggingface_hub is missing; install it with pip"
+    del huggingface_hub
+    return None
+
+
+def resolve(params: Params) -> Pin:
+    """The commit that the dataset is at now, and its files of these configurations.
+
+    The Hub knows the sha256 of files in its large store; small ones are downloaded for theirs.
+
+    Raises:
+        GoneError: there is no such dataset.
+        SourceError: it is gated, made by a script, or lacks a configuration, a split or a format.
+    """
+    api = _api()
+    info = _told(params.dataset, lambda: api.dataset_info(params.dataset))
+    card = {"configs": info.card_data.get("configs")} if info.card_data else {}
+    commit = str(info.sha)
+    tree = _told(params.dataset, lambda: list(_files(api, params.dataset, commit)))
+    by_path = {file.path: file for file in tree}
+    files: list[PinnedFile] = []
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        for config in hub.chosen(params.dataset, card, list(params.configs)):
+            paths = hub.data_files(params.dataset, card, list(by_path), config, params.split)
+            files += [
+                _pinned(params, commit, config, by_path[path], Path(folder))
+                for path in _readable(params, config, paths)
+            ]
+    return Pin(commit, tuple(files))
+
+
+def _api() -> HfApi:
+    from huggingface_hub import HfApi
+
+    return HfApi(_endpoint(), library_name="phloem", library_version=version("phloem"))
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+
+
+def _files(api: HfApi, dataset: str, commit: str) -> Iterator[RepoFile]:
+    from huggingface_hub.hf_api import RepoFile
+
+    tree = api.list_repo_tree(dataset, recursive=True, revision=commit, repo_type="dataset")
+    return (entry for entry in tree if isinstance(entry, RepoFile))
+
+
+def _told(dataset: str, ask: Callable[[], T]) -> T:
+    """What the Hub answers. Raises GoneError and SourceError."""
+    from huggingface_hub import errors
+
+    try:
+        return ask()
+    except errors.GatedRepoError:
+        raise SourceError(_gated(dataset)) from None
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
+        msg = f"{_endpoint()} has no dataset {dataset}, or shows it to its owner alone"
+        raise GoneError(msg) from None
+    except errors.HfHubHTTPError as error:
+        msg = f"{_endpoint()} answers {error.response.status_code} for {dataset}; try again later"
+        raise SourceError(msg) from None
+    except (OSError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+        msg = f"{_endpoint()} cannot be asked for {dataset}: {type(error).__name__}"
+        raise SourceError(msg) from None
+
+
+def _gated(dataset: str) -> str:
+    return (
+        f"{dataset} is given to those who agreed to its terms on its page: agree there, and set"
+        " HF_TOKEN to a token of that account"
+    )
+
+
+def _readable(params: Params, config: str, paths: list[str]) -> list[str]:
+    """The files whose format is known. Raises SourceError if none is."""
+    read = [path for path in paths if Path(plain_name(path)).suffix.lower()[1:] in FORMATS]
+    if not read:
+        endings = sorted({Path(path).suffix for path in paths})
+        msg = f"{params.dataset}: no file of {config} can be read; they end in {endings}"
+        raise SourceError(msg)
+    return read
+
+
+def _pinned(params: Params, commit: str, config: str, file: RepoFile, folder: Path) -> PinnedFile:
+    name = f"{config}/{file.path}"
+    url = f"{_endpoint()}/datasets/{params.dataset}/resolve/{commit}/{quote(file.path)}"
+    if file.lfs:
+        return PinnedFile(name, file.lfs.sha256, file.lfs.size, url)
+    found = _download(params, PinnedFile(name, "", file.size, url), folder / "file", check=False)
+    found.path.unlink()
+    return PinnedFile(name, found.sha256, found.bytes, url)
+
+
+def _download(params: Params, file: PinnedFile, target: Path, *, check: bool) -> Downloaded:
+    from huggingface_hub import get_token
+
+    url, token = str(file.url), get_token()
+    headers: Mapping[str, str] = {}
+    if token and urlsplit(url).netloc == urlsplit(_endpoint()).netloc:
+        headers = {"Authorization": f"Bearer {token}"}
+    try:
+        return download(
+            url,
+            target,
+            hosts=HOSTS,
+            pin=file if check else None,
+            headers=headers,
+            crawler=False,  # an interface for programs: its terms are those of the Hub
+        )
+    except RefusedError:
+        raise SourceError(_gated(params.dataset)) from None
+
+
+def fetch(params: Params, pin: Pin, folder: Path) -> Files:
+    """Download the pinned files into a folder.
+
+    Raises:
+        GoneError: the commit or a file of it is not there any more.
+        SourceError: other bytes came, or the dataset is gated.
+    """
+    files = {}
+    for number, file in enumerate(pin.files):
+        target = folder / f"{number:06d}"
+        _download(params, file, target, check=True)
+        files[file.name] = str(target)
+    return files
+
+
+def _format(params: Params) -> Format:
+    """The parameters as those of files: a file's name begins with its configuration."""
+    languages = params.configs if isinstance(params.configs, dict) else {}
+    given: dict[str, Any] = params.model_dump(
+        exclude={"dataset", "configs", "split"}, exclude_unset=True
+    )
+    tags = {f"{escape(name)}/*": tag for name, tag in languages.items() if tag}
+    return Format(**given, languages=tags)
+
+
+def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
+    """Parts of files, as in `read_files.splits`.
+
+    Raises SourceError if the text column is in none of the first records.
+    """
+    return read_files.splits(_format(params), pin, files, read_files.SPLIT_BYTES)
+
+
+def read(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The documents of a split, named as in `read_files.read`."""
+    return read_files.read(_format(params), split, files, limits)

@@ -1,0 +1,169 @@
+"""Which files of a dataset repository hold which configuration and split.
+
+The rules are those of the library `datasets`: the card's `configs`, else names such as train and
+test. Only files of the repository are taken, whatever the card says, and no script is run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fsspec.utils import glob_translate
+
+from phloem.catalog.nearest import nearest
+from phloem.sources.connector import SourceError
+
+Json = Any
+
+DEFAULT = "default"
+"""Name of the configuration of a repository that declares none."""
+
+_KEYWORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "dev", "val"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+_FEW = 10  # names that a message lists
+_SEP = "[-._ 0-9]"
+_IN_FOLDERS = (
+    "**/{word}/**",
+    "**/{word}{sep}*/**",
+    "**/*{sep}{word}/**",
+    "**/*{sep}{word}{sep}*/**",
+)
+_IN_NAMES = ("**/{word}{sep}*", "**/*{sep}{word}{sep}*")
+_SHARDED = "data/{split}-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9]*.*"
+_NO_DATA = frozenset(
+    "README.md config.json dataset_info.json dataset_infos.json dummy_data.zip dataset_dict.json"
+    " .gitattributes".split()
+)
+
+
+def configurations(card: Mapping[str, Json]) -> dict[str, Mapping[str, Json]]:
+    """What a repository's card says of each configuration, by name; none if it says nothing."""
+    found = card.get("configs")
+    entries = found if isinstance(found, list) else []
+    return {
+        str(entry.get("config_name", DEFAULT)): entry
+        for entry in entries
+        if isinstance(entry, dict)
+    }
+
+
+def chosen(dataset: str, card: Mapping[str, Json], asked: Sequence[str]) -> list[str]:
+    """The configurations that are asked for, or the default one.
+
+    Raises SourceError naming those that there are, if one is not there or none is the default.
+    """
+    there = configurations(card)
+    names = list(there) or [DEFAULT]
+    if not asked:
+        marked = [name for name, entry in there.items() if entry.get("default") is True]
+        if marked or DEFAULT in names or len(names) == 1:
+            return marked[:1] or ([DEFAULT] if DEFAULT in names else names)
+        msg = f"{dataset} has several configurations; give `configs`, of {_shown(names)}"
+        raise SourceError(msg)
+    for name in asked:
+        if name not in names:
+            msg = f"{dataset} has no configuration {name!r}; {nearest(name, names)}"
+            raise SourceError(msg)
+    return list(asked)
+
+
+def data_files(
+    dataset: str, card: Mapping[str, Json], paths: Sequence[str], config: str, split: str
+) -> list[str]:
+    """The paths of the files that hold a split of a configuration, sorted.
+
+    Args:
+        dataset: For messages: OWNER/NAME.
+        card: The repository's card.
+        paths: Of all files of the repository.
+        config: One of `configurations`, or `DEFAULT`.
+        split: Its name.
+
+    Raises:
+        SourceError: there is no such split, or it is made by a script.
+    """
+    entry = configurations(card).get(config, {})
+    folder = str(entry.get("data_dir") or "").strip("/")
+    inside = [path for path in paths if path.startswith(f"{folder}/")] if folder else list(paths)
+    below = [path[len(folder) + 1 :] if folder else path for path in inside]
+    patterns = _declared(entry.get("data_files"))
+    if not patterns and any(path == f"{dataset.rpartition('/')[2]}.py" for path in paths):
+        msg = (
+            f"{dataset} is read by a script of its own, which is never run; name a dataset that"
+            " holds its files"
+        )
+        raise SourceError(msg)
+    patterns = patterns or _usual(below)
+    if split not in patterns:
+        msg = f"{dataset} has no split {split!r} of {config}; {nearest(split, patterns)}"
+        raise SourceError(msg)
+    found = sorted({p for pattern in patterns[split] for p in _matching(pattern, below)})
+    if not found:
+        msg = f"{dataset}: no file is in the split {split!r} of {config}"
+        raise SourceError(msg)
+    return [f"{folder}/{path}" if folder else path for path in found]
+
+
+def _declared(given: Json) -> dict[str, list[str]]:
+    """Patterns by split, as a card writes `data_files`: a text, a list, or entries of a split."""
+    if isinstance(given, str):
+        return {"train": [given]}
+    if isinstance(given, dict):
+        return {str(split): _list(paths) for split, paths in given.items()}
+    if not isinstance(given, list):
+        return {}
+    if all(isinstance(item, str) for item in given):
+        return {"train": given} if given else {}
+    entries = [item for item in given if isinstance(item, dict)]
+    return {str(entry.get("split", "train")): _list(entry.get("path")) for entry in entries}
+
+
+def _list(paths: Json) -> list[str]:
+    given = paths if isinstance(paths, list) else [paths]
+    return [path for path in given if isinstance(path, str)]
+
+
+def _usual(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Patterns by split where the card says nothing: the first way of naming that files follow."""
+    data = [path for path in paths if _is_data(path)]
+    sharded = re.compile(r"data/([A-Za-z0-9_.]+)-\d{5}-of-\d{5}[^/]*\.[^/]*")
+    names = dict.fromkeys(m[1] for path in data if (m := sharded.fullmatch(path)))
+    if names:
+        return {name: [_SHARDED.format(split=name)] for name in names}
+    for ways in (_IN_FOLDERS, _IN_NAMES):
+        patterns = {
+            split: [way.format(word=word, sep=_SEP) for word in words for way in ways]
+            for split, words in _KEYWORDS.items()
+        }
+        held = {split: found for split, found in patterns.items() if any(_all(found, data))}
+        if held:
+            return held
+    return {"train": ["**"]}
+
+
+def _all(patterns: Sequence[str], paths: Sequence[str]) -> Iterator[str]:
+    return (path for pattern in patterns for path in _matching(pattern, paths))
+
+
+def _matching(pattern: str, paths: Sequence[str]) -> list[str]:
+    """The data files that a glob matches, as fsspec has globs; none outside the repository."""
+    try:
+        match = re.compile(glob_translate(pattern.removeprefix("./"))).match
+    except (ValueError, re.error):
+        return []
+    return [path for path in paths if _is_data(path) and match(path)]
+
+
+def _is_data(path: str) -> bool:
+    parts = path.split("/")
+    return parts[-1] not in _NO_DATA and not any(part.startswith((".", "__")) for part in parts)
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = len(names) - _FEW
+    return ", ".join(names[:_FEW]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,389 @@
+"""The connector for datasets of the Hub, against a host that speaks its interface."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+from web_host import Handler, Host, Page, cut, no_waits, running
+
+from phloem.sources import hub
+from phloem.sources.connector import Fault, GoneError, SourceError
+from phloem.sources.connectors import huggingface
+from phloem.sources.limits import Limits
+
+COMMIT = "4a4e5de1af7b1e3c3a1ab26b0a9d5c3a4f3e2b11"
+NAME = "masakhane/hadithi"
+TEXTS = ["Wote wamezaliwa huru.", "سماء", "सभी मनुष्य", "ทุกคน", "人人", "🌍"]
+
+
+def parquet(texts: list[str], **named: Any) -> bytes:
+    out = io.BytesIO()
+    table = pa.table({"text": texts, "id": [f"n{n}" for n in range(len(texts))]})
+    pq.write_table(table, out, row_group_size=2, **named)
+    return out.getvalue()
+
+
+SW = parquet(TEXTS[:3])
+HI = parquet(TEXTS[3:])
+TREE = {
+    "README.md": b"---\n---\n",
+    ".gitattributes": b"*.parquet filter=lfs\n",
+    "sw/train-00000-of-00001.parquet": SW,
+    "sw/test-00000-of-00001.parquet": parquet(["held out"]),
+    "hi/train.parquet": HI,
+    "hi/more.jsonl": json.dumps({"text": "more", "id": "m"}).encode() + b"\n",
+}
+CONFIGS = [
+    {
+        "config_name": "sw",
+        "data_files": [
+            {"split": "train", "path": "sw/train-*"},
+            {"split": "test", "path": ["sw/test-*"]},
+        ],
+    },
+    {"config_name": "hi", "data_files": "hi/*", "default": True},
+]
+
+
+def info(card: Mapping[str, Any], tree: Mapping[str, bytes], gated: Any = False) -> bytes:
+    """What `/api/datasets/OWNER/NAME` answers, with the keys that the Hub gives."""
+    value = {
+        "_id": "621ffdd236468d709f181d5e",
+        "id": NAME,
+        "author": "masakhane",
+        "sha": COMMIT,
+        "lastModified": "2026-03-01T10:11:12.000Z",
+        "private": False,
+        "gated": gated,
+        "disabled": False,
+        "tags": ["language:sw", "region:us"],
+        "downloads": 17,
+        "likes": 3,
+        "cardData": dict(card),
+        "siblings": [{"rfilename": path} for path in tree],
+        "createdAt": "2025-03-02T23:29:22.000Z",
+    }
+    return json.dumps(value).encode()
+
+
+def entries(tree: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """What `/tree/COMMIT?recursive=true` answers: Parquet lies in the large store."""
+    found: list[dict[str, Any]] = [
+        {"type": "directory", "oid": "0" * 40, "size": 0, "path": folder}
+        for folder in sorted({path.rpartition("/")[0] for path in tree} - {""})
+    ]
+    for path, content in tree.items():
+        entry = {"type": "file", "oid": "1" * 40, "size": len(content), "path": path}
+        if path.endswith(".parquet"):
+            sha256 = hashlib.sha256(content).hexdigest()
+            entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 131}
+            entry["xetHash"] = "2" * 64
+        found.append(entry)
+    return found
+
+
+def serve(
+    host: Host, tree: Mapping[str, bytes] = TREE, configs: Any = CONFIGS, *, page: int = 3
+) -> None:
+    """A repository, its tree in pages as the Hub gives large ones."""
+    card = {"license": "cc-by-4.0", "language": ["sw", "hi"]}
+    api = f"/api/datasets/{NAME}"
+    told = {**card, "configs": configs} if configs else card
+    host.pages[api] = Page(info(told, tree), headers={"Content-Type": "application/json"})
+    host.pages[f"{api}/revision/{COMMIT}"] = host.pages[api]
+    found = entries(tree)
+
+    def paged(handler: Handler) -> None:
+        start = int(handler.path.partition("cursor=")[2].partition("&")[0] or 0)
+        headers = {"Content-Type": "application/json"}
+        if start + page < len(found):
+            following = f"{host.address}{api}/tree/{COMMIT}?recursive=true&cursor={start + page}"
+            headers["Link"] = f'<{following}>; rel="next"'
+        handler.give(Page(json.dumps(found[start : start + page]).encode(), headers=headers))
+
+    host.pages[f"{api}/tree/{COMMIT}"] = paged
+    for path, content in tree.items():
+        stored = f"/store/{hashlib.sha256(content).hexdigest()}"
+        moved = {"Location": f"{stored}?Signature=secret", "X-Repo-Commit": COMMIT}
+        host.pages[stored] = Page(content)
+        resolved = f"/datasets/{NAME}/resolve/{COMMIT}/{path}"
+        if path.endswith(".parquet"):
+            host.pages[resolved] = Page(status=302, headers=moved)
+        else:
+            host.pages[resolved] = Page(content)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Host]:
+    with running(monkeypatch) as found:
+        monkeypatch.setenv("HF_ENDPOINT", found.address)
+        monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+        yield found
+
+
+def read_all(params: huggingface.Params, folder: Path) -> tuple[list[dict[str, Any]], list[Fault]]:
+    pin = huggingface.resolve(params)
+    fetched = huggingface.fetch(params, pin, folder)
+    rows: list[dict[str, Any]] = []
+    faults: list[Fault] = []
+    for split in huggingface.splits(params, pin, fetched):
+        for found in huggingface.read(params, split, fetched, Limits()):
+            if isinstance(found, Fault):
+                faults.append(found)
+            else:
+                rows += found.to_pylist()
+    return rows, faults
+
+
+def test_dataset_is_pinned_at_its_commit_and_read_in_its_languages(
+    host: Host, tmp_path: Path
+) -> None:
+    serve(host)
+    params = huggingface.Params(dataset=NAME, configs={"sw": "sw", "hi": "hi"}, id_column="id")
+    pin = huggingface.resolve(params)
+    assert pin.version == COMMIT
+    assert [(file.name, file.sha256, file.bytes) for file in pin.files] == [
+        (
+            "sw/sw/train-00000-of-00001.parquet",
+            hashlib.sha256(SW).hexdigest(),
+            len(SW),
+        ),
+        (
+            "hi/hi/more.jsonl",
+            hashlib.sha256(TREE["hi/more.jsonl"]).hexdigest(),
+            len(TREE["hi/more.jsonl"]),
+        ),
+        ("hi/hi/train.parquet", hashlib.sha256(HI).hexdigest(), len(HI)),
+    ]
+    assert all(f"/resolve/{COMMIT}/" in str(file.url) for file in pin.files)
+    rows, faults = read_all(params, tmp_path)
+    assert faults == []
+    assert sorted((r["content"].decode(), r["declared_language"]) for r in rows) == sorted(
+        [*((text, "sw") for text in TEXTS[:3]), *((text, "hi") for text in [*TEXTS[3:], "more"])]
+    )
+    assert {row["native_id"] for row in rows} >= {"n0", "m"}
+    assert huggingface.reach(params) == "network"
+    assert huggingface.unavailable(params) is None
+
+
+def test_dataset_without_configs_gives_its_default_and_names_hold_no_commit(
+    host: Host, tmp_path: Path
+) -> None:
+    serve(host)
+    rows, _ = read_all(huggingface.Params(dataset=NAME), tmp_path)
+    assert {row["native_id"] for row in rows} == {
+        "hi/hi/more.jsonl@0",
+        *(f"hi/hi/train.parquet#{n}" for n in range(3)),
+    }
+    rows, _ = read_all(huggingface.Params(dataset=NAME, configs=["sw"], split="test"), tmp_path)
+    assert [row["content"] for row in rows] == [b"held out"]
+
+
+def test_dataset_row_groups_are_read_in_parts(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(host)
+    params = huggingface.Params(dataset=NAME, configs=["sw"])
+    whole = read_all(params, tmp_path)
+    monkeypatch.setattr("phloem.sources.read_files.SPLIT_BYTES", 1)
+    pin = huggingface.resolve(params)
+    assert len(huggingface.splits(params, pin, huggingface.fetch(params, pin, tmp_path))) == 2
+    assert read_all(params, tmp_path) == whole
+
+
+def test_dataset_cut_on_the_way_goes_on(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(host)
+    waits = no_waits(monkeypatch)
+    stored = f"/store/{hashlib.sha256(SW).hexdigest()}"
+    host.once[stored] = [cut(Page(SW), 100), Page(status=429, headers={"Retry-After": "2"})]
+    rows, _ = read_all(huggingface.Params(dataset=NAME, configs=["sw"]), tmp_path)
+    assert len(rows) == 3
+    assert len(waits) == 2
+    ranges = [h.get("Range") for path, h in host.asked if path.startswith(stored)]
+    assert ranges == [None, "bytes=100-", "bytes=100-"]
+
+
+def test_dataset_other_bytes_than_the_pin_are_never_read(host: Host, tmp_path: Path) -> None:
+    serve(host)
+    params = huggingface.Params(dataset=NAME, configs=["sw"])
+    pin = huggingface.resolve(params)
+    changed = bytearray(SW)
+    changed[200] ^= 1
+    host.pages[f"/store/{hashlib.sha256(SW).hexdigest()}"] = Page(bytes(changed))
+    with pytest.raises(SourceError, match=r"train-00000-of-00001\.parquet has sha256 .* locked"):
+        huggingface.fetch(params, pin, tmp_path)
+    assert not (tmp_path / "000000").exists()
+
+
+def test_dataset_file_or_commit_that_is_gone_is_told(host: Host, tmp_path: Path) -> None:
+    serve(host)
+    params = huggingface.Params(dataset=NAME, configs=["sw"])
+    pin = huggingface.resolve(params)
+    host.pages.pop(f"/datasets/{NAME}/resolve/{COMMIT}/sw/train-00000-of-00001.parquet")
+    with pytest.raises(GoneError, match="not there any more"):
+        huggingface.fetch(params, pin, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error", "said"),
+    [
+        (401, "RepoNotFound", GoneError, "has no dataset"),
+        (404, "RepoNotFound", GoneError, "has no dataset"),
+        (403, "GatedRepo", SourceError, "HF_TOKEN"),
+        (401, "GatedRepo", SourceError, "agreed to its terms on its page"),
+        (429, "", SourceError, "answers 429"),
+        (500, "", SourceError, "answers 500"),
+    ],
+)
+def test_hub_that_refuses_is_told_with_what_to_do(
+    host: Host, status: int, code: str, error: type[Exception], said: str
+) -> None:
+    headers = {"X-Error-Code": code} if code else {}
+    host.pages[f"/api/datasets/{NAME}"] = Page(b"{}", status=status, headers=headers)
+    with pytest.raises(error, match=said):
+        huggingface.resolve(huggingface.Params(dataset=NAME))
+
+
+def test_hub_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with pytest.raises(SourceError, match="cannot be asked for masakhane/hadithi"):
+        huggingface.resolve(huggingface.Params(dataset=NAME))
+
+
+def test_gated_files_ask_for_a_token_and_it_goes_to_the_hub_alone(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(host)
+    params = huggingface.Params(dataset=NAME, configs=["sw"])
+    pin = huggingface.resolve(params)
+    path = f"/datasets/{NAME}/resolve/{COMMIT}/sw/train-00000-of-00001.parquet"
+    moved = host.pages[path]
+    host.pages[path] = Page(status=401, headers={"X-Error-Code": "GatedRepo"})
+    with pytest.raises(SourceError, match="agree there, and set HF_TOKEN"):
+        huggingface.fetch(params, pin, tmp_path)
+    assert isinstance(moved, Page)
+    far = host.address.replace("127.0.0.1", "localhost")
+    host.pages[path] = Page(status=302, headers={"Location": far + moved.headers["Location"]})
+    monkeypatch.setattr(huggingface, "HOSTS", ["localhost"])
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_secret")
+    host.asked.clear()
+    huggingface.fetch(params, pin, tmp_path)
+    sent = {path.partition("?")[0]: headers.get("Authorization") for path, headers in host.asked}
+    assert sent[path] == "Bearer hf_secret"
+    assert sent[f"/store/{hashlib.sha256(SW).hexdigest()}"] is None
+
+
+def test_script_of_a_dataset_is_never_run(host: Host, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    script = f"open({str(trace)!r}, 'w')".encode()
+    tree = {"README.md": b"", "hadithi.py": script, "data/a.jsonl": b'{"text": "x"}\n'}
+    serve(host, tree, None)
+    with pytest.raises(SourceError, match="a script of its own, which is never run"):
+        huggingface.resolve(huggingface.Params(dataset=NAME))
+    serve(host, tree, [{"config_name": "default", "data_files": "data/*"}])
+    rows, _ = read_all(huggingface.Params(dataset=NAME), tmp_path)
+    assert [row["content"] for row in rows] == [b"x"]
+    assert not trace.exists()
+    with pytest.raises(ValidationError):
+        huggingface.Params.model_validate({"dataset": NAME, "trust_remote_code": True})
+
+
+@pytest.mark.parametrize(
+    "pattern", ["/etc/passwd", "../../etc/*", "file:///etc/passwd", "https://x/*"]
+)
+def test_card_of_a_dataset_names_no_file_beside_its_own(host: Host, pattern: str) -> None:
+    serve(host, TREE, [{"config_name": "default", "data_files": pattern}])
+    with pytest.raises(SourceError, match="no file is in the split 'train'"):
+        huggingface.resolve(huggingface.Params(dataset=NAME))
+
+
+def test_configs_splits_and_formats_that_are_not_there_are_told(host: Host) -> None:
+    serve(host)
+    for given, said in [
+        ({"configs": ["hii"]}, "no configuration 'hii'; did you mean hi"),
+        ({"configs": ["sw"], "split": "tain"}, "no split 'tain' of sw; did you mean train"),
+    ]:
+        with pytest.raises(SourceError, match=said):
+            huggingface.resolve(huggingface.Params(dataset=NAME, **given))
+    serve(host, TREE, [{"config_name": n, "data_files": "sw/*"} for n in ("a", "b")])
+    with pytest.raises(SourceError, match="several configurations; give `configs`, of a, b"):
+        huggingface.resolve(huggingface.Params(dataset=NAME))
+    serve(host, {"a.png": b"x", "b.bin": b"x"}, None)
+    with pytest.raises(SourceError, match=r"they end in \['\.bin', '\.png'\]"):
+        huggingface.resolve(huggingface.Params(dataset=NAME))
+
+
+@pytest.mark.parametrize("name", ["--option", "a/b/c", "../x", "https://example.org/x", "a b", ""])
+def test_params_names_that_are_none_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        huggingface.Params(dataset=name)
+
+
+def test_dataset_broken_files_are_faults(host: Host, tmp_path: Path) -> None:
+    lines = b'{"text": "caf\xe9"}\n{"text": null}\nnot json\n'
+    tree = {
+        "a.parquet": SW[: len(SW) // 2],
+        "b.jsonl": lines,
+        "c.jsonl.gz": gzip.compress(lines * 2000)[:-20],
+    }
+    serve(host, tree, None)
+    rows, faults = read_all(huggingface.Params(dataset=NAME), tmp_path)
+    assert rows[0]["content"] == b"caf\xe9"
+    assert {fault.reason for fault in faults} == {
+        "broken Parquet",
+        "null text",
+        "not JSON",
+        "truncated gzip",
+    }
+
+
+LAYOUTS: dict[str, tuple[list[str], Any]] = {
+    "sharded": (["data/train-00000-of-00002.parquet", "data/dev-00000-of-00001.parquet"], None),
+    "folders": (["train/a.parquet", "my-test/b.parquet", "other/c.parquet"], None),
+    "names": (["sub/train_1.jsonl", "x-dev.jsonl", "other.jsonl", "evaluation.csv"], None),
+    "none": (["a.jsonl", "b/c.jsonl", ".hidden/x.jsonl", "__pycache__/y.jsonl"], None),
+    "globs": (["fr/a.jsonl", "fr/b/c.jsonl", "en/a.jsonl"], {"data_files": "fr/*.jsonl"}),
+    "deep": (["fr/a.jsonl", "fr/b/c.jsonl", "en/a.jsonl"], {"data_files": ["fr/**"]}),
+    "splits": (
+        ["a.jsonl", "b.jsonl", "c.jsonl"],
+        {
+            "data_files": [
+                {"split": "train", "path": ["a.jsonl", "b.*"]},
+                {"split": "x", "path": "c*"},
+            ]
+        },
+    ),
+    "folder": (["one/train.jsonl", "two/train.jsonl"], {"data_dir": "two"}),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_data_files_are_those_that_the_library_takes(tmp_path: Path, layout: str) -> None:
+    """The same files as `datasets` finds in a folder of the same names."""
+    from datasets.data_files import DataFilesDict, get_data_patterns, sanitize_patterns
+
+    paths, entry = LAYOUTS[layout]
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    base = str(tmp_path / (entry or {}).get("data_dir", ""))
+    given = (entry or {}).get("data_files")
+    patterns = sanitize_patterns(given) if given else get_data_patterns(base)
+    expected = DataFilesDict.from_patterns(patterns, base_path=base)
+    card = {"configs": [{"config_name": "default", **entry}]} if entry else {}
+    for split, files in expected.items():
+        taken = hub.data_files("o/n", card, [*paths, "README.md"], "default", str(split))
+        assert taken == sorted(str(Path(file).relative_to(tmp_path)) for file in files)
