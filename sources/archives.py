@@ -39,6 +39,24 @@ before Python 3.11.10 searches them in quadratic time: a second for 32 KiB, 20 m
 SPLIT_BYTES = 32 * 2**20
 """Text that one split holds, about: a minute of one worker's time."""
 
+_CODE = {
+    "text/javascript": ".js .jsx .mjs .cjs",
+    "text/x-c": ".c .h",
+    "text/x-c++": ".cc .cpp .cxx .c++ .hh .hpp .hxx .h++",
+    "text/x-csharp": ".cs",
+    "text/x-go": ".go",
+    "text/x-java": ".java",
+    "text/x-lua": ".lua",
+    "text/x-php": ".php",
+    "text/x-python": ".py .pyi",
+    "text/x-ruby": ".rb .rake .gemspec",
+    "text/x-rust": ".rs",
+    "text/x-scala": ".scala .sbt",
+    "text/x-shellscript": ".sh",
+    "text/x-typescript": ".ts .tsx .mts .cts",
+}
+"""Code carries its path as title: a page has a title of its own."""
+
 MEDIA_TYPES = {
     ".htm": "text/html",
     ".html": "text/html",
@@ -46,18 +64,10 @@ MEDIA_TYPES = {
     ".md": "text/markdown",
     ".rst": "text/x-rst",
     ".doctest": "text/x-rst",
-    ".py": "text/x-python",
-    ".pyi": "text/x-python",
-    ".js": "text/javascript",
-    ".c": "text/x-c",
-    ".h": "text/x-c",
-    ".sh": "text/x-shellscript",
     ".txt": "text/plain",
+    **{ending: kind for kind, endings in _CODE.items() for ending in endings.split()},
 }
 """Media type by the ending of a name, after .gz, .xz or .zst is taken off."""
-
-# Only these carry their path as title: a page has its own.
-_CODE = frozenset({"text/x-python", "text/javascript", "text/x-c", "text/x-shellscript"})
 
 
 class Package(Strict):
@@ -73,24 +83,17 @@ class Package(Strict):
 Named = dict[str, str | Package | None] | list[str]
 
 
-class Packages(Strict):
-    """Parameters of connectors that read members of package archives.
-
-    A connector says in `naming` which names and versions its client may be asked for.
+class MemberParams(Strict):
+    """Parameters that say which members of an archive are taken, and what they are.
 
     Attributes:
-        packages: A list of names, or name -> version, or name -> {version, license, url}.
         include: Globs over member paths; `*` also matches `/`.
         exclude: Globs of members that are left out though included.
         media_type: Of members whose ending says nothing.
-        languages: Glob -> BCP-47 tag of the members that match it first.
+        languages: Glob -> BCP-47 tag of the members that match it first, by their path or by
+            `package/path`.
     """
 
-    naming: ClassVar[Naming]
-
-    packages: Named = Field(
-        description="Names, or name: version, or name: {version, license, url}."
-    )
     include: list[str] = Field(
         default=["*"], description="Globs over member paths; * also matches /."
     )
@@ -100,6 +103,27 @@ class Packages(Strict):
     )
     languages: dict[str, str] = Field(
         default={}, description="Glob: BCP-47 tag, where members are of several languages."
+    )
+
+    def of(self, name: str) -> Package:
+        """What the card says of a package: nothing, where it names none."""
+        del name
+        return Package()
+
+
+class Packages(MemberParams):
+    """Parameters of connectors that read members of package archives.
+
+    A connector says in `naming` which names and versions its client may be asked for.
+
+    Attributes:
+        packages: A list of names, or name -> version, or name -> {version, license, url}.
+    """
+
+    naming: ClassVar[Naming]
+
+    packages: Named = Field(
+        description="Names, or name: version, or name: {version, license, url}."
     )
 
     @field_validator("packages")
@@ -135,7 +159,7 @@ class Wanted:
         step: Distance between them.
     """
 
-    params: Packages
+    params: MemberParams
     package: str
     start: int = 0
     end: int | None = None
@@ -180,7 +204,7 @@ BROKEN = (
 """What zipfile, tarfile and the decompressors raise for archives that are not whole, or hostile."""
 
 
-def is_wanted(path: str, params: Packages) -> bool:
+def is_wanted(path: str, params: MemberParams) -> bool:
     """Whether a member is included and not excluded."""
     inside = any(fnmatchcase(path, glob) for glob in params.include)
     return inside and not any(fnmatchcase(path, glob) for glob in params.exclude)
@@ -258,9 +282,9 @@ def _record(member: Member, want: Wanted, limits: Limits) -> Record | Fault:
     media_type = MEDIA_TYPES.get(PurePosixPath(plain).suffix.lower(), want.params.media_type)
     said = want.params.of(want.package)
     title = path if media_type in _CODE else None
-    language = next(
-        (tag for glob, tag in want.params.languages.items() if fnmatchcase(path, glob)), None
-    )
+    tags = want.params.languages.items()
+    names = (path, native_id)
+    language = next((tag for glob, tag in tags if any(fnmatchcase(n, glob) for n in names)), None)
     return Record(native_id, content, media_type, said.url, title, said.license, language)
 
 

@@ -49,18 +49,25 @@ class Naming:
 
 
 def run_client(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str]
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], *, told: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a package client in a folder, with these settings on top of the user's environment.
 
-    Raises SourceError if it does not end in `TIMEOUT` seconds or cannot be started.
+    Args:
+        command: The client and its arguments.
+        folder: Where it runs.
+        environment: The settings.
+        told: What it reads from its standard input.
+
+    Raises:
+        SourceError: it does not end in `TIMEOUT` seconds, or cannot be started.
     """
     try:
         return subprocess.run(
             list(command),
             cwd=folder,
             env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
+            input=told,
             capture_output=True,
             text=True,
             errors="replace",

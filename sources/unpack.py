@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -74,6 +75,7 @@ def _zstd_step(decompressor: Any, data: bytes, limit: int) -> tuple[bytes, bytes
 
 _CODECS = {
     "gzip": _Codec("gzip", lambda: zlib.decompressobj(wbits=31), _zlib_step, (zlib.error,)),
+    "bzip2": _Codec("bzip2", bz2.BZ2Decompressor, _lzma_step, (OSError, EOFError, ValueError)),
     "xz": _Codec(
         "xz",
         lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=2**28),
@@ -89,7 +91,7 @@ _CODECS = {
     ),
 }
 
-SUFFIXES = {".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
+SUFFIXES = {".bz2": "bzip2", ".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
 """File name endings of the streams that can be unpacked."""
 
 

@@ -1,4 +1,4 @@
-"""Debian packages, fetched by apt-get and read as archives; dpkg is not needed to read them."""
+"""Debian packages, binary or source, fetched by apt-get and read as archives without dpkg."""
 
 from __future__ import annotations
 
@@ -6,37 +6,55 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, cast
 
 import pyarrow as pa
+from pydantic import Field
 
+from phloem.sources import apt_source
 from phloem.sources.archives import Member, Packages, Wanted, records_of, tar_members
 from phloem.sources.clients import Naming, check, complaint, pinned, run_client
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.connector import (
+    Fault,
+    Files,
+    GoneError,
+    Pin,
+    PinnedFile,
+    Reach,
+    SourceError,
+    Split,
+)
 from phloem.sources.limits import Limits
+from phloem.sources.packages import PART_BYTES, pin_of, read_part, tar_splits
 from phloem.sources.records import batches
 from phloem.sources.unpack import UnpackError, compression_of
-
-PART_BYTES = 16 * 2**20
-"""Packed bytes that give a package one more split. A tar stream can only be read from its start,
-so every split unpacks all of it (about 80 MB/s for xz): few splits, and none for usual packages."""
 
 _LOCK = "look at what changed, then lock it again"
 _MAGIC = b"!<arch>\n"  # deb(5), ar(5)
 _HEADER = 60
 
 
-VERSION = 1  # raised when it reads other documents out of the same bytes
+VERSION = 2  # raised when it reads other documents out of the same bytes
 
 
 class Params(Packages):
-    """Which packages, and which of their members."""
+    """Which packages, and which of their members.
+
+    Attributes:
+        source: Whether they are source packages. Of these the archives of their authors are read,
+            without what Debian adds.
+    """
 
     naming: ClassVar[Naming] = Naming(
         name=r"[a-z0-9][a-z0-9+.-]+",
         version=r"([0-9]+:)?[A-Za-z0-9][A-Za-z0-9.+~-]*",
         standard="Debian Policy 5.6.1 and 5.6.12",
+    )
+
+    source: bool = Field(
+        default=False, description="Whether the packages are source packages, not binary ones."
     )
 
 
@@ -60,6 +78,9 @@ def resolve(params: Params) -> Pin:
     Raises SourceError for a package that they do not serve.
     """
     with tempfile.TemporaryDirectory(prefix="phloem-") as name:
+        if params.source:
+            asked = [(package, params.of(package).version) for package in params.packages]
+            return pin_of(apt_source.pinned_sources(params.naming, asked, Path(name)))
         files = [
             pinned(_download(package, params.of(package).version, Path(name)))
             for package in params.packages
@@ -76,7 +97,8 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         GoneError: a pinned version is no longer served.
         SourceError: other bytes are served under its name, or apt-get cannot fetch.
     """
-    del params
+    if params.source:
+        return apt_source.fetched_sources(params.naming, pin, folder)
     files = {}
     for file in pin.files:
         path = _download(_package(file.name), _version(file.name), folder)
@@ -130,9 +152,11 @@ def _version(deb: str) -> str:
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """One split a package; a large one gives each split every n-th of its members."""
-    del params, files
-    found = []
+    found: list[Split] = []
     for file in pin.files:
+        if params.source:
+            found += _source_splits(file, files[file.name])
+            continue
         package = _package(file.name)
         parts = max(1, file.bytes // PART_BYTES)
         for part in range(parts):
@@ -142,12 +166,26 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return found
 
 
+def _source_splits(file: PinnedFile, path: str) -> list[Split]:
+    """The splits of an archive of a source package."""
+    package, _, archive = apt_source.split_name(file.name)
+    top = {"top": apt_source.folder_of(path, file.name)}
+    return [
+        replace(split, name=f"{split.name}/{archive}", spec={**split.spec, **top})
+        for split in tar_splits(file, package)
+    ]
+
+
 def read(
     params: Params, split: Split, files: Files, limits: Limits
 ) -> Iterator[pa.RecordBatch | Fault]:
     """The wanted members of a package; native ids are `package/path`, without the version."""
     spec: Any = split.spec
     path = files[spec["file"]]
+    if params.source:
+        members = apt_source.source_members(path, spec["file"], limits, spec["top"])
+        yield from batches(read_part(params, split, files, limits, members))
+        return
     want = Wanted(params, _package(spec["file"]), start=spec["part"], step=spec["parts"])
     members = _members(path, limits)
     yield from batches(records_of(members, want, Path(path).stat().st_size, limits))

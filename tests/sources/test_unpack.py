@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import lzma
@@ -23,6 +24,7 @@ from phloem.sources.unpack import (
 )
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
+    "bzip2": bz2.compress,
     "gzip": gzip.compress,
     "xz": lzma.compress,
     "zstd": zstandard.compress,

@@ -1,0 +1,139 @@
+"""Crates of a Rust registry, read as archives: nothing is compiled and no build script runs.
+
+`cargo info` brings the archive of one crate, checked against the registry's index, and none of what
+it depends on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+
+from phloem.sources.archives import Packages
+from phloem.sources.clients import Naming, complaint, run_client
+from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.limits import Limits
+from phloem.sources.packages import (
+    LOCK,
+    fetch_each,
+    packages_of,
+    read_part,
+    resolve_each,
+    tar_splits,
+    tarball,
+    told,
+)
+from phloem.sources.records import batches
+
+VERSION = 1  # raised when it reads other documents out of the same bytes
+
+_ENDING = ".crate"
+_SETTINGS = ("config", "config.toml", "credentials", "credentials.toml")
+_SERVED = re.compile(r"^version: \S+ \(latest (\S+)\)|^version: (\S+)", re.MULTILINE)
+
+
+class Params(Packages):
+    """Which crates, and which of their members."""
+
+    naming: ClassVar[Naming] = Naming(
+        name=r"[A-Za-z][A-Za-z0-9_-]{0,63}",
+        version=r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?",
+        standard="the Cargo book on package names and Semantic Versioning 2.0.0",
+    )
+
+
+def reach(params: Params) -> Reach:
+    """A package index."""
+    del params
+    return "index"
+
+
+def unavailable(params: Params) -> str | None:
+    """Why this machine cannot fetch: cargo is missing."""
+    del params
+    if shutil.which("cargo"):
+        return None
+    return "cargo is missing: this source is a Rust crate; install Rust 1.82 or newer"
+
+
+def resolve(params: Params) -> Pin:
+    """What the registry serves now, of the versions that the card names or the newest.
+
+    Raises SourceError for a crate that it does not serve.
+    """
+    return resolve_each(params, _download, _ENDING)
+
+
+def fetch(params: Params, pin: Pin, folder: Path) -> Files:
+    """Download the pinned crates into a folder.
+
+    Raises:
+        GoneError: a pinned version is no longer served.
+        SourceError: other bytes are served under its name, or cargo cannot fetch.
+    """
+    return fetch_each(params.naming, pin, folder, _download, _ENDING)
+
+
+def _download(package: str, version: str | None, folder: Path) -> tuple[Path, str]:
+    """One crate. Raises GoneError and SourceError."""
+    done = _cargo(f"{package}@{version}" if version else package, folder)
+    found = sorted(folder.glob(f"home/registry/cache/*/{package}-*.crate"))
+    if done.returncode or len(found) != 1:
+        raise _refusal(package, version, done.stderr, folder)
+    path = found[0].rename(folder / found[0].name)
+    shutil.rmtree(folder / "home", ignore_errors=True)
+    return path, path.name.removeprefix(f"{package}-").removesuffix(_ENDING)
+
+
+def _cargo(asked: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """`cargo info` with a home of its own, but the user's registries and credentials."""
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    own = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").absolute()
+    for name in _SETTINGS:
+        if (own / name).is_file() and not (home / name).exists():
+            (home / name).symlink_to(own / name)
+    # Named, for else cargo refuses where the user's settings put a mirror in its place.
+    options = ("--registry=crates-io", "--quiet", "--color=never")
+    settings = {"CARGO_HOME": str(home), "CARGO_NET_RETRY": "2"}
+    return run_client(["cargo", "info", *options, "--", asked], folder, settings)
+
+
+def _refusal(package: str, version: str | None, output: str, folder: Path) -> SourceError:
+    """What to say of a download that failed."""
+    if "no such command" in output:
+        return SourceError("cargo is older than 1.82, which brings `cargo info`; install a newer")
+    if "could not find" not in output:
+        reason = complaint(output, "error: ")
+        return SourceError(f"cargo could not fetch {package}: {reason}")
+    served = _SERVED.search(_cargo(package, folder).stdout) if version else None
+    if served is None:
+        return SourceError(f"the registry has no crate {package}")
+    now = served[1] or served[2]
+    return GoneError(f"{package} {version} is no longer served; {now} is; {LOCK}")
+
+
+def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
+    """One split a crate; a large one gives each split every n-th of its members."""
+    del files
+    named = packages_of(params, pin, _ENDING)
+    return [split for file, package in named for split in tar_splits(file, package)]
+
+
+def read(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The wanted members of a crate; native ids are `crate/path`, without the version.
+
+    All lie in a folder `NAME-VERSION`, which is taken off.
+    """
+    name = split.spec["file"]
+    members = tarball(files[name], limits, "-".join(told(params.naming, name, _ENDING)))
+    yield from batches(read_part(params, split, files, limits, members))
