@@ -19,6 +19,7 @@ SHARE_ALIKE = "share_alike"  # adaptations under the same licence
 SOURCE_DISCLOSURE = "source_disclosure"  # hand on the preferred form for changes (copyleft)
 NO_DERIVATIVES = "no_derivatives"  # no adaptation may be shared
 NONCOMMERCIAL = "noncommercial"  # no commercial use
+UNMODELLED = "unmodelled"  # something else, which nothing here can hold a run to
 UNKNOWN = "unknown"  # nobody has said
 
 WEIGHTS: Mapping[str, int] = MappingProxyType(
@@ -29,7 +30,8 @@ WEIGHTS: Mapping[str, int] = MappingProxyType(
         SOURCE_DISCLOSURE: 8,
         NO_DERIVATIVES: 16,
         NONCOMMERCIAL: 32,
-        UNKNOWN: 64,
+        UNMODELLED: 64,
+        UNKNOWN: 128,
     }
 )
 """Each outweighs all before it, so that a sum orders sets and a subset is never worse."""
@@ -40,6 +42,20 @@ MAX_EXPRESSION = 4096  # characters; a real expression has at most a few hundred
 Obligations = frozenset[str]
 Refs = Mapping[str, Sequence[str]]  # LicenseRef-* -> obligations, as somebody decided them
 NO_REFS: Refs = MappingProxyType({})
+
+CUSTOM = "LicenseRef-custom-terms"  # one provider's terms: the card says what they allow
+MULTIPLE = "LicenseRef-multiple"  # each document has its own licence, or is under nobody knows what
+UNREAD = "unknown"  # of a card's `license.restrictions`: nobody has read, or the terms do not say
+
+# What a card's `license.restrictions` says that a person read in the terms, and what it obliges to.
+_READ: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("commercial", "forbidden"): NONCOMMERCIAL,
+        ("derivatives", "forbidden"): NO_DERIVATIVES,
+        ("share_alike", "required"): SHARE_ALIKE,
+        ("ai_training", "forbidden"): UNMODELLED,
+    }
+)
 
 
 def _versions(stem: str, versions: str, suffixes: str = "") -> list[str]:
@@ -79,7 +95,7 @@ _ATTRIBUTION = [
     *_versions("CC-BY", _CC),
     *"CC-BY-2.5-AU CC-BY-3.0-AT CC-BY-3.0-AU CC-BY-3.0-DE CC-BY-3.0-IGO CC-BY-3.0-NL".split(),
     *"CC-BY-3.0-US ODC-By-1.0 OGL-UK-1.0 OGL-UK-2.0 OGL-UK-3.0 OGL-Canada-2.0".split(),
-    *"etalab-2.0 DL-DE-BY-2.0 NLOD-1.0 NLOD-2.0 OGDL-Taiwan-1.0 OGTSL".split(),
+    *"OPL-UK-3.0 O-UDA-1.0 etalab-2.0 DL-DE-BY-2.0 NLOD-1.0 NLOD-2.0 OGDL-Taiwan-1.0 OGTSL".split(),
 ]
 
 # Credit, and adaptations under the same licence. The GNU FDL without invariant sections is free by
@@ -166,11 +182,37 @@ def obligations(expression: str | None, refs: Refs = NO_REFS) -> Obligations:
     return min(_alternatives(tree, _known_refs(refs)), key=_restriction)
 
 
+def obligations_of_card(
+    expression: str | None, restrictions: Mapping[str, str] | None, refs: Refs = NO_REFS
+) -> Obligations:
+    """What a source's licence asks before one document of it is read.
+
+    What a person read in the terms adds to what the expression says, and of terms that no other
+    provider has it says all: they ask nobody knows what until somebody has read of both commercial
+    use and changed copies. Where each document has its own licence, each is judged by itself.
+
+    Args:
+        expression: The card's `license.spdx`.
+        restrictions: The card's `license.restrictions`.
+        refs: Obligations of each `LicenseRef-*` that somebody decided.
+    """
+    if expression == MULTIPLE:
+        return frozenset()
+    read = restrictions or {}
+    found = obligations(expression, refs) | {
+        duty for (field, said), duty in _READ.items() if read.get(field) == said
+    }
+    if expression and CUSTOM.casefold() in expression.casefold():
+        said = [read.get(field, UNREAD) for field in ("commercial", "derivatives")]
+        return found | {UNKNOWN} if UNREAD in said else found
+    return found
+
+
 def clarity(expression: str | None, refs: Refs = NO_REFS) -> int:
     """How clear a licence is, for choosing among copies of a text: 0 is the public domain.
 
     The sum of the weights of its obligations: public domain < permissive < attribution <
-    share-alike < copyleft < no derivatives < non-commercial < unknown.
+    share-alike < copyleft < no derivatives < non-commercial < unmodelled < unknown.
     """
     return int(_restriction(obligations(expression, refs))[0])
 

@@ -12,7 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from phloem.catalog.columns import PII_KINDS
 from phloem.catalog.ledger import Balance
-from phloem.catalog.licenses import NO_REFS, OBLIGATIONS, Refs, obligations
+from phloem.catalog.licenses import (
+    NO_REFS,
+    OBLIGATIONS,
+    UNMODELLED,
+    Refs,
+    obligations,
+    obligations_of_card,
+)
 from phloem.catalog.nearest import nearest
 
 Json = Any
@@ -115,7 +122,8 @@ def admits(policy: Policy, source: Mapping[str, Json], license_refs: Refs = NO_R
 
     Args:
         policy: What is asked for.
-        source: As in a run record's `sources`: status, evidence, license, card, approval.
+        source: As in a run record's `sources`: status, evidence, license, restrictions, card,
+            approval.
         license_refs: Obligations of each LicenseRef that somebody decided.
     """
     reasons = []
@@ -123,20 +131,24 @@ def admits(policy: Policy, source: Mapping[str, Json], license_refs: Refs = NO_R
         reasons.append(f"its status is {source.get('status')!r}, not active")
     if policy.evidence == "read" and source.get("evidence") != "read":
         reasons.append("nobody has read the evidence of its licence")
-    refused = sorted(obligations(source.get("license"), license_refs) & set(policy.forbidden))
+    duties = obligations_of_card(source.get("license"), source.get("restrictions"), license_refs)
+    refused = sorted(duties & set(policy.forbidden))
     if refused:
-        reasons.append(f"its licence {source.get('license')} has {', '.join(refused)}")
-    missing = _approval(source) if policy.approval else None
+        unsaid = "; nothing here can hold a run to what it asks" if UNMODELLED in refused else ""
+        reasons.append(f"its licence {source.get('license')} has {', '.join(refused)}{unsaid}")
+    missing = approval_fault(source) if policy.approval else None
     return [*reasons, missing] if missing else reasons
 
 
-def _approval(source: Mapping[str, Json]) -> str | None:
-    """Why a source's approval does not count; None if it does."""
+def approval_fault(source: Mapping[str, Json]) -> str | None:
+    """Why a source of a run record counts as not approved; None if it is approved as it stands."""
     approval = source.get("approval")
     if not approval:
         return "nobody has approved it"
     if approval.get("card") != source.get("card"):
         return "its card has changed since it was approved; ask for a new approval"
+    if not approval.get("verified"):
+        return f"its approval does not count: {approval.get('fault') or 'nobody verified it'}"
     return None
 
 
@@ -253,6 +265,7 @@ def unasked(policy: Policy) -> tuple[str, ...]:
     """What a policy does not ask for, in plain words: a release under it says so."""
     words = {
         "unknown": "a licence that nobody knows",
+        "unmodelled": "a licence that asks for what nothing here can check",
         "noncommercial": "licences that forbid commercial use",
         "no_derivatives": "licences that forbid adaptations",
     }

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from phloem.catalog import ledger
 from phloem.catalog.columns import ID, TEXT_BYTES, TEXT_HASH, Column, schema
 from phloem.catalog.manifest import Dataset, Shard, canonical, read_parquet
+from phloem.catalog.policy import approval_fault
 from phloem.catalog.released import Release, ReleaseError, load_release, release_names
 from phloem.catalog.runs import ViewError, dataset_of, load_run, load_runs, newest_run, run_ids
 from phloem.catalog.store import Store
@@ -136,12 +137,11 @@ def _run(record: Mapping[str, Json]) -> Row:
 
 def _sources(record: Mapping[str, Json] | None) -> Iterator[Row]:
     for id_, card in sorted(record["sources"].items()) if record else ():
-        approval = card.get("approval")
         yield {
             **card,
             "run_id": record["run_id"] if record else None,
             "source": id_,
-            "approved": bool(approval) and approval.get("card") == card["card"],
+            "approved": approval_fault(card) is None,
             "bytes": sum(file["bytes"] for file in card["files"]),
             "skipped": record["skipped"].get(id_) if record else None,
             **(record["balance"].get(id_, {}) if record else {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,10 +14,12 @@ from phloem.catalog.policy import LOCAL
 from phloem.catalog.store import masked
 from phloem.filters.op import ops
 from phloem.pipeline.workspace import Workspace
+from phloem.sources.approvals import signature_fault, signers_of
 from phloem.sources.checks import tag_fault
 from phloem.sources.connector import (
     Connector,
     Pin,
+    Reach,
     SourceError,
     Strict,
     connectors,
@@ -50,12 +53,14 @@ class Registry:
         cards: By id.
         pins: What the lock files say each holds.
         approvals: By id.
+        signers: The file of keys that each approval is verified with, by id.
         license_refs: Obligations of each LicenseRef.
     """
 
     cards: Mapping[str, Source]
     pins: Mapping[str, Pin]
     approvals: Mapping[str, Approval]
+    signers: Mapping[str, Path]
     license_refs: Mapping[str, Sequence[str]]
 
 
@@ -63,7 +68,11 @@ def load_registry(workspace: Workspace) -> Registry:
     """Every card, pin, approval and known LicenseRef. Raises SourceError listing every fault."""
     refs = {name: tuple(entry["obligations"]) for name, entry in license_refs().items()}
     return Registry(
-        sources(workspace.sources), pins(workspace.sources), approvals(workspace.sources), refs
+        cards=sources(workspace.sources),
+        pins=pins(workspace.sources),
+        approvals=approvals(workspace.sources),
+        signers=signers_of(workspace.sources),
+        license_refs=refs,
     )
 
 
@@ -115,16 +124,25 @@ def params_of(connector: Connector, card: Source) -> Strict:
         raise SourceError(msg) from None
 
 
+def reach_of(card: Source) -> Reach | None:
+    """What a machine needs to have a card's bytes; None if its connector cannot read it at all."""
+    try:
+        connector = find_connector(card.access.connector)
+        return connector.reach(params_of(connector, card))
+    except SourceError:
+        return None
+
+
 def source_facts(card: Source, registry: Registry) -> dict[str, Json]:
     """What the run record and the policy know of a source."""
     pin = registry.pins.get(card.id)
-    approval = registry.approvals.get(card.id)
     return {
         "name": card.name,
         "summary": card.summary,
         "kind": card.kind,
         "languages": list(card.languages),
         "license": card.license.spdx,
+        "restrictions": card.license.restrictions.model_dump(),
         "attribution": card.license.attribution,
         "homepage": card.homepage,
         "custodian": card.custodian,
@@ -133,7 +151,22 @@ def source_facts(card: Source, registry: Registry) -> dict[str, Json]:
         "card": card_hash(card),
         "version": pin.version if pin else None,
         "files": [asdict(file) for file in pin.files] if pin else [],
-        "approval": approval.model_dump(mode="json") if approval else None,
+        "approval": _approval_facts(registry, card.id),
+    }
+
+
+def _approval_facts(registry: Registry, source: str) -> dict[str, Json] | None:
+    """An approval as it was written, whether its signature was verified, and whose it is."""
+    approval = registry.approvals.get(source)
+    if approval is None:
+        return None
+    fault = signature_fault(approval, registry.signers[source])
+    verified = fault is None
+    return {
+        **approval.model_dump(mode="json"),
+        "verified": verified,
+        "by": approval.signed_by if verified else None,
+        "fault": fault,
     }
 
 

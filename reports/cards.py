@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from phloem.catalog.policy import approval_fault
 from phloem.reports.run import Run
 
 Json = Any
@@ -89,7 +90,7 @@ def _card(name: str, own: Mapping[str, Json]) -> Card:
         version=words(own.get("version")),
         files=len(files),
         bytes=sum(file.get("bytes") or 0 for file in files),
-        approved_by=_approved_by(own.get("approval")),
+        approved_by=words(own["approval"]["by"]) if approval_fault(own) is None else "",
     )
 
 
@@ -108,13 +109,3 @@ def words(value: Json) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(words(own) for own in value)
     return str(value)
-
-
-def _approved_by(approval: Json) -> str:
-    if not approval:
-        return ""
-    if isinstance(approval, Mapping):
-        for key in ("by", "approver", "approved_by", "name"):
-            if approval.get(key):
-                return words(approval[key])
-    return words(approval)

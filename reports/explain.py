@@ -8,6 +8,7 @@ from typing import Any
 
 from phloem.catalog.columns import LANGUAGE, LANGUAGE_SCORE, PII_SPANS, TEXT_BYTES, TEXT_HASH
 from phloem.catalog.ledger import KEPT
+from phloem.catalog.policy import approval_fault
 from phloem.catalog.story import Judged, Story, Twin
 from phloem.reports.excerpts import EXCERPT_CHARACTERS, cut, visible
 from phloem.reports.numerals import count, decimal
@@ -83,7 +84,7 @@ def _source(story: Story) -> Lines:
     terms = [str(card["license"])] if card.get("license") else []
     if card.get("attribution"):
         terms.append(f"by {card['attribution']}")
-    terms.append("approved" if card.get("approval") else "no approval")
+    terms.append("approved" if approval_fault(card) is None else "no approval")
     terms.append(f"card {str(card.get('card') or '')[:12] or 'unknown'}")
     return [*lines, ", ".join(terms)]
 

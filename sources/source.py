@@ -252,6 +252,19 @@ class Approval(Strict):
     role: str = Field(min_length=3, description="The accountable role, such as data steward.")
     date: dt.date = Field(description="When it was approved.")
     basis: str = Field(min_length=10, description="What the decision rests on.")
+    signed_by: str | None = Field(
+        default=None,
+        max_length=100,
+        # No blank, quote, comma or wildcard: it stands for one principal and no pattern.
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+@-]*$",
+        description="Principal of `allowed_signers` whose key signed it; unsigned, none counts.",
+    )
+    signature: str | None = Field(
+        default=None,
+        max_length=16_384,  # one by an RSA key of 16 kbit has 7,000 characters
+        pattern=r"^-----BEGIN SSH SIGNATURE-----\n",
+        description="What `ssh-keygen -Y sign` made of all the other fields, as a block.",
+    )
 
 
 def sources(folders: Sequence[str | Path] = ()) -> Mapping[str, Source]:

@@ -12,9 +12,10 @@ from phloem.catalog.licenses import (
     LicenseError,
     clarity,
     obligations,
+    obligations_of_card,
 )
 
-NOTICE, BY, SA, SOURCE, ND, NC, UNKNOWN = OBLIGATIONS
+NOTICE, BY, SA, SOURCE, ND, NC, UNMODELLED, UNKNOWN = OBLIGATIONS
 
 # Every real SPDX expression among the candidate sources, and of the Debian packages of the bench.
 CANDIDATES = (
@@ -84,10 +85,38 @@ def test_obligations_of_a_ref_decided_wrongly_says_which_there_are() -> None:
         obligations("MIT", {"LicenseRef-x": ["share-alike"]})
 
 
+REFS = {"LicenseRef-custom-terms": [BY], "LicenseRef-multiple": [UNKNOWN]}
+ALLOWED = {"commercial": "allowed", "derivatives": "conditional", "share_alike": "none"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "restrictions", "duties"),
+    [
+        ("CC-BY-4.0", None, {BY}),
+        ("CC-BY-4.0", {"commercial": "unknown", "ai_training": "unknown"}, {BY}),
+        ("CC-BY-4.0", {"commercial": "forbidden"}, {BY, NC}),
+        ("CC-BY-4.0", {"derivatives": "forbidden", "share_alike": "required"}, {BY, ND, SA}),
+        ("CC0-1.0", {"ai_training": "forbidden"}, {UNMODELLED}),
+        ("LicenseRef-custom-terms", ALLOWED, {BY}),
+        ("LicenseRef-custom-terms", {**ALLOWED, "commercial": "unknown"}, {BY, UNKNOWN}),
+        ("licenseref-custom-terms", {"commercial": "allowed"}, {BY, UNKNOWN}),
+        ("LicenseRef-custom-terms AND MIT", None, {BY, NOTICE, UNKNOWN}),
+        ("LicenseRef-multiple", {"commercial": "unknown"}, set()),
+        ("LicenseRef-multiple AND MIT", None, {UNKNOWN, NOTICE}),
+        (None, ALLOWED, {UNKNOWN}),
+    ],
+)
+def test_obligations_of_card_add_what_a_person_read(
+    expression: str | None, restrictions: dict[str, str] | None, duties: set[str]
+) -> None:
+    assert obligations_of_card(expression, restrictions, REFS) == duties
+
+
 def test_clarity_orders_from_public_domain_to_unknown() -> None:
     order = ["CC0-1.0", "MIT", "CC-BY-4.0", "CC-BY-SA-4.0", "GPL-3.0-only", "CC-BY-ND-4.0"]
-    order += ["CC-BY-NC-4.0", "CC-BY-NC-ND-4.0", "LicenseRef-unknown"]
-    ranks = [clarity(expression) for expression in order]
+    order += ["CC-BY-NC-4.0", "CC-BY-NC-ND-4.0", "LicenseRef-benefit-sharing", "LicenseRef-unknown"]
+    refs = {"LicenseRef-benefit-sharing": [UNMODELLED]}
+    ranks = [clarity(expression, refs) for expression in order]
     assert ranks == sorted(set(ranks))
     assert ranks[0] == 0
 

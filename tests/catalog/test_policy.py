@@ -25,8 +25,9 @@ SOURCE = {
     "evidence": "read",
     "license": "CC-BY-4.0",
     "card": "c0ffee",
-    "approval": {"card": "c0ffee", "by": ["a person"]},
+    "approval": {"card": "c0ffee", "verified": True, "by": "steward"},
 }
+FORGED = {"card": "c0ffee", "verified": False, "fault": "it is not signed"}
 
 
 def _run(**changes: Any) -> dict[str, Any]:
@@ -106,11 +107,30 @@ def test_admits_a_source_that_shows_all() -> None:
         ({"license": None}, "has unknown"),
         ({"approval": None}, "nobody has approved it"),
         ({"card": "changed"}, "its card has changed since"),
+        ({"approval": FORGED}, "its approval does not count: it is not signed"),
+        ({"approval": {"card": "c0ffee"}}, "does not count: nobody verified it"),
+        ({"restrictions": {"commercial": "forbidden"}}, "has noncommercial"),
+        ({"restrictions": {"ai_training": "forbidden"}}, "has unmodelled; nothing here can hold"),
+        ({"license": "LicenseRef-custom-terms"}, "has unknown"),
     ],
 )
 def test_admits_tells_what_is_missing(change: dict[str, Any], reason: str) -> None:
     (told,) = admits(load_policy("production"), {**SOURCE, **change})
     assert reason in told
+
+
+@pytest.mark.parametrize("name", sorted(policies()))
+def test_admits_no_licence_that_the_algebra_cannot_follow(name: str) -> None:
+    source = {**SOURCE, "license": "LicenseRef-NOODL-1.0 AND MIT"}
+    refs = {"LicenseRef-NOODL-1.0": ["attribution", "share_alike", "unmodelled"]}
+    (told,) = admits(load_policy(name), source, refs)
+    assert told.startswith("its licence LicenseRef-NOODL-1.0 AND MIT has unmodelled; nothing here")
+
+
+def test_admits_a_collection_whose_documents_have_their_own_licences() -> None:
+    source = {**SOURCE, "license": "LicenseRef-multiple"}
+    assert admits(load_policy("production"), source) == []
+    assert _failed(_run(licenses={"CC-BY-4.0": 5, "LicenseRef-multiple": 1})) == ["licences"]
 
 
 def test_admits_tells_every_reason_at_once() -> None:

@@ -265,3 +265,27 @@ def test_newest_run_is_the_last_that_has_a_ledger(fresh_root: Any) -> None:
     assert newest_run(store) == fresh_root.run_id
     with pytest.raises(ViewError, match="came to its end"):
         newest_run(Store("memory://nothing-here"))
+
+
+@pytest.mark.parametrize(
+    ("approval", "approved"),
+    [
+        ({"verified": True, "by": "steward"}, True),
+        ({"verified": False, "by": None, "fault": "it is not signed"}, False),
+        ({}, False),  # as before approvals were signed
+        ({"verified": True, "card": "0" * 64}, False),
+    ],
+)
+def test_sources_approved_is_what_was_verified_of_this_card(
+    root: Any, approval: dict[str, Any], approved: bool
+) -> None:
+    run_id = f"approved-{uuid.uuid4().hex}"
+    card = root.record["sources"]["fables"]
+    changed = {**card, "approval": {"card": card["card"], **approval}}
+    record = {**root.record, "sources": {"fables": changed}, "run_id": run_id}
+    root.store.write_bytes(f"runs/{run_id}.json", canonical(record))
+    try:
+        rows = connect(root.store, run_id).execute("select source, approved from sources")
+        assert rows.fetchall() == [("fables", approved)]
+    finally:
+        root.store.delete(f"runs/{run_id}.json")
