@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from phloem.catalog.columns import (
     CONTENT,
+    DECLARED_LANGUAGE,
     DECLARED_LANGUAGES,
     LANGUAGE,
     MEDIA_TYPE,
@@ -128,6 +129,7 @@ def _values(
     known: dict[str, Sequence[Any]] = {
         TEXT.name: NASTY,
         LANGUAGE.name: TAGS,
+        DECLARED_LANGUAGE.name: TAGS,
         DECLARED_LANGUAGES.name: DECLARED,
         CONTENT.name: [content for content, _ in contents],
         MEDIA_TYPE.name: [media_type for _, media_type in contents],

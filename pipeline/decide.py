@@ -93,7 +93,8 @@ def run_judge(store: Store, task: Task) -> list[Shard]:
     ((stage, key),) = task.makes
     table = read_parquet(store, work["hashes"])
     rules = [Rule.model_validate(rule) for rule in work["rules"]]
-    need = {LANGUAGE.name, *(rule.column for rule in rules)}
+    # The size of the text is there already, with the hashes; `statistics` writes it too.
+    need = {LANGUAGE.name, *(rule.column for rule in rules)} - set(table.column_names)
     for name, path in work["attributes"].items():
         columns = [column for column in work["columns"][name] if column in need]
         for column_name in [*columns, fault_column(name)]:
