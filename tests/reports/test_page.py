@@ -12,14 +12,8 @@ from typing import Any
 
 import pytest
 
-from phloem.reports.run_report import (
-    LONG_TABLE,
-    SHOWN_ROWS,
-    collect,
-    language_attribute,
-    render,
-    write_report,
-)
+from phloem.reports.page import LONG_TABLE, SHOWN_ROWS, language_attribute
+from phloem.reports.run_report import collect, render, write_report
 from phloem.reports.sections import sections
 
 VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}

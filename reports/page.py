@@ -1,0 +1,80 @@
+"""What all pages share: how values become safe text, and what the browser may do with them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from phloem.reports import charts, numerals
+from phloem.reports.excerpts import visible
+
+LONG_TABLE = 50  # rows from which the rest of a table is folded away
+SHOWN_ROWS = 30  # of a long table
+
+# BCP 47 section 2.1, as far as a tag needs to be known to be safe and of use in `lang`.
+_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+
+
+def environment() -> jinja2.Environment:
+    """Templates that escape whatever they put out."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("phloem.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "breaks": breaks,
+        "count": numerals.count,
+        "decimal": numerals.decimal,
+        "lang": language_attribute,
+        "megabytes": numerals.megabytes,
+        "seconds": numerals.seconds,
+    }
+    made.globals |= {
+        "bar": charts.bar,
+        "heat": charts.heat,
+        "histogram": charts.histogram,
+        "percent": numerals.percent,
+        "stacked": charts.stacked,
+        "LONG_TABLE": LONG_TABLE,
+        "SHOWN_ROWS": SHOWN_ROWS,
+    }
+    return made
+
+
+def _finalize(value: Any) -> Any:
+    """Whatever a template puts out, with control and reordering characters made visible."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def breaks(name: str) -> Markup:
+    """A name that may be broken after its underscores, and nowhere else."""
+    return Markup("<wbr>").join(piece for piece in re.findall(r"[^_]*_|[^_]+", visible(name)))
+
+
+def language_attribute(tag: str | None) -> Markup:
+    """A `lang` attribute, so that the right font and the right Han forms are used; or nothing."""
+    if not tag or tag == "und" or not _TAG.fullmatch(tag):
+        return Markup("")
+    return Markup(' lang="{}"').format(tag)
+
+
+def inline(templates: jinja2.Environment, *names: str) -> tuple[Markup, str]:
+    """Styles or scripts of ours to put into a page, and the hash by which it allows them."""
+    loader = templates.loader
+    assert loader is not None  # noqa: S101 - `environment` gave it one
+    text = "".join(loader.get_source(templates, name)[0] for name in names)
+    return Markup(text), csp_hash(text)  # noqa: S704 - our own file, no data in it
+
+
+def csp_hash(text: str) -> str:
+    """A CSP Level 3 hash source of an inline style or script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
