@@ -11,12 +11,14 @@ from functools import cache
 from license_expression import ExpressionError, Licensing, get_spdx_licensing
 from pydantic import BaseModel, ValidationError
 
+from phloem.catalog.licenses import UNKNOWN, UNMODELLED, obligations_of_card
 from phloem.catalog.nearest import nearest
 from phloem.catalog.rules import Rule
 from phloem.sources.registry import Dossier
-from phloem.sources.source import Source, card_hash, describe
+from phloem.sources.source import Source, card_hash, describe, license_refs
 
 STALE_DAYS = 730  # two years: terms of web sites are rewritten about as often
+NEVER = frozenset({UNKNOWN, UNMODELLED})  # forbidden by every policy of the project
 SENTENCE = 40  # characters; shorter sentences may well be alike
 
 Found = tuple[str, str, str]  # file, field, message
@@ -64,14 +66,15 @@ def same_access(dossier: Dossier) -> Iterator[Found]:
 
 def _sentences(card: Source) -> list[str]:
     """The sentences that people wrote about this source alone."""
-    text = f"{card.summary}\n{card.limits}"
+    part = card.collection.part if card.collection else ""
+    text = f"{card.summary}\n{card.limits or ''}\n{card.risks or ''}\n{part}\n{card.reason or ''}"
     found = [" ".join(part.split()) for part in re.split(r"(?<=[.!?])\s+|\n", text)]
     return sorted({part for part in found if len(part) >= SENTENCE})
 
 
 def repeated_sentence(dossier: Dossier) -> Iterator[Found]:
-    """Find a sentence of summary or limits that another card has too."""
-    return _shared(dossier, "summary, limits", _sentences, "repeats a sentence of")
+    """Find a sentence that people wrote about two sources alike."""
+    return _shared(dossier, "summary and others", _sentences, "repeats a sentence of")
 
 
 @cache
@@ -106,8 +109,10 @@ def _license_near(name: str, known: Collection[str]) -> str:
 def licence(dossier: Dossier) -> Iterator[Found]:
     """Find a licence that is no SPDX expression, or a LicenseRef that licenses.yaml lacks."""
     for file, card in dossier.cards():
-        for fault in license_faults(card.license.spdx, dossier.license_refs):
-            yield file, "license.spdx", fault
+        for field in ("spdx", "collection"):
+            expression = getattr(card.license, field)
+            for fault in license_faults(expression, dossier.license_refs) if expression else ():
+                yield file, f"license.{field}", fault
 
 
 def evidence(dossier: Dossier) -> Iterator[Found]:
@@ -139,8 +144,8 @@ def connector(dossier: Dossier) -> Iterator[Found]:
 def params(dossier: Dossier) -> Iterator[Found]:
     """Find parameters that the connector rejects."""
     for file, card in dossier.cards():
-        model = dossier.connectors.get(card.access.connector)
-        for field, message in _faults(model, card.access.params) if model else ():
+        found = dossier.connectors.get(card.access.connector)
+        for field, message in _faults(found.Params, card.access.params) if found else ():
             yield file, f"access.params.{field}", message
 
 
@@ -173,16 +178,26 @@ def keep_rules(dossier: Dossier) -> Iterator[Found]:
 
 
 def locked(dossier: Dossier) -> Iterator[Found]:
-    """Find an active card without a lock entry."""
+    """Find an active card without a lock entry, where a package index has its bytes.
+
+    Of what lies on the open network, the first machine that reads it makes the entry.
+    """
     for file, card in dossier.cards():
-        if card.status == "active" and card.id not in dossier.pins:
+        if card.status == "active" and card.id not in dossier.pins and _near(dossier, card):
             yield file, "status", "active, but no lock entry says what it holds"
 
 
+def _near(dossier: Dossier, card: Source) -> bool:
+    found = dossier.connectors.get(card.access.connector)
+    if found is None or list(_faults(found.Params, card.access.params)):
+        return False
+    return found.reach(found.Params.model_validate(card.access.params)) != "network"
+
+
 def reason(dossier: Dossier) -> Iterator[Found]:
-    """Find a paused or withdrawn card without a reason."""
+    """Find a card that is not active and does not say why."""
     for file, card in dossier.cards():
-        if card.status in {"paused", "withdrawn"} and not card.reason:
+        if card.status != "active" and not card.reason:
             yield file, "reason", f"missing, and the card is {card.status}"
 
 
@@ -210,6 +225,23 @@ def approved_source(dossier: Dossier) -> Iterator[Found]:
     for source in dossier.approvals:
         if source not in ids:
             yield f"approvals/{source}.yaml", "source", f"no card has the id {source!r}"
+
+
+def approved_by(dossier: Dossier) -> Iterator[Found]:
+    """Find an approval that nobody signed who may."""
+    for source, fault in dossier.unverified.items():
+        yield f"approvals/{source}.yaml", "signature", fault
+
+
+def unreadable(dossier: Dossier) -> Iterator[Found]:
+    """Find an active card that no policy of the project would read, for what its licence asks."""
+    refs = {name: entry["obligations"] for name, entry in license_refs().items()}
+    for file, card in dossier.cards():
+        if card.status != "active" or license_faults(card.license.spdx, dossier.license_refs):
+            continue
+        read = card.license.restrictions.model_dump()
+        for duty in sorted(obligations_of_card(card.license.spdx, read, refs) & NEVER):
+            yield file, "license", f"{card.license.spdx} counts as {duty}: no policy reads it"
 
 
 # RFC 5646, 2.1, as far as it is used for languages: no extended subtags, extensions, private use.

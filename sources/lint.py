@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
-from phloem.sources import checks
+from phloem.sources import checks, facts
+from phloem.sources.approvals import signature_faults, signers_of
 from phloem.sources.checks import Found
 from phloem.sources.connector import find_connector
 from phloem.sources.lock import pins
@@ -69,15 +70,17 @@ def lint(
 
     Raises SourceError if a lock file or an approval cannot be read.
     """
+    approved = approvals(folders)
     return findings(
         Dossier(
             files=read_cards(folders),
             ops=op_names,
-            connectors={name: find_connector(name).Params for name in connector_names},
+            connectors={name: find_connector(name) for name in connector_names},
             pins=pins(folders),
-            approvals=approvals(folders),
+            approvals=approved,
             license_refs=license_refs(),
             today=today or datetime.now(UTC).date(),
+            unverified=signature_faults(approved, signers_of(folders)),
         )
     )
 
@@ -181,7 +184,7 @@ RULES = (
     Rule(
         "S011",
         "error",
-        "an active card without a lock entry",
+        "an active card without a lock entry, where a package index has its bytes",
         "a run could not tell which bytes it read",
         "run `phloem sources lock ID`",
         checks.locked,
@@ -189,9 +192,9 @@ RULES = (
     Rule(
         "S012",
         "error",
-        "a paused or withdrawn card without a reason",
-        "the next person cannot tell whether to bring it back",
-        "write the reason",
+        "a card that is not active and does not say why",
+        "the next person cannot tell what would make it so",
+        "write the reason: of a proposed card, what is missing",
         checks.reason,
     ),
     Rule(
@@ -266,5 +269,85 @@ RULES = (
         "it is carried along for ever",
         "delete the entry",
         checks.orphan_lock,
+    ),
+    Rule(
+        "S022",
+        "error",
+        "an active card that leaves a fact open",
+        "a gap reads like an answer",
+        "fill the field in, or say under `unknown` what was looked at",
+        facts.open_facts,
+    ),
+    Rule(
+        "S023",
+        "error",
+        "a fact called unknown that is no field, or is given all the same",
+        "a reader cannot tell which of the two holds",
+        "correct the name, or take one of the two out",
+        facts.unknown_fields,
+    ),
+    Rule(
+        "S024",
+        "error",
+        "an active card that reads from a host of watchlist.yaml",
+        "copies without a right to, and texts behind a payment, are no sources",
+        "find the work at its maker's, or withdraw the card",
+        facts.watched_hosts,
+    ),
+    Rule(
+        "S025",
+        "error",
+        "an active card whose provider was seen to opt out",
+        "who says no is heard",
+        "pause the card, or show that the provider agreed since",
+        facts.opted_out,
+    ),
+    Rule(
+        "S026",
+        "error",
+        "an active card whose documents and terms nobody has read",
+        "a run would rest on hearsay",
+        "read them, and say evidence: read and in which role; or set status: proposed",
+        facts.unread,
+    ),
+    Rule(
+        "S027",
+        "error",
+        "a mail address in a card",
+        "it is a person's, and a card is public for ever",
+        "name a role or a page",
+        facts.mail_addresses,
+    ),
+    Rule(
+        "S028",
+        "hint",
+        "an active card with a summary of one sentence",
+        "it cannot say what the texts are and why they were chosen",
+        "say who made them, which part is taken, and why",
+        facts.short_summary,
+    ),
+    Rule(
+        "S029",
+        "error",
+        "more cards of a kind than a balanced registry holds",
+        "what is easily had crowds out the rest",
+        "group them by work, or leave the weakest out",
+        facts.crowded_kinds,
+    ),
+    Rule(
+        "S030",
+        "error",
+        "an approval whose signature does not verify",
+        "anybody could have written it",
+        "sign it with `phloem sources approve ID --key KEY`, by a key that allowed_signers lists",
+        checks.approved_by,
+    ),
+    Rule(
+        "S031",
+        "hint",
+        "an active card with a licence that no policy of the project reads",
+        "it counts among the sources and gives no run a document",
+        "say in license.restrictions what the terms allow, or set status: proposed until they do",
+        checks.unreadable,
     ),
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from phloem.sources.connector import Pin
+from phloem.sources.connector import Connector, Pin
 from phloem.sources.source import Approval, Source, card_files, describe, read_yaml
 
 Json = Any
@@ -40,20 +40,22 @@ class Dossier:
     Attributes:
         files: Every card file.
         ops: Names of the ops that there are.
-        connectors: Parameter model of each connector, by its name.
+        connectors: Each connector, by its name.
         pins: What the lock files hold.
         approvals: By source id.
         license_refs: The LicenseRef-* that `licenses.yaml` knows.
         today: For the age of licence checks.
+        unverified: Why an approval does not count, by source id.
     """
 
     files: Sequence[CardFile]
     ops: Collection[str]
-    connectors: Mapping[str, type[BaseModel]]
+    connectors: Mapping[str, Connector]
     pins: Mapping[str, Pin]
     approvals: Mapping[str, Approval]
     license_refs: Collection[str]
     today: date
+    unverified: Mapping[str, str] = field(default_factory=dict)
 
     def cards(self) -> Iterator[tuple[str, Source]]:
         """(file, card) of each card whose shape is right."""

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from phloem.filters.op import ops
+from phloem.sources import facts
 from phloem.sources.checks import license_faults, tag_fault
 from phloem.sources.connector import Pin, connectors, find_connector
 from phloem.sources.lint import RULES, Finding, catalogue, findings, lint
@@ -20,22 +21,34 @@ from phloem.sources.source import Approval, Source, card_hash
 GOOD: dict[str, Any] = {
     "id": "tales",
     "name": "Tales, Swahili",
-    "summary": "Folk tales of the coast, one a document, as told to nobody.",
+    "summary": "Folk tales of the coast, one a document, as told to nobody. Taken for a test.",
     "homepage": "https://example.org/tales",
     "kind": "literature",
+    "category": "2.1",
     "languages": ["sw"],
+    "region": ["TZ"],
+    "synthetic": "no",
+    "collection": {"who": "Nobody", "how": "written", "part": "All twelve, and no drawing."},
     "license": {
         "spdx": "CC-BY-4.0",
         "evidence": "This work is licensed under CC BY 4.0.",
         "place": "LICENSE",
         "checked_on": "2026-01-31",
+        "checked_by": "curator",
+        "restrictions": {
+            "commercial": "allowed",
+            "derivatives": "allowed",
+            "share_alike": "none",
+        },
     },
     "access": {"connector": "files", "params": {"path": "tales.jsonl"}},
     "custodian": "Nobody in particular",
-    "personal_data": {"level": "none"},
+    "contact": "the maintainers",
+    "personal_data": {"level": "none", "special": "none"},
+    "limits": "Twelve tales that somebody made up for a test.",
+    "unknown": {"period": "The tales bear no date.", "collection.when": "Nor does the collection."},
     "status": "active",
     "evidence": "read",
-    "limits": "Twelve tales that somebody made up for a test.",
 }
 TODAY = date(2026, 6, 1)
 
@@ -55,7 +68,7 @@ def check(
     dossier = Dossier(
         files=files,
         ops=["nfc", "statistics"],
-        connectors={name: find_connector(name).Params for name in connectors()},
+        connectors={name: find_connector(name) for name in connectors()},
         pins={value["id"]: Pin("1", ()) for value in values} if pins is None else pins,
         approvals=approvals or {},
         license_refs=["LicenseRef-public-domain"],
@@ -69,7 +82,8 @@ def other(**changes: Any) -> dict[str, Any]:
     return {
         **GOOD,
         "id": "rhymes",
-        "summary": "Rhymes for counting, each with a note on how it is played.",
+        "summary": "Rhymes for counting, each with a note on how it is played. Taken for variety.",
+        "collection": {**GOOD["collection"], "part": "The rhymes, and no note on a dance."},
         "limits": "Thirty rhymes that nobody has ever sung to a child.",
         "access": {"connector": "files", "params": {"path": "rhymes.jsonl"}},
         **changes,
@@ -87,13 +101,20 @@ def test_lint_good_cards_have_no_findings(tmp_path: Path) -> None:
     assert check(tmp_path, GOOD, other(), approvals=approved) == []
 
 
+def from_host(url: str) -> dict[str, Any]:
+    return {"connector": "files", "params": {"path": url}}
+
+
 LICENSE = GOOD["license"]
+NO_TRAINING = {**LICENSE["restrictions"], "ai_training": "forbidden"}
+SEEN = {"protocol": "tdmrep", "seen_on": "2026-01-31", "place": "/.well-known/tdmrep.json"}
 PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("S001", {**GOOD, "homepag": "x"}, "did you mean homepage?"),
     ("S002", {**GOOD, "id": "tale"}, "expected 'tales'"),
     ("S004", {**GOOD, "license": {**LICENSE, "spdx": "CC-BY"}}, "did you mean CC-BY-"),
     ("S004", {**GOOD, "license": {**LICENSE, "spdx": "MIT AND"}}, "no SPDX expression"),
     ("S004", {**GOOD, "license": {**LICENSE, "spdx": "LicenseRef-mine"}}, "licenses.yaml"),
+    ("S004", {**GOOD, "license": {**LICENSE, "collection": "CC0"}}, "did you mean CC0-1.0"),
     ("S005", {**GOOD, "license": {**LICENSE, "evidence": None}}, "the card is active"),
     ("S006", {**GOOD, "license": {**LICENSE, "checked_on": "2024-01-01"}}, "two years"),
     ("S008", {**GOOD, "access": {"connector": "file"}}, "did you mean files?"),
@@ -104,15 +125,32 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("S010", {**GOOD, "clean": [{"nfcc": {}}]}, "did you mean nfc?"),
     ("S012", {**GOOD, "status": "withdrawn"}, "the card is withdrawn"),
+    ("S012", {**GOOD, "status": "proposed"}, "the card is proposed"),
     ("S013", {**GOOD, "replaced_by": "tale"}, "no card has the id 'tale'"),
     ("S017", {**GOOD, "languages": ["zh-hans"]}, "expected 'zh-Hans'"),
     ("S017", {**GOOD, "languages": ["Swahili"]}, "no BCP-47 tag"),
     ("S018", {**GOOD, "kind": "code"}, "kind is code"),
-    ("S019", {**GOOD, "personal_data": {"level": "personal"}}, "level is personal"),
+    (
+        "S019",
+        {**GOOD, "personal_data": {"level": "personal", "special": "none"}},
+        "level is personal",
+    ),
     ("S020", {**GOOD, "keep": [{"name": "long", "column": "word_count"}]}, "one of min"),
     ("S020", {**GOOD, "keep": [{"name": "long", "min": 3}]}, "missing"),
     ("S020", {**GOOD, "keep": [{"name": "a", "column": "b", "min": 3, "maxx": 4}]}, "mean max?"),
     ("S020", {**GOOD, "keep": [{"name": "a", "column": "b", "among": "sw"}]}, "found 'sw'"),
+    ("S022", {**GOOD, "unknown": {"period": "No date."}}, "missing, and the card is active"),
+    ("S022", {**GOOD, "synthetic": "unknown"}, "missing, and the card is active"),
+    ("S023", {**GOOD, "unknown": {**GOOD["unknown"], "perod": "?"}}, "did you mean period?"),
+    ("S023", {**GOOD, "unknown": {**GOOD["unknown"], "region": "?"}}, "region is given"),
+    ("S024", {**GOOD, "homepage": "https://www.nytimes.com/tales"}, "paywall watch list"),
+    ("S024", {**GOOD, "access": from_host("https://mirror.libgen.is/t.txt")}, "piracy watch list"),
+    ("S025", {**GOOD, "opt_out": [{**SEEN, "verdict": "deny"}]}, "tdmrep said deny"),
+    ("S026", {**GOOD, "evidence": "none"}, "the card is active"),
+    ("S026", {**GOOD, "license": {**LICENSE, "checked_by": None}}, "the card is active"),
+    ("S027", {**GOOD, "contact": "Maria <maria@example.org>"}, "holds a mail address"),
+    ("S031", {**GOOD, "license": {**LICENSE, "restrictions": NO_TRAINING}}, "no policy reads it"),
+    ("S028", {**GOOD, "summary": "Folk tales of the coast, as told."}, "one sentence"),
     *(
         ("S009", {**GOOD, "access": {"connector": name, "params": {"packages": packages}}}, part)
         for name, packages, part in [
@@ -155,7 +193,7 @@ def test_lint_workspace_approvals_are_looked_at(tmp_path: Path) -> None:
     found = lint(
         [tmp_path], op_names=list(ops()), connector_names=connectors(), today=date(2026, 12, 1)
     )
-    assert [finding.rule for finding in found] == ["S016"]
+    assert [finding.rule for finding in found] == ["S016", "S030"]
 
 
 def test_lint_two_cards_alike_are_found(tmp_path: Path) -> None:
@@ -181,9 +219,32 @@ def test_lint_approval_of_another_card_is_found(tmp_path: Path) -> None:
     assert [f.rule for f in check(tmp_path, GOOD, approvals=lost)] == ["S016"]
 
 
+def test_lint_too_many_cards_of_a_kind_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "MOST", {("software_docs", "interface"): 1})
+    cards = [{**GOOD, "kind": "software_docs"}, other(kind="interface")]
+    (found,) = check(tmp_path, *cards)
+    assert (found.rule, found.file) == ("S029", "entries")
+    assert found.message == "2 cards of software_docs and interface, at most 1"
+
+
+def test_lint_a_source_of_the_open_network_needs_no_lock_entry(tmp_path: Path) -> None:
+    card = {**GOOD, "access": from_host("https://example.org/tales.jsonl")}
+    assert check(tmp_path, card, pins={}) == []
+
+
+def test_watch_list_names_hosts_and_reasons() -> None:
+    assert set(facts.watch_list()) == {"piracy", "paywall"}
+    for hosts in facts.watch_list().values():
+        assert list(hosts) == sorted(hosts)
+        assert all(list(facts.hosts_of(host)) == [host] and why for host, why in hosts.items())
+
+
 def test_lint_every_rule_is_planted_somewhere() -> None:
     planted = {rule for rule, _, _ in PLANTED}
-    planted |= {"S003", "S007", "S011", "S014", "S015", "S016", "S021"}
+    planted |= {"S003", "S007", "S011", "S014", "S015", "S016", "S021", "S029"}
+    planted |= {"S030"}  # in test_approvals.py
     assert planted == {rule.number for rule in RULES}
     assert len(catalogue()) == len(RULES)
 
