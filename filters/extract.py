@@ -97,7 +97,7 @@ NAVIGATION = (
 )
 
 
-def _decode(content: bytes, media_type: str | None) -> str:
+def decode(content: bytes, media_type: str | None) -> str:
     """The text of bytes: by byte order mark, else by the declared charset, else as UTF-8.
 
     Raises ValueError with a reason that names no content.
@@ -125,7 +125,7 @@ def _decoded(content: bytes, encoding: str) -> str:
     return text
 
 
-def _each_row(batch: pa.RecordBatch, convert: Callable[[bytes, str | None], str]) -> Measured:
+def each_row(batch: pa.RecordBatch, convert: Callable[[bytes, str | None], str]) -> Measured:
     """The text of each row, and a fault for each that cannot be converted."""
     texts: list[str | None] = []
     faults: dict[int, str] = {}
@@ -176,7 +176,7 @@ def plain_text(batch: pa.RecordBatch) -> Measured:
             return Measured([batch[CONTENT.name].cast(pa.string())], {})  # checks, does not copy
         except pa.ArrowInvalid:
             pass  # some row is not UTF-8: find out which
-    return _each_row(batch, _decode)
+    return each_row(batch, decode)
 
 
 @op(
@@ -227,7 +227,7 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
             raise ValueError(msg) from None
         return str(text)
 
-    return _each_row(batch, convert)
+    return each_row(batch, convert)
 
 
 def _html_encoding(content: bytes, media_type: str | None) -> tuple[bytes, str]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from phloem.catalog.columns import (
+    AUTHOR,
     CONTENT,
     DECLARED_LANGUAGE,
     LICENSE,
     MEDIA_TYPE,
     NATIVE_ID,
+    PUBLISHED,
     TITLE,
     URL,
     schema,
@@ -20,7 +22,17 @@ from phloem.catalog.columns import (
 from phloem.catalog.manifest import BATCH_BYTES, BATCH_ROWS
 from phloem.sources.connector import Fault
 
-COLUMNS = (NATIVE_ID, CONTENT, MEDIA_TYPE, URL, TITLE, LICENSE, DECLARED_LANGUAGE)
+COLUMNS = (
+    NATIVE_ID,
+    CONTENT,
+    MEDIA_TYPE,
+    URL,
+    TITLE,
+    PUBLISHED,
+    AUTHOR,
+    LICENSE,
+    DECLARED_LANGUAGE,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ class Record:
     title: str | None = None
     license: str | None = None
     language: str | None = None
+    published: str | None = None
+    author: str | None = None
 
 
 def batches(records: Iterator[Record | Fault]) -> Iterator[pa.RecordBatch | Fault]:
@@ -63,6 +77,8 @@ def _batch(records: list[Record]) -> pa.RecordBatch:
         pa.array([record.media_type for record in records], pa.string()),
         pa.array([record.url for record in records], pa.string()),
         pa.array([record.title for record in records], pa.string()),
+        pa.array([record.published for record in records], pa.string()),
+        pa.array([record.author for record in records], pa.string()),
         pa.array([record.license for record in records], pa.string()),
         pa.array([record.language for record in records], pa.string()),
     ]

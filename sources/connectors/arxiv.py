@@ -1,0 +1,259 @@
+"""Titles and abstracts of arXiv, harvested by OAI-PMH 2.0 (openarchives.org/OAI/2.0).
+
+The interface keeps no old states: what is pinned are the records up to a day, put in order. Once
+arXiv has revised one of them, the same question gets another answer, and the source is locked
+again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from xml.etree.ElementTree import Element
+
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from phloem.sources.connector import (
+    Fault,
+    Files,
+    GoneError,
+    Pin,
+    PinnedFile,
+    Reach,
+    SourceError,
+    Split,
+    Strict,
+)
+from phloem.sources.creative_commons import spdx_of
+from phloem.sources.download import read_url
+from phloem.sources.limits import Limits
+from phloem.sources.read_text import lines
+from phloem.sources.read_xml import elements
+from phloem.sources.records import Record, batches
+
+SITE = "https://oaipmh.arxiv.org/oai"
+HOME = "https://arxiv.org/abs"
+
+MAX_PAGES = 100_000
+"""Answers to one question: all of arXiv is about 3,000 of a thousand records each."""
+
+SPLIT_BYTES = 32 * 2**20
+"""Bytes of records that one split holds, about."""
+
+NAME = "records.jsonl"
+
+_OWN_LICENSES = {
+    "arxiv.org/licenses/nonexclusive-distrib/1.0": "LicenseRef-arxiv-nonexclusive",
+}
+_SET = re.compile(r"[a-z][a-z-]*(:[A-Za-z][A-Za-z-]*){0,2}")
+
+VERSION = 1  # raised when it reads other documents out of the same bytes
+
+
+class Params(Strict):
+    """Which records."""
+
+    sets: list[str] = Field(
+        min_length=1, description="Sets of the interface, such as math or physics:hep-th."
+    )
+    licenses: list[str] = Field(
+        default=[], description="SPDX identifiers that a record's licence must be among; or all."
+    )
+
+    @field_validator("sets")
+    @classmethod
+    def _are_sets(cls, sets: list[str]) -> list[str]:
+        wrong = [name for name in sets if not _SET.fullmatch(name)]
+        if wrong:
+            msg = f"{wrong[0]!r} is no set of arXiv, such as math or cs:cs:CL"
+            raise ValueError(msg)
+        return sets
+
+
+def reach(params: Params) -> Reach:
+    """The open network."""
+    del params
+    return "network"
+
+
+def unavailable(params: Params) -> str | None:
+    """Why this machine cannot fetch: nothing known before it tries."""
+    del params
+    return None
+
+
+def resolve(params: Params) -> Pin:
+    """The records up to yesterday. Raises SourceError if a set has none."""
+    day = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        return Pin(day, (_harvest(params, day, Path(folder) / NAME),))
+
+
+def fetch(params: Params, pin: Pin, folder: Path) -> Files:
+    """The records up to the pinned day, asked for anew.
+
+    Raises:
+        GoneError: arXiv has revised some of them since.
+        SourceError: arXiv does not answer.
+    """
+    target = folder / NAME
+    found = _harvest(params, pin.version, target)
+    if found.sha256 != pin.files[0].sha256:
+        msg = (
+            f"arXiv serves other records up to {pin.version} than were locked"
+            f" ({found.bytes} bytes, {pin.files[0].bytes} locked): it has revised some; lock it"
+            " again"
+        )
+        raise GoneError(msg)
+    return {NAME: str(target)}
+
+
+def _harvest(params: Params, until: str, target: Path) -> PinnedFile:
+    """Write the records of all sets, each once, in the order of their numbers."""
+    with (
+        tempfile.TemporaryDirectory(prefix="phloem-") as folder,
+        closing(sqlite3.connect(str(Path(folder) / "records"))) as held,
+    ):
+        held.execute("PRAGMA synchronous = OFF")
+        held.execute("CREATE TABLE records (number TEXT PRIMARY KEY, line TEXT)")
+        for name in params.sets:
+            for record in _listed(name, until):
+                line = json.dumps(record, ensure_ascii=False, sort_keys=True)
+                held.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (record["id"], line))
+        with target.open("wb") as out:
+            for (line,) in held.execute("SELECT line FROM records ORDER BY number"):
+                out.write(line.encode("utf-8", "replace") + b"\n")
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    asked = urlencode({"verb": "ListRecords", "metadataPrefix": "arXiv", "until": until})
+    return PinnedFile(NAME, digest, target.stat().st_size, f"{SITE}?{asked}")
+
+
+def _listed(name: str, until: str) -> Iterator[dict[str, str]]:
+    """The records of a set, page after page."""
+    asked = {"verb": "ListRecords", "metadataPrefix": "arXiv", "set": name, "until": until}
+    seen: set[str] = set()
+    for _ in range(MAX_PAGES):
+        page = _answer(f"{SITE}?{urlencode(asked)}")
+        error = page.find("error")
+        if error is not None:
+            msg = f"arXiv gives no records of set {name}: {str(error.get('code'))[:40]}; see `sets`"
+            raise SourceError(msg)
+        for record in page.iter("record"):
+            yield from _facts(record)
+        token = next((each.text for each in page.iter("resumptionToken") if each.text), None)
+        if token is None:
+            return
+        if token in seen:
+            break
+        seen.add(token)
+        asked = {"verb": "ListRecords", "resumptionToken": token}
+    msg = f"arXiv does not come to the end of set {name}; try again later"
+    raise SourceError(msg)
+
+
+def _answer(url: str) -> Element:
+    """An answer of the interface. Raises SourceError for what is none."""
+    found = next(elements(iter([read_url(url)]), "OAI-PMH", Limits()), None)
+    if found is None or isinstance(found, Fault):
+        reason = found.reason if found else "something else"
+        msg = f"{SITE} answers with {reason} instead of OAI-PMH; try again later"
+        raise SourceError(msg)
+    return found[1]
+
+
+def _facts(record: Element) -> Iterator[dict[str, str]]:
+    """What a record says of a paper; nothing of one that was deleted, or that says too little."""
+    paper = next(record.iter("arXiv"), None)
+    if paper is None:
+        return
+    keys = ("id", "title", "abstract", "license", "created")
+    facts = {key: (paper.findtext(key) or "").strip() for key in keys}
+    if facts["id"]:
+        yield facts
+
+
+def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
+    """Ranges of bytes of about `SPLIT_BYTES`; a record belongs to the range that it begins in."""
+    del params, files
+    size = pin.files[0].bytes
+    return [
+        Split(f"{NAME}@{at}", {"start": at, "end": min(at + SPLIT_BYTES, size)}, (NAME,))
+        for at in range(0, max(size, 1), SPLIT_BYTES)
+    ]
+
+
+def read(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """Title and abstract of each paper as plain text; native ids are arXiv's, without a version.
+
+    Nobody's name is in the text. A paper whose licence is not among `licenses` is no document.
+    """
+    yield from batches(_papers(params, split, files, limits))
+
+
+def _papers(params: Params, split: Split, files: Files, limits: Limits) -> Iterator[Record | Fault]:
+    spec: Any = split.spec
+    start, end = spec["start"], spec["end"]
+    with Path(files[NAME]).open("rb") as file:
+        file.seek(max(0, start - 1))
+        found = lines(file, None, limits)
+        if start:
+            next(found, None)  # the rest of a line that began before
+        for line in found:
+            at = line.offset if isinstance(line, Fault) else line[0]
+            if at >= end:
+                return
+            paper = line if isinstance(line, Fault) else _paper(params, at, line[1])
+            if paper is not None:
+                yield paper
+
+
+def _paper(params: Params, offset: int, line: bytes) -> Record | Fault | None:
+    try:
+        facts = json.loads(line)
+        number, title, abstract = facts["id"], facts["title"], facts["abstract"]
+        address, day = facts["license"], facts["created"]
+        for text in (number, title, abstract, address, day):
+            str.encode(text)  # a TypeError for what is no string, a ValueError for no characters
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return Fault(None, offset, "not a record of arXiv")
+    terms = _license(address)
+    if params.licenses and terms not in params.licenses:
+        return None
+    if not abstract:
+        return Fault(number, offset, "record without an abstract")
+    head = " ".join(title.split())
+    return Record(
+        number,
+        f"{head}\n\n{_paragraphs(abstract)}".encode("utf-8", "replace"),
+        "text/plain",
+        url=f"{HOME}/{number}",
+        title=head,
+        published=day or None,
+        license=terms,
+        language="en",
+    )
+
+
+def _license(address: str) -> str:
+    """The SPDX identifier of a record's licence. Papers from before 2004 have none."""
+    plain = re.sub(r"^https?://(www\.)?", "", address).rstrip("/")
+    return _OWN_LICENSES.get(plain) or spdx_of(address) or "LicenseRef-unknown"
+
+
+def _paragraphs(abstract: str) -> str:
+    """An abstract without the breaks of its lines; a line that is indented begins a paragraph."""
+    parts = re.split(r"\n(?=\s{2,}|\n)", abstract)
+    return "\n\n".join(" ".join(part.split()) for part in parts if part.strip())

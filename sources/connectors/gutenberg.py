@@ -1,0 +1,209 @@
+"""Books of Project Gutenberg: their texts without what Project Gutenberg puts around them.
+
+The project asks programs to use its mirrors. Its catalogue is read from the RDF files: the table
+(`pg_catalog.csv`) has no column of rights.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pyarrow as pa
+from pydantic import Field
+
+from phloem.sources.archives import BROKEN, tar_members
+from phloem.sources.connector import (
+    Fault,
+    Files,
+    Pin,
+    Reach,
+    SourceError,
+    Split,
+    Strict,
+)
+from phloem.sources.limits import Limits
+from phloem.sources.read_xml import elements
+from phloem.sources.records import Record, batches
+from phloem.sources.snapshots import bring, fetch_files, pin_files
+from phloem.sources.unpack import UnpackError, unpack_all
+
+SITE = "https://gutenberg.pglaf.org"
+HOME = "https://www.gutenberg.org"
+CATALOGUE = "cache/epub/feeds/rdf-files.tar.bz2"
+
+FREE = "Public domain in the USA."
+"""What the catalogue says of the rights of a book that is taken; others are under copyright."""
+
+SPLIT_BYTES = 32 * 2**20
+"""Text that one split holds, about."""
+
+_MEMBER = re.compile(r"cache/epub/(\d{1,7})/pg\1\.rdf")
+_NAME = re.compile(r"([a-z-]+)/pg(\d+)\.txt")
+_MARK = rb"^\*\*\* ?%s OF TH(?:E|IS) PROJECT GUTENBERG EBOOK\b.*\*\*\*\s*$"
+_START = re.compile(_MARK % b"START", re.MULTILINE)
+_END = re.compile(_MARK % b"END", re.MULTILINE)
+_ENDING = re.compile(rb"^End of (?:the |this )?Project Gutenberg.*$", re.MULTILINE)
+# Who made the file: the first paragraphs after the mark.
+_CREDITS = re.compile(
+    rb"(?:Produced by|E-?text prepared by|Transcribed |This etext was |\[?Transcriber)"
+    rb"[^\n]*(?:\n[^\n]+)*\n\s*"
+)
+_FIELD = re.compile(
+    r"^(Title|Author|Release date): (.*(?:\n {2,}.*)*)", re.MULTILINE | re.IGNORECASE
+)
+
+VERSION = 1  # raised when it reads other documents out of the same bytes
+
+
+class Params(Strict):
+    """Which books."""
+
+    languages: list[str] = Field(
+        min_length=1, description="Of the books, as the catalogue writes them: pt, fr, zh."
+    )
+    include: list[int] = Field(default=[], description="Numbers of books, and no others; or all.")
+    exclude: list[int] = Field(default=[], description="Numbers of books that are left out.")
+
+
+@dataclass(frozen=True)
+class _Book:
+    """A book as the catalogue has it.
+
+    Attributes:
+        number: Its number.
+        language: BCP-47 tag, where it is in one language.
+    """
+
+    number: int
+    language: str
+
+
+def reach(params: Params) -> Reach:
+    """The open network."""
+    del params
+    return "network"
+
+
+def unavailable(params: Params) -> str | None:
+    """Why this machine cannot fetch: nothing known before it tries."""
+    del params
+    return None
+
+
+def resolve(params: Params) -> Pin:
+    """The texts of these languages that are free in the USA, in the order of their numbers.
+
+    A book in several languages is left out: nothing says which part is in which.
+
+    Raises SourceError if the catalogue cannot be read or has none of them.
+    """
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        came = bring(f"{SITE}/{CATALOGUE}", Path(folder) / "catalogue")
+        books = sorted(_chosen(params, came.path), key=lambda book: book.number)
+    if not books:
+        msg = f"the catalogue has no free text in {', '.join(params.languages)}; see `languages`"
+        raise SourceError(msg)
+    return pin_files(
+        (f"{book.language}/pg{book.number}.txt", f"{SITE}/{_place(book.number)}") for book in books
+    )
+
+
+def _place(number: int) -> str:
+    return f"cache/epub/{number}/pg{number}.txt"
+
+
+def _chosen(params: Params, catalogue: Path) -> Iterator[_Book]:
+    """The wanted books of the catalogue."""
+    limits = Limits()
+    only, without = set(params.include), set(params.exclude)
+    try:
+        with catalogue.open("rb") as file:
+            for member in tar_members(file, "bzip2", limits):
+                found = _MEMBER.fullmatch(member.path)
+                number = int(found[1]) if found else 0
+                if not found or number in without or (only and number not in only):
+                    continue
+                with member.open() as rdf:  # type: ignore[union-attr]
+                    content = unpack_all(rdf, None, limits, "member_bytes")  # type: ignore[arg-type]
+                for book in elements(iter([content]), "ebook", limits):
+                    language = None if isinstance(book, Fault) else _language(book[1])
+                    if language in params.languages:
+                        yield _Book(number, str(language))
+    except (UnpackError, *BROKEN):
+        msg = f"{CATALOGUE} cannot be read to its end; try again"
+        raise SourceError(msg) from None
+
+
+def _language(book: Element) -> str | None:
+    """The language of a free text of which there is a plain text file; None for other books."""
+    rights = [(each.text or "").strip() for each in book.iter("rights")]
+    kinds = [value.text for kind in book.iter("type") for value in kind.iter("value")]
+    languages = [value.text for each in book.iter("language") for value in each.iter("value")]
+    files = [str(file.get("about", "")) for file in book.iter("file")]
+    is_text = kinds == ["Text"] and any(".txt" in file for file in files)
+    return languages[0] if is_text and rights == [FREE] and len(languages) == 1 else None
+
+
+def fetch(params: Params, pin: Pin, folder: Path) -> Files:
+    """Download the pinned texts. Raises SourceError for one that was corrected since."""
+    del params
+    return fetch_files(pin, folder)
+
+
+def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
+    """Books that follow each other, of about `SPLIT_BYTES` together."""
+    del params, files
+    found: list[Split] = []
+    held: list[str] = []
+    size = 0
+    for file in pin.files:
+        if held and size + file.bytes > SPLIT_BYTES:
+            found.append(Split(held[0], {"files": held}, tuple(held)))
+            held, size = [], 0
+        held = [*held, file.name]
+        size += file.bytes
+    return [*found, Split(held[0], {"files": held}, tuple(held))] if held else found
+
+
+def read(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The books of a split as plain text; native ids are `pg` and the number."""
+    del params
+    spec: Any = split.spec
+    yield from batches(_book(name, files[name], limits) for name in spec["files"])
+
+
+def _book(name: str, path: str, limits: Limits) -> Record | Fault:
+    """What stands between the lines that mark a book's start and end."""
+    named = _NAME.fullmatch(name)
+    language, number = (named[1], named[2]) if named else (None, name)
+    native_id = f"pg{number}"
+    try:
+        with Path(path).open("rb") as file:
+            content = unpack_all(file, None, limits, "record_bytes").replace(b"\r\n", b"\n")
+    except UnpackError as error:
+        return Fault(native_id, error.offset, error.reason)
+    start, end = _START.search(content), _END.search(content)
+    if start is None or end is None or end.start() < start.end():
+        return Fault(native_id, 0, "book without the lines that mark its start and end")
+    text = _ENDING.sub(b"", content[start.end() : end.start()]).strip()
+    while made := _CREDITS.match(text):
+        text = text[made.end() :].lstrip()
+    head = content[: start.start()].decode("utf-8", "replace")
+    said = {key.lower(): " ".join(value.split()) for key, value in _FIELD.findall(head)}
+    return Record(
+        native_id,
+        text,
+        "text/plain; charset=utf-8",
+        url=f"{HOME}/ebooks/{number}",
+        title=said.get("title"),
+        author=said.get("author"),
+        language=language,
+    )

@@ -1,0 +1,287 @@
+"""Questions and answers of Stack Exchange sites, out of the data dumps of the Internet Archive.
+
+A dump is a 7z archive whose `Posts.xml` holds questions and answers in the order in which they were
+written. Its 7z is unpacked by the `7z` client as a stream; a database on disk brings answers to
+their questions.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from phloem.sources.connector import Fault, Files, Pin, Reach, SourceError, Split, Strict
+from phloem.sources.download import read_url
+from phloem.sources.limits import Limits
+from phloem.sources.read_xml import elements
+from phloem.sources.records import Record, batches
+from phloem.sources.snapshots import fetch_files, pin_files
+from phloem.sources.unpack import CHUNK, UnpackError, excess
+
+SITE = "https://archive.org"
+ITEM = "stackexchange"
+HOSTS = ("*.archive.org",)
+
+PART_BYTES = 512 * 2**20
+"""Packed bytes that give a site one more split. Each split unpacks the whole archive and keeps the
+questions whose number is its own, so there are few; only the largest sites have more than one."""
+
+MEMORY_KIB = 2 * 2**20
+"""Memory that the client may take, 2 GiB: a dictionary of 7z may claim twice that."""
+
+_CLIENTS = ("7zz", "7z", "7za")
+_SITE = re.compile(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+")
+_QUESTION, _ANSWER = "1", "2"
+# When the terms of use changed, in UTC: meta.stackexchange.com/questions/347758.
+_LICENSES = (("2018-05-02", "4.0"), ("2011-04-08", "3.0"), ("", "2.5"))
+_NAMED = re.compile(r"CC BY-SA (2\.5|3\.0|4\.0)")
+
+VERSION = 1  # raised when it reads other documents out of the same bytes
+
+
+class Params(Strict):
+    """Which sites, and which of their posts."""
+
+    sites: dict[str, str] = Field(
+        min_length=1, description="Host name, such as stackoverflow.com: BCP-47 tag."
+    )
+    min_score: int = Field(
+        default=0, description="Votes that a question, and each answer shown with it, has at least."
+    )
+
+    @field_validator("sites")
+    @classmethod
+    def _are_hosts(cls, sites: dict[str, str]) -> dict[str, str]:
+        wrong = [name for name in sites if not _SITE.fullmatch(name)]
+        if wrong:
+            msg = f"{wrong[0]!r} is no host name of a site, such as stackoverflow.com"
+            raise ValueError(msg)
+        return sites
+
+
+def reach(params: Params) -> Reach:
+    """The open network."""
+    del params
+    return "network"
+
+
+def unavailable(params: Params) -> str | None:
+    """Why this machine cannot read: no client unpacks 7z."""
+    del params
+    if _client():
+        return None
+    return "7z is missing: this source is a 7z archive; install 7-Zip (Debian: the package 7zip)"
+
+
+def _client() -> str | None:
+    return next((path for path in map(shutil.which, _CLIENTS) if path), None)
+
+
+def resolve(params: Params) -> Pin:
+    """The archives of the sites as they are now. Raises SourceError for a site that has none."""
+    there = _listed()
+    named = []
+    for site in params.sites:
+        name = next((n for n in (f"{site}-Posts.7z", f"{site}.7z") if n in there), None)
+        if name is None:
+            msg = (
+                f"the Internet Archive's item {ITEM} has no {site}.7z; look how the site is called"
+            )
+            raise SourceError(msg)
+        named.append((name, f"{SITE}/download/{ITEM}/{quote(name)}"))
+    return pin_files(named, hosts=HOSTS)
+
+
+def _listed() -> frozenset[str]:
+    """The names of all archives of the item."""
+    try:
+        said = json.loads(read_url(f"{SITE}/metadata/{ITEM}/files", hosts=HOSTS))
+        return frozenset(file["name"] for file in said["result"])
+    except (ValueError, LookupError, TypeError):
+        msg = f"{SITE}/metadata/{ITEM}/files does not say what there is; try again later"
+        raise SourceError(msg) from None
+
+
+def fetch(params: Params, pin: Pin, folder: Path) -> Files:
+    """Download the pinned archives. Raises GoneError and SourceError."""
+    del params
+    return fetch_files(pin, folder, hosts=HOSTS)
+
+
+def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
+    """One split a site; of a large one, each takes every n-th question."""
+    del params, files
+    found = []
+    for file in pin.files:
+        site = file.name.removesuffix(".7z").removesuffix("-Posts")
+        parts = max(1, file.bytes // PART_BYTES)
+        for part in range(parts):
+            name = site if parts == 1 else f"{site}-{part:03d}-of-{parts:03d}"
+            spec = {"file": file.name, "site": site, "part": part, "parts": parts}
+            found.append(Split(name, spec, (file.name,)))
+    return found
+
+
+def read(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """Each question with its answers, best first, as one HTML document.
+
+    Native ids are `site/number of the question`. Its licence is that of all posts in it: what the
+    dump says of each, else by the day of its last edit. Authors are their numbers at the site, not
+    their names. An answer to no question that is kept is no document.
+    """
+    yield from batches(_records(params, split, files, limits))
+
+
+def _records(
+    params: Params, split: Split, files: Files, limits: Limits
+) -> Iterator[Record | Fault]:
+    spec: Any = split.spec
+    site = spec["site"]
+    with (
+        tempfile.TemporaryDirectory(prefix="phloem-") as folder,
+        closing(sqlite3.connect(str(Path(folder) / "posts"))) as posts,
+    ):
+        posts.execute("PRAGMA synchronous = OFF")
+        posts.execute(
+            "CREATE TABLE posts (question INTEGER, rank INTEGER, score INTEGER, number INTEGER,"
+            " title TEXT, body TEXT, written TEXT, license TEXT, author TEXT)"
+        )
+        for found in elements(_unpacked(files[spec["file"]], limits), "row", limits):
+            if isinstance(found, Fault):
+                yield found
+                continue
+            row = _row(found[1].attrib, params.min_score)
+            if isinstance(row, str):
+                yield Fault(f"{site}/{found[1].get('Id', '?')}", found[0], row)
+            elif row and row[0] % spec["parts"] == spec["part"]:
+                posts.execute("INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        posts.execute("CREATE INDEX by_question ON posts (question, rank, score DESC, number)")
+        yield from _threads(posts, site, params.sites.get(site), limits)
+
+
+_Row = tuple[int, int, int, int, str | None, str, str, str, str | None]
+
+
+def _row(post: dict[str, str], least: int) -> _Row | str | None:
+    """A post for the database; None if it is not wanted, and a reason if it is broken."""
+    kind = post.get("PostTypeId")
+    if kind not in {_QUESTION, _ANSWER}:
+        return None
+    try:
+        number, score = int(post["Id"]), int(post["Score"])
+        question = number if kind == _QUESTION else int(post["ParentId"])
+        body, written = post["Body"], post["CreationDate"]
+    except (KeyError, ValueError):
+        return "post without a number, a score, a day or a body"
+    if max(number, question, abs(score)) >= 2**63:
+        return "post with a number beyond 64 bits"
+    if score < least:
+        return None
+    named = _NAMED.fullmatch(post.get("ContentLicense", ""))
+    terms = named[1] if named else _license(post.get("LastEditDate") or written)
+    rank = 0 if kind == _QUESTION else 1
+    title = post.get("Title") if kind == _QUESTION else None
+    author = post.get("OwnerUserId")
+    return question, rank, score, number, title, body, written, terms, author
+
+
+def _license(day: str) -> str:
+    """The version of CC BY-SA under which something of this day stands."""
+    return next(version for since, version in _LICENSES if day >= since)
+
+
+def _threads(
+    posts: sqlite3.Connection, site: str, language: str | None, limits: Limits
+) -> Iterator[Record | Fault]:
+    """The questions in the database, in order, each with its answers."""
+    held: list[Any] = []
+    size = 0
+    rows = posts.execute("SELECT * FROM posts ORDER BY question, rank, score DESC, number")
+    for row in rows:
+        if held and row[0] != held[0][0]:
+            yield from _thread(held, site, language, size, limits)
+            held, size = [], 0
+        size += len(row[5])
+        if size <= limits.record_bytes or not held:
+            held.append(row)
+    if held:
+        yield from _thread(held, site, language, size, limits)
+
+
+def _thread(
+    rows: list[Any], site: str, language: str | None, size: int, limits: Limits
+) -> Iterator[Record | Fault]:
+    question, rank, _, _, title, _, written, _, _ = rows[0]
+    native_id = f"{site}/{question}"
+    if rank:  # its question was left out
+        return
+    if size > limits.record_bytes:
+        yield Fault(native_id, -1, f"record larger than {limits.told('record_bytes')}")
+        return
+    head = f"<h1>{html.escape(title)}</h1>\n" if title else ""
+    licenses = sorted({f"CC-BY-SA-{row[7]}" for row in rows})
+    authors = dict.fromkeys(row[8] for row in rows if row[8])
+    yield Record(
+        native_id,
+        (head + "\n<hr>\n".join(row[5] for row in rows)).encode("utf-8", "replace"),
+        "text/html; charset=utf-8",
+        url=f"https://{site}/questions/{question}",
+        title=title,
+        published=written,
+        author=", ".join(f"{site} user {author}" for author in authors) or None,
+        license=" AND ".join(licenses),
+        language=language,
+    )
+
+
+def _unpacked(path: str, limits: Limits) -> Iterator[bytes]:
+    """`Posts.xml` of an archive. Raises UnpackError where it breaks or grows beyond the limits."""
+    packed = Path(path).stat().st_size
+    made = 0
+    with _running(path) as client:
+        out: IO[bytes] = client.stdout  # type: ignore[assignment]
+        while chunk := out.read(CHUNK):
+            made += len(chunk)
+            reason = excess(packed, made, limits)
+            if reason:
+                raise UnpackError(f"7z {reason}", packed)
+            yield chunk
+        if client.wait() or not made:
+            raise UnpackError("broken 7z, or one without Posts.xml", packed)
+
+
+@contextmanager
+def _running(path: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The client as it writes `Posts.xml` to its output; it is ended with the block."""
+    found = _client()
+    if found is None:
+        raise UnpackError("no client on this machine unpacks 7z", 0)
+    # The shell is handed the limit and the command as they are, and only lowers the one.
+    limited = ["sh", "-c", 'ulimit -v "$0" 2>/dev/null; exec "$@"', str(MEMORY_KIB)]
+    asked = [found, "x", "-so", "-mmt1", "-bso0", "-bsp0", "-p", "--", path, "Posts.xml"]
+    client = subprocess.Popen(
+        [*limited, *asked],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield client
+    finally:
+        client.kill()
+        client.communicate()

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import time
+
+import pyarrow as pa
+import pytest
+
+from phloem.filters.extract_wikitext import MAX_BYTES, wikitext
+from phloem.filters.op import Measured
+
+
+def _run(*contents: bytes | None, media_type: str = "text/x-wiki") -> Measured:
+    rows = pa.array(list(contents), pa.binary())
+    return wikitext(pa.record_batch({"content": rows, "media_type": [media_type] * len(contents)}))
+
+
+def _text(source: str, media_type: str = "text/x-wiki") -> str:
+    measured = _run(source.encode(), media_type=media_type)
+    assert not measured.faults
+    return str(measured.arrays[0][0].as_py())
+
+
+PAGE = """{{Infobox mji
+| jina = Mwanza
+| picha = [[Picha:A.jpg]]
+}}
+'''Mwanza''' ([[Kiingereza|eng.]]: {{IPA|x}}) ni [[jiji]] la [[Tanzania|nchi ya ''Tanzania'']].<ref
+name="a">Kitabu, uk. 3</ref> Lina watu 706,543.{{fact}}<!-- angalia -->
+
+Mto ''Mara'' unaingia<ref name="a" /> ziwani.
+[[Picha:Ziwa.jpg|thumb|250px|Ziwa la [[Viktoria]]]]
+
+== Historia ==
+=== Kale ===
+{| class="wikitable"
+! Mwaka !! Watu
+|-
+| 1900 || {{formatnum:500}}
+|}
+=== Karne ya 20 ===
+* Reli [http://example.org ilijengwa]
+** hadi [http://example.org/2]
+# mwaka ''1928''
+; Neno : maana yake
+
+<syntaxhighlight lang="python">
+def f(x):
+    return  x
+</syntaxhighlight>
+
+== Marejeo ==
+<references />
+{{commons}}
+
+[[Jamii:Miji ya Tanzania]]
+[[en:Mwanza]]
+__NOTOC__
+"""
+
+
+def test_wikitext_keeps_headings_paragraphs_lists_and_code() -> None:
+    assert _text(PAGE, 'text/x-wiki; files="Picha|Jamii"') == (
+        "Mwanza (eng.: ) ni jiji la nchi ya Tanzania. Lina watu 706,543.\n\n"
+        "Mto Mara unaingia ziwani.\n\n"
+        "Historia\n\n"
+        "Karne ya 20\n\n"
+        "• Reli ilijengwa\n• hadi\n• mwaka 1928\nNeno\nmaana yake\n\n"
+        "def f(x):\n    return  x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("हिन्दी [[भारत|भारत की]] भाषा है।", "हिन्दी भारत की भाषा है।"),
+        ("ภาษาไทย<br />บรรทัด", "ภาษาไทย\nบรรทัด"),
+        ("漢字（{{lang|ja|かんじ}}）[[:Category:漢字]]", "漢字（かんじ）Category:漢字"),
+        ("عربي [[ملف:أ.jpg|تصغير|200px|شرح]] نص", "عربي نص"),
+        ("a &ndash; b &#x1F30D; &nosuch; &#xD800;", "a – b 🌍 &nosuch;"),
+        ("<nowiki>[[a]]</nowiki> <math>x^2</math>", "[[a]] $x^2$"),
+        ("<poem>\nRosa\nfresca\n</poem>", "Rosa\nfresca"),
+        ("born ({{date|1}}; {{age}}) or (, 1900)", "born or (1900)"),
+        ("see [[#Top|above]] and [[fr:Titre]] [[wikt:mot|mot]]", "see above and mot"),
+        ("<div>\n<p>one</p><p>two</p>\n</div>", "one\n\ntwo"),
+        ("{{c|{{larger|TITRE}}}}\n{{unknown|text}}", "TITRE"),
+        ("'''''never closed\n{| open\n| cell\nafter", "never closed\nafter"),
+        ("a<ref>''Open</ref> b <ref>'''x''</ref>c", "a b c"),
+        ("l'''Iliade'' et L''''Odyssée'''", "l'Iliade et L'Odyssée"),
+        ("'''''both'' bold''' don't rock'n'roll", "both bold don't rock'n'roll"),
+        ("== Only ==\n=== A heading ===\n", ""),
+        ("", ""),
+    ],
+)
+def test_wikitext_shows_what_a_reader_sees(source: str, text: str) -> None:
+    assert _text(source) == text
+
+
+def test_wikitext_files_have_the_names_that_the_wiki_gives_them() -> None:
+    link = "Ndiyo [[Picha:A.jpg|maelezo]]"
+    assert _text(link) == "Ndiyo maelezo"
+    assert _text(link, 'text/x-wiki; files="Picha"') == "Ndiyo"
+    assert _text("Ja [[image:A.jpg|b]]") == "Ja"
+
+
+def test_wikitext_that_does_not_decode_is_a_fault_and_the_others_stay() -> None:
+    measured = _run(b"caf\xe9", b"fine", None, b"\xef\xbb\xbfmark")
+    assert measured.arrays[0].to_pylist() == [None, "fine", None, "mark"]
+    assert measured.faults == {0: "not UTF-8 (byte 3)", 2: "no content"}
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["{{a|", "[[a|", "<div>", '<a b="', "{|\n", "<br ", "<!--", "[http://a ", "{{{a|", "<b>{|\n"],
+)
+def test_wikitext_full_of_markup_that_does_not_close_is_a_fault_at_once(unit: str) -> None:
+    began = time.process_time()
+    measured = _run((unit * 20_000).encode(), b"fine")
+    assert measured.faults == {0: "wikitext with too much markup that does not close"}
+    assert measured.arrays[0].to_pylist() == [None, "fine"]
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("{{a|", "}}"), ("[[a|", "]]"), ("<div>", "</div>"), ("{|\n|\n", "\n|}\n")]
+)
+def test_wikitext_nested_deep_takes_no_time(start: str, end: str) -> None:
+    began = time.process_time()
+    measured = _run((start * 2000 + "x" + end * 2000).encode())
+    assert not measured.faults
+    assert time.process_time() - began < 10
+
+
+def test_wikitext_of_a_long_page_is_read_and_of_an_endless_one_is_a_fault() -> None:
+    long = "Wote ''wamezaliwa'' [[huru]].\n\n" * 4000
+    measured = _run(long.encode(), b"x" * (MAX_BYTES + 1))
+    assert len(measured.arrays[0][0].as_py()) == len("Wote wamezaliwa huru.\n\n" * 4000) - 2
+    assert measured.faults == {1: f"wikitext of more than {MAX_BYTES} bytes"}

@@ -1,0 +1,111 @@
+"""XML as a stream, and the licences that it names by address."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phloem.sources.connector import Fault
+from phloem.sources.creative_commons import spdx_of
+from phloem.sources.limits import Limits
+from phloem.sources.read_xml import elements
+from phloem.sources.unpack import UnpackError
+
+BODY = (
+    '<r xmlns:x="http://example.org/x"><!-- a --><x:a n="1">Wote <b>ทุกคน</b> &lt;</x:a>\n'
+    '<a x:n="2">सभी<a>ndani</a></a><![CDATA[x]]><a/></r>'
+).encode()
+
+
+def texts(chunks: Iterator[bytes], **limits: int) -> list[str | Fault]:
+    return [
+        found if isinstance(found, Fault) else "".join(found[1].itertext())
+        for found in elements(chunks, "a", Limits(**limits))
+    ]
+
+
+@settings(max_examples=50, deadline=None)
+@given(cuts=st.lists(st.integers(0, len(BODY)), max_size=8))
+def test_elements_cut_anywhere_are_the_same(cuts: list[int]) -> None:
+    ends = [*sorted(cuts), len(BODY)]
+    chunks = (BODY[start:end] for start, end in zip([0, *ends], ends, strict=False))
+    assert texts(chunks) == ["Wote ทุกคน <", "सभीndani", ""]
+
+
+def test_elements_say_where_they_begin_and_have_plain_attributes() -> None:
+    found = [each for each in elements(iter([BODY]), "a", Limits()) if not isinstance(each, Fault)]
+    assert [offset for offset, _ in found] == [BODY.index(t) for t in (b"<x:a", b"<a x", b"<a/>")]
+    assert [element.get("n") for _, element in found] == ["1", "2", None]
+
+
+def test_elements_of_a_broken_stream_come_before_its_fault() -> None:
+    def broken() -> Iterator[bytes]:
+        yield BODY[: BODY.index(b"<a x")]
+        raise UnpackError("truncated gzip", 33)
+
+    *good, fault = texts(broken())
+    assert good == ["Wote ทุกคน <"]
+    assert fault == Fault(None, 33, "truncated gzip", rest=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "truncated XML"),
+        (BODY[:-1], "truncated XML"),
+        (BODY + b"<a/>", "broken XML"),
+        (b"<a>\xff</a>", "broken XML"),
+        (b'<?xml version="1.0" encoding="no-such"?><a/>', "broken XML"),
+        (b"<a>&undeclared;</a>", "broken XML"),
+        (b"no xml", "broken XML"),
+    ],
+)
+def test_elements_of_what_is_no_xml_end_with_one_fault(body: bytes, reason: str) -> None:
+    *_, last = texts(iter([body]))
+    assert isinstance(last, Fault)
+    assert (last.reason, last.rest) == (reason, True)
+
+
+def test_elements_of_a_bomb_of_entities_or_attributes_are_refused() -> None:
+    laughs = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 9))
+    for inner in (
+        f'<!ENTITY e0 "ha">{laughs}',
+        '<!ATTLIST a b CDATA "x">',
+        '<!ENTITY e SYSTEM "f">',
+    ):
+        (fault,) = texts(iter([f"<!DOCTYPE a [{inner}]><a>&e8;</a>".encode()]))
+        assert isinstance(fault, Fault)
+        assert fault.reason == "XML with declarations of its own"
+
+
+def test_elements_in_a_long_tag_take_linear_time() -> None:
+    began = time.process_time()
+    chunk = b"x" * 65536
+    chunks = iter([b'<r><a n="', *[chunk] * 800, b'">fupi</a></r>'])
+    assert texts(chunks) == ["fupi"]
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("address", "spdx"),
+    [
+        ("http://creativecommons.org/licenses/by/4.0/", "CC-BY-4.0"),
+        ("https://creativecommons.org/licenses/by-nc-nd/2.5", "CC-BY-NC-ND-2.5"),
+        ("https://www.creativecommons.org/licenses/by-sa/3.0/deed.de", "CC-BY-SA-3.0"),
+        ("http://creativecommons.org/licenses/by/3.0/igo/", "CC-BY-3.0-IGO"),
+        ("https://creativecommons.org/publicdomain/zero/1.0/legalcode", "CC0-1.0"),
+        ("http://creativecommons.org/licenses/by/3.0/us/", None),
+        ("http://creativecommons.org/licenses/by-nd/3.0/igo/", None),
+        ("http://creativecommons.org/licenses/by-nd-nc/1.0/", None),
+        ("http://creativecommons.org/publicdomain/mark/1.0/", None),
+        ("http://example.org/?creativecommons.org/licenses/by/4.0/", None),
+        ("CC BY 4.0", None),
+        ("", None),
+    ],
+)
+def test_spdx_of_an_address_is_named_or_nothing(address: str, spdx: str | None) -> None:
+    assert spdx_of(address) == spdx
