@@ -319,13 +319,31 @@ def explain(
 
 
 @app.command()
-def report(root: Root = ROOT, run_id: RunId = None) -> None:
-    """Write a run's report again, one HTML page, and say where it lies.
+def report(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[run|registry]",
+            help="A run's report, or the registry: all source cards, to search and to read.",
+        ),
+    ] = "run",
+    root: Root = ROOT,
+    run_id: RunId = None,
+) -> None:
+    """Write a run's report again, or a page of the registry, and say where it lies.
 
-    The page needs no network: open it in a browser, or send it to somebody.
+    Each is one HTML page that needs no network: open it in a browser, or send it to somebody.
+
+    [bold]phloem report[/bold]
+    [bold]phloem report registry[/bold]
     """
     from phloem.pipeline import commands
 
+    if what not in ("run", "registry"):
+        raise typer.BadParameter(f"{what!r} is no report; there are run and registry")
+    if what == "registry":
+        commands.make_registry_page(root=root)
+        return
     commands.make_report(root=root, run_id=run_id)
 
 
@@ -497,22 +515,229 @@ def sources_lint(json: Json = False) -> None:
     listings.lint_sources(as_json=json)
 
 
+@sources_app.command("new")
+def sources_new(
+    id_: Annotated[
+        str, typer.Option("--id", help="Kebab-case, names the work; the card's file name.")
+    ] = "",
+    name: Annotated[str, typer.Option("--name", help="As its makers call it.")] = "",
+    summary: Annotated[
+        str,
+        typer.Option(
+            "--summary",
+            help="What the texts are, who made them, which part is taken, why it was chosen.",
+        ),
+    ] = "",
+    homepage: Annotated[str, typer.Option("--homepage", help="Where a reader finds it.")] = "",
+    kind: Annotated[
+        str, typer.Option("--kind", help="What its texts are, such as news; see sources/README.md.")
+    ] = "",
+    languages: Annotated[
+        str,
+        typer.Option("--languages", help="BCP-47 tags with commas between; zxx for code."),
+    ] = "",
+    license_: Annotated[
+        str,
+        typer.Option("--license", help="SPDX expression; LicenseRef-unknown if nobody has looked."),
+    ] = "",
+    connector: Annotated[
+        str, typer.Option("--connector", help="What reads it, such as pypi.")
+    ] = "",
+    params: Annotated[
+        str,
+        typer.Option("--params", help="The connector's parameters as YAML: {packages: [nltk]}."),
+    ] = "",
+    custodian: Annotated[
+        str, typer.Option("--custodian", help="Who makes it and answers for it.")
+    ] = "",
+    personal_data: Annotated[
+        str, typer.Option("--personal-data", help="none, incidental or personal.")
+    ] = "",
+    personal_note: Annotated[
+        str, typer.Option("--personal-note", help="Whose data it is, and where, if personal.")
+    ] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="What is missing before it can be read.")
+    ] = "",
+) -> None:
+    """Propose a source: write its card of twelve fields, and lint it at once.
+
+    What is not given is asked for on a terminal. The card goes into the first
+    card folder of your phloem.toml, else into sources/entries.
+
+    [bold]phloem sources new[/bold]
+    """
+    from phloem.pipeline import sources_commands
+
+    sources_commands.new_source(
+        {
+            "id": id_,
+            "name": name,
+            "summary": summary,
+            "homepage": homepage,
+            "kind": kind,
+            "languages": languages,
+            "license": license_,
+            "connector": connector,
+            "params": params,
+            "custodian": custodian,
+            "personal_data": personal_data,
+            "personal_note": personal_note,
+            "reason": reason,
+        }
+    )
+
+
+@sources_app.command("approve")
+def sources_approve(
+    source: Annotated[str, typer.Argument(help="A card's id.")],
+    key: Annotated[
+        Path,
+        typer.Option(
+            "--key",
+            exists=True,
+            dir_okay=False,
+            help="Your SSH key; a public one if an agent holds the private one.",
+        ),
+    ],
+    role: Annotated[
+        str, typer.Option("--role", help="In which you answer for it, such as data steward.")
+    ],
+    basis: Annotated[str, typer.Option("--basis", help="What the decision rests on.")],
+    date: Annotated[
+        str,
+        typer.Option("--date", callback=_iso_date, help="Of the decision; by default today."),
+    ] = "",
+) -> None:
+    """Sign a card as it stands, so that policies that ask for approval read it.
+
+    The key must be in allowed_signers beside the approvals: in the card folder
+    of your phloem.toml, else in sources/approvals. A changed card needs a new one.
+
+    [bold]phloem sources approve udhr --key ~/.ssh/id --role steward --basis 'Read it all.'[/bold]
+    """
+    from phloem.pipeline import sources_commands
+
+    sources_commands.approve_source(source, key=key, role=role, basis=basis, day=date)
+
+
+@sources_app.command("stats")
+def sources_stats(json: Json = False) -> None:
+    """Count the cards: by status, kind, connector, licence and language, and BLOOM's languages.
+
+    The columns are the parts of the headline: active and read where only package indexes are
+    reached, active and read with a network, and proposed.
+    """
+    from phloem.pipeline import sources_commands
+
+    sources_commands.show_stats(as_json=json)
+
+
+@sources_app.command("check-links")
+def sources_check_links(
+    source: Annotated[
+        list[str] | None, typer.Argument(help="Ids of cards; all active ones by default.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask whether the links of cards still answer; exit code 1 if one leads nowhere.
+
+    Homepages, terms and what connectors read, one request a host at a time,
+    no address inside your network. It needs the open network.
+    """
+    from phloem.pipeline import sources_commands
+
+    sources_commands.check_links(source or [], as_json=json)
+
+
 @sources_app.command("lock")
 def sources_lock(
     source: Annotated[
         list[str] | None, typer.Argument(help="Ids of cards; all active ones by default.")
     ] = None,
+    root: Root = ROOT,
 ) -> None:
     """Ask the providers what the sources hold now, and write it to sources.lock.
 
     A run reads what is locked and nothing else. Lock a card after you wrote it,
-    or when its provider no longer serves what is locked.
+    or when its provider no longer serves what is locked. Of what package indexes
+    serve, a sample is read into the root and its languages are written too.
 
     [bold]phloem sources lock nltk-howto[/bold]
     """
     from phloem.pipeline import listings
 
-    listings.lock_sources(source or [])
+    listings.lock_sources(source or [], root=root)
+
+
+@sources_app.command("sample")
+def sources_sample(
+    source: Annotated[list[str] | None, typer.Argument(help="Ids of cards, active or not.")] = None,
+    all_available: Annotated[
+        bool,
+        typer.Option(
+            "--all-available",
+            help="All active cards that this machine can have without the open network: a row"
+            " each.",
+        ),
+    ] = False,
+    documents: Annotated[
+        int, typer.Option("--documents", min=1, help="About how many of each source.")
+    ] = 200,
+    root: Root = ROOT,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", dir_okay=False, help="Write an HTML page with all of it too."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Look at a few documents of a source: languages, lengths, personal data, what is kept.
+
+    They are drawn by a hash of their ids from all of its parts and measured as
+    a run would; what the newest run holds already is told. A source whose
+    languages are not as declared is marked. Exit code 1 if a source gave none.
+
+    [bold]phloem sources sample nltk-howto[/bold]
+    [bold]phloem sources sample --all-available --out samples.html[/bold]
+    """
+    from phloem.pipeline import review_commands
+
+    review_commands.sample_sources(
+        source or [],
+        all_available=all_available,
+        documents=documents,
+        root=root,
+        out=out,
+        as_json=json,
+    )
+
+
+@sources_app.command("review")
+def sources_review(
+    base_head: Annotated[
+        str,
+        typer.Argument(
+            metavar="BASE..HEAD",
+            help="Two commits of the repository that this folder is in, a base and a head; with"
+            " three dots, what happened since they parted.",
+        ),
+    ],
+    samples: Annotated[
+        int, typer.Option("--samples", min=0, help="Cards that are fetched and sampled at most.")
+    ] = 5,
+    root: Root = ROOT,
+) -> None:
+    """Review what a branch does to the registry, as Markdown for its pull request.
+
+    Of the branch it reads cards, approvals and the lock file as git holds them,
+    and fetches through the clients of package indexes alone. Exit code 1 if a
+    rule finds an error in what the branch touches.
+
+    [bold]phloem sources review main...HEAD[/bold]
+    """
+    from phloem.pipeline import review_commands
+
+    review_commands.review_branch(base_head, samples=samples, root=root)
 
 
 @catalog_app.command("datasets")

@@ -39,6 +39,7 @@ from phloem.pipeline.runners import DATAFLOW, SPARK, check_planned, check_runner
 from phloem.pipeline.share import WHOLE, Share, parse_share, run_share
 from phloem.pipeline.spark import Spark, open_spark
 from phloem.pipeline.workspace import Workspace, find_workspace
+from phloem.sources.lock import locked
 
 Json = Any
 
@@ -306,6 +307,17 @@ def make_report(*, root: str, run_id: str | None) -> None:
     with told():
         store = find_root(root)
         name = write_report(store, run_id or newest_run(store))
+    put(_place(root, name))
+
+
+def make_registry_page(*, root: str) -> None:
+    """Write the page of the registry."""
+    from phloem.pipeline.registry_report import write_registry
+
+    with told():
+        workspace = find_workspace()
+        seen = locked(workspace.sources)
+        name = write_registry(open_root(root), load_registry(workspace), seen)
     put(_place(root, name))
 
 

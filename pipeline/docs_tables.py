@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, get_args, get_origin
@@ -17,11 +18,16 @@ from phloem.catalog.policy import Policy, load_policy, policies
 from phloem.catalog.views import schema_rows
 from phloem.filters.op import Op, ops
 from phloem.pipeline.recipe import RECIPES
+from phloem.pipeline.registry import load_registry
+from phloem.pipeline.registry_report import entries
 from phloem.pipeline.stage import RUNS
+from phloem.pipeline.workspace import Workspace
+from phloem.reports.registry import headline, natural_coverage, programming_coverage
 from phloem.reports.sections import sections
 from phloem.sources.connector import connectors
 from phloem.sources.limits import Limits
 from phloem.sources.lint import catalogue
+from phloem.sources.lock import locked
 from phloem.sources.source import Approval, Source, sources
 
 Maker = Callable[[], str]
@@ -143,6 +149,9 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
         among = [value for part in (inner, *get_args(inner)) for value in _choices(part)]
         words = f"{field.description or ''} {'One of ' + _code(among) + '.' if among else ''}"
         yield f"`{prefix}{name}`", given, words
+        for part in get_args(inner):  # optional, or several of them
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _fields(part, f"{prefix}{name}.")
 
 
 def _choices(annotation: object) -> tuple[object, ...]:
@@ -168,6 +177,20 @@ def amount(name: str, value: int) -> str:
 def lint_table() -> str:
     """The rules that source cards are held to."""
     return table(["rule", "kind", "rejects", "because", "mend"], catalogue())
+
+
+def registry_summary() -> str:
+    """How many sources there are, and of which kinds and in which languages."""
+    workspace = Workspace()
+    found = entries(load_registry(workspace), locked())
+    kinds = Counter(entry.card["kind"] for entry in found if entry.is_active)
+    natural = [each for each in natural_coverage(found) if each.active > 1]
+    code = [each for each in programming_coverage(found) if each.active]
+    return (
+        f"**{headline(found)}.** Of BLOOM’s 46 languages {len(natural)} have two active sources or"
+        f" more, of its 13 programming languages {len(code)} have one or more.\n\n"
+        + table(["kind", "active sources"], [(f"`{k}`", n) for k, n in sorted(kinds.items())])
+    )
 
 
 def sources_table() -> str:
@@ -206,6 +229,7 @@ TABLES: Mapping[str, Maker] = MappingProxyType(
         "approval": lambda: fields_table(Approval),
         "limits": limits_table,
         "lint": lint_table,
+        "registry": registry_summary,
         "sources": sources_table,
         "policy": lambda: fields_table(Policy),
         "policies": policies_table,

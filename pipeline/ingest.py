@@ -98,7 +98,7 @@ def tasks(
 
 
 @dataclass
-class _Reading:
+class Ingested:
     """What has been met so far in one split."""
 
     source: str
@@ -128,8 +128,8 @@ def run(store: Store, task: Task) -> list[Shard]:
     split = Split(*work["split"])
     files = {name: place_of(store, place) for name, place in work["files"].items()}
     limits = Limits.model_validate(work["limits"])
-    reading = _Reading(work["source"], split.name, limits, by_type=extractors(modules))
-    batches = _documents(connector.read(params, split, files, limits), reading)
+    reading = Ingested(work["source"], split.name, limits, by_type=extractors(modules))
+    batches = extracted(connector.read(params, split, files, limits), reading)
     folder = f"{stage}/{key}"
     # The source and the split stand in each file, so that no two files of different ones, though
     # both be empty, have one hash.
@@ -184,8 +184,8 @@ def _text_bytes(batch: pa.RecordBatch) -> int:
     return int(pc.sum(pc.binary_length(batch[TEXT.name])).as_py() or 0)
 
 
-def _documents(
-    records: Iterator[pa.RecordBatch | Fault], reading: _Reading
+def extracted(
+    records: Iterator[pa.RecordBatch | Fault], reading: Ingested
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the ingested schema, out of what a connector reads."""
     for record in records:
@@ -211,7 +211,7 @@ def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema(DOCUMENT))
 
 
-def _extract(batch: pa.RecordBatch, reading: _Reading) -> Iterator[pa.RecordBatch]:
+def _extract(batch: pa.RecordBatch, reading: Ingested) -> Iterator[pa.RecordBatch]:
     """Run each media type's extractor on its rows; row order is kept."""
     bound = reading.limits.told("document_bytes")
     types = [
@@ -249,7 +249,7 @@ def _too_large(text: pa.Array, limits: Limits) -> set[int]:
     return set(pc.indices_nonzero(over).to_pylist())
 
 
-def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: _Reading) -> pa.RecordBatch:
+def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: Ingested) -> pa.RecordBatch:
     ids = []
     names = []
     for native_id in batch[NATIVE_ID.name].to_pylist():

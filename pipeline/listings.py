@@ -30,7 +30,7 @@ from phloem.pipeline.console import (
     told,
 )
 from phloem.pipeline.models import models
-from phloem.pipeline.registry import card_of, lint_all, load_registry, lock
+from phloem.pipeline.registry import card_of, lint_all, load_registry, lock, source_facts
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.workspace import find_workspace
 
@@ -121,11 +121,11 @@ def show_source(source: str, *, as_json: bool) -> None:
         registry = load_registry(find_workspace())
         card = card_of(registry, source)
         pin = registry.pins.get(source)
-        approval = registry.approvals.get(source)
+        approval = source_facts(card, registry)["approval"]
     value = {
         **card.model_dump(mode="json"),
         "locked": pin.to_json() if pin else None,
-        "approval": approval.model_dump(mode="json") if approval else None,
+        "approval": approval,
     }
     if as_json:
         print_json(value)
@@ -149,10 +149,10 @@ def lint_sources(*, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def lock_sources(sources: Sequence[str]) -> None:
+def lock_sources(sources: Sequence[str], *, root: str) -> None:
     """Lock sources and say what changed."""
     with told():
-        for line in lock(find_workspace(), sources):
+        for line in lock(find_workspace(), sources, open_root(root)):
             put(line)
 
 

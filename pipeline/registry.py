@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
-from phloem.catalog.store import masked
+from phloem.catalog.store import Store, masked
 from phloem.filters.op import ops
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.approvals import signature_fault, signers_of
@@ -26,7 +26,7 @@ from phloem.sources.connector import (
     find_connector,
 )
 from phloem.sources.lint import Finding, lint
-from phloem.sources.lock import pins, write_pin
+from phloem.sources.lock import locked, pins, write_pin
 from phloem.sources.source import (
     Approval,
     Source,
@@ -175,8 +175,14 @@ def lint_all(workspace: Workspace) -> list[Finding]:
     return lint(workspace.sources, op_names=list(ops(workspace.ops)), connector_names=connectors())
 
 
-def lock(workspace: Workspace, asked: Sequence[str]) -> Iterator[str]:
+def lock(workspace: Workspace, asked: Sequence[str], store: Store | None = None) -> Iterator[str]:
     """Lock sources as their providers serve them now; yields a line for each.
+
+    Args:
+        workspace: Whose cards there are too.
+        asked: Ids; all active cards if there are none.
+        store: The root that new files are fetched to, to measure their languages; None: they are
+            not measured.
 
     Raises:
         AskedError: a source is not known; none is locked.
@@ -185,6 +191,7 @@ def lock(workspace: Workspace, asked: Sequence[str]) -> Iterator[str]:
     registry = load_registry(workspace)
     active = [card.id for card in registry.cards.values() if card.status == "active"]
     cards = [card_of(registry, source) for source in asked or active]
+    entries = locked(workspace.sources)
     faults = []
     for card in cards:
         try:
@@ -192,13 +199,29 @@ def lock(workspace: Workspace, asked: Sequence[str]) -> Iterator[str]:
         except SourceError as error:
             faults.append(f"{card.id}: {error}")
             continue
-        before = registry.pins.get(card.id)
-        write_pin(card.id, pin, workspace.sources)
-        same = before is not None and before.files == pin.files
+        before = entries.get(card.id)
+        same = before is not None and before.pin.files == pin.files
+        languages = before.languages if before and same else None
+        if store is not None and languages is None:
+            languages = _languages(store, registry, workspace, card, pin)
+        write_pin(card.id, pin, workspace.sources, languages=languages)
         yield f"{card.id}: {pin.version} {'as before' if same else 'locked'}"
     if faults:
         asked_for = f"{len(faults)} of {len(cards)} sources"
         raise SourceError(f"{asked_for} could not be locked: " + "; ".join(faults))
+
+
+def _languages(
+    store: Store, registry: Registry, workspace: Workspace, card: Source, pin: Pin
+) -> dict[str, float] | None:
+    """Share of each language in a sample; None where none can be drawn, as a run will say."""
+    from phloem.pipeline.fetch import FetchError  # both read the registry themselves
+    from phloem.pipeline.sample import measured_languages
+
+    try:
+        return measured_languages(store, registry, workspace, card, pin)
+    except (FetchError, SourceError):
+        return None
 
 
 def _resolved(card: Source) -> Pin:

@@ -68,12 +68,15 @@ def open_facts(dossier: Dossier) -> Iterator[Found]:
 
 
 def unknown_fields(dossier: Dossier) -> Iterator[Found]:
-    """Find a fact that is called unknown and is no field, or is given all the same."""
+    """Find a fact that is called unknown and is no field, or is asked for and given all the same.
+
+    Of a field that is given otherwise, such as `access`, a note may say what of it is not known.
+    """
     for file, card in dossier.cards():
         for field in card.unknown:
-            if field not in _fields():
+            if field not in _fields() and not field.startswith("access.params."):
                 yield file, "unknown", f"no field is named {field!r}; {nearest(field, _fields())}"
-            elif _said(card, field):
+            elif field in ASKED and _said(card, field):
                 yield file, "unknown", f"{field} is given"
 
 

@@ -104,12 +104,17 @@ def pin_of(source: str, folders: Sequence[str | Path] = ()) -> Pin:
 
 
 def write_pin(
-    source: str, pin: Pin, folders: Sequence[str | Path] = (), *, today: date | None = None
+    source: str,
+    pin: Pin,
+    folders: Sequence[str | Path] = (),
+    *,
+    languages: Mapping[str, float] | None = None,
+    today: date | None = None,
 ) -> None:
     """Write what a source holds into the lock file beside its card.
 
     The project's cards have theirs in `sources.lock`, cards of another folder in that folder. An
-    entry of which nothing has changed keeps its date.
+    entry of which nothing has changed keeps its date, and the languages that were measured of it.
 
     Raises SourceError if no card has the id.
     """
@@ -121,6 +126,8 @@ def write_pin(
     place = own if places[source] == own.parent / "entries" else places[source] / NAME
     entries = read_lock(place)
     old = entries.get(source)
-    if old is None or old.pin != pin:
-        day = today or datetime.now(UTC).date()
-        write_lock(place, {**entries, source: Entry(pin, day.isoformat())})
+    same = old if old and old.pin == pin else None
+    day = same.fetched_on if same else (today or datetime.now(UTC).date()).isoformat()
+    new = Entry(pin, day, languages or (same.languages if same else None))
+    if new != old:
+        write_lock(place, {**entries, source: new})

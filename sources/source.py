@@ -303,6 +303,8 @@ def read_yaml(path: Path) -> tuple[Json, list[str]]:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         return None, [f"{path}:{line} not YAML: {getattr(error, 'problem', None) or 'bad bytes'}"]
+    except ValueError as error:  # such as a date of month 13
+        return None, [f"{path}: a value is none of its kind: {error}"]
 
 
 def check_card(path: Path, value: Json) -> tuple[Source | None, list[str]]:

@@ -111,7 +111,7 @@ def test_contributing_card_breaks_no_rule():
     registry = Dossier(
         files=[file],
         ops=list(ops()),
-        connectors={name: find_connector(name).Params for name in connectors()},
+        connectors={name: find_connector(name) for name in connectors()},
         pins={card["id"]: Pin("2.2.0", ())},
         approvals={},
         license_refs=[],
