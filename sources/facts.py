@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from phloem.catalog.nearest import nearest
+from phloem.catalog.policy import LOCAL
 from phloem.sources.checks import Found
 from phloem.sources.registry import Dossier
 from phloem.sources.source import Source, read_yaml
@@ -173,3 +174,10 @@ def crowded_kinds(dossier: Dossier) -> Iterator[Found]:
         count = sum(card.kind in kinds for card in living)
         if count > most:
             yield "entries", "kind", f"{count} cards of {' and '.join(kinds)}, at most {most}"
+
+
+def reserved_id(dossier: Dossier) -> Iterator[Found]:
+    """Find a card with the id that a run gives to a user's own files, of which nothing is asked."""
+    for file, card in dossier.cards():
+        if card.id == LOCAL:
+            yield file, "id", f"{LOCAL!r} is what files given by --input are called"

@@ -350,4 +350,12 @@ RULES = (
         "say in license.restrictions what the terms allow, or set status: proposed until they do",
         checks.unreadable,
     ),
+    Rule(
+        "S032",
+        "error",
+        "a card with the id of a user's own files",
+        "no licence and no approval is asked of those",
+        "choose another id",
+        facts.reserved_id,
+    ),
 )

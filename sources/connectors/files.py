@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -25,6 +26,7 @@ from phloem.sources.formats import Format, format_of
 from phloem.sources.limits import Limits
 from phloem.sources.read_files import SPLIT_BYTES
 
+AT_ONCE = 4  # files that are hashed: more would only seek on a disk, and burden a server
 MAX_FILES = 1_000_000  # a glob that finds more has lost its way
 
 _PACKAGE = Path(__file__).parent.parent
@@ -71,11 +73,12 @@ def resolve(params: Params) -> Pin:
     found = _found(params)
     for name in found:
         format_of(params, name)
-    files = []
-    for name, place in found.items():
-        sha256, size = _hashed(params, place)
-        url = place if "://" in place else None
-        files.append(PinnedFile(name, sha256, size, url))
+    files = [
+        PinnedFile(name, sha256, size, place if "://" in place else None)
+        for (name, place), (sha256, size) in zip(
+            found.items(), _all_hashed(params, dict.fromkeys(found.values())), strict=True
+        )
+    ]
     total = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
     return Pin(total[:12], tuple(files))
 
@@ -95,19 +98,18 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
             f" {len(found)} files now; lock them again"
         )
         raise GoneError(msg)
-    files = {}
-    for number, file in enumerate(pin.files):
-        place = found[file.name]
-        local = place if "://" not in place else str(folder / f"{number:06d}")
-        sha256, _ = _hashed(params, place, None if local == place else local)
+    copies = {
+        found[file.name]: str(folder / f"{number:06d}") if "://" in found[file.name] else None
+        for number, file in enumerate(pin.files)
+    }
+    for file, (sha256, _) in zip(pin.files, _all_hashed(params, copies), strict=True):
         if sha256 != file.sha256:
             msg = (
                 f"{file.name} has sha256 {sha256}, but {file.sha256} is locked: it was changed;"
                 " lock it again if that is right"
             )
             raise SourceError(msg)
-        files[file.name] = local
-    return files
+    return {file.name: copies[found[file.name]] or found[file.name] for file in pin.files}
 
 
 def _found(params: Params) -> dict[str, str]:
@@ -159,6 +161,15 @@ def _shared_folder(places: set[str]) -> int:
     first, last = min(places), max(places)
     end = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
     return first.rfind("/", 0, end) + 1
+
+
+def _all_hashed(params: Params, copies: Mapping[str, str | None]) -> Iterator[tuple[str, int]]:
+    """Sha256 and size of files in order, each copied if it has a place for that; several at once.
+
+    hashlib and the reading let other threads run, so that a gigabyte does not wait for one core.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(lambda each: _hashed(params, *each), copies.items())
 
 
 def _hashed(params: Params, place: str, copy: str | None = None) -> tuple[str, int]:

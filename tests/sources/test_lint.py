@@ -241,9 +241,18 @@ def test_watch_list_names_hosts_and_reasons() -> None:
         assert all(list(facts.hosts_of(host)) == [host] and why for host, why in hosts.items())
 
 
+def test_lint_a_card_called_like_a_users_files_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "local.yaml"
+    path.write_text(yaml.safe_dump({**GOOD, "id": "local"}), encoding="utf-8")
+    connector = {"files": find_connector("files")}
+    pins = {"local": Pin("1", ())}
+    dossier = Dossier([read_card(path)], [], connector, pins, {}, [], TODAY)
+    assert [finding.rule for finding in findings(dossier)] == ["S032"]
+
+
 def test_lint_every_rule_is_planted_somewhere() -> None:
     planted = {rule for rule, _, _ in PLANTED}
-    planted |= {"S003", "S007", "S011", "S014", "S015", "S016", "S021", "S029"}
+    planted |= {"S003", "S007", "S011", "S014", "S015", "S016", "S021", "S029", "S032"}
     planted |= {"S030"}  # in test_approvals.py
     assert planted == {rule.number for rule in RULES}
     assert len(catalogue()) == len(RULES)
