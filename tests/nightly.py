@@ -20,10 +20,16 @@ PAGE = TOP / "docs" / "nightly.md"
 RESULTS = TOP / "docs" / "nightly"  # what the page is made of: one JSON file a part
 
 PARTS = {
-    "suite": (
-        "All tests, with 3,000 examples for each property and 21 kills more of workers and driver",
-        ["tests", "-m", "not spark", "--deselect", "tests/faults/test_soak.py"],
+    "properties": (
+        "All tests that need no Beam, with 3,000 examples for each property",
+        ["tests", "-m", "not spark and not beam"],
         {"HYPOTHESIS_PROFILE": "nightly"},
+    ),
+    "faults": (
+        "The fault matrix with processes of this machine, and 21 kills more of workers, driver and"
+        " by Ctrl-C",
+        ["tests/faults", "--deselect", "tests/faults/test_soak.py"],
+        {},
     ),
     "spark": ("The tests of Spark, on a real standalone cluster", ["tests", "-m", "spark"], {}),
     "faults-on-spark": (
