@@ -37,7 +37,12 @@ class DocsError(Exception):
 
 def blocks() -> dict[str, docs_tables.Maker]:
     """What can stand in a block, by name."""
-    return {**docs_tables.TABLES, **docs_scale.TABLES, "cli": lambda: docs_cli.reference(app)}
+    return {
+        **docs_tables.TABLES,
+        **docs_scale.TABLES,
+        "cli": lambda: docs_cli.reference(app),
+        "registry-size": docs_tables.registry_size,
+    }
 
 
 def pages(root: Path) -> list[Path]:

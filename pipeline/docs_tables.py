@@ -22,7 +22,7 @@ from phloem.pipeline.registry import load_registry
 from phloem.pipeline.registry_report import entries
 from phloem.pipeline.stage import RUNS
 from phloem.pipeline.workspace import Workspace
-from phloem.reports.registry import headline, natural_coverage, programming_coverage
+from phloem.reports.registry import PARTS, headline, natural_coverage, programming_coverage
 from phloem.reports.sections import sections
 from phloem.sources.connector import connectors
 from phloem.sources.limits import Limits
@@ -179,18 +179,24 @@ def lint_table() -> str:
     return table(["rule", "kind", "rejects", "because", "mend"], catalogue())
 
 
-def registry_summary() -> str:
-    """How many sources there are, and of which kinds and in which languages."""
-    workspace = Workspace()
-    found = entries(load_registry(workspace), locked())
-    kinds = Counter(entry.card["kind"] for entry in found if entry.is_active)
+def registry_size() -> str:
+    """How many sources there are, in the three parts in which it is said everywhere."""
+    found = entries(load_registry(Workspace()), locked())
     natural = [each for each in natural_coverage(found) if each.active > 1]
     code = [each for each in programming_coverage(found) if each.active]
     return (
-        f"**{headline(found)}.** Of BLOOM’s 46 languages {len(natural)} have two active sources or"
-        f" more, of its 13 programming languages {len(code)} have one or more.\n\n"
-        + table(["kind", "active sources"], [(f"`{k}`", n) for k, n in sorted(kinds.items())])
+        f"The registry holds {headline(found)}. Of BLOOM’s 46 languages {len(natural)} have two"
+        f" active sources or more, of its 13 programming languages {len(code)} have one or more."
     )
+
+
+def kinds_table() -> str:
+    """How many sources there are of each kind."""
+    found = entries(load_registry(Workspace()), locked())
+    counts = {part: Counter(e.card["kind"] for e in found if e.part == part) for part in PARTS}
+    kinds = sorted({entry.card["kind"] for entry in found})
+    rows = [(f"`{kind}`", *(counts[part][kind] for part in PARTS)) for kind in kinds]
+    return table(["kind", *PARTS.values()], rows)
 
 
 def sources_table() -> str:
@@ -229,7 +235,7 @@ TABLES: Mapping[str, Maker] = MappingProxyType(
         "approval": lambda: fields_table(Approval),
         "limits": limits_table,
         "lint": lint_table,
-        "registry": registry_summary,
+        "kinds": kinds_table,
         "sources": sources_table,
         "policy": lambda: fields_table(Policy),
         "policies": policies_table,

@@ -26,8 +26,7 @@ PARTS = {
         {"HYPOTHESIS_PROFILE": "nightly"},
     ),
     "faults": (
-        "The fault matrix with processes of this machine, and 21 kills more of workers, driver and"
-        " by Ctrl-C",
+        "The fault matrix with processes of this machine, and 21 kills more",
         ["tests/faults", "--deselect", "tests/faults/test_soak.py"],
         {},
     ),
