@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from phloem.catalog.rules import Rule, bound_of
 from phloem.pipeline.recipe import RECIPES, RecipeError, load_recipe
 from phloem.pipeline.registry import load_registry
+from phloem.pipeline.registry_report import part_of
 from phloem.pipeline.workspace import Workspace
 
 NO_WORKSPACE = Workspace()
@@ -97,3 +98,11 @@ def test_bound_of_takes_the_nearest_language() -> None:
 @given(st.floats(-1e6, 1e6), st.text(max_size=5))
 def test_bound_of_a_number_holds_for_every_language(bound: float, language: str) -> None:
     assert bound_of(bound, language) == bound
+
+
+def test_recipe_registries_names_every_active_source_of_a_package_index() -> None:
+    registry = load_registry(Workspace())
+    recipe = load_recipe("registries", Workspace(), sorted(registry.cards))
+    near = [card.id for card in registry.cards.values() if part_of(card) == "index"]
+    assert list(recipe.sources) == near
+    assert len(near) >= 110

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phloem.sources.connector import Pin, PinnedFile, SourceError
+from phloem.sources.connector import Pin, PinnedFile, SourceError, find_connector
 from phloem.sources.lock import NAME, Entry, pin_of, pins, read_lock, write_lock, write_pin
 from phloem.sources.source import sources
 
@@ -52,6 +52,12 @@ def test_pin_of_unlocked_source_says_how_to_lock() -> None:
         pin_of("nothing-like-it")
 
 
-def test_pins_every_active_card_is_locked() -> None:
-    active = {card.id for card in sources().values() if card.status == "active"}
-    assert active <= set(pins())
+def test_pins_every_active_card_of_a_package_index_is_locked() -> None:
+    near = set()
+    for card in sources().values():
+        connector = find_connector(card.access.connector)
+        if card.status == "active":
+            params = connector.Params.model_validate(card.access.params)
+            near |= {card.id} if connector.reach(params) != "network" else set()
+    assert len(near) > 100
+    assert near <= set(pins())
