@@ -157,7 +157,7 @@ def run_tiny(folder: Path, root: Path, workers: int = 1) -> dict[str, Any]:
     if on_spark:
         spark = replace(on_spark, cores=workers)
         runner, opened = "spark", functools.partial(open_spark, str(root), spark, Limits())
-    request = Request(recipe_of(folder), str(root), workers, runner)
+    request = Request(recipe_of(folder), str(root), workers, runner=runner)
     result = running.run(request, registry, workspace, Progress(Console(quiet=True)), opened)
     record: dict[str, Any] = json.loads(Store(str(root)).read_bytes(f"runs/{result.run_id}.json"))
     return record
