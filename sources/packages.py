@@ -29,7 +29,7 @@ from phloem.sources.connector import Fault, Files, GoneError, Pin, PinnedFile, S
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record
 
-PART_BYTES = 16 * 2**20
+PART_BYTES = 64 * 2**20
 """Packed bytes that give a package one more split. A tar stream can only be read from its start,
 so every split unpacks all of it (about 80 MB/s for xz): few splits, and none for usual packages."""
 
