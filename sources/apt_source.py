@@ -117,7 +117,7 @@ def _refusal(
     """What to say of a download that failed."""
     shown = _source(lists, package, folder, "--print-uris").stdout
     served = re.search(rf"^'[^']*' {re.escape(package)}_(\S+)\.dsc ", shown, re.MULTILINE)
-    if version and served:
+    if version and served and served[1] != version:
         return GoneError(
             f"source package {package} {version} is not served here; {served[1]} is (this"
             f" machine's suite or package lists differ from those that were locked); {LOCK}"

@@ -289,8 +289,13 @@ def _record(member: Member, want: Wanted, limits: Limits) -> Record | Fault:
 
 
 def _unversioned(path: str, package: str) -> str:
-    """A wheel's path without the version in `NAME-VERSION.dist-info` and `.data` (PEP 427)."""
-    return re.sub(r"^[^/]+-[^-/]+(?=\.(dist-info|data)/)", package, path)
+    """A path without the version of its package, by which a new one would rename every document.
+
+    Versions stand in `NAME-VERSION.dist-info` and `.data` of wheels (PEP 427), and in the folders
+    `gems/NAME-VERSION` of RubyGems.
+    """
+    path = re.sub(r"^[^/]+-[^-/]+(?=\.(dist-info|data)/)", package, path)
+    return re.sub(r"(/gems/[A-Za-z0-9_.-]+?)-\d[^/]*(?=/)", r"\1", path)
 
 
 def zip_members(path: str) -> Iterator[Member]:

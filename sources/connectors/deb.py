@@ -36,7 +36,7 @@ _MAGIC = b"!<arch>\n"  # deb(5), ar(5)
 _HEADER = 60
 
 
-VERSION = 2  # raised when it reads other documents out of the same bytes
+VERSION = 3  # raised when it reads other documents out of the same bytes
 
 
 class Params(Packages):

@@ -49,7 +49,7 @@ _OPTIONS = (
 _SERVED = re.compile(r"from versions: ([^)]*)\)")
 
 
-VERSION = 2  # raised when it reads other documents out of the same bytes
+VERSION = 3  # raised when it reads other documents out of the same bytes
 
 
 class Params(Packages):

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phloem.sources import archives
+from phloem.sources.archives import _unversioned
 from phloem.sources.clients import pinned
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import deb, pypi
@@ -527,3 +528,18 @@ def test_unavailable_names_the_missing_client(
     assert "apt-get is missing" in (deb.unavailable(deb.Params(packages=["pack"])) or "")
     monkeypatch.setattr(pypi, "_client", lambda: None)
     assert "pip is missing" in (pypi.unavailable(pypi.Params(packages=["pack"])) or "")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("tomlkit-0.15.2.dist-info/METADATA", "tomlkit.dist-info/METADATA"),
+        (
+            "usr/share/rubygems/gems/rack-test-2.0.2/lib/a.rb",
+            "usr/share/rubygems/gems/rack-test/lib/a.rb",
+        ),
+        ("usr/lib/ruby/vendor_ruby/rails-5/x.rb", "usr/lib/ruby/vendor_ruby/rails-5/x.rb"),
+    ],
+)
+def test_native_id_holds_no_version_of_the_package(path: str, expected: str) -> None:
+    assert _unversioned(path, "tomlkit") == expected
