@@ -324,7 +324,7 @@ def report(
         str,
         typer.Argument(
             metavar="[run|registry]",
-            help="A run's report, or the registry: all source cards, to search and to read.",
+            help="A run's report, or what the registry holds: all cards, to search and to read.",
         ),
     ] = "run",
     root: Root = ROOT,
