@@ -8,7 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 
-from license_expression import ExpressionError, Licensing, get_spdx_licensing
+from license_expression import (
+    ExpressionError,
+    LicenseExpression,
+    Licensing,
+    get_spdx_licensing,
+)
 from pydantic import BaseModel, ValidationError
 
 from phloem.catalog.licenses import UNKNOWN, UNMODELLED, obligations_of_card
@@ -82,16 +87,26 @@ def _licensing() -> Licensing:
     return get_spdx_licensing()
 
 
+@cache
+def _spdx_ids() -> frozenset[str]:
+    return frozenset(key for key in _licensing().known_symbols if not key.startswith("LicenseRef-"))
+
+
+@cache
+def _parsed(expression: str) -> LicenseExpression | None:
+    """The tree of an expression, once: hundreds of cards share a few. Raises ExpressionError."""
+    return _licensing().parse(expression)
+
+
 def license_faults(expression: str, license_refs: Collection[str]) -> list[str]:
     """What is wrong with an SPDX expression: its grammar, or identifiers that nobody knows."""
     try:
-        parsed = _licensing().parse(expression)
+        parsed = _parsed(expression)
     except ExpressionError as error:
         return [f"found {expression!r}, which is no SPDX expression: {error}"]
     if parsed is None:
         return ["found nothing, expected an SPDX expression"]
-    known = {key for key in _licensing().known_symbols if not key.startswith("LicenseRef-")}
-    known |= set(license_refs)
+    known = _spdx_ids() | frozenset(license_refs)
     names = [str(symbol.key) for symbol in _licensing().license_symbols(parsed)]
     return [
         f"{name!r} is neither an SPDX identifier nor in licenses.yaml; {_license_near(name, known)}"
