@@ -110,11 +110,11 @@ def _places(
         files = connector.fetch(params, pin, Path(folder))
         for pinned in pin.files:
             path = Path(files[pinned.name])
+            _verify(card.id, pinned, path)  # whatever its connector looked at
             # A package lies elsewhere on every machine: what comes with it goes into the root.
             if path.is_relative_to(folder) or path.is_relative_to(PACKAGE):
-                _verify(card.id, pinned, path)
                 keep_file(store, path, pinned.sha256)
-            else:  # the user's own file, verified by its connector: read where it lies
+            else:  # the user's own file: read where it lies
                 kept[pinned.name] = {"path": str(path)}
     size = sum(file.bytes for file in pin.files if "fetched" in kept[file.name])
     if size:
