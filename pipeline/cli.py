@@ -626,7 +626,7 @@ def sources_stats(json: Json = False) -> None:
     """Count the cards: by status, kind, connector, licence and language, and BLOOM's languages.
 
     The columns are the parts of the headline: active and read where only package indexes are
-    reached, active and read with a network, and proposed.
+    reached, active and read with a network, proposed, and closed: paused, withdrawn or unreadable.
     """
     from phloem.pipeline import sources_commands
 

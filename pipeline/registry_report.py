@@ -36,7 +36,8 @@ def part_of(card: Source) -> str:
     """What a card is counted under: see `phloem.reports.registry.PARTS`."""
     if card.status != "active":
         return "proposed" if card.status == "proposed" else "closed"
-    return "index" if reach_of(card) in ("here", "index") else "network"
+    reach = reach_of(card)
+    return "closed" if reach is None else "network" if reach == "network" else "index"
 
 
 def _entry(registry: Registry, card: Source, locked: Locked | None) -> Entry:

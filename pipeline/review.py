@@ -21,6 +21,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline.commits import APPROVALS, ENTRIES, LOCK, Branch, read_branch
 from phloem.pipeline.fetch import FetchError
 from phloem.pipeline.registry import Registry, params_of, reach_of, source_facts
+from phloem.pipeline.registry_report import part_of
 from phloem.pipeline.sample import sample
 from phloem.pipeline.tree_registry import TreeRegistry, fresh, read_tree
 from phloem.pipeline.workspace import Workspace
@@ -313,18 +314,10 @@ def _breadth(before: Registry, after: Registry) -> Iterator[Breadth]:
 
 def _coverage(registry: Registry) -> list[Coverage]:
     entries = [
-        Entry(card=card.model_dump(mode="json"), part=_part(card))
+        Entry(card=card.model_dump(mode="json"), part=part_of(card))
         for card in registry.cards.values()
     ]
     return [*natural_coverage(entries), *programming_coverage(entries)]
-
-
-def _part(card: Source) -> str:
-    """As the registry's page counts it; a card that no connector can read counts nowhere."""
-    if card.status != "active":
-        return "proposed" if card.status == "proposed" else "closed"
-    reach = reach_of(card)
-    return "closed" if reach is None else "network" if reach == "network" else "index"
 
 
 # Samples ------------------------------------------------------------------------------------------

@@ -16,8 +16,10 @@ from pydantic import ValidationError
 
 from phloem.catalog.bloom import NATURAL, PROGRAMMING, in_language
 from phloem.pipeline.console import UseError, listing, note, print_json, put, told
-from phloem.pipeline.registry import Registry, card_of, lint_all, load_registry, reach_of
+from phloem.pipeline.registry import Registry, card_of, lint_all, load_registry
+from phloem.pipeline.registry_report import part_of
 from phloem.pipeline.workspace import Workspace, find_workspace
+from phloem.reports.registry import PARTS, Entry, headline, parts
 from phloem.sources.approvals import approvals_folder, sign, write_approval
 from phloem.sources.connector import connectors
 from phloem.sources.links import broken, links
@@ -32,11 +34,6 @@ from phloem.sources.source import (
 )
 
 Json = Any
-
-INDEX, NETWORK, PROPOSED = "index", "network", "proposed"
-PARTS = (INDEX, NETWORK, PROPOSED)
-"""Of the headline: what a machine that reaches only package indexes can read, what one with a
-network can read besides, and what nobody reads yet."""
 
 OWN_LINE = "# yaml-language-server: $schema=../schema.json\n"
 
@@ -92,7 +89,7 @@ def show_stats(*, as_json: bool) -> None:
     if as_json:
         print_json(value)
         return
-    put(headline(value))
+    put(value["headline"])
     put(breadth(value))
     put("")
     rows = [{"status": status, "cards": count} for status, count in value["status"].items()]
@@ -106,22 +103,10 @@ def show_stats(*, as_json: bool) -> None:
         listing(rows, [name, *PARTS], as_json=False)
 
 
-def headline(value: Mapping[str, Json]) -> str:
-    """How many cards there are, in the parts that everybody means."""
-    index, network, proposed = (value["parts"].get(part, 0) for part in PARTS)
-    lost = value["parts"].get("unreadable", 0)
-    return (
-        f"{index + network + lost} active cards: {index} are read where only package indexes are"
-        f" reached, {network} more where there is a network"
-        + (f", {lost} by nobody, as `phloem sources lint` says" if lost else "")
-        + f"; {proposed} are proposed"
-    )
-
-
 def breadth(value: Mapping[str, Json]) -> str:
     """How many of BLOOM's languages have two active cards or more."""
     enough = {
-        name: sum(counts[INDEX] + counts[NETWORK] > 1 for counts in value[name].values())
+        name: sum(counts["index"] + counts["network"] > 1 for counts in value[name].values())
         for name in ("bloom", "programming")
     }
     return (
@@ -135,19 +120,20 @@ def stats(cards: Sequence[Source]) -> dict[str, Json]:
 
     A card counts once for each of its languages, and for a language of BLOOM by any of its tags.
     """
-    parts = {card.id: _part(card) for card in cards}
+    entries = [Entry(card=card.model_dump(mode="json"), part=part_of(card)) for card in cards]
+    held = {entry.card["id"]: entry.part for entry in entries}
 
     def by(keys: Callable[[Source], Iterable[str]], order: Sequence[str] = ()) -> dict[str, Json]:
         counts: dict[str, Counter[str]] = {key: Counter() for key in order}
         for card in cards:
             for key in dict.fromkeys(keys(card)):
-                counts.setdefault(key, Counter())[parts[card.id]] += 1
+                counts.setdefault(key, Counter())[held[card.id]] += 1
         shown = order or sorted(counts, key=lambda key: (-counts[key].total(), key))
         return {key: {part: counts[key][part] for part in PARTS} for key in shown}
 
-    living = [*PARTS, "unreadable"]
     return {
-        "parts": {part: list(parts.values()).count(part) for part in living},
+        "headline": headline(entries),
+        "parts": parts(entries),
         "status": dict(sorted(Counter(card.status for card in cards).items())),
         "kind": by(lambda card: [card.kind]),
         "connector": by(lambda card: [card.access.connector]),
@@ -156,13 +142,6 @@ def stats(cards: Sequence[Source]) -> dict[str, Json]:
         "bloom": by(_bloom, list(NATURAL)),
         "programming": by(_programming, PROGRAMMING),
     }
-
-
-def _part(card: Source) -> str:
-    if card.status != "active":
-        return card.status
-    reach = reach_of(card)
-    return "unreadable" if reach is None else NETWORK if reach == "network" else INDEX
 
 
 def _bloom(card: Source) -> list[str]:

@@ -16,7 +16,7 @@ PARTS = {
     "index": "readable with package indexes alone",
     "network": "readable with a network",
     "proposed": "proposed",
-    "closed": "paused or withdrawn",
+    "closed": "paused, withdrawn or unreadable",
 }
 """What a card is counted under, and how it is said. The first two are the active ones."""
 

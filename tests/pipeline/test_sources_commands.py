@@ -223,17 +223,17 @@ def test_stats_count_each_part_once_and_each_language() -> None:
             card(id="d", status="withdrawn", reason="gone"),
         ]
     )
-    assert value["parts"] == {"index": 1, "network": 1, "proposed": 1, "unreadable": 1}
+    assert value["parts"] == {"index": 1, "network": 1, "proposed": 1, "closed": 2}
     assert value["status"] == {"active": 3, "proposed": 1, "withdrawn": 1}
-    assert value["language"]["sw"] == {"index": 0, "network": 1, "proposed": 0}
-    assert value["bloom"]["pt"] == {"index": 0, "network": 0, "proposed": 1}
+    assert value["language"]["sw"] == {"index": 0, "network": 1, "proposed": 0, "closed": 2}
+    assert value["bloom"]["pt"] == {"index": 0, "network": 0, "proposed": 1, "closed": 0}
     assert value["bloom"]["zh-Hant"]["proposed"] == 1
     assert value["bloom"]["zh-Hans"]["proposed"] == 0
-    assert value["programming"]["python"] == {"index": 1, "network": 0, "proposed": 0}
+    assert value["programming"]["python"]["index"] == 1
     assert (len(value["bloom"]), len(value["programming"])) == (46, 13)
-    assert sources_commands.headline(value) == (
-        "3 active cards: 1 are read where only package indexes are reached, 1 more where there is a"
-        " network, 1 by nobody, as `phloem sources lint` says; 1 are proposed"
+    assert value["headline"] == (
+        "2 active sources: 1 readable on a machine that reaches only package indexes, 1 more by"
+        " anyone with a network; 1 proposed"
     )
     assert "0 of BLOOM's 46 natural languages, 0 of its 13" in sources_commands.breadth(value)
 
@@ -246,7 +246,7 @@ def test_stats_of_the_project_agree_with_its_cards(
     statuses = [each.status for each in sources().values()]
     assert value["status"] == {name: statuses.count(name) for name in sorted(set(statuses))}
     assert value["parts"]["proposed"] == statuses.count("proposed")
-    active = sum(value["parts"][part] for part in ("index", "network", "unreadable"))
+    active = value["parts"]["index"] + value["parts"]["network"]
     assert active == statuses.count("active")
     text = told(phloem("sources", "stats"))
     assert all(f"{tag} {name}" in text for tag, name in NATURAL.items())
