@@ -83,8 +83,12 @@ def run_client(
 
 
 def complaint(output: str, mark: str) -> str:
-    """The last line of a client's output that begins with a mark, without addresses."""
-    said = [line for line in output.splitlines() if line.startswith(mark)]
+    """The last line of a client's output that begins with a mark, without addresses.
+
+    Where none does, what it said last: a shim in front of the client complains in its own way.
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    said = [line for line in lines if line.startswith(mark.strip())] or lines
     if not said:
         return "it gave no reason"
     return _URL.sub("<address>", said[-1].removeprefix(mark).strip())[:300]

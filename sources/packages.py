@@ -93,7 +93,7 @@ def _downloaded(
 ) -> tuple[Path, str]:
     """One package, in a folder of its own."""
     naming.require(package, version)
-    into = Path(folder) / f"{number:06d}"
+    into = Path(folder).absolute() / f"{number:06d}"  # the client runs in it
     into.mkdir(parents=True)
     path, found = download(package, version, into)
     naming.require(package, found)  # what a client says goes into the lock file

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -56,11 +57,15 @@ def reach(params: Params) -> Reach:
 
 
 def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: cargo is missing."""
+    """Why this machine cannot fetch: cargo is missing, or rustup stands in for one that is."""
     del params
-    if shutil.which("cargo"):
-        return None
-    return "cargo is missing: this source is a Rust crate; install Rust 1.82 or newer"
+    if not shutil.which("cargo"):
+        return "cargo is missing: this source is a Rust crate; install Rust 1.82 or newer"
+    done = run_client(["cargo", "--version"], Path(tempfile.gettempdir()), {})
+    if done.returncode:
+        reason = complaint(done.stderr, "error: ")
+        return f"cargo does not run here: {reason}; install Rust 1.82 or newer"
+    return None
 
 
 def resolve(params: Params) -> Pin:

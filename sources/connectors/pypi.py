@@ -131,7 +131,7 @@ def _download(package: str, version: str | None, folder: Path) -> Path:
     target = folder / re.sub(r"[^A-Za-z0-9]+", "_", package)
     target.mkdir(parents=True, exist_ok=True)
     asked = f"{package}=={version}" if version else package
-    command = [*client, "download", *_OPTIONS, "--dest", str(target), "--", asked]
+    command = [*client, "download", *_OPTIONS, "--dest", str(target.absolute()), "--", asked]
     done = run_client(command, folder, {"PYTHONSAFEPATH": "1"})
     wheels = sorted(target.glob("*.whl"))
     if done.returncode or len(wheels) != 1:

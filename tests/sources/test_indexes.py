@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import shutil
 import stat
 import sys
@@ -524,7 +525,7 @@ def taken(index: Index, folder: Path) -> set[str]:
     (folder / "evil").chmod(0o755)
     params = index.module.Params(packages=[index.package])
     pin = index.module.resolve(params)
-    files = index.module.fetch(params, pin, folder / "into")
+    files = index.module.fetch(params, pin, Path(os.path.relpath(folder / "into")))
     rows, faults = read_all(index, Path(files[index.name]))
     assert faults == []
     assert not (folder / "made").exists(), "the package ran something"
@@ -582,6 +583,23 @@ def test_cargo_itself_brings_a_hostile_crate_that_leaves_no_trace(
     monkeypatch.setenv("CARGO_HOME", str(home))
     assert taken(CRATE, tmp_path) == set(members)
     assert [path.name for path in home.iterdir()] == ["config.toml"]
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not installed")
+def test_a_cargo_that_cannot_run_is_said_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = crates.Params(packages=["pack"])
+    assert crates.unavailable(params) is None
+    shim = tmp_path / "cargo"
+    shim.write_text("#!/bin/sh\necho 'error: no default is configured' >&2\nexit 1\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    said = "cargo does not run here: no default is configured; install Rust 1.82 or newer"
+    assert crates.unavailable(params) == said
+    shim.write_text("#!/bin/sh\necho 'cargo is not set up' >&2\nexit 1\n")
+    said = "cargo does not run here: cargo is not set up; install Rust 1.82 or newer"
+    assert crates.unavailable(params) == said
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
