@@ -235,8 +235,10 @@ else:
     ".crate": (
         "cargo",
         """
-home = pathlib.Path(os.environ["CARGO_HOME"], "registry", "cache", "index")
-if args[-1] in ("pack", "pack@1.0.0"):
+home = pathlib.Path(os.environ.get("CARGO_HOME", ""), "registry", "cache", "index")
+if args == ["--version"]:
+    print("cargo 1.82.0")
+elif args[-1] in ("pack", "pack@1.0.0"):
     home.mkdir(parents=True)
     shutil.copy({archive!r}, home / "pack-1.0.0.crate")
     print("pack\\nversion: 1.0.0 (latest 2.0.0)")
@@ -287,7 +289,7 @@ def fake(folder: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.parent.mkdir()
     path.write_text(
         f"#!{sys.executable}\nimport json, os, pathlib, shutil, sys\nargs = sys.argv[1:]\n"
-        'assert args[-2] == "--" or args[0] == "env" or "dependency:copy" in args or "view" in args'
+        'assert {"--version", "env", "dependency:copy", "view"} & set(args) or args[-2] == "--"'
         + body.format(archive=str(archive)),
         encoding="utf-8",
     )
