@@ -28,8 +28,10 @@ from phloem.catalog.columns import (
     TEXT,
     schema,
 )
+from phloem.catalog.handoff.tokens import Encoded, library_encoder, train_tokenizer
 from phloem.catalog.nearest import nearest
 from phloem.catalog.store import Store
+from phloem.filters.bpe import kernel_encoder
 from phloem.filters.op import EXTRACTOR, Op, find_op, ops
 from phloem.pipeline.ingest import document_id
 from phloem.pipeline.models import models
@@ -40,14 +42,16 @@ Json = Any
 COLUMNS = ("row", "MB", "MB/s", "peer", "peer MB/s", "ratio", "agrees")
 BATCH_ROWS = 2000
 EDITED = 300  # documents whose edited copies are compared
+VOCAB_SIZE = 50_000
 PEER_BYTES = 2_000_000  # a plain-Python peer is measured on this much of the sample
+TOKENIZE = "tokenize"
 WHOLE = "whole run"
 
 INPUT = (ID, SOURCE, NATIVE_ID, MEDIA_TYPE, CONTENT, TEXT, DECLARED_LANGUAGES)
 
 
 def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list[dict[str, Json]]:
-    """One row for each op, and one for the whole run.
+    """One row for each op, one for tokenizing, and one for the whole run.
 
     Args:
         data: Folder of jsonl.gz files with id, text and lang.
@@ -58,7 +62,7 @@ def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list
     Raises:
         StageError: the folder holds no sample, or a name is no row.
     """
-    known = [*ops(), WHOLE]
+    known = [*ops(), TOKENIZE, WHOLE]
     for name in names:
         if name not in known:
             raise StageError(f"no bench row named {name!r}; {nearest(name, known)}")
@@ -72,6 +76,8 @@ def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list
         for name, op in ops().items():
             if not names or name in names:
                 rows.append(_op_row(op, batches, paths, size, repeat, peers=peers))
+        if not names or TOKENIZE in names:
+            rows.append(_tokenize_row(batches, folder, size, repeat, peers=peers))
         if not names or WHOLE in names:
             rows.append(_whole_row(data, folder, size))
     return rows
@@ -292,6 +298,45 @@ def _same_labels(ours: Any, theirs: Any, _part: Sequence[pa.RecordBatch]) -> str
         total += len(other)
         same += sum((a or "").split("-")[0] == b for a, b in zip(detected, other, strict=True))
     return f"{same / max(total, 1):.1%} of labels"
+
+
+def _tokenize_row(
+    batches: Sequence[pa.RecordBatch], folder: str, size: int, repeat: int, *, peers: bool
+) -> dict[str, Json]:
+    """Byte-level BPE with a tokenizer trained on a part of the sample."""
+    part = _part(batches)
+    path = Path(folder) / "tokenizer.json"
+    texts = (text for batch in part for text in batch[TEXT.name].to_pylist())
+    path.write_bytes(train_tokenizer(texts, vocab_size=VOCAB_SIZE))
+    ours, library = kernel_encoder(str(path)), library_encoder(str(path))
+    if ours is None:
+        raise StageError("the tokenizer that was trained is of no kind that the kernel knows")
+    ours.encode(batches[0][TEXT.name].slice(0, 1))  # compiles outside the clock
+    seconds = min(
+        _cpu(lambda: [ours.encode(batch[TEXT.name]) for batch in batches]) for _ in range(repeat)
+    )
+    row = {"row": TOKENIZE, "MB": round(size / 1e6, 1), "MB/s": round(size / 1e6 / seconds, 1)}
+    if not peers:
+        return row
+    found: list[list[Encoded]] = []
+    columns = [batch[TEXT.name] for batch in part]
+    own_seconds = min(
+        _cpu(lambda: found.append([ours.encode(column) for column in columns]))
+        for _ in range(repeat)
+    )
+    peer_seconds = _cpu(lambda: found.append([library.encode(column) for column in columns]))
+    same = all(
+        np.array_equal(mine, other)
+        for left, right in zip(found[0], found[-1], strict=True)
+        for mine, other in zip(left, right, strict=True)
+    )
+    part_size = sum(map(_text_bytes, part))
+    return row | {
+        "peer": "tokenizers",
+        "peer MB/s": round(part_size / 1e6 / peer_seconds, 2),
+        "ratio": round(peer_seconds / own_seconds, 1),
+        "agrees": "exactly" if same else "NO",
+    }
 
 
 def _whole_row(data: Path, folder: str, size: int) -> dict[str, Json]:

@@ -427,7 +427,9 @@ def bench(
     ] = "ops",
     op: Annotated[
         list[str] | None,
-        typer.Option("--op", help="Measure this op only, or 'whole run'; again for more."),
+        typer.Option(
+            "--op", help="Measure this op only, or 'tokenize' or 'whole run'; again for more."
+        ),
     ] = None,
     repeat: Annotated[
         int, typer.Option("--repeat", min=1, help="Passes, of which the best counts.")

@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from phloem.catalog.columns import ID, SOURCE, TEXT
-from phloem.catalog.handoff.tokens import tokenize_shard, train_tokenizer
+from phloem.catalog.handoff.tokens import library_encoder, tokenize_shard, train_tokenizer
 from phloem.catalog.manifest import File, Shard, commit, find, read_arrow
 from phloem.catalog.store import Store
+from phloem.filters import bpe
 from phloem.pipeline.recipe import Tokenizer, Train
 from phloem.pipeline.stage import StageError, Task, shard_key
 
@@ -94,7 +95,7 @@ def tasks(composed: Sequence[Shard], tokenizer: Shard) -> list[Task]:
     """One task for each composed shard."""
     made = []
     for shard in composed:
-        spec = {"tokenizers": version("tokenizers")}
+        spec = {"tokenizers": version("tokenizers"), "bpe": bpe.VERSION}
         key = shard_key("tokenize", spec, [tokenizer.digest, shard.digest])
         work = {
             "source": shard.facts["source"],
@@ -107,8 +108,12 @@ def tasks(composed: Sequence[Shard], tokenizer: Shard) -> list[Task]:
 
 
 def run_tokenize(store: Store, task: Task) -> list[Shard]:
-    """Tokenize one composed shard."""
+    """Tokenize one composed shard.
+
+    Raises TokenizerError if the tokenizer has no end-of-document token.
+    """
     work = task.work
+    path = store.local_path(work["tokenizer"])
     ((stage, key),) = task.makes
     reader = read_arrow(store, work["text"])
     batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
@@ -117,6 +122,6 @@ def run_tokenize(store: Store, task: Task) -> list[Shard]:
         store,
         f"{stage}/{key}",
         (batch.select(columns) for batch in batches),
-        store.local_path(work["tokenizer"]),
+        bpe.kernel_encoder(path) or library_encoder(path),
     )
     return [commit(store, Shard(stage, key, tuple(files), {"source": work["source"], **facts}))]

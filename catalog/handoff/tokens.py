@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,8 +28,27 @@ TOKEN_COUNT = Column("token_count", pa.int64(), "Tokens, the end-of-document tok
 INDEX = (ID, SOURCE, FIRST_TOKEN, TOKEN_COUNT)
 
 
+Encoded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+"""Tokens of all texts, one after the other, and where each begins; one place more than texts."""
+
+
 class TokenizerError(Exception):
     """A tokenizer that cannot be used: the message says what it lacks."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What makes tokens of texts.
+
+    Attributes:
+        encode: Array of strings -> their tokens, `end` behind each text; a null is an empty text.
+        end: The token at a document's end.
+        vocab_size: Entries of the vocabulary, added tokens included.
+    """
+
+    encode: Callable[[pa.Array], Encoded]
+    end: int
+    vocab_size: int
 
 
 @dataclass
@@ -96,8 +115,25 @@ def load_tokenizer(path: str) -> tuple[Tokenizer, int]:
     return tokenizer, end
 
 
+def library_encoder(path: str) -> Encoder:
+    """The encoder of any `tokenizer.json`, by the library `tokenizers`.
+
+    Raises TokenizerError if the tokenizer has no end-of-document token.
+    """
+    tokenizer, end = load_tokenizer(path)
+
+    def encode(texts: pa.Array) -> Encoded:
+        given = texts.fill_null("").to_pylist()
+        encodings = tokenizer.encode_batch_fast(given, add_special_tokens=False)
+        rows = [np.asarray([*encoding.ids, end], np.uint32) for encoding in encodings]
+        offsets = np.cumsum([0, *map(len, rows)])
+        return np.concatenate([np.zeros(0, np.uint32), *rows]), offsets
+
+    return Encoder(encode, end, tokenizer.get_vocab_size(with_added_tokens=True))
+
+
 def tokenize_shard(
-    store: Store, folder: str, batches: Iterator[pa.RecordBatch], tokenizer_path: str
+    store: Store, folder: str, batches: Iterator[pa.RecordBatch], encoder: Encoder
 ) -> tuple[list[File], dict[str, Json]]:
     """Write the token files of one composed shard.
 
@@ -109,24 +145,19 @@ def tokenize_shard(
         store: The root.
         folder: Where the files go.
         batches: Of id, source and text; however they are cut, the same bytes come out.
-        tokenizer_path: A `tokenizer.json` on this machine.
+        encoder: What makes the tokens.
 
     Returns:
         The files, and facts: documents, tokens, text_bytes, vocab_size, token_type.
-
-    Raises:
-        TokenizerError: the tokenizer has no end-of-document token.
     """
-    tokenizer, end = load_tokenizer(tokenizer_path)
-    vocab_size = tokenizer.get_vocab_size(with_added_tokens=True)
-    dtype = token_dtype(vocab_size)
+    dtype = token_dtype(encoder.vocab_size)
     totals = _Totals()
     layout = tokens_schema(dtype)
     with ExitStack() as stack:
         arrow = stack.enter_context(store.create(f"{folder}/tokens.arrow"))
         binary = stack.enter_context(store.create(f"{folder}/tokens.bin"))
         with pa.ipc.new_file(pa.PythonFile(arrow, "w"), layout) as writer:
-            for batch in _encoded(tokenizer, end, batches, dtype, totals):
+            for batch in _encoded(encoder, batches, dtype, totals):
                 writer.write_batch(batch.cast(layout))
                 _write_binary(binary, batch, dtype, totals)
     lengths = np.concatenate([np.zeros(0, np.int64), *totals.lengths])
@@ -141,7 +172,7 @@ def tokenize_shard(
         "documents": len(lengths),
         "tokens": totals.tokens,
         "text_bytes": totals.text_bytes,
-        "vocab_size": vocab_size,
+        "vocab_size": encoder.vocab_size,
         "token_type": dtype.name,
     }
     return files, facts
@@ -154,8 +185,7 @@ def tokens_schema(dtype: np.dtype[Any]) -> pa.Schema:
 
 
 def _encoded(
-    tokenizer: Tokenizer,
-    end: int,
+    encoder: Encoder,
     batches: Iterator[pa.RecordBatch],
     dtype: np.dtype[Any],
     totals: _Totals,
@@ -164,7 +194,7 @@ def _encoded(
     columns = [ID.name, SOURCE.name, TEXT.name]
     item = tokens_schema(dtype).field("tokens").type.value_type
     for batch in rechunk(handed.select(columns) for handed in batches):
-        parts = [_encode(tokenizer, end, part, item, totals) for part in _pieces(batch)]
+        parts = [_encode(encoder, part, item, totals) for part in _pieces(batch)]
         yield parts[0] if len(parts) == 1 else pa.concat_batches(parts)
 
 
@@ -181,16 +211,14 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def _encode(
-    tokenizer: Tokenizer, end: int, batch: pa.RecordBatch, item: pa.DataType, totals: _Totals
+    encoder: Encoder, batch: pa.RecordBatch, item: pa.DataType, totals: _Totals
 ) -> pa.RecordBatch:
-    texts = batch[TEXT.name].fill_null("")
-    encodings = tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
-    rows = [np.asarray([*encoding.ids, end], dtype=str(item)) for encoding in encodings]
-    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    values = pa.array(np.concatenate(rows), item)
-    totals.text_bytes += int(pa.compute.sum(pa.compute.binary_length(texts)).as_py())
-    tokens = pa.ListArray.from_arrays(pa.array(offsets), values)
+    texts = batch[TEXT.name]
+    values, offsets = encoder.encode(texts)
+    totals.text_bytes += pa.compute.sum(pa.compute.binary_length(texts)).as_py() or 0
+    tokens = pa.ListArray.from_arrays(
+        pa.array(offsets.astype(np.int32)), pa.array(values.astype(str(item)), item)
+    )
     return pa.RecordBatch.from_arrays(
         [batch[ID.name], batch[SOURCE.name], tokens], names=[ID.name, SOURCE.name, "tokens"]
     )

@@ -19,6 +19,7 @@ from phloem.catalog.handoff.megatron import read_indexed
 from phloem.catalog.handoff.tokens import (
     END_OF_DOCUMENT,
     TokenizerError,
+    library_encoder,
     load_tokenizer,
     tokenize_shard,
     train_tokenizer,
@@ -60,7 +61,7 @@ def _batches(sizes: list[int]) -> Iterator[pa.RecordBatch]:
 
 
 def _shard(store: Store, path: str, sizes: list[int]) -> tuple[dict[str, str], dict[str, Any]]:
-    files, facts = tokenize_shard(store, "t", _batches(sizes), path)
+    files, facts = tokenize_shard(store, "t", _batches(sizes), library_encoder(path))
     return {file.name: file.sha256 for file in files}, facts
 
 
@@ -135,7 +136,7 @@ def test_tokenize_shard_however_batches_come_gives_the_same_bytes(
 
 def test_tokenize_shard_of_no_document_is_whole(path: str, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    files, facts = tokenize_shard(store, "t", iter(()), path)
+    files, facts = tokenize_shard(store, "t", iter(()), library_encoder(path))
     assert (facts["documents"], facts["tokens"]) == (0, 0)
     assert store.size("t/tokens.bin") == 0
     assert read_parquet(store, "t/index.parquet").num_rows == 0

@@ -28,7 +28,7 @@ from phloem.catalog.columns import (
     WORD_COUNT,
     schema,
 )
-from phloem.catalog.handoff.tokens import tokenize_shard, train_tokenizer
+from phloem.catalog.handoff.tokens import library_encoder, tokenize_shard, train_tokenizer
 from phloem.catalog.manifest import (
     Dataset,
     File,
@@ -419,7 +419,7 @@ def _tokenize(store: Store, tokenizer: Shard, composed: Shard) -> Shard:
     reader = pa.ipc.open_file(store.open(composed.path("text.arrow")))
     batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
     path = store.local_path(tokenizer.path("tokenizer.json"))
-    files, facts = tokenize_shard(store, f"tokenize/{key}", batches, path)
+    files, facts = tokenize_shard(store, f"tokenize/{key}", batches, library_encoder(path))
     return _commit(store, "tokenize", key, tuple(files), {"source": source, **facts})
 
 

@@ -1,0 +1,262 @@
+"""Byte-level BPE as GPT-2 made it, equal to the library `tokenizers` and many times as fast."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from phloem.catalog.handoff.tokens import END_TOKENS, Encoded, Encoder, train_tokenizer
+from phloem.filters.kernels import merging as k
+from phloem.filters.kernels.classes import CODE_POINTS
+from phloem.filters.kernels.hashing import MASK, mixed
+from phloem.filters.kernels.utf8 import strings
+
+Json = Any
+
+VERSION = 1  # raised when a text gets other tokens
+
+CLASSES = Path(k.__file__).with_name("bpe_classes.txt")
+
+# What a `tokenizer.json` must say for its tokens to be made here, by the part and the field.
+_PLAIN: Mapping[str, Mapping[str, Sequence[Json]]] = {
+    "model": {
+        "type": ("BPE",),
+        "dropout": (None,),
+        "continuing_subword_prefix": (None, ""),
+        "end_of_word_suffix": (None, ""),
+        "ignore_merges": (None, False),
+    },
+    "pre_tokenizer": {
+        "type": ("ByteLevel",),
+        "add_prefix_space": (False,),
+        "use_regex": (True,),
+    },
+}
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """A tokenizer as the kernel reads it: see `merging.encode`."""
+
+    byte_ids: npt.NDArray[np.int32]
+    pairs: npt.NDArray[np.uint64]
+    ranks: npt.NDArray[np.int32]
+    merged: npt.NDArray[np.int32]
+    short: int
+    begins: npt.NDArray[np.bool_]
+    added: npt.NDArray[np.uint8]
+    added_offsets: npt.NDArray[np.int64]
+    added_ids: npt.NDArray[np.int32]
+    end_id: int
+    vocab_size: int
+
+
+def kernel_encoder(path: str) -> Encoder | None:
+    """The encoder of a `tokenizer.json` whose tokens the kernel makes; None for another kind.
+
+    That is byte-level BPE with GPT-2's expression and all 256 bytes in the vocabulary; no text is
+    normalized first, and added tokens stand for themselves.
+    """
+    return _encoder(Path(path).read_bytes())
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder(content: bytes) -> Encoder | None:
+    """One for each tokenizer of a process: it keeps what it learnt of pieces."""
+    tables = _tables(json.loads(content))
+    if tables is None:
+        return None
+    memory = (
+        np.zeros(k.PLACES, np.uint64),
+        np.zeros(k.PLACES, np.int64),
+        np.zeros(k.PIECE_BYTES, np.uint8),
+        np.zeros(k.PIECE_TOKENS, np.uint32),
+        np.zeros(3, np.int64),
+    )
+
+    def encode(texts: pa.Array) -> Encoded:
+        given = strings(texts)
+        first, last = int(given.offsets[0]), int(given.offsets[-1])
+        kinds = np.empty(last - first, np.uint8)
+        k.mark(given.data, first, last, bpe_classes(), kinds)
+        out = np.empty(last - first + given.rows, np.uint32)
+        offsets = np.zeros(given.rows + 1, np.int64)
+        k.encode(
+            given.data,
+            given.offsets,
+            given.valid,
+            kinds,
+            tables.byte_ids,
+            tables.pairs,
+            tables.ranks,
+            tables.merged,
+            tables.short,
+            tables.begins,
+            tables.added,
+            tables.added_offsets,
+            tables.added_ids,
+            tables.end_id,
+            *memory,
+            out,
+            offsets,
+        )
+        return out[: offsets[-1]], offsets
+
+    return Encoder(encode, tables.end_id, tables.vocab_size)
+
+
+def compile_kernel() -> None:
+    """Compile the kernel ahead of the first text: a container's image holds it then."""
+    encoder = _encoder(train_tokenizer(iter(()), vocab_size=257))
+    if encoder is not None:
+        encoder.encode(pa.array(["a"]))
+
+
+def _tables(told: Json) -> _Tables | None:
+    """The tables of a parsed `tokenizer.json`; None if the kernel does not make its tokens."""
+    if told.get("normalizer") or any(
+        (told.get(part) or {}).get(field) not in values
+        for part, fields in _PLAIN.items()
+        for field, values in fields.items()
+    ):
+        return None
+    model, tokens = told["model"], told.get("added_tokens") or []
+    vocab: dict[str, int] = model["vocab"]
+    ids = [vocab.get(char) for char in byte_chars()]
+    plain = [token for token in tokens if not token.get("special")]
+    if None in ids or any(
+        token.get(field)
+        for token in plain
+        for field in ("single_word", "lstrip", "rstrip", "normalized")
+    ):
+        return None
+    whole = vocab | {token["content"]: token["id"] for token in tokens}
+    ends = [whole[token] for token in END_TOKENS if token in whole]
+    if not ends:
+        return None
+    merges = [part.split(" ") if isinstance(part, str) else part for part in model["merges"]]
+    if any(not {left, right, left + right} <= vocab.keys() for left, right in merges):
+        return None  # the library says what is wrong with it
+    merged = np.array([vocab[left + right] for left, right in merges], np.int32)
+    pairs, ranks = _pair_table([(vocab[left], vocab[right]) for left, right in merges])
+    added = _added(tokens)
+    data = b"".join(content for content, _ in added)
+    begins = np.zeros(256, np.bool_)
+    begins[[content[0] for content, _ in added]] = True
+    return _Tables(
+        byte_ids=np.array(ids, np.int32),
+        pairs=pairs,
+        ranks=ranks,
+        merged=merged,
+        # Where two merges make one token, only the heap merges in the library's order.
+        short=k.SHORT if len(set(merged.tolist())) == len(merged) else 1,
+        begins=begins,
+        added=np.frombuffer(data, np.uint8),
+        added_offsets=np.cumsum([0, *(len(content) for content, _ in added)]).astype(np.int64),
+        added_ids=np.array([number for _, number in added], np.int32),
+        end_id=ends[0],
+        vocab_size=len(whole),
+    )
+
+
+def _added(tokens: Sequence[Json]) -> list[tuple[bytes, int]]:
+    """Added tokens and their ids, the longest first; special ones stay text where one is spelt."""
+    found = [
+        (token["content"].encode(), k.TEXT if token.get("special") else token["id"])
+        for token in tokens
+        if token["content"] and not token.get("normalized")
+    ]
+    return sorted(found, key=lambda each: (-len(each[0]), each[0]))
+
+
+def _pair_table(
+    pairs: Sequence[tuple[int, int]],
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
+    """An open-addressed table of pairs and their ranks, at most a quarter full."""
+    size = 1 << max(4, (4 * len(pairs)).bit_length())
+    keys, ranks = [MASK] * size, np.full(size, k.NEVER, np.int32)
+    for rank, (left, right) in enumerate(pairs):
+        key = left << 32 | right
+        place = mixed(key) & (size - 1)
+        while keys[place] not in (MASK, key):
+            place = (place + 1) & (size - 1)
+        keys[place], ranks[place] = key, rank
+    return np.array(keys, np.uint64), ranks
+
+
+@functools.cache
+def byte_chars() -> list[str]:
+    """The character that stands for each byte in a vocabulary (GPT-2, encoder.py).
+
+    Printable characters of Latin-1 stand for themselves, the other bytes for U+0100 and on.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
+
+
+@functools.cache
+def bpe_classes() -> npt.NDArray[np.uint8]:
+    """What each code point is to GPT-2's expression, as `tokenizers` reads it.
+
+    Kept in `kernels/bpe_classes.txt`, so that tokens do not change with the version of Unicode that
+    an installed library knows. `python -m phloem.filters.bpe` asks the library and rewrites it.
+    """
+    lines = CLASSES.read_text().splitlines()[1:]
+    runs = [(int(start, 16), int(kind)) for start, kind in map(str.split, lines)]
+    starts = [start for start, _ in runs] + [CODE_POINTS]
+    table = np.repeat(np.array([kind for _, kind in runs], np.uint8), np.diff(starts))
+    table.flags.writeable = False
+    return table
+
+
+def classes_of_library(codes: Sequence[int]) -> list[int]:
+    """The class of each code point, found by how `tokenizers` cuts a text of them.
+
+    Each stands between a letter, a digit and a sign: it is what it is not cut from.
+    """
+    from tokenizers import pre_tokenizers
+
+    cut = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True).pre_tokenize_str
+    beside = {k.LETTER: "a", k.NUMBER: "1", k.OTHER: "!"}
+    found = [k.SPACE] * len(codes)
+    for kind, other in beside.items():
+        for start in range(0, len(codes), 4096):
+            part = codes[start : start + 4096]
+            begins = {first for _, (first, _) in cut("\n".join(other + chr(code) for code in part))}
+            for number in range(len(part)):
+                if 3 * number + 1 not in begins:
+                    found[start + number] = kind
+    return found
+
+
+def _runs(kinds: Sequence[int]) -> Iterator[str]:
+    previous = -1
+    for code, kind in enumerate(kinds):
+        if kind != previous:
+            yield f"{code:x} {kind}"
+        previous = kind
+
+
+def main() -> None:
+    """Write the classes of the installed library."""
+    from importlib.metadata import version
+
+    surrogates = range(0xD800, 0xE000)  # of no text in UTF-8
+    codes = [code for code in range(CODE_POINTS) if code not in surrogates]
+    kinds = np.full(CODE_POINTS, k.OTHER)
+    kinds[codes] = classes_of_library(codes)
+    lines = [f"tokenizers {version('tokenizers')}", *_runs(kinds.tolist())]
+    CLASSES.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,464 @@
+r"""Byte-level BPE: texts into pieces, pieces into bytes, and bytes merged into tokens.
+
+The pieces are those of GPT-2's expression, one of these in turn (Radford et al. 2019, encoder.py):
+``'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+``
+"""
+
+# ruff: noqa: PLR0912, PLR0913, PLR0917, PLR1714, PLR2004, C901 - a kernel is one flat loop
+# over arrays that are handed to it one by one, and compares bytes with the numbers they are.
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from phloem.filters.kernels import inlined, kernel
+from phloem.filters.kernels.hashing import mix
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
+
+Numbers = npt.NDArray[np.int32]
+Hashes = npt.NDArray[np.uint64]
+Tokens = npt.NDArray[np.uint32]
+
+OTHER, LETTER, NUMBER, SPACE = 0, 1, 2, 3
+"""What a code point is to the expression."""
+
+NEVER = np.int32(2**31 - 1)  # the rank of two tokens that do not merge
+FREE = np.uint64(2**64 - 1)  # a place in the table of merges that holds none
+TEXT = -1  # the id of an added token that stays text
+
+# Up to so many bytes the least rank is looked for by going over all; beyond, in a heap.
+SHORT = 96
+
+# What is known of pieces seen before: half of so many, of at most so many bytes each.
+PLACES = 1 << 20
+KNOWN_BYTES = 63
+PIECE_BYTES = 1 << 24
+PIECE_TOKENS = 1 << 21
+
+_LENGTH_BITS = 6  # of a piece's bytes and of its tokens
+_TOKEN_BITS = 24  # of the place of its first token
+_LENGTHS = np.int64((1 << _LENGTH_BITS) - 1)
+_TOKENS = np.int64((1 << _TOKEN_BITS) - 1)
+_BYTES_SHIFT = np.int64(_LENGTH_BITS)
+_TOKEN_SHIFT = np.int64(2 * _LENGTH_BITS)
+_PIECE_SHIFT = np.int64(2 * _LENGTH_BITS + _TOKEN_BITS)
+
+# FNV-1a (draft-eastlake-fnv-17, section 5), over bytes.
+_BASIS = np.uint64(0xCBF29CE484222325)
+_PRIME = np.uint64(0x100000001B3)
+
+
+@kernel
+def mark(data: Bytes, start: Scalar, end: Scalar, classes: Bytes, kinds: Bytes) -> None:
+    """Write the class of each code point to all of its bytes' places, counted from `start`."""
+    at = start
+    while at < end:
+        first = data[at]
+        if first < 0x80:
+            kinds[at - start] = classes[first]
+            at += 1
+            continue
+        size = width(first)
+        kind = classes[code_point(data, at, size)]
+        for place in range(at, min(at + size, end)):
+            kinds[place - start] = kind
+        at += size
+
+
+@inlined
+def _piece_end(data: Bytes, kinds: Bytes, start: Scalar, at: Scalar, end: Scalar) -> Scalar:
+    """Where the piece ends that begins at a place of a text that ends at another."""
+    first = data[at]
+    if first == 0x27 and at + 1 < end:  # an apostrophe
+        second = data[at + 1]
+        if second == 0x73 or second == 0x74 or second == 0x6D or second == 0x64:  # s t m d
+            return at + 2
+        if at + 2 < end:
+            third = data[at + 2]
+            if (second == 0x72 or second == 0x76) and third == 0x65:  # re ve
+                return at + 3
+            if second == 0x6C and third == 0x6C:  # ll
+                return at + 3
+    place = at
+    if first == 0x20 and at + 1 < end and kinds[at + 1 - start] != SPACE:
+        place += 1
+    kind = kinds[place - start]
+    while place < end and kinds[place - start] == kind:
+        place += 1
+    if kind != SPACE or place == end:
+        return place
+    last = place - 1
+    while data[last] & 0xC0 == 0x80:
+        last -= 1
+    return place if last == at else last  # the last space belongs to what follows
+
+
+@inlined
+def _merge_of(left: Scalar, right: Scalar, pairs: Hashes, ranks: Numbers) -> Scalar:
+    """The rank of two tokens; NEVER if they do not merge."""
+    key = (np.uint64(left) << np.uint64(32)) | np.uint64(right)
+    mask = np.uint64(len(pairs) - 1)
+    place = mix(key) & mask
+    while pairs[place] != FREE:
+        if pairs[place] == key:
+            return ranks[place]
+        place = (place + np.uint64(1)) & mask
+    return NEVER
+
+
+@inlined
+def _merge_short(
+    data: Bytes,
+    at: Scalar,
+    end: Scalar,
+    byte_ids: Numbers,
+    pairs: Hashes,
+    ranks: Numbers,
+    merged: Numbers,
+    found: Numbers,
+    out: Tokens,
+    first: Scalar,
+) -> Scalar:
+    """Merge the bytes of a piece into `out`; the place behind. `found` is work space."""
+    count = end - at
+    for place in range(count):
+        out[first + place] = byte_ids[data[at + place]]
+    for place in range(count - 1):
+        found[place] = _merge_of(out[first + place], out[first + place + 1], pairs, ranks)
+    while count > 1:
+        least, where = NEVER, -1
+        for place in range(count - 1):
+            if found[place] < least:
+                least, where = found[place], place
+        if where < 0:
+            break
+        count -= 1
+        token = first + where
+        out[token] = merged[least]
+        for place in range(where + 1, count):
+            out[first + place] = out[first + place + 1]
+            found[place - 1] = found[place]
+        if where + 1 < count:
+            found[where] = _merge_of(out[token], out[token + 1], pairs, ranks)
+        if where > 0:
+            found[where - 1] = _merge_of(out[token - 1], out[token], pairs, ranks)
+    return first + count
+
+
+@inlined
+def _push(heap: Integers, size: Scalar, entry: Scalar) -> Scalar:
+    child = size
+    while child > 0:
+        parent = (child - 1) >> 1
+        if heap[parent] <= entry:
+            break
+        heap[child] = heap[parent]
+        child = parent
+    heap[child] = entry
+    return size + 1
+
+
+@inlined
+def _pop(heap: Integers, size: Scalar) -> Scalar:
+    """Take the least entry off; the size that is left."""
+    size -= 1
+    entry = heap[size]
+    parent = 0
+    child = 1
+    while child < size:
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= entry:
+            break
+        heap[parent] = heap[child]
+        parent = child
+        child = 2 * parent + 1
+    heap[parent] = entry
+    return size
+
+
+@kernel
+def merge_long(
+    data: Bytes,
+    at: Scalar,
+    end: Scalar,
+    byte_ids: Numbers,
+    pairs: Hashes,
+    ranks: Numbers,
+    merged: Numbers,
+    out: Tokens,
+    first: Scalar,
+) -> Scalar:
+    """Merge as `_merge_short` does, with a heap of merges, and tokens that know their neighbours.
+
+    An entry is stale, and left out, if its two tokens do not make what they made when it was put
+    into the heap: the rule of the library, which matters where two merges make one token.
+    """
+    count = end - at
+    tokens = np.empty(count, np.int32)
+    before = np.empty(count, np.int32)
+    after = np.empty(count, np.int32)
+    heap = np.empty(3 * count + 3, np.int64)
+    size = 0
+    for place in range(count):
+        tokens[place] = byte_ids[data[at + place]]
+        before[place] = place - 1
+        after[place] = place + 1
+    after[count - 1] = -1
+    for place in range(count - 1):
+        rank = _merge_of(tokens[place], tokens[place + 1], pairs, ranks)
+        if rank != NEVER:
+            size = _push(heap, size, (np.int64(rank) << np.int64(32)) | np.int64(place))
+    while size > 0:
+        entry = heap[0]
+        size = _pop(heap, size)
+        place = entry & np.int64(0xFFFFFFFF)
+        made = merged[entry >> np.int64(32)]
+        if tokens[place] < 0 or after[place] < 0:
+            continue
+        right = after[place]
+        rank = _merge_of(tokens[place], tokens[right], pairs, ranks)
+        if rank == NEVER or merged[rank] != made:
+            continue
+        tokens[place] = made
+        tokens[right] = -1
+        after[place] = after[right]
+        if after[place] >= 0:
+            before[after[place]] = place
+            rank = _merge_of(made, tokens[after[place]], pairs, ranks)
+            if rank != NEVER:
+                size = _push(heap, size, (np.int64(rank) << np.int64(32)) | np.int64(place))
+        if before[place] >= 0:
+            rank = _merge_of(tokens[before[place]], made, pairs, ranks)
+            if rank != NEVER:
+                entry = (np.int64(rank) << np.int64(32)) | np.int64(before[place])
+                size = _push(heap, size, entry)
+    for place in range(count):
+        if tokens[place] >= 0:
+            out[first] = tokens[place]
+            first += 1
+    return first
+
+
+@inlined
+def _next_added(
+    data: Bytes,
+    at: Scalar,
+    end: Scalar,
+    begins: Flags,
+    added: Bytes,
+    added_offsets: Integers,
+    added_ids: Numbers,
+) -> Any:
+    """The place and number of the next added token; (end, -1) if there is none.
+
+    Tokens are listed from the longest to the shortest. One that stays text still hides those that
+    begin inside it.
+    """
+    while at < end:
+        if not begins[data[at]]:
+            at += 1
+            continue
+        length = 1
+        for number in range(len(added_ids)):
+            start = added_offsets[number]
+            size = added_offsets[number + 1] - start
+            if at + size > end:
+                continue
+            same = True
+            for place in range(size):
+                if data[at + place] != added[start + place]:
+                    same = False
+                    break
+            if same:
+                if added_ids[number] != TEXT:
+                    return at, number
+                length = size
+                break
+        at += length
+    return end, -1
+
+
+@inlined
+def _hash(data: Bytes, at: Scalar, end: Scalar) -> Scalar:
+    """The hash of a piece; never 0, which is an empty place."""
+    seen = _BASIS
+    for place in range(at, end):
+        seen = (seen ^ np.uint64(data[place])) * _PRIME
+    return mix(seen) | np.uint64(1)
+
+
+@inlined
+def _merge(
+    data: Bytes,
+    at: Scalar,
+    end: Scalar,
+    byte_ids: Numbers,
+    pairs: Hashes,
+    ranks: Numbers,
+    merged: Numbers,
+    short: Scalar,
+    found: Numbers,
+    out: Tokens,
+    first: Scalar,
+) -> Scalar:
+    """Merge the bytes of a piece into `out`; the place behind its tokens."""
+    if end - at > short:
+        return merge_long(data, at, end, byte_ids, pairs, ranks, merged, out, first)
+    return _merge_short(data, at, end, byte_ids, pairs, ranks, merged, found, out, first)
+
+
+@inlined
+def _keep(
+    data: Bytes,
+    at: Scalar,
+    size: Scalar,
+    seen: Scalar,
+    slot: Scalar,
+    hashes: Hashes,
+    known: Integers,
+    known_bytes: Bytes,
+    known_tokens: Tokens,
+    used: Integers,
+    out: Tokens,
+    first: Scalar,
+    made: Scalar,
+) -> None:
+    """Know a piece and its tokens from now on; forget all others where there is no room."""
+    full = used[0] >= len(hashes) // 2 or used[1] + size > len(known_bytes)
+    if full or used[2] + made > len(known_tokens):
+        hashes[:] = np.uint64(0)
+        used[:] = 0
+        slot = (seen >> np.uint64(1)) & np.uint64(len(hashes) - 1)
+    hashes[slot] = seen
+    lengths = (np.int64(size) << _BYTES_SHIFT) | np.int64(made)
+    known[slot] = (used[1] << _PIECE_SHIFT) | (used[2] << _TOKEN_SHIFT) | lengths
+    for place in range(size):
+        known_bytes[used[1] + place] = data[at + place]
+    for place in range(made):
+        known_tokens[used[2] + place] = out[first + place]
+    used[0] += 1
+    used[1] += size
+    used[2] += made
+
+
+@kernel
+def encode(
+    data: Bytes,
+    offsets: Integers,
+    valid: Flags,
+    kinds: Bytes,
+    byte_ids: Numbers,
+    pairs: Hashes,
+    ranks: Numbers,
+    merged: Numbers,
+    short: Scalar,
+    begins: Flags,
+    added: Bytes,
+    added_offsets: Integers,
+    added_ids: Numbers,
+    end_id: Scalar,
+    hashes: Hashes,
+    known: Integers,
+    known_bytes: Bytes,
+    known_tokens: Tokens,
+    used: Integers,
+    out: Tokens,
+    out_offsets: Integers,
+) -> None:
+    """Tokens of each text, with `end_id` behind them, into `out` and `out_offsets`.
+
+    Args:
+        data: The bytes of all texts.
+        offsets: Where each begins; one more than texts.
+        valid: False for an empty one.
+        kinds: The class that each byte from the first text on belongs to.
+        byte_ids: The token of each byte.
+        pairs: Open-addressed table of left << 32 | right.
+        ranks: The rank of these two tokens' merge.
+        merged: The token that each rank makes.
+        short: Bytes of a piece up to which no heap is used; `SHORT` at most.
+        begins: Whether an added token begins with a byte.
+        added: The bytes of all added tokens, the longest first.
+        added_offsets: Where each begins; one more than tokens.
+        added_ids: Their ids; TEXT for what stays text.
+        end_id: The token at a document's end.
+        hashes: Of known pieces, open-addressed. This and the next four are kept between calls.
+        known: Of each, the places of its bytes and tokens, and how many there are.
+        known_bytes: The bytes of known pieces.
+        known_tokens: Their tokens.
+        used: How many pieces, bytes and tokens are known.
+        out: Room for a token a byte and one a text.
+        out_offsets: Where the tokens of each text begin; one more than texts.
+    """
+    found = np.empty(SHORT, np.int32)
+    mask = np.uint64(len(hashes) - 1)
+    count = 0
+    out_offsets[0] = 0
+    for row in range(len(valid)):
+        at = offsets[row]
+        end = offsets[row + 1] if valid[row] else at
+        number = 0
+        while number >= 0:
+            stop, number = _next_added(data, at, end, begins, added, added_offsets, added_ids)
+            while at < stop:
+                last = _piece_end(data, kinds, offsets[0], at, stop)
+                size = last - at
+                if size == 1:
+                    out[count] = byte_ids[data[at]]
+                    count += 1
+                elif size > KNOWN_BYTES:
+                    count = _merge(
+                        data, at, last, byte_ids, pairs, ranks, merged, short, found, out, count
+                    )
+                else:
+                    seen = _hash(data, at, last)
+                    # Written out: as a function it made the whole a third slower.
+                    slot = (seen >> np.uint64(1)) & mask
+                    while hashes[slot] != np.uint64(0):
+                        length = (known[slot] >> _BYTES_SHIFT) & _LENGTHS
+                        if hashes[slot] == seen and length == size:
+                            start = known[slot] >> _PIECE_SHIFT
+                            place = 0
+                            while place < size and known_bytes[start + place] == data[at + place]:
+                                place += 1
+                            if place == size:
+                                break
+                        slot = (slot + np.uint64(1)) & mask
+                    if hashes[slot] == np.uint64(0):
+                        made = _merge(
+                            data, at, last, byte_ids, pairs, ranks, merged, short, found, out, count
+                        )
+                        _keep(
+                            data,
+                            at,
+                            size,
+                            seen,
+                            slot,
+                            hashes,
+                            known,
+                            known_bytes,
+                            known_tokens,
+                            used,
+                            out,
+                            count,
+                            made - count,
+                        )
+                        count = made
+                    else:
+                        start = (known[slot] >> _TOKEN_SHIFT) & _TOKENS
+                        made = known[slot] & _LENGTHS
+                        for place in range(made):
+                            out[count + place] = known_tokens[start + place]
+                        count += made
+                at = last
+            if number >= 0:
+                out[count] = added_ids[number]
+                count += 1
+                at = stop + added_offsets[number + 1] - added_offsets[number]
+        out[count] = end_id
+        count += 1
+        out_offsets[row + 1] = count
