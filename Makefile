@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PHLOEM_MODELS ?= $(MODELS)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test spark spark-env check lint style format types imports docs-check lock docs bench \
+.PHONY: help quickstart test spark spark-env dataflow dataflow-env check lint style format types imports docs-check lock docs bench \
 	nightly clean venv venv-dev models
 
 help: ## say what there is
@@ -36,6 +36,20 @@ spark-env:
 		$(SPARK)/env/bin/python -m pip --quiet install --progress-bar off pyspark==3.5.9; }
 	@test -f $(SPARK)/phloem-job-server.jar || \
 		mvn -q -B package -f pipeline/pom.xml -Dto=$(abspath $(SPARK))
+
+# Beam's client for Google Cloud brings as many packages again, one of them without a wheel.
+DATAFLOW := .dataflow
+dataflow: models dataflow-env ## set up Beam's client for Google Cloud, and test the dry run for Dataflow
+	$(DATAFLOW)/bin/python -m pytest tests/pipeline/test_dataflow.py $(ARGS)
+
+dataflow-env:
+	@cmp -s requirements-dataflow.lock $(DATAFLOW)/requirements-dataflow.lock || { \
+		rm -rf $(DATAFLOW) && $(PYTHON) -m venv $(DATAFLOW) && \
+		$(DATAFLOW)/bin/$(PIP_INSTALL) $(WHEELS) -r requirements-dev.lock && \
+		$(DATAFLOW)/bin/$(PIP_INSTALL) $(WHEELS) --no-binary google-apitools \
+			--no-build-isolation -r requirements-dataflow.lock && \
+		$(DATAFLOW)/bin/$(PIP_INSTALL) --no-deps --no-build-isolation --editable . && \
+		cp requirements-dataflow.lock $(DATAFLOW)/; }
 
 check: lint models ## style, types, import rules, generated docs and the tests that need no Beam
 	$(BIN)/python -m pytest -q -m "not nightly and not beam" $(ARGS)
@@ -63,7 +77,7 @@ docs: venv-dev ## write the generated parts of the pages anew
 bench: venv ## measure every op and the whole run: make bench DATA=folder of jsonl.gz files
 	$(BIN)/phloem bench --data "$(DATA)" $(ARGS)
 
-nightly: venv-dev models spark-env ## run the long tests and write docs/nightly.md; ARGS=soak: one part
+nightly: venv-dev models spark-env dataflow-env ## run the long tests and write docs/nightly.md; ARGS=soak: one part
 	$(ON_SPARK) $(BIN)/python tests/nightly.py $(ARGS)
 
 clean: ## remove the environment and all caches; data of runs stays
@@ -89,7 +103,8 @@ lock: ## resolve the lock files anew (needs uv)
 # The environment ---------------------------------------------------------------------------------
 # It keeps copies of the lock and of pyproject.toml that it was made from, and is made again when
 # they differ. The development lock holds all pins of the other, so it may be laid on top.
-PIP := $(BIN)/python -m pip --quiet install --progress-bar off
+PIP_INSTALL := python -m pip --quiet install --progress-bar off
+PIP := $(BIN)/$(PIP_INSTALL)
 WHEELS := --require-hashes --only-binary :all: # no package's build code runs
 MADE := $(VENV)/made-by-make
 

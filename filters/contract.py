@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import itertools
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from phloem.catalog.columns import (
     CONTENT,
@@ -18,7 +25,9 @@ from phloem.catalog.columns import (
     TEXT,
     Column,
 )
-from phloem.filters.op import Measured, Op, OpError
+from phloem.catalog.manifest import digest_of
+from phloem.filters.counted import FREQUENT, counted
+from phloem.filters.op import COUNTED, OCCURRENCES, Measured, Op, OpError
 
 Paths = Mapping[str, str]
 
@@ -152,6 +161,31 @@ def _of_type(kind: pa.DataType) -> list[Any]:
     return ["", "a", "é"] if pa.types.is_string(kind) else []
 
 
+@functools.cache
+def _folder() -> Path:
+    """A folder of this process for counts, which goes with it."""
+    folder = tempfile.mkdtemp(prefix="phloem-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def count_paths(op: Op) -> dict[str, str]:
+    """The file of what is frequent, for an op that counts; nothing for another.
+
+    It is counted over the hard rows and the examples as if a source held each of them five times:
+    what stands in them twice then reaches ten.
+    """
+    if op.counts is None:
+        return {}
+    batches = [nasty(op), *(_example(op, given) for given, _ in op.examples)]
+    hashes, counts = counted(np.concatenate([op.hashes(batch) for batch in batches]))
+    often = {**op.defaults, **op.params}[OCCURRENCES]
+    frequent = hashes[5 * counts >= often]
+    path = _folder() / f"{digest_of(frequent.tolist())}.parquet"  # a path names one content
+    pq.write_table(pa.table([frequent], schema=FREQUENT), path)
+    return {COUNTED: str(path)}
+
+
 def run(op: Op, batch: pa.RecordBatch, paths: Paths) -> tuple[list[list[Any]], dict[int, str]]:
     """What an op gives for a batch, as plain values, and its faults."""
     measured = op(batch, paths)
@@ -193,14 +227,18 @@ def example_breaches(op: Op, paths: Paths) -> list[str]:
     """Each example gives what it says."""
     found = []
     for number, (given, wanted) in enumerate(op.examples):
-        row = given if len(op.reads) > 1 else (given,)
-        arrays = [pa.array([value], c.type) for value, c in zip(row, op.reads, strict=True)]
-        batch = pa.RecordBatch.from_arrays(arrays, schema=pa.schema([c.field for c in op.reads]))
-        values, _ = run(op, batch, paths)
+        values, _ = run(op, _example(op, given), paths)
         got = tuple(column[0] for column in values)
         if got != (wanted if len(op.writes) > 1 else (wanted,)):
             found.append(f"example {number} gives {got!r}")
     return found
+
+
+def _example(op: Op, given: Any) -> pa.RecordBatch:
+    """The batch of one row that an example gives an op."""
+    row = given if len(op.reads) > 1 else (given,)
+    arrays = [pa.array([value], c.type) for value, c in zip(row, op.reads, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([c.field for c in op.reads]))
 
 
 def split_breaches(op: Op, paths: Paths) -> list[str]:
@@ -270,7 +308,7 @@ def reference_breaches(op: Op, paths: Paths) -> list[str]:
     if op.reference is None:
         return []
     batch = nasty(op)
-    result = op.reference(batch, **op.params)
+    result = op.reference(batch, **op.arguments(paths))
     arrays = result.arrays if isinstance(result, Measured) else result
     return [
         f"its reference differs in {column.name}, row {row}"
@@ -296,6 +334,7 @@ def breaches(op: Op, paths: Paths) -> list[str]:
 
     Args:
         op: The op.
-        paths: Local path of each of its files, by name.
+        paths: Local path of each of its files, by name; what it counts is counted here.
     """
+    paths = {**paths, **count_paths(op)}
     return [breach for check in CHECKS for breach in check(op, paths)]

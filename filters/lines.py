@@ -44,13 +44,14 @@ Json = Any
 _Line = tuple[str, str]  # what stands in the line, and its end
 
 
-def _lines(text: str) -> list[_Line]:
+def split_lines(text: str) -> list[_Line]:
     """The lines of a text with their ends; the last has none, and may be empty."""
     parts = _ENDS.split(text)  # a body, an end, a body …
     return list(zip(parts[::2], [*parts[1::2], ""], strict=True))
 
 
-def _text(lines: Iterable[_Line]) -> str:
+def whole_text(lines: Iterable[_Line]) -> str:
+    """The text of lines with their ends."""
     return "".join(body + end for body, end in lines)
 
 
@@ -92,7 +93,9 @@ def _drop_lines_reference(
 
 
 def _without(text: str, marks: Sequence[str]) -> str:
-    return _text(line for line in _lines(text) if not any(mark in line[0] for mark in marks))
+    return whole_text(
+        line for line in split_lines(text) if not any(mark in line[0] for mark in marks)
+    )
 
 
 @op(
@@ -168,13 +171,13 @@ def _join_lines_reference(batch: pa.RecordBatch, *, paragraphs: bool = True) -> 
 
 
 def _joined(text: str, *, paragraphs: bool) -> str:
-    lines = _lines(text)
+    lines = split_lines(text)
     if not paragraphs:
         return _flat([body for body, _ in lines])
     out = []
     for blank, run in itertools.groupby(lines, key=lambda line: not line[0].strip()):
         part = list(run)
-        out.append(_text(part) if blank else _flat([body for body, _ in part]) + part[-1][1])
+        out.append(whole_text(part) if blank else _flat([body for body, _ in part]) + part[-1][1])
     return "".join(out)
 
 
@@ -230,11 +233,11 @@ def function_words() -> Mapping[str, frozenset[str]]:
 
 
 def _cut(text: str, words: frozenset[str], ratio: float) -> str:
-    lines = _lines(text)
+    lines = split_lines(text)
     kept = len(lines)
     while kept and _share(lines[kept - 1][0], words) <= ratio:
         kept -= 1
-    return _text(lines[:kept]) if kept else text
+    return whole_text(lines[:kept]) if kept else text
 
 
 def _share(line: str, words: frozenset[str]) -> float:

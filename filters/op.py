@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from phloem.catalog.columns import CONTENT, TEXT, Column
@@ -24,6 +26,9 @@ from phloem.catalog.nearest import nearest
 Json = Any
 
 MEASURE, REWRITE, EXTRACTOR = "measure", "rewrite", "extractor"
+
+COUNTED = "counted"  # how an op that counts asks for the file of what is frequent
+OCCURRENCES = "occurrences"  # its parameter that says how often that is
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class Measured:
 
 
 OpFunction = Callable[..., "Sequence[pa.Array] | Measured"]
+CountFunction = Callable[..., npt.NDArray[np.uint64]]
 
 
 class OpError(Exception):
@@ -96,6 +102,7 @@ class Op:
     media_types: tuple[str, ...] = ()
     examples: tuple[tuple[Any, Any], ...] = ()
     reference: OpFunction | None = None
+    counts: CountFunction | None = None
     params: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -148,24 +155,47 @@ class Op:
 
         Args:
             batch: Rows with at least the columns that it reads.
-            paths: Local path of each of its files, by name.
+            paths: Local path of each of its files, by name; of what is frequent, if it counts.
 
         Raises:
-            OpError: a column is missing, or the outputs are not what the op declares.
+            OpError: a column or a file is missing, or the outputs are not what the op declares.
         """
+        result = self.function(self._handed(batch), **self.arguments(paths))
+        measured = result if isinstance(result, Measured) else Measured(result, {})
+        self._check(measured, batch.num_rows)
+        return measured
+
+    def arguments(self, paths: Mapping[str, str]) -> dict[str, Json]:
+        """What its function and its reference are called with beside the batch.
+
+        Raises OpError naming the files that are not there.
+        """
+        names = [file.name for file in self.files] + [COUNTED] * bool(self.counts)
+        missing = [name for name in names if name not in paths]
+        if missing:
+            msg = f"op {self.name} needs the files {missing}; it was handed {sorted(paths)}"
+            raise OpError(msg)
+        return {
+            **self.params,
+            **({"files": {name: paths[name] for name in names}} if names else {}),
+        }
+
+    def hashes(self, batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+        """The hashes that an op that counts counts in a batch, each as often as it occurs.
+
+        Raises OpError for an op that counts nothing.
+        """
+        if self.counts is None:
+            raise OpError(f"op {self.name} counts nothing")
+        return self.counts(self._handed(batch), **self.params)
+
+    def _handed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         missing = [column.name for column in self.reads if column.name not in batch.schema.names]
         if missing:
             has = batch.schema.names
             msg = f"op {self.name} reads {missing}, which the batch lacks; it has {has}"
             raise OpError(msg)
-        handed = batch.select([column.name for column in self.reads])
-        arguments = dict(self.params)
-        if self.files:
-            arguments["files"] = {file.name: paths[file.name] for file in self.files}
-        result = self.function(handed, **arguments)
-        measured = result if isinstance(result, Measured) else Measured(result, {})
-        self._check(measured, batch.num_rows)
-        return measured
+        return batch.select([column.name for column in self.reads])
 
     def _check(self, measured: Measured, rows: int) -> None:
         got = [(len(array), array.type) for array in measured.arrays]
@@ -191,6 +221,7 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
     media_types: Sequence[str] = (),
     examples: Sequence[tuple[Any, Any]] = (),
     reference: OpFunction | None = None,
+    counts: CountFunction | None = None,
 ) -> Callable[[OpFunction], Op]:
     """Make an op of a function `(batch, *, parameter=default, ...) -> arrays`.
 
@@ -205,10 +236,14 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
         examples: Pairs of the values of one row and of its outputs (bare values, or tuples where
             there is more than one column).
         reference: A readable function of the same signature that must agree.
+        counts: For an op that must know what occurs often in the whole source, a function of the
+            same parameters that gives the 64-bit hashes of what it counts in a batch. The op takes
+            the parameter `occurrences`, and as `files["counted"]` the path of the hashes that
+            occur so often in the source, as the op would be handed it (`counted.py`).
     """
 
     def make(function: OpFunction) -> Op:
-        return Op(
+        made = Op(
             name=function.__name__,
             function=function,
             reads=tuple(reads),
@@ -220,7 +255,12 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
             media_types=tuple(media_types),
             examples=tuple(examples),
             reference=reference,
+            counts=counts,
         )
+        if counts and type(made.defaults.get(OCCURRENCES)) is not int:
+            msg = f"op {made.name} counts, so that it must take {OCCURRENCES}, with a number"
+            raise OpError(msg)
+        return made
 
     return make
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from phloem.catalog.manifest import digest_of
-from phloem.filters.contract import nasty, run
+from phloem.filters.contract import count_paths, nasty, run
 from phloem.filters.op import Op, models_folder, ops
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -29,8 +29,11 @@ class ModelMissingError(FileNotFoundError):
 
 
 def model_paths(op: Op) -> dict[str, str]:
-    """The local path of each of an op's files. Raises ModelMissingError, saying what to do."""
-    found = {}
+    """The local path of each of an op's files, and of its counts for the contract.
+
+    Raises ModelMissingError, saying what to do.
+    """
+    found = count_paths(op)
     for file in op.files:
         path = models_folder() / file.sha256
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from phloem.catalog.store import Store
+from phloem.pipeline.count import counting
 from phloem.pipeline.elect import CHUNK_ROWS
 from phloem.pipeline.ingest import SHARD_TEXT_BYTES
 from phloem.pipeline.job import Job, steps
@@ -133,11 +134,13 @@ class Size:
         text_bytes: UTF-8 text of all documents.
         documents: How many they are.
         html: Whether the text has to be taken out of HTML.
+        counted_bytes: Text of the sources of which an op counts the texts.
     """
 
     text_bytes: int
     documents: int
     html: bool = False
+    counted_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -200,18 +203,24 @@ def touched(size: Size, run: Measured) -> float:
 
 
 def tasks(size: Size, run: Measured) -> dict[str, int]:
-    """Tasks of each stage, of `bands` its parts: what can be done side by side."""
+    """Tasks of each stage that has any, of `bands` its parts: what can be done side by side."""
     files = text_files(size)
-    alone = {"nominate": 1, "tokenizer": 1}
-    elected = max(1, math.ceil(nominated(size, run) / CHUNK_ROWS))
-    return {stage: alone.get(stage, files) for stage in STAGES} | {
+    counted = math.ceil(size.counted_bytes / SHARD_TEXT_BYTES)
+    other = {
+        "count": counted,
+        "tally": min(counted, 1),  # one a source, of which the largest may be nearly all
         "bands": BANDS * files,
-        "elect": elected,
+        "nominate": 1,
+        "elect": max(1, math.ceil(nominated(size, run) / CHUNK_ROWS)),
+        "tokenizer": 1,
     }
+    return {stage: split for stage in STAGES if (split := other.get(stage, files))}
 
 
 def _grown(stage: str, size: Size, run: Measured) -> float:
     """How many times the measured run's work a stage has."""
+    if stage in ("count", "tally"):
+        return size.counted_bytes / run.text_bytes
     if stage in ("ingest", "measure", "compose", "tokenizer", "tokenize"):
         return size.text_bytes / run.text_bytes
     return size.documents / run.documents
@@ -264,10 +273,11 @@ def _read_bytes(stage: str, size: Size, run: Measured) -> int:
 
 def listed_bytes(stage: str, size: Size, run: Measured) -> int:
     """Of a stage's tasks as JSON, which the driver lists: each names the files that it reads."""
-    files = text_files(size)
-    split = tasks(size, run)[stage]
-    listed = BANDS if stage == "bands" else split  # its tasks are bands, each of as many parts
-    named = touched(size, run) if stage == "elect" else files
+    split = tasks(size, run)
+    # The tasks of `bands` are bands, each of as many parts.
+    listed = BANDS if stage == "bands" else split.get(stage, 0)
+    other = {"elect": touched(size, run), "tally": split.get("count", 0)}
+    named = other.get(stage, text_files(size))
     return listed * (run.task_bytes[stage] + round(named * run.file_bytes.get(stage, 0)))
 
 
@@ -322,20 +332,22 @@ def size_of(job: Job, store: Store, run: Measured) -> tuple[Size, bool]:
         StageError: the job reads nothing.
     """
     first = next(steps(job, store, {}))
-    text = documents = packed = 0
+    text = documents = packed = counted = 0
     for task in first.tasks:
         shards = made(store, task)
         if shards is None:
             packed += task.bytes
-            continue
-        for shard in shards:
-            documents += shard.facts["documents"]
-            text += sum(file.bytes for file in shard.files if file.name.startswith("text-"))
-    unknown = TEXT_PER_PACKED * packed
-    documents += unknown * run.documents // run.text_bytes
+            own = TEXT_PER_PACKED * task.bytes
+        else:
+            documents += sum(shard.facts["documents"] for shard in shards)
+            files = (file for shard in shards for file in shard.files)
+            own = sum(file.bytes for file in files if file.name.startswith("text-"))
+        text += own
+        counted += own if counting(job.chains[task.work["source"]]) is not None else 0
+    documents += TEXT_PER_PACKED * packed * run.documents // run.text_bytes
     if not documents:
         raise StageError("the recipe reads no document, so that there is nothing to estimate")
-    return Size(text + unknown, documents, html=packed > 0), packed == 0
+    return Size(text, documents, html=packed > 0, counted_bytes=counted), packed == 0
 
 
 def rows_of(found: Sequence[Cost], currency: str) -> list[dict[str, Json]]:

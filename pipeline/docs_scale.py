@@ -93,6 +93,7 @@ def listed_table() -> str:
                 ),
             )
             for stage in STAGES
+            if any(stage in cost.tasks(size, run) for size in sizes().values())
         ],
     )
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from phloem.catalog.ledger import Balance
-from phloem.catalog.manifest import Dataset, Shard
+from phloem.catalog.manifest import Dataset, File, Shard
 from phloem.catalog.policy import LOCAL, Policy, loss_alarm
 from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
-from phloem.pipeline import compose, decide, elect, ingest, measure, nominate, tokens
-from phloem.pipeline.measure import Measured, TextFile
+from phloem.pipeline import compose, count, decide, elect, ingest, measure, nominate, tokens
+from phloem.pipeline.measure import Measured
 from phloem.pipeline.recipe import Recipe
-from phloem.pipeline.stage import Task
+from phloem.pipeline.stage import STAGES, Task
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.connector import Pin, Split
 from phloem.sources.source import Source
@@ -73,6 +74,25 @@ class Job:
         """The cards by id."""
         return {reading.card.id: reading.card for reading in self.readings}
 
+    @functools.cached_property
+    def chains(self) -> dict[str, list[Op]]:
+        """The ops that run on each source, by its id."""
+        return {
+            id_: measure.chain(card, self.ops, self.workspace.ops)
+            for id_, card in self.cards.items()
+        }
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that it goes through: texts may not be counted, a tokenizer may be given."""
+        counts = any(count.counting(ops) is not None for ops in self.chains.values())
+        left_out = {
+            "count": not counts,
+            "tally": not counts,
+            "tokenizer": self.recipe.tokenizer.train is None,
+        }
+        return tuple(stage for stage in STAGES if not left_out.get(stage))
+
     @property
     def rules(self) -> dict[str, list[Rule]]:
         """The rules of each source: the recipe's, then its card's own."""
@@ -112,8 +132,13 @@ def steps(job: Job, store: Store, made: Made) -> Steps:
         LossError: after `decide`, if the policy's alarm goes off.
     """
     made["ingest"] = _flat((yield _ingest_step(job)))
-    text_files, chains = _keyed(job, made["ingest"])
-    measuring = measure.tasks(text_files, chains, job.cards, job.models, job.place)
+    found = measure.text_files(made["ingest"])
+    tallies = yield from _tallies(job, found, made)
+    text_files = [
+        measure.keyed(job.cards[source], name, file, job.chains[source], tallies.get(source))
+        for source, name, file in found
+    ]
+    measuring = measure.tasks(text_files, job.chains, job.cards, job.models, job.place, tallies)
     sent = yield Step("measure", tuple(measuring))
     files = measure.measured(text_files, sent)
     made["clean"] = [file.clean for file in files]
@@ -129,6 +154,20 @@ def steps(job: Job, store: Store, made: Made) -> Steps:
         made["tokenizer"] = [tokens.given_tokenizer(store, job.recipe.tokenizer)]
     tokenizing = tokens.tasks(made["compose"], made["tokenizer"][0])
     made["tokenize"] = _flat((yield Step("tokenize", tuple(tokenizing))))
+
+
+def _tallies(
+    job: Job, found: Sequence[tuple[str, str, File]], made: Made
+) -> Generator[Step, list[list[Shard]], dict[str, Shard]]:
+    """What is frequent in each source of which an op counts the texts; no step if none does."""
+    counting = count.tasks(found, job.chains, job.cards, job.models, job.place)
+    if not counting:
+        return {}
+    made["count"] = _flat((yield Step("count", tuple(counting))))
+    made["tally"] = _flat(
+        (yield Step("tally", tuple(count.tally_tasks(made["count"], job.chains))))
+    )
+    return {shard.facts["source"]: shard for shard in made["tally"]}
 
 
 def _decisions(job: Job, store: Store, files: Sequence[Measured], made: Made) -> Steps:
@@ -212,16 +251,6 @@ def _ingest_step(job: Job) -> Step:
         )
     ]
     return Step("ingest", tuple(tasks))
-
-
-def _keyed(job: Job, ingested: Sequence[Shard]) -> tuple[list[TextFile], dict[str, list[Op]]]:
-    cards = job.cards
-    chains = {id_: measure.chain(card, job.ops, job.workspace.ops) for id_, card in cards.items()}
-    files = [
-        measure.keyed(cards[source], name, file, chains[source])
-        for source, name, file in measure.text_files(ingested)
-    ]
-    return files, chains
 
 
 def _licences(job: Job) -> dict[str, Json]:

@@ -31,8 +31,8 @@ from phloem.catalog.manifest import (
     write_parquet,
 )
 from phloem.catalog.store import Store
-from phloem.filters.op import REWRITE, Op, find_op
-from phloem.pipeline.recipe import OpSpec, op_spec
+from phloem.filters.op import COUNTED, REWRITE, Op, find_op
+from phloem.pipeline.recipe import OpSpec, RecipeError, op_spec
 from phloem.pipeline.stage import Task, shard_key
 from phloem.pipeline.workspace import enter
 from phloem.sources.source import Source
@@ -42,6 +42,7 @@ Json = Any
 CLEAN_FAULT = Column(
     "clean_fault", pa.string(), "The rewrite that could not work on the document, and why; or null."
 )
+FREQUENT = "frequent.parquet"  # of a tally
 CLEAN = (ID, TEXT)
 HASHES = (ID, TEXT_HASH, TEXT_BYTES, CLEAN_FAULT)
 
@@ -104,12 +105,23 @@ def text_files(ingested: Sequence[Shard]) -> list[tuple[str, str, File]]:
 
 
 def chain(source: Source, recipe_ops: Sequence[Op], workspace_ops: Sequence[str]) -> list[Op]:
-    """The ops that run on a source: its card's own rewrites, then the recipe's ops."""
+    """The ops that run on a source: its card's own rewrites, then the recipe's ops.
+
+    Raises RecipeError where more than one of them counts: the texts of a source are counted once.
+    """
     own = [
         find_op(spec.name, spec.params, workspace_ops)
         for spec in (OpSpec.model_validate(op_spec(item)) for item in source.clean)
     ]
-    return [*own, *recipe_ops]
+    ops = [*own, *recipe_ops]
+    counting = [op.name for op in ops if op.counts]
+    if len(counting) > 1:
+        msg = (
+            f"{source.id}: {len(counting)} ops of its card and the recipe count its texts"
+            f" ({', '.join(counting)}), and one may; leave the others out"
+        )
+        raise RecipeError(msg)
+    return ops
 
 
 def declared(source: Source) -> list[str]:
@@ -117,21 +129,34 @@ def declared(source: Source) -> list[str]:
     return [tag for tag in source.languages if tag != "und"]
 
 
-def keyed(source: Source, name: str, file: File, ops: Sequence[Op]) -> TextFile:
+def keyed(
+    source: Source, name: str, file: File, ops: Sequence[Op], tally: Shard | None = None
+) -> TextFile:
     """The keys of what is measured on a text file.
 
     An op's key depends on the rewrites before it, and on the ops whose columns it reads; nothing
-    else: a further op, a threshold or another source leaves it as it is.
+    else: a further op, a threshold or another source leaves it as it is. That of an op that counts
+    depends on what is frequent in the source, too.
+
+    Args:
+        source: The card.
+        name: The file's path under the root.
+        file: Its hash.
+        ops: The source's chain.
+        tally: What is frequent in the source; None if no op of the chain counts.
     """
     rewrites: list[Json] = []
     makers: dict[str, Json] = {DECLARED_LANGUAGES.name: declared(source)}
     keys = {}
     for op in ops:
+        identity = op.identity
+        if tally and op.counts:
+            identity = {**identity, COUNTED: tally.file(FREQUENT).sha256}
         if op.kind == REWRITE:
-            rewrites.append(op.identity)
+            rewrites.append(identity)
             continue
         reads = {c.name: makers[c.name] for c in op.reads if c.name in makers}
-        spec = {"op": op.identity, "rewrites": list(rewrites), "reads": reads}
+        spec = {"op": identity, "rewrites": list(rewrites), "reads": reads}
         keys[op.name] = shard_key("measure", spec, [file.sha256])
         makers |= {column.name: keys[op.name] for column in op.writes}
     clean = shard_key("clean", {"rewrites": rewrites}, [file.sha256])
@@ -144,6 +169,7 @@ def tasks(
     sources: Mapping[str, Source],
     models: Mapping[str, str],
     workspace: tuple[str, Sequence[str]],
+    tallies: Mapping[str, Shard],
 ) -> list[Task]:
     """One task for each text file: a single pass over it makes all that is missing.
 
@@ -153,6 +179,7 @@ def tasks(
         sources: The cards by id.
         models: Name under the root of each model file, by its name.
         workspace: Folder that a workspace's op modules are imported from, and their names.
+        tallies: What is frequent in each source of which an op counts the texts, by id.
     """
     made = []
     for text in files:
@@ -166,6 +193,8 @@ def tasks(
             "models": dict(models),
             "workspace": [workspace[0], list(workspace[1])],
         }
+        if text.source in tallies:
+            work["counted"] = tallies[text.source].path(FREQUENT)
         makes = (("clean", text.clean), *(("measure", key) for key in text.ops.values()))
         label = f"{text.source} {text.name.rsplit('/', 1)[-1]}"
         made.append(Task("measure", makes, label, text.file.bytes, work))
@@ -189,6 +218,8 @@ def run(store: Store, task: Task) -> list[Shard]:
     folder, modules = work["workspace"]
     enter(folder)
     paths = {name: store.local_path(place) for name, place in work["models"].items()}
+    if "counted" in work:
+        paths[COUNTED] = store.local_path(work["counted"])
     ops = [find_op(name, params, modules) for name, params, _ in work["ops"]]
     columns = [_column(store, op, key) for op, (_, _, key) in zip(ops, work["ops"], strict=True)]
     clean = find(store, "clean", work["clean"])
@@ -233,14 +264,14 @@ def _pass(
     start = 0
     for number in range(reader.num_record_batches):
         batch = reader.get_batch(number)
-        batch = _with_declared(batch, work["declared"])
+        batch = with_declared(batch, work["declared"])
         broken: dict[int, str] = {}
         for op, column in zip(ops, columns, strict=True):
             if column is not None and column.known is not None:
                 batch = _with_known(batch, column, start)
                 continue
             measured = op(batch, paths)
-            batch = _with(batch, op, measured.arrays)
+            batch = with_written(batch, op, measured.arrays)
             if column is None:
                 for row, reason in measured.faults.items():
                     broken.setdefault(row, f"{op.name}: {reason}")
@@ -253,14 +284,15 @@ def _pass(
         yield clean
 
 
-def _with_declared(batch: pa.RecordBatch, of_source: Sequence[str]) -> pa.RecordBatch:
+def with_declared(batch: pa.RecordBatch, of_source: Sequence[str]) -> pa.RecordBatch:
     """Add the languages declared for each document, else for its source."""
     own = batch[DECLARED_LANGUAGE.name].to_pylist()
     values = [[tag] if tag else list(of_source) for tag in own]
     return batch.append_column(DECLARED_LANGUAGES.field, pa.array(values, DECLARED_LANGUAGES.type))
 
 
-def _with(batch: pa.RecordBatch, op: Op, arrays: Sequence[pa.Array]) -> pa.RecordBatch:
+def with_written(batch: pa.RecordBatch, op: Op, arrays: Sequence[pa.Array]) -> pa.RecordBatch:
+    """The batch with what an op wrote, in the place of what it rewrote."""
     for column, array in zip(op.writes, arrays, strict=True):
         place = batch.schema.get_field_index(column.name)
         if place < 0:
@@ -276,7 +308,7 @@ def _with_known(batch: pa.RecordBatch, column: _Column, start: int) -> pa.Record
         return batch
     part = column.known.slice(start, batch.num_rows).combine_chunks()
     arrays = [_flat(part[written.name]) for written in column.op.writes]
-    return _with(batch, column.op, arrays)
+    return with_written(batch, column.op, arrays)
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

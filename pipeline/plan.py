@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from phloem.catalog.store import Store
 from phloem.pipeline import ingest
 from phloem.pipeline.job import Job, steps
-from phloem.pipeline.stage import STAGES, made, missing
+from phloem.pipeline.stage import made, missing
 from phloem.sources.connector import PinnedFile
 
 
@@ -45,9 +45,7 @@ def plan(job: Job, store: Store) -> list[Planned]:
     except StopIteration:
         return found
     known = {planned.stage for planned in found}
-    if job.recipe.tokenizer.file:
-        known.add("tokenizer")  # it is given: none is trained
-    return found + [Planned(stage, None, None, 0) for stage in STAGES if stage not in known]
+    return found + [Planned(stage, None, None, 0) for stage in job.stages if stage not in known]
 
 
 BYTES_PER_PACKED = 16

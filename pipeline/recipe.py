@@ -210,6 +210,9 @@ def _check_ops(recipe: Recipe, workspace: Workspace) -> tuple[list[str], list[Op
             faults.append(f"{op.name} writes {again}, which is there already")
         made |= {column.name for column in op.writes}
         found.append(op)
+    counting = [op.name for op in found if op.counts]
+    if len(counting) > 1:
+        faults.append(f"{', '.join(counting)} count the texts of a source; keep one of them")
     return faults, found
 
 

@@ -136,6 +136,8 @@ def _put(
     listing(sorted(rows, key=lambda row: str(row["id"])), columns, as_json=False)
     wrong = sum(bool(each.mismatches) for each in found)
     put(f"{len(found)} sources sampled, {wrong} with a mismatch, {len(failed)} failed")
+    if counted := [each.source for each in found if each.counted]:
+        put(f"what is frequent was {source_sample.COUNTED_HERE}: {', '.join(sorted(counted))}")
 
 
 def _plain(found: SourceSample) -> dict[str, object]:

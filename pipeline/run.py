@@ -160,13 +160,21 @@ def _do(
 
 
 def told_failures(stage: str, failures: Sequence[Failure], tried: int) -> str:
-    """What failed of a stage, for a person: the first few by name."""
-    lines = "; ".join(f"{each.task.label}: {each.reason}" for each in failures[:TOLD])
-    more = f"; and {len(failures) - TOLD} more" if len(failures) > TOLD else ""
+    """What failed of a stage, for a person: each reason once, with the first few that it hit."""
+    labels: dict[str, list[str]] = {}
+    for each in failures:
+        labels.setdefault(each.reason, []).append(each.task.label)
+    told = [f"{_first(hit)}: {reason}" for reason, hit in labels.items()]
+    more = f"; and {len(told) - TOLD} reasons more" if len(told) > TOLD else ""
     return (
         f"stage {stage}: {len(failures)} of {tried} tasks failed, the others are done:"
-        f" {lines}{more}. Mend the cause and run again: only these are redone"
+        f" {'; '.join(told[:TOLD])}{more}. Mend the cause and run again: only these are redone"
     )
+
+
+def _first(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - TOLD} more" if len(labels) > TOLD else ""
+    return ", ".join(labels[:TOLD]) + more
 
 
 def local_workers() -> int:

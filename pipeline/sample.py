@@ -1,8 +1,9 @@
 """A sample of one source: a few hundred documents through a run's own stages, in this process.
 
 The sample is drawn by the hash of document ids among all that is read, so nobody picks it and the
-same bytes give the same one. What a run would commit goes into a folder that is removed afterwards;
-only the source's files come into the root, as for a run.
+same bytes give the same one. An op that counts what is frequent counts in the sample alone. What a
+run would commit goes into a folder that is removed afterwards; only the source's files come into
+the root, as for a run.
 """
 
 from __future__ import annotations
@@ -175,6 +176,7 @@ def _measured(
         documents=sum(batch.num_rows for batch in texts),
         declared=reading.card.languages,
         faults=dict(faults.most_common()),
+        counted=next((op.name for op in job.chains[source] if op.counts), ""),
     )
     if not known.documents:
         return known

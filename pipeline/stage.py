@@ -20,6 +20,8 @@ Json = Any
 # In the order of a run; each is a module of this package with a function `run(store, task)`.
 RUNS = {
     "ingest": "phloem.pipeline.ingest:run",
+    "count": "phloem.pipeline.count:run",
+    "tally": "phloem.pipeline.count:run_tally",
     "measure": "phloem.pipeline.measure:run",
     "bands": "phloem.pipeline.nominate:run_band",
     "nominate": "phloem.pipeline.nominate:run_components",

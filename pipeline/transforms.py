@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import apache_beam as beam
@@ -68,6 +69,14 @@ class DoTasks(beam.PTransform):
 
 class Ingest(DoTasks):
     """Splits of sources become text files and quarantine rows."""
+
+
+class Count(DoTasks):
+    """Text files become counts of what stands in them, by hash."""
+
+
+class Tally(DoTasks):
+    """Counts of all files of a source become the hashes of what is frequent in it."""
 
 
 class Measure(DoTasks):
@@ -133,6 +142,20 @@ def _parts(element: str) -> Iterator[str]:
         yield json.dumps({**part, "key": task.work["key"]}, sort_keys=True)
 
 
+@contextmanager
+def _noted(store: Store, key: str) -> Iterator[None]:
+    """Leave on the root why a band could not be made, and let the error go on.
+
+    Of a part of a band it must fail the whole pipeline: without the part the band would be whole to
+    look at. But no runner tells the driver more of an error than its kind.
+    """
+    try:
+        yield
+    except Exception as error:
+        note_failure(store, Task("bands", (("bands", key),), key, 0, None), error)
+        raise
+
+
 class ReadBlocks(beam.DoFn):
     """One file of one band becomes blocks of hashes and rows, keyed `band key/range`."""
 
@@ -142,14 +165,15 @@ class ReadBlocks(beam.DoFn):
 
     def process(self, element: str) -> Iterator[tuple[str, pa.RecordBatch]]:
         """Yield a block for each range that has rows; an empty one keeps an empty band alive."""
-        if self.built:
-            require_same(self.built)
-        part = json.loads(element)
-        check_inputs(Store(self.root), part)
-        empty = pa.RecordBatch.from_pylist([], schema=nominate.BLOCK)
-        yield f"{part['key']}/0", empty
-        for number, block in nominate.blocks(Store(self.root), part):
-            yield f"{part['key']}/{number}", block
+        part, store = json.loads(element), Store(self.root)
+        with _noted(store, part["key"]):
+            if self.built:
+                require_same(self.built)
+            check_inputs(store, part)
+            empty = pa.RecordBatch.from_pylist([], schema=nominate.BLOCK)
+            yield f"{part['key']}/0", empty
+            for number, block in nominate.blocks(store, part):
+                yield f"{part['key']}/{number}", block
 
 
 class WriteEdges(beam.DoFn):
@@ -163,8 +187,10 @@ class WriteEdges(beam.DoFn):
         """Write the range's edges; yields (band key, file record)."""
         name, found = element
         key, _, number = name.rpartition("/")
-        edges = nominate.edges(list(found))
-        file = nominate.write_edges(Store(self.root), key, int(number), edges)
+        store = Store(self.root)
+        with _noted(store, key):
+            edges = nominate.edges(list(found))
+            file = nominate.write_edges(store, key, int(number), edges)
         yield key, json.dumps(asdict(file), sort_keys=True)
 
 
@@ -179,12 +205,16 @@ class CommitBand(beam.DoFn):
         """Commit the band; yields its record."""
         key, files = element
         records = [File(**json.loads(file)) for file in files]
-        shard = nominate.commit_band(Store(self.root), key, records)
+        store = Store(self.root)
+        with _noted(store, key):
+            shard = nominate.commit_band(store, key, records)
         yield json.dumps(shard.to_json(), sort_keys=True)
 
 
 TRANSFORMS: dict[str, type[beam.PTransform]] = {
     "ingest": Ingest,
+    "count": Count,
+    "tally": Tally,
     "measure": Measure,
     "bands": Nominate,
     "nominate": Components,

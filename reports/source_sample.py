@@ -12,6 +12,9 @@ from phloem.reports.page import environment, inline
 ROW_LANGUAGES = 6  # of a card, in one row among many cards
 MOST = 12  # languages that a line names
 LEAST_SHARE = 0.0005  # of a language; less is rounded to none
+COUNTED_HERE = (
+    "counted over the sample alone; in the whole source more occurs so often, and more is dropped"
+)
 COLUMNS = (
     "id",
     "declared",
@@ -86,6 +89,7 @@ class SourceSample:
         elsewhere: Documents that another source of the newest run has, by its id.
         compared_with: That run, or why none was looked at.
         verdicts: Documents by ``kept`` or the first rule that they failed.
+        counted: The op that counted texts, over the sample alone; empty if none did.
         withheld: Documents whose licence the recipe's policy refuses: none of their text is shown.
         excerpts: A few of each.
     """
@@ -109,6 +113,7 @@ class SourceSample:
     elsewhere: Mapping[str, int] = field(default_factory=dict)
     compared_with: str = ""
     verdicts: Mapping[str, int] = field(default_factory=dict)
+    counted: str = ""
     withheld: int = 0
     excerpts: tuple[Excerpt, ...] = ()
 
@@ -214,6 +219,8 @@ def _facts(sample: SourceSample) -> list[str]:
     ]
     if sample.absent:
         lines.insert(2, f"- Declared and not met: {codes(sample.absent)}")
+    if sample.counted:
+        lines.append(f"- {code(sample.counted)}: {COUNTED_HERE}")
     if sample.withheld:
         lines.append(f"- Withheld for their licence: {count(sample.withheld)} documents")
     return lines
@@ -237,5 +244,9 @@ def page(samples: Sequence[SourceSample], failed: Mapping[str, str]) -> str:
     templates = environment()
     style, style_hash = inline(templates, "style.css")
     return templates.get_template("samples.html").render(
-        samples=samples, failed=failed, style=style, style_hash=style_hash
+        samples=samples,
+        failed=failed,
+        counted_here=COUNTED_HERE,
+        style=style,
+        style_hash=style_hash,
     )

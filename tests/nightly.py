@@ -36,12 +36,20 @@ PARTS = {
         ["tests/faults", "--deselect", "tests/faults/test_soak.py"],
         {"PHLOEM_FAULTS_ON": "spark"},
     ),
+    "dataflow": (
+        "The dry run of every stage for Dataflow, beside Beam's client for Google Cloud",
+        ["tests/pipeline/test_dataflow.py"],
+        {},
+    ),
     "soak": (
         "Gigabytes of generated text through the recipe `quickstart`: memory and open files",
         ["tests/faults/test_soak.py"],
         {},
     ),
 }
+
+PYTHONS = {"dataflow": TOP / ".dataflow" / "bin" / "python"}
+"""Of the parts that have an environment of their own, which `make nightly` sets up."""
 
 HEAD = """\
 # The nightly run
@@ -58,7 +66,8 @@ def run_part(name: str) -> bool:
     RESULTS.mkdir(exist_ok=True)
     report = RESULTS / f"{name}.xml"
     options = [f"--junitxml={report}", "-o", "junit_family=xunit1"]  # which has what tests record
-    command = [sys.executable, "-m", "pytest", *options, *selected]
+    python = str(PYTHONS.get(name, sys.executable))
+    command = [python, "-m", "pytest", *options, *selected]
     commit = _said("git", "rev-parse", "--short", "HEAD")
     began = time.monotonic()
     subprocess.run(command, cwd=TOP, check=False, env={**os.environ, **settings})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -61,6 +62,14 @@ def test_wrong_output_is_refused(returned: object) -> None:
 
     with pytest.raises(OpError, match="op wrong"):
         wrong(BATCH)
+
+
+def test_op_that_counts_must_take_how_often() -> None:
+    def silent(batch: pa.RecordBatch, *, files: object) -> list[pa.Array]:
+        return [batch["text"]]
+
+    with pytest.raises(OpError, match="op silent counts, so that it must take occurrences"):
+        op(reads=[TEXT], writes=[TEXT], counts=lambda batch: np.empty(0, np.uint64))(silent)
 
 
 def test_missing_column_is_named() -> None:

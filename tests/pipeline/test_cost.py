@@ -31,7 +31,7 @@ from phloem.pipeline.stage import STAGES, StageError, Task
 from phloem.pipeline.workspace import Workspace
 
 RUN = cost.measured()
-ITSELF = Size(RUN.text_bytes, RUN.documents)
+ITSELF = Size(RUN.text_bytes, RUN.documents, counted_bytes=RUN.text_bytes)
 ROOTS = docs_scale.sizes()["ROOTS"]
 
 
@@ -57,6 +57,18 @@ def test_costs_of_the_measured_run_are_what_it_took():
     for stage in set(STAGES) - {"elect"}:
         seconds = RUN.cpu_seconds[stage] + RUN.read_bytes[stage] / waiting
         assert found[stage].core_hours == pytest.approx(seconds / 3600), stage
+
+
+def test_costs_of_text_that_is_not_counted_have_no_count():
+    whole, half, none = (
+        _by_stage(dataclasses.replace(ROOTS, counted_bytes=ROOTS.text_bytes * part // 2))
+        for part in (2, 1, 0)
+    )
+    assert half["count"].core_hours == pytest.approx(whole["count"].core_hours / 2, rel=1e-3)
+    assert half["count"].tasks == pytest.approx(whole["count"].tasks / 2, rel=1e-3)
+    assert {"count", "tally"} & none.keys() == set()
+    assert [each.tasks for each in (whole["tally"], half["tally"])] == [1, 1]
+    assert whole["measure"] == half["measure"] == none["measure"]
 
 
 def test_costs_of_twice_the_text_are_twice_those_of_map_stages():
@@ -315,7 +327,8 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 def test_plan_cost_shows_every_stage_and_what_it_stands_on(plan):
     done = plan("--cost")
     assert done.exit_code == 0, done.output
-    assert all(stage in done.stdout for stage in STAGES)
+    assert all(stage in done.stdout for stage in set(STAGES) - {"count", "tally"})
+    assert "tally" not in done.stdout  # no op of the recipe counts the texts
     assert "set your own" in done.stdout
     assert "memory of one process" in done.stdout
 
@@ -327,7 +340,9 @@ def test_plan_cost_as_json_and_with_prices_of_ones_own(plan, tmp_path):
     assert done.exit_code == 0, done.output
     estimate = json.loads(done.stdout)["cost"]
     assert estimate["prices"]["currency"] == "EUR"
-    assert [row["stage"] for row in estimate["stages"]] == list(STAGES)
+    assert [row["stage"] for row in estimate["stages"]] == [
+        stage for stage in STAGES if stage not in ("count", "tally")
+    ]
     assert all(row["price"] > 0 and row["kwh"] > 0 for row in estimate["stages"])
 
 

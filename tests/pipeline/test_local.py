@@ -16,11 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pebble import ProcessExpired
 
-from phloem.catalog.manifest import Shard, commit
+from phloem.catalog.manifest import File, Shard, commit
 from phloem.catalog.store import Store
 from phloem.pipeline import local
 from phloem.pipeline.build import build, require_same
-from phloem.pipeline.engine import forget_failures, note_failure, noted_reason, reason_of
+from phloem.pipeline.engine import (
+    Failure,
+    forget_failures,
+    note_failure,
+    noted_reason,
+    reason_of,
+)
 from phloem.pipeline.local import (
     ATTEMPTS,
     WAVE_BYTES,
@@ -32,6 +38,7 @@ from phloem.pipeline.local import (
     run_wave,
     waves,
 )
+from phloem.pipeline.run import told_failures
 from phloem.pipeline.stage import StageError, Task, made
 from phloem.sources.limits import Limits
 
@@ -200,6 +207,33 @@ def test_a_note_cut_short_says_so(tmp_path: Path) -> None:
     assert noted_reason(store, task) == "no luck"
     store.write_bytes("failures/judge/a.json", b'{"reas')
     assert noted_reason(store, task) == "its note of failure was cut short"
+
+
+def test_failures_of_one_reason_are_told_once() -> None:
+    reasons = ["b.parquet is cut", *["Spark gave up"] * 14]
+    failures = [Failure(_task(f"{n}"), reason) for n, reason in enumerate(reasons)]
+    said = told_failures("bands", failures, 15)
+    assert said.startswith("stage bands: 15 of 15 tasks failed, the others are done: 0: b.parquet")
+    assert "; 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 4 more: Spark gave up. Mend the cause" in said
+    many = [Failure(_task("a"), f"reason {n}") for n in range(12)]
+    assert "a: reason 9; and 2 reasons more. Mend" in told_failures("measure", many, 12)
+
+
+@pytest.mark.beam
+def test_band_of_a_file_that_changed_says_which(tmp_path: Path) -> None:
+    """An engine learns only the kind of an error that fails its pipeline."""
+    store = Store(tmp_path)
+    key = "0" * 32
+    file_name = f"measure/{key}/minhash.parquet"
+    file = File("minhash.parquet", store.write_bytes(file_name, b"a"), 1)
+    commit(store, Shard("measure", key, (file,), {}))
+    (tmp_path / file_name).write_bytes(b"b")
+    work = {"key": "k", "band": 0, "rows": 8, "ranges": 1, "files": [[file_name, 1]]}
+    task = Task("bands", (("bands", "k"),), "band 0", 1, work)
+    with pytest.raises(StageError, match="is not what was written"):
+        run_wave(str(tmp_path), "bands", [task.to_json()])
+    said = f"{file_name} is not what was written; run again: it is made anew"
+    assert noted_reason(store, task) == said
 
 
 # The same build -----------------------------------------------------------------------------------

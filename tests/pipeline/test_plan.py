@@ -11,7 +11,6 @@ from tiny_workspace import FIRST, add_source, change_recipe, make_workspace, new
 from phloem.catalog.store import Store
 from phloem.pipeline.plan import BYTES_PER_PLAIN, Planned, disk_needed, plan, written_bytes
 from phloem.pipeline.recipe import Tokenizer
-from phloem.pipeline.stage import STAGES
 from phloem.sources.connector import PinnedFile
 
 Done = tuple[Path, Path]
@@ -42,7 +41,7 @@ def test_plan_of_a_fresh_root_knows_the_first_stage_only(done: Done, tmp_path: P
     first, *others = plan(job, store)
     files = [folder / "first.jsonl", folder / "second.jsonl"]
     assert first == Planned("ingest", 2, 2, sum(path.stat().st_size for path in files))
-    assert others == [Planned(stage, None, None, 0) for stage in STAGES[1:]]
+    assert others == [Planned(stage, None, None, 0) for stage in job.stages[1:]]
     assert disk_needed(job, store) == _written(*files)
     assert {path.name for path in (tmp_path / "root").iterdir()} == {"fetched"}
 
@@ -58,7 +57,7 @@ def test_plan_of_a_finished_root_has_nothing_to_do(done: Done) -> None:
     folder, root = done
     job = job_of(folder, root)
     planned = plan(job, Store(root))
-    assert [each.stage for each in planned] == list(STAGES)
+    assert [each.stage for each in planned] == list(job.stages)
     assert {(each.missing, each.bytes) for each in planned} == {(0, 0)}
     assert all(each.tasks for each in planned)
     assert disk_needed(job, Store(root)) == 0
@@ -99,4 +98,4 @@ def test_plan_with_a_given_tokenizer_trains_none(done: Done, tmp_path: Path) -> 
     job = job_of(folder, new_root(tmp_path / "root"))
     recipe = job.recipe.model_copy(update={"tokenizer": Tokenizer(file="t.json", sha256="0" * 64)})
     planned = plan(dataclasses.replace(job, recipe=recipe), Store(tmp_path / "root"))
-    assert [each.stage for each in planned] == [name for name in STAGES if name != "tokenizer"]
+    assert [each.stage for each in planned] == [name for name in job.stages if name != "tokenizer"]

@@ -23,7 +23,7 @@ from phloem.pipeline.registry import Registry, load_registry, lock
 from phloem.pipeline.review_commands import available
 from phloem.pipeline.sample import measured_languages, sample
 from phloem.pipeline.workspace import Workspace, load_workspace
-from phloem.reports.source_sample import SourceSample, markdown, page, row
+from phloem.reports.source_sample import COUNTED_HERE, SourceSample, markdown, page, row
 from phloem.sources.connector import Fault
 from phloem.sources.lock import read_lock
 
@@ -195,6 +195,28 @@ def test_sample_row_puts_declared_and_measured_side_by_side(liar, tmp_path):
     assert made["declared"] == ["hi"]
     assert str(made["measured"][0]).startswith("en 9")
     assert "not declared" in str(made["mismatch"])
+
+
+def test_sample_counts_in_itself_alone_and_says_so(liar, tmp_path):
+    workspace, registry = liar
+    footer = "Home | News | About us"
+    data = tmp_path / "workspace" / "liar.jsonl"
+    rows = [{"id": f"en-{n}", "text": f"{footer}\n{english(n)}"} for n in range(12)]
+    data.write_text("".join(json.dumps(each) + "\n" for each in rows), "utf-8")
+    list(lock(workspace, ["liar"]))
+    card = registry.cards["liar"].model_copy(update={"clean": ("drop_frequent_lines",)})
+    registry = load_registry(workspace)
+    registry = replace(registry, cards={**registry.cards, "liar": card})
+    whole = taken(workspace, registry, tmp_path / "whole")
+    part = taken(workspace, registry, tmp_path / "part", documents=9)
+    plain = taken(workspace, load_registry(workspace), tmp_path / "plain")
+    assert footer not in " ".join(each.text or "" for each in whole.excerpts)
+    assert all(footer in (each.text or "") for each in part.excerpts)
+    assert (whole.counted, part.counted, plain.counted) == ("drop_frequent_lines",) * 2 + ("",)
+    for shown in (markdown(part), page([part], {})):
+        assert COUNTED_HERE in shown
+    for shown in (markdown(plain), page([plain], {})):
+        assert "counted" not in shown
 
 
 def test_measured_languages_are_shares_and_none_of_the_open_network(liar, tmp_path):

@@ -107,7 +107,7 @@ def test_a_stage_waits_for_those_before_it(workspace: tuple[Path, Path]) -> None
     _share(folder, root, "ingest", Share(1, 2))
     with pytest.raises(ShareError, match="measure needs ingest first, and 1 of its 2 tasks"):
         _share(folder, root, "measure", WHOLE)
-    with pytest.raises(ShareError, match="no stage 'mesure'; there are ingest, measure"):
+    with pytest.raises(ShareError, match="no stage 'mesure'; there are ingest, count"):
         _share(folder, root, "mesure", WHOLE)
 
 
