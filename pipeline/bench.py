@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from phloem.catalog.columns import (
     CONTENT,
+    DECLARED_LANGUAGE,
     DECLARED_LANGUAGES,
     ID,
     MEDIA_TYPE,
@@ -32,7 +34,8 @@ from phloem.catalog.handoff.tokens import Encoded, library_encoder, train_tokeni
 from phloem.catalog.nearest import nearest
 from phloem.catalog.store import Store
 from phloem.filters.bpe import kernel_encoder
-from phloem.filters.op import EXTRACTOR, Op, find_op, ops
+from phloem.filters.counted import FREQUENT, counted
+from phloem.filters.op import COUNTED, EXTRACTOR, OCCURRENCES, Op, find_op, ops
 from phloem.pipeline.ingest import document_id
 from phloem.pipeline.models import models
 from phloem.pipeline.stage import StageError
@@ -47,7 +50,8 @@ PEER_BYTES = 2_000_000  # a plain-Python peer is measured on this much of the sa
 TOKENIZE = "tokenize"
 WHOLE = "whole run"
 
-INPUT = (ID, SOURCE, NATIVE_ID, MEDIA_TYPE, CONTENT, TEXT, DECLARED_LANGUAGES)
+TYPES = ("text/html", "text/plain", "text/x-wiki")
+INPUT = (ID, SOURCE, NATIVE_ID, MEDIA_TYPE, CONTENT, TEXT, DECLARED_LANGUAGE, DECLARED_LANGUAGES)
 
 
 def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list[dict[str, Json]]:
@@ -62,7 +66,8 @@ def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list
     Raises:
         StageError: the folder holds no sample, or a name is no row.
     """
-    known = [*ops(), TOKENIZE, WHOLE]
+    measured = {name: op for name, op in ops().items() if _type_for(op)}
+    known = [*measured, TOKENIZE, WHOLE]
     for name in names:
         if name not in known:
             raise StageError(f"no bench row named {name!r}; {nearest(name, known)}")
@@ -73,9 +78,10 @@ def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list
         store = Store(folder)
         paths = _paths(store, [find_op(name, {}) for name in ops()])
         batches = _prepared(batches, paths)
-        for name, op in ops().items():
+        for name, op in measured.items():
             if not names or name in names:
-                rows.append(_op_row(op, batches, paths, size, repeat, peers=peers))
+                own = {**paths, **_counted(op, batches, folder)}
+                rows.append(_op_row(op, batches, own, size, repeat, peers=peers))
         if not names or TOKENIZE in names:
             rows.append(_tokenize_row(batches, folder, size, repeat, peers=peers))
         if not names or WHOLE in names:
@@ -109,6 +115,7 @@ def sample(data: Path) -> list[pa.RecordBatch]:
             pa.array(["text/plain"] * len(part)),
             pa.array([text.encode() for text in texts], pa.binary()),
             pa.array(texts),
+            pa.array([record.get("lang") for record in part], DECLARED_LANGUAGE.type),
             pa.array([[record.get("lang") or "und"] for record in part], DECLARED_LANGUAGES.type),
         ]
         made.append(pa.RecordBatch.from_arrays(arrays, schema=schema(INPUT)))
@@ -135,6 +142,24 @@ def _prepared(batches: Sequence[pa.RecordBatch], paths: Mapping[str, str]) -> li
     return made
 
 
+def _counted(op: Op, batches: Sequence[pa.RecordBatch], folder: str) -> dict[str, str]:
+    """The file of what is frequent in the sample, for an op that counts; nothing for another."""
+    if op.counts is None:
+        return {}
+    hashes, counts = counted(np.concatenate([op.hashes(batch) for batch in batches]))
+    frequent = hashes[counts >= {**op.defaults, **op.params}[OCCURRENCES]]
+    path = f"{folder}/{op.name}.parquet"
+    pq.write_table(pa.table([frequent], schema=FREQUENT), path)
+    return {COUNTED: path}
+
+
+def _done(op: Op, batch: pa.RecordBatch, paths: Mapping[str, str]) -> Any:
+    """An op's output for a batch; one that counts counts it first."""
+    if op.counts is not None:
+        op.hashes(batch)
+    return op(batch, paths)
+
+
 def _op_row(
     op: Op,
     batches: Sequence[pa.RecordBatch],
@@ -147,10 +172,10 @@ def _op_row(
     for batch in batches[:1]:
         op(batch, paths)  # compiles kernels and loads models outside the clock
     if op.kind == EXTRACTOR:
-        html = "text/html" in op.media_types
-        kind = "text/html" if html else "text/plain"
-        batches = [_of_type(batch, kind) for batch in batches]
-    seconds = min(_cpu(lambda: [op(batch, paths) for batch in batches]) for _ in range(repeat))
+        batches = [_of_type(batch, str(_type_for(op))) for batch in batches]
+    seconds = min(
+        _cpu(lambda: [_done(op, batch, paths) for batch in batches]) for _ in range(repeat)
+    )
     row: dict[str, Json] = {
         "row": op.name,
         "MB": round(size / 1e6, 1),
@@ -165,7 +190,7 @@ def _op_row(
     ours: list[Any] = []
     theirs: list[Any] = []
     own_seconds = min(
-        _cpu(lambda: ours.append([op(b, paths) for b in part])) for _ in range(repeat)
+        _cpu(lambda: ours.append([_done(op, b, paths) for b in part])) for _ in range(repeat)
     )
     peer_seconds = min(
         _cpu(lambda: theirs.append([function(b) for b in part])) for _ in range(min(repeat, 2))
@@ -178,11 +203,21 @@ def _op_row(
     }
 
 
+def _type_for(op: Op) -> str | None:
+    """The media type of which a sample of texts can be handed to an op; None if there is none.
+
+    The texts have none of the markup of an article or a catalogue: of these no speed is known.
+    """
+    if op.kind != EXTRACTOR:
+        return "text/plain"
+    return next((kind for kind in TYPES if kind in op.media_types), None)
+
+
 def _of_type(batch: pa.RecordBatch, kind: str) -> pa.RecordBatch:
     """The batch as content of a media type: for HTML, each line becomes a paragraph."""
     place = batch.schema.get_field_index(MEDIA_TYPE.name)
     batch = batch.set_column(place, MEDIA_TYPE.field, pa.array([kind] * batch.num_rows))
-    if kind == "text/plain":
+    if kind != "text/html":
         return batch
     place = batch.schema.get_field_index(CONTENT.name)
     pages = []
@@ -221,7 +256,8 @@ def _peer(op: Op, paths: Mapping[str, str]) -> Peer | None:
     reference = op.reference
 
     def run(batch: pa.RecordBatch) -> Any:
-        return reference(batch.select([column.name for column in op.reads]), **dict(op.params))
+        columns = [column.name for column in op.reads]
+        return reference(batch.select(columns), **op.arguments(paths))
 
     return "plain Python", run, _same_arrays
 
