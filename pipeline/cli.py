@@ -420,9 +420,10 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[ops|engine]",
+            metavar="[ops|engine|chain]",
             help="Every op and a whole run; or what Beam adds to a plain loop, what a second worker"
-            " gains, and how time and memory grow with the corpus.",
+            " gains, and how time and memory grow with the corpus; or a whole chain beside those of"
+            " other makers, and how often both decide alike.",
         ),
     ] = "ops",
     op: Annotated[
@@ -451,13 +452,39 @@ def bench(
             " 1000, which needs 15 GB of disk.",
         ),
     ] = None,
+    datatrove: Annotated[
+        str | None,
+        typer.Option(
+            "--datatrove",
+            metavar="PYTHON",
+            help="For chain: interpreter of an environment with datatrove[processing,io].",
+        ),
+    ] = None,
+    dolma: Annotated[
+        str | None,
+        typer.Option(
+            "--dolma",
+            metavar="PYTHON",
+            help="For chain: interpreter of an environment with dolma, measured too.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Measure every op and the whole run, or the engine, in MB of text per CPU second."""
+    """Measure ops and the whole run, the engine, or chains, in MB of text per CPU second.
+
+    [bold]phloem bench --data texts --op statistics --peers[/bold]
+    [bold]phloem bench chain --data texts --datatrove other/bin/python[/bold]
+    """
     from phloem.pipeline import commands
 
-    if what not in ("ops", "engine"):
-        raise typer.BadParameter(f"{what!r} is nothing to measure; there are ops and engine")
+    if what not in ("ops", "engine", "chain"):
+        raise typer.BadParameter(f"{what!r} is nothing to measure; there are ops, engine and chain")
+    if what == "chain":
+        if datatrove is None:
+            raise typer.BadParameter("chain needs --datatrove PYTHON, an interpreter that has it")
+        peers_of = {"datatrove": datatrove} | ({"dolma": dolma} if dolma else {})
+        commands.run_bench_chain(data, peers=peers_of, repeat=repeat, as_json=json)
+        return
     if what == "engine":
         commands.run_bench_engine(data, sizes=size or [10, 100, 1000], as_json=json)
         return

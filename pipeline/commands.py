@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -338,6 +338,18 @@ def run_bench_engine(data: Path, *, sizes: Sequence[int], as_json: bool) -> None
         rows = []
         for row in bench_engine(data, sizes_mb=sizes, prepare=_prepared):
             note(f"{row['row']}: {row['wall s']} s")
+            rows.append(row)
+    listing(rows, COLUMNS, as_json=as_json)
+
+
+def run_bench_chain(data: Path, *, peers: Mapping[str, str], repeat: int, as_json: bool) -> None:
+    """Measure chains, and how often they decide alike."""
+    from phloem.pipeline.bench_chain import COLUMNS, bench_chain
+
+    with told():
+        rows = []
+        for row in bench_chain(data, peers=peers, repeat=repeat, told=note):
+            note(f"{row['row']}: {row['says']}")
             rows.append(row)
     listing(rows, COLUMNS, as_json=as_json)
 
