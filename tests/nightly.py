@@ -1,7 +1,8 @@
 """Runs the long tests, part by part, and writes what came of them into docs/nightly.md.
 
 `make nightly` runs all parts; `python tests/nightly.py soak` runs one. A part that was not run
-this time keeps the results of the last time that it was, with their commit and date.
+this time keeps the results of the last time that it was, with their commit and date. With
+`--failed`, a part runs only what failed in it the last time: that is told beside its results.
 """
 
 import json
@@ -60,12 +61,13 @@ part says of which commit and on which day its results are. What each fault is s
 """
 
 
-def run_part(name: str) -> bool:
-    """Run one part and keep its results; whether all passed."""
+def run_part(name: str, *, failed: bool) -> bool:
+    """Run one part, or what failed in it, and keep its results; whether all passed."""
     what, selected, settings = PARTS[name]
     RESULTS.mkdir(exist_ok=True)
     report = RESULTS / f"{name}.xml"
     options = [f"--junitxml={report}", "-o", "junit_family=xunit1"]  # which has what tests record
+    options += ["--last-failed", "--last-failed-no-failures=none"] if failed else []
     python = str(PYTHONS.get(name, sys.executable))
     command = [python, "-m", "pytest", *options, *selected]
     commit = _said("git", "rev-parse", "--short", "HEAD")
@@ -82,9 +84,14 @@ def run_part(name: str) -> bool:
         **results_of(report),
     }
     report.unlink()
+    if failed:
+        before = json.loads((RESULTS / f"{name}.json").read_bytes())
+        again = {key: facts[key] for key in ("commit", "date", "seconds", "passed", "failed")}
+        facts = {**before, "again": again}
     text = json.dumps(facts, indent=1, ensure_ascii=False)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    return not facts["failed"] and facts["passed"] > 0
+    ended = facts["again"] if failed else facts
+    return not ended["failed"] and ended["passed"] > 0
 
 
 def _said(*command: str) -> str:
@@ -128,6 +135,9 @@ def page() -> str:
             if each[kind]:
                 lines += ["", f"{kind.capitalize()}:", ""]
                 lines += [f"- `{name}`" for name in each[kind]]
+        if again := each.get("again"):
+            told = f"What failed was run again on {again['date']}, of commit `{again['commit']}`:"
+            lines += ["", f"{told} {again['passed']} passed, {len(again['failed'])} failed."]
         lines += _soak(each["recorded"])
     return "\n".join(lines) + "\n"
 
@@ -153,12 +163,13 @@ def _soak(recorded: dict[str, str]) -> list[str]:
     return lines
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run parts, all if none is named; 1 if something failed."""
+    names = [name for name in arguments if name != "--failed"]
     unknown = set(names) - set(PARTS)
     if unknown:
         sys.exit(f"no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
-    passed = [run_part(name) for name in names or PARTS]
+    passed = [run_part(name, failed="--failed" in arguments) for name in names or PARTS]
     PAGE.write_text(page(), encoding="utf-8")
     return 0 if all(passed) else 1
 
