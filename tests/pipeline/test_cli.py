@@ -505,7 +505,10 @@ def test_run_that_fails_quotes_no_document(ran: Ran, workspace: Path, tmp_path: 
     done = process(workspace, "run", "tiny", "--root", str(root), "--workers", "1")
     assert done.returncode == 1
     assert "stage measure: 2 of 2 tasks failed" in done.stderr
-    assert "first text-00000.arrow: ArrowInvalid at choker_ops line 15" in done.stderr
+    assert (
+        "first text-00000.arrow, second text-00000.arrow: ArrowInvalid at choker_ops line 15"
+        in done.stderr
+    )
     (record,) = (path.read_text("utf-8") for path in (root / "runs").iterdir())
     assert json.loads(record)["status"] == "failed"
     for said in (done.stdout, done.stderr, record):
