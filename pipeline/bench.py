@@ -190,7 +190,7 @@ def _op_row(
     ours: list[Any] = []
     theirs: list[Any] = []
     own_seconds = min(
-        _cpu(lambda: ours.append([_done(op, b, paths) for b in part])) for _ in range(repeat)
+        _cpu(lambda: ours.append([op(b, paths) for b in part])) for _ in range(repeat)
     )
     peer_seconds = min(
         _cpu(lambda: theirs.append([function(b) for b in part])) for _ in range(min(repeat, 2))
