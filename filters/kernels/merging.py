@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.hashing import mix
+from phloem.filters.kernels.hashing import BASIS, fold, mix
 from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
 
 Numbers = npt.NDArray[np.int32]
@@ -45,10 +45,6 @@ _TOKENS = np.int64((1 << _TOKEN_BITS) - 1)
 _BYTES_SHIFT = np.int64(_LENGTH_BITS)
 _TOKEN_SHIFT = np.int64(2 * _LENGTH_BITS)
 _PIECE_SHIFT = np.int64(2 * _LENGTH_BITS + _TOKEN_BITS)
-
-# FNV-1a (draft-eastlake-fnv-17, section 5), over bytes.
-_BASIS = np.uint64(0xCBF29CE484222325)
-_PRIME = np.uint64(0x100000001B3)
 
 
 @kernel
@@ -285,9 +281,9 @@ def _next_added(
 @inlined
 def _hash(data: Bytes, at: Scalar, end: Scalar) -> Scalar:
     """The hash of a piece; never 0, which is an empty place."""
-    seen = _BASIS
+    seen = BASIS
     for place in range(at, end):
-        seen = (seen ^ np.uint64(data[place])) * _PRIME
+        seen = fold(seen, data[place])
     return mix(seen) | np.uint64(1)
 
 
