@@ -10,8 +10,11 @@ from datetime import date as calendar_date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from phloem.catalog.handoff.tokenizer import End, TokenizerError, load_tokenizer
 from phloem.catalog.licenses import NO_REFS, Refs
-from phloem.catalog.manifest import Dataset, canonical, digest_of
+from phloem.catalog.manifest import Dataset, canonical, digest_of, read_arrow
 from phloem.catalog.policy import Check, Policy, gate, load_policy, unasked
 from phloem.catalog.records import append, records
 from phloem.catalog.released import (
@@ -24,6 +27,7 @@ from phloem.catalog.released import (
     ReleaseError,
     list_releases,
     load_release,
+    released_dataset,
 )
 from phloem.catalog.run_facts import run_facts
 from phloem.catalog.runs import load_run
@@ -57,7 +61,7 @@ class Finding:
 
     Attributes:
         file: Name under the root.
-        problem: missing, size, digest, changed manifest or changed release.
+        problem: missing, size, digest, changed manifest, changed release or end of document.
         expected: What the release says.
         found: What lies there.
     """
@@ -175,6 +179,8 @@ def _assemble(
         datasets={s: {"name": d.name, "digest": d.digest} for s, d in datasets.items()},
         tokenizer=facts["tokenizer"],
         tokenizer_file=tokenizer.path("tokenizer.json"),
+        end_token=tokenizer.facts["end_token"],
+        end_id=tokenizer.facts["end_id"],
         mix={source.id: float(mix.get(source.id, 1.0)) for source in sources} if mix else {},
         documents=facts["documents"],
         tokens=tokens,
@@ -189,7 +195,8 @@ def _statement(release: Release) -> tuple[str, ...]:
         f"{release.name} holds {counted} of {len(release.sources)} sources, made by the recipe"
         f" {release.recipe} and released under the policy {release.policy}."
     )
-    return (first, *release.unasked)
+    end = f"Each document ends with the token {release.end_token} ({release.end_id})."
+    return (first, end, *release.unasked)
 
 
 def _source(id_: str, facts: Mapping[str, Json]) -> ReleasedSource:
@@ -269,7 +276,9 @@ def _sums(datasets: Mapping[str, Dataset]) -> list[str]:
 
 
 def verify_release(store: Store, name: str) -> list[Finding]:
-    """Hash every file of a release again; returns all that does not hold, sorted by file.
+    """Hash every file of a release again, and look at the end of each of its documents.
+
+    Returns all that does not hold, sorted by file.
 
     Raises ReleaseError if there is no such release.
     """
@@ -285,7 +294,31 @@ def verify_release(store: Store, name: str) -> list[Finding]:
         findings.append(Finding(f"{folder}/{RECORD}", "changed release", release.digest, actual))
     for stage in release.datasets:
         findings += _check_dataset(store, release.datasets[stage])
+    if not findings and release.end_token:  # files that are not as released say nothing
+        findings += _check_end(store, release)
     return sorted(set(findings), key=lambda finding: (finding.file, finding.problem))
+
+
+def _check_end(store: Store, release: Release) -> Iterator[Finding]:
+    """Whether the tokenizer has the end that the release names, and each document that alone."""
+    end = End(release.end_token, release.end_id)
+    try:
+        load_tokenizer(store.local_path(release.tokenizer_file), end)
+    except TokenizerError as error:
+        yield Finding(release.tokenizer_file, "end of document", str(end), str(error))
+    for shard in released_dataset(store, release, "tokenize").shards:
+        name = shard.path("tokens.arrow")
+        documents = ends = last = 0
+        reader = read_arrow(store, name)
+        for number in range(reader.num_record_batches):
+            column = reader.get_batch(number)["tokens"]
+            values = column.flatten().to_numpy() == end.id
+            documents += len(column)
+            ends += int(values.sum())
+            last += int(values[np.cumsum(column.value_lengths().to_numpy()) - 1].sum())
+        if not documents == ends == last:
+            found = f"{ends:,} in {documents:,} documents, {last:,} of them at their end"
+            yield Finding(name, "end of document", f"one {end} at the end of each", found)
 
 
 def _check_dataset(store: Store, listed: Mapping[str, str]) -> Iterator[Finding]:

@@ -72,6 +72,9 @@ class Release:
         datasets: Stage -> {name, digest} of its manifest.
         tokenizer: sha256 of `tokenizer.json`.
         tokenizer_file: Where it lies under the root.
+        end_token: What ends each document, as the vocabulary spells it; empty in releases that
+            were made before this was written down.
+        end_id: Its number; -1 there.
         mix: Source -> weight; empty: every sequence once.
         documents: In all.
         tokens: In all.
@@ -98,11 +101,15 @@ class Release:
     statement: tuple[str, ...]
     files: Mapping[str, str]
     digest: str = ""
+    end_token: str = ""
+    end_id: int = -1
 
     def to_json(self) -> dict[str, Json]:
         """As plain JSON, with the digest of the rest."""
         value = asdict(self)
         del value["digest"]
+        if not self.end_token:
+            del value["end_token"], value["end_id"]
         return {**value, "digest": digest_of(value)}
 
     @property

@@ -159,7 +159,7 @@ def _release(release: Release) -> Row:
     changed = f"it was changed; see `phloem release verify {release.name}`"
     return {
         **{n: getattr(release, n) for n in ("name", "date", "recipe", "policy", "digest")},
-        **{n: getattr(release, n) for n in ("documents", "tokens", "tokenizer")},
+        **{n: getattr(release, n) for n in ("documents", "tokens", "tokenizer", "end_token")},
         "sources": [source.id for source in release.sources],
         "licenses": sorted({spdx for source in release.sources for spdx in source.licenses}),
         "statement": " ".join(release.statement),

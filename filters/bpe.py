@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from phloem.catalog.handoff.tokens import END_TOKENS, Encoded, Encoder, train_tokenizer
+from phloem.catalog.handoff.tokenizer import (
+    END_OF_DOCUMENT,
+    Encoded,
+    Encoder,
+    End,
+    train_tokenizer,
+)
 from phloem.filters.kernels import merging as k
 from phloem.filters.kernels.classes import CODE_POINTS
 from phloem.filters.kernels.hashing import MASK, mixed
@@ -59,19 +65,19 @@ class _Tables:
     vocab_size: int
 
 
-def kernel_encoder(path: str) -> Encoder | None:
+def kernel_encoder(path: str, end: End) -> Encoder | None:
     """The encoder of a `tokenizer.json` whose tokens the kernel makes; None for another kind.
 
     That is byte-level BPE with GPT-2's expression and all 256 bytes in the vocabulary; no text is
-    normalized first, and added tokens stand for themselves.
+    normalized first, added tokens stand for themselves, and no merge makes the `end`.
     """
-    return _encoder(Path(path).read_bytes())
+    return _encoder(Path(path).read_bytes(), end)
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder(content: bytes) -> Encoder | None:
+def _encoder(content: bytes, end: End) -> Encoder | None:
     """One for each tokenizer of a process: it keeps what it learnt of pieces."""
-    tables = _tables(json.loads(content))
+    tables = _tables(json.loads(content), end)
     if tables is None:
         return None
     memory = (
@@ -115,12 +121,12 @@ def _encoder(content: bytes) -> Encoder | None:
 
 def compile_kernel() -> None:
     """Compile the kernel ahead of the first text: a container's image holds it then."""
-    encoder = _encoder(train_tokenizer(iter(()), vocab_size=257))
+    encoder = _encoder(train_tokenizer(iter(()), vocab_size=257), End(END_OF_DOCUMENT, 0))
     if encoder is not None:
         encoder.encode(pa.array(["a"]))
 
 
-def _tables(told: Json) -> _Tables | None:
+def _tables(told: Json, end: End) -> _Tables | None:
     """The tables of a parsed `tokenizer.json`; None if the kernel does not make its tokens."""
     if told.get("normalizer") or any(
         (told.get(part) or {}).get(field) not in values
@@ -131,7 +137,7 @@ def _tables(told: Json) -> _Tables | None:
     model, tokens = told["model"], told.get("added_tokens") or []
     vocab: dict[str, int] = model["vocab"]
     ids = [vocab.get(char) for char in byte_chars()]
-    plain = [token for token in tokens if not token.get("special")]
+    plain = [token for token in tokens if not _stays_text(token, end)]
     if None in ids or any(
         token.get(field)
         for token in plain
@@ -139,15 +145,16 @@ def _tables(told: Json) -> _Tables | None:
     ):
         return None
     whole = vocab | {token["content"]: token["id"] for token in tokens}
-    ends = [whole[token] for token in END_TOKENS if token in whole]
-    if not ends:
+    if whole.get(end.token) != end.id or end.id in ids:
         return None
     merges = [part.split(" ") if isinstance(part, str) else part for part in model["merges"]]
     if any(not {left, right, left + right} <= vocab.keys() for left, right in merges):
         return None  # the library says what is wrong with it
     merged = np.array([vocab[left + right] for left, right in merges], np.int32)
+    if end.id in merged:
+        return None  # a text can spell it: the library's encoder cuts it up again
     pairs, ranks = _pair_table([(vocab[left], vocab[right]) for left, right in merges])
-    added = _added(tokens)
+    added = _added(tokens, end)
     data = b"".join(content for content, _ in added)
     begins = np.zeros(256, np.bool_)
     begins[[content[0] for content, _ in added]] = True
@@ -162,15 +169,20 @@ def _tables(told: Json) -> _Tables | None:
         added=np.frombuffer(data, np.uint8),
         added_offsets=np.cumsum([0, *(len(content) for content, _ in added)]).astype(np.int64),
         added_ids=np.array([number for _, number in added], np.int32),
-        end_id=ends[0],
-        vocab_size=len(whole),
+        end_id=end.id,
+        vocab_size=max(whole.values()) + 1,
     )
 
 
-def _added(tokens: Sequence[Json]) -> list[tuple[bytes, int]]:
-    """Added tokens and their ids, the longest first; special ones stay text where one is spelt."""
+def _stays_text(token: Json, end: End) -> bool:
+    """Whether an added token is not made of a text that spells it: special ones, and the end."""
+    return bool(token.get("special")) or token["content"] == end.token
+
+
+def _added(tokens: Sequence[Json], end: End) -> list[tuple[bytes, int]]:
+    """Added tokens and their ids, the longest first; `TEXT` for those that stay text."""
     found = [
-        (token["content"].encode(), k.TEXT if token.get("special") else token["id"])
+        (token["content"].encode(), k.TEXT if _stays_text(token, end) else token["id"])
         for token in tokens
         if token["content"] and not token.get("normalized")
     ]

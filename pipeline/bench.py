@@ -30,7 +30,12 @@ from phloem.catalog.columns import (
     TEXT,
     schema,
 )
-from phloem.catalog.handoff.tokens import Encoded, library_encoder, train_tokenizer
+from phloem.catalog.handoff.tokenizer import (
+    Encoded,
+    find_end,
+    library_encoder,
+    train_tokenizer,
+)
 from phloem.catalog.nearest import nearest
 from phloem.catalog.store import Store
 from phloem.filters.bpe import kernel_encoder
@@ -344,7 +349,8 @@ def _tokenize_row(
     path = Path(folder) / "tokenizer.json"
     texts = (text for batch in part for text in batch[TEXT.name].to_pylist())
     path.write_bytes(train_tokenizer(texts, vocab_size=VOCAB_SIZE))
-    ours, library = kernel_encoder(str(path)), library_encoder(str(path))
+    end = find_end(str(path))
+    ours, library = kernel_encoder(str(path), end), library_encoder(str(path), end)
     if ours is None:
         raise StageError("the tokenizer that was trained is of no kind that the kernel knows")
     ours.encode(batches[0][TEXT.name].slice(0, 1))  # compiles outside the clock

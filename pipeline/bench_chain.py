@@ -24,7 +24,7 @@ import pyarrow as pa
 import yaml
 
 from phloem.catalog.columns import LANGUAGE, TEXT
-from phloem.catalog.handoff.tokens import train_tokenizer
+from phloem.catalog.handoff.tokenizer import train_tokenizer
 from phloem.catalog.rules import Rule, bound_of
 from phloem.catalog.runs import dataset_of, load_run, newest_run
 from phloem.catalog.store import Store

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from phloem.catalog.handoff.tokens import TokenizerError
+from phloem.catalog.handoff.tokenizer import TokenizerError
 from phloem.catalog.ledger import BalanceError
 from phloem.catalog.policy import PolicyError
 from phloem.catalog.release import GateError, ReleaseError

@@ -54,6 +54,7 @@ class Job:
         models: Name under the root of each model file, by its name.
         policy: What a source and a release must satisfy.
         license_refs: Obligations of each LicenseRef that the project knows.
+        tokenizer: The committed one that the recipe gives; None: it is trained.
     """
 
     recipe: Recipe
@@ -63,6 +64,7 @@ class Job:
     models: Mapping[str, str]
     policy: Policy
     license_refs: Mapping[str, Sequence[str]]
+    tokenizer: Shard | None = None
 
     @property
     def place(self) -> tuple[str, tuple[str, ...]]:
@@ -147,11 +149,11 @@ def steps(job: Job, store: Store, made: Made) -> Steps:
     licences = {id_: card.license.spdx for id_, card in job.cards.items()}
     composing = compose.tasks(files, made["decide"], job.recipe.scrub, licences)
     made["compose"] = _flat((yield Step("compose", tuple(composing))))
-    if job.recipe.tokenizer.train:
+    if job.tokenizer:
+        made["tokenizer"] = [job.tokenizer]
+    elif job.recipe.tokenizer.train:
         train = tokens.train_task(made["compose"], job.recipe.tokenizer.train, job.recipe.scrub)
         made["tokenizer"] = _flat((yield Step("tokenizer", (train,))))
-    else:
-        made["tokenizer"] = [tokens.given_tokenizer(store, job.recipe.tokenizer)]
     tokenizing = tokens.tasks(made["compose"], made["tokenizer"][0])
     made["tokenize"] = _flat((yield Step("tokenize", tuple(tokenizing))))
 

@@ -81,11 +81,17 @@ class Train(_Strict):
 
 
 class Tokenizer(_Strict):
-    """Either a tokenizer to train, or a `tokenizer.json` named by path and sha256."""
+    """Either a tokenizer to train, or a `tokenizer.json` named by path and sha256.
+
+    `end` names the token that ends each document; null: the `eos_token` of the
+    `tokenizer_config.json` beside the file, else its one special token that spells such an end. A
+    tokenizer that is trained here ends documents with <|endoftext|>.
+    """
 
     train: Train | None = None
     file: str | None = None
     sha256: str | None = None
+    end: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -93,6 +99,9 @@ class Tokenizer(_Strict):
             self.sha256 is None
         ):
             msg = "tokenizer takes either train: {vocab_size: …}, or file and sha256 together"
+            raise ValueError(msg)
+        if self.train and self.end:
+            msg = "end is of a tokenizer that is given; one that is trained ends with <|endoftext|>"
             raise ValueError(msg)
         return self
 

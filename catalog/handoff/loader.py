@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from phloem.catalog.handoff.megatron import HEAD_BYTES
-from phloem.catalog.handoff.tokens import load_tokenizer
 from phloem.catalog.manifest import Shard
 from phloem.catalog.nearest import nearest
 from phloem.catalog.released import ReleaseError, load_release, released_dataset
@@ -152,7 +151,13 @@ class ReleaseTokens:
         self.sources = tuple(source.id for source in self.release.sources)
         self.sequence_length, self.seed, self.limit = sequence_length, seed, limit
         self.rank, self.world_size, self.state = rank, world_size, state
-        _, self.end = load_tokenizer(store.local_path(self.release.tokenizer_file))
+        if not self.release.end_token:
+            msg = (
+                f"release {release} does not say what ends its documents: an earlier version made"
+                " it; run its recipe again"
+            )
+            raise ReleaseError(msg)
+        self.end = self.release.end_id
         given = dict(self.release.mix if weights is None else weights)
         self._groups = self._open(store, given)
         shares = [given[group.name] if given else 1.0 for group in self._groups]

@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from phloem.catalog.columns import ID, SOURCE, TEXT, Column, schema
 from phloem.catalog.handoff.megatron import index_bytes, token_dtype
+from phloem.catalog.handoff.tokenizer import Encoder
 from phloem.catalog.manifest import File, rechunk, write_parquet
 from phloem.catalog.store import Store, Writing
 
 Json = Any
 
-END_OF_DOCUMENT = "<|endoftext|>"  # GPT-2's; what a tokenizer trained here ends documents with
-END_TOKENS = (END_OF_DOCUMENT, "<|end_of_text|>", "</s>", "<eos>")  # GPT-2, Llama 3, T5, Gemma
 ENCODE_TEXTS = 512  # texts handed to the tokenizer at once; bounds the encodings in memory
 ENCODE_BYTES = 4 * 2**20  # and their bytes
 
 FIRST_TOKEN = Column("first_token", pa.int64(), "Place of the document's first token in the shard.")
 TOKEN_COUNT = Column("token_count", pa.int64(), "Tokens, the end-of-document token included.")
 INDEX = (ID, SOURCE, FIRST_TOKEN, TOKEN_COUNT)
-
-
-Encoded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
-"""Tokens of all texts, one after the other, and where each begins; one place more than texts."""
-
-
-class TokenizerError(Exception):
-    """A tokenizer that cannot be used: the message says what it lacks."""
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """What makes tokens of texts.
-
-    Attributes:
-        encode: Array of strings -> their tokens, `end` behind each text; a null is an empty text.
-        end: The token at a document's end.
-        vocab_size: Entries of the vocabulary, added tokens included.
-    """
-
-    encode: Callable[[pa.Array], Encoded]
-    end: int
-    vocab_size: int
 
 
 @dataclass
@@ -59,77 +34,6 @@ class _Totals:
     names: list[pa.RecordBatch] = field(default_factory=list)
     tokens: int = 0
     text_bytes: int = 0
-
-
-def train_tokenizer(
-    texts: Iterator[str], *, vocab_size: int, special_tokens: Sequence[str] = ()
-) -> bytes:
-    """Train a byte-level BPE tokenizer; the same texts give the same bytes of `tokenizer.json`.
-
-    All 256 bytes are in the vocabulary, so no text is out of it (GPT-2, Radford et al. 2019, 2.2).
-
-    Args:
-        texts: Read once.
-        vocab_size: Entries at most, the end of document and `special_tokens` included.
-        special_tokens: Kept whole wherever they stand in a text, such as placeholders of PII.
-
-    Raises:
-        TokenizerError: `vocab_size` has no room for the bytes and these tokens.
-    """
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    whole = sorted(set(special_tokens) - {END_OF_DOCUMENT})
-    least = len(alphabet) + 1 + len(whole)
-    if vocab_size < least:
-        msg = f"a vocabulary of {vocab_size} is too small; {least} entries are needed at least"
-        raise TokenizerError(msg)
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(whole),
-        special_tokens=[END_OF_DOCUMENT],
-        initial_alphabet=alphabet,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    # Not "special" to the library: text may spell a placeholder, but never the end of a document.
-    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in whole])
-    return tokenizer.to_str(pretty=False).encode()
-
-
-def load_tokenizer(path: str) -> tuple[Tokenizer, int]:
-    """A tokenizer and the id of its end-of-document token. Raises TokenizerError if it has none.
-
-    Special tokens that a text spells out are encoded as the text that they are: no document can
-    forge the end of another.
-    """
-    tokenizer = Tokenizer.from_file(path)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    known = [tokenizer.token_to_id(token) for token in END_TOKENS]
-    end = next((number for number in known if number is not None), None)
-    if end is None:
-        msg = f"the tokenizer has none of {', '.join(END_TOKENS)} to end a document with; add one"
-        raise TokenizerError(msg)
-    return tokenizer, end
-
-
-def library_encoder(path: str) -> Encoder:
-    """The encoder of any `tokenizer.json`, by the library `tokenizers`.
-
-    Raises TokenizerError if the tokenizer has no end-of-document token.
-    """
-    tokenizer, end = load_tokenizer(path)
-
-    def encode(texts: pa.Array) -> Encoded:
-        given = texts.fill_null("").to_pylist()
-        encodings = tokenizer.encode_batch_fast(given, add_special_tokens=False)
-        rows = [np.asarray([*encoding.ids, end], np.uint32) for encoding in encodings]
-        offsets = np.cumsum([0, *map(len, rows)])
-        return np.concatenate([np.zeros(0, np.uint32), *rows]), offsets
-
-    return Encoder(encode, end, tokenizer.get_vocab_size(with_added_tokens=True))
 
 
 def tokenize_shard(

@@ -233,3 +233,25 @@ def test_release_is_frozen(fresh_root: Any) -> None:
     release = make_release(fresh_root.store, fresh_root.run_id)
     with pytest.raises(dataclasses.FrozenInstanceError):
         release.name = "other"  # type: ignore[misc]
+
+
+def test_verify_release_sees_documents_that_end_otherwise_than_it_says(fresh_root: Any) -> None:
+    """As a vocabulary's ordinary `</s>` once ended all documents of a release."""
+    store, name = fresh_root.store, fresh_root.record["datasets"]["tokenizer"]
+    (shard,) = Dataset.load(store, name).shards
+    wrong = dataclasses.replace(
+        shard, facts={"end_token": "<EMAIL>", "end_id": shard.facts["end_id"]}
+    )
+    saved = dataclasses.replace(Dataset.load(store, name), shards=(wrong,)).save(store)
+    assert saved.name == name
+    make_release(store, fresh_root.run_id, name="first")
+    assert {(f.file, f.problem) for f in verify_release(store, "first")} == {
+        (shard.path("tokenizer.json"), "end of document")
+    }
+    other = dataclasses.replace(shard, facts={"end_token": "!", "end_id": 1})
+    dataclasses.replace(Dataset.load(store, name), shards=(other,)).save(store)
+    make_release(store, fresh_root.run_id, name="second")
+    found = verify_release(store, "second")
+    assert {f.problem for f in found} == {"end of document"}
+    assert {f.expected for f in found} == {"one ! (1) at the end of each"}
+    assert all(f.file.endswith("tokens.arrow") and "0 of them at" in f.found for f in found)

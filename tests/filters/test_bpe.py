@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from phloem.catalog.handoff.tokens import (
+from phloem.catalog.handoff.tokenizer import (
     END_OF_DOCUMENT,
     Encoder,
+    End,
     library_encoder,
     train_tokenizer,
 )
@@ -32,6 +33,7 @@ TEXTS = [
     "def f(x):\n\treturn  x ** 2   # twice\r\n\n\n  \u3000\u00a0\u2028 end  ",
     "",
 ]
+END = End(END_OF_DOCUMENT, 0)
 PLACEHOLDERS = ["<IP>", "<EMAIL>", "<EMAIL", "ü>"]
 
 
@@ -49,9 +51,9 @@ def path(trained: bytes, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def both(path: str) -> tuple[Encoder, Encoder]:
-    ours = bpe.kernel_encoder(path)
+    ours = bpe.kernel_encoder(path, END)
     assert ours is not None
-    return ours, library_encoder(path)
+    return ours, library_encoder(path, END)
 
 
 def rows(encoder: Encoder, texts: pa.Array) -> list[list[int]]:
@@ -116,7 +118,7 @@ def test_bpe_pieces_are_forgotten_when_there_is_no_room(
     monkeypatch.setattr(k, "PIECE_BYTES", 70)
     monkeypatch.setattr(k, "PIECE_TOKENS", 40)
     monkeypatch.setattr(k, "PLACES", 64)
-    small = bpe._encoder.__wrapped__(trained)
+    small = bpe._encoder.__wrapped__(trained, END)
     assert small is not None
     assert rows(small, pa.array(TEXTS * 2)) == rows(both[1], pa.array(TEXTS * 2))
 
@@ -145,9 +147,10 @@ def test_bpe_two_merges_that_make_one_token_are_done_in_the_order_of_the_library
         told["added_tokens"][0]["id"] = vocab[END_OF_DOCUMENT]
         file = tmp_path / "tokenizer.json"
         file.write_text(json.dumps(told))
-        ours = bpe.kernel_encoder(str(file))
+        end = End(END_OF_DOCUMENT, vocab[END_OF_DOCUMENT])
+        ours = bpe.kernel_encoder(str(file), end)
         assert ours is not None
-        assert rows(ours, texts) == rows(library_encoder(str(file)), texts)
+        assert rows(ours, texts) == rows(library_encoder(str(file), end), texts)
 
 
 @pytest.mark.parametrize(
@@ -168,11 +171,11 @@ def test_bpe_two_merges_that_make_one_token_are_done_in_the_order_of_the_library
 def test_bpe_another_kind_of_tokenizer_is_left_to_the_library(
     trained: bytes, part: str | None, fields: dict[str, Any]
 ) -> None:
-    assert bpe._encoder(changed(trained, None)) is not None
+    assert bpe._encoder(changed(trained, None), END) is not None
     told = changed(trained, part, **fields)
     if fields == {"added_tokens": []}:
         told = told.replace(END_OF_DOCUMENT.encode(), b"<|other|>")
-    assert bpe._encoder(told) is None
+    assert bpe._encoder(told, END) is None
 
 
 @pytest.mark.parametrize("flag", ["single_word", "lstrip", "rstrip", "normalized"])
@@ -181,7 +184,7 @@ def test_bpe_added_tokens_that_take_more_than_themselves_are_left_to_the_library
 ) -> None:
     told = json.loads(trained)
     told["added_tokens"][-1][flag] = True
-    assert bpe._encoder(json.dumps(told).encode()) is None
+    assert bpe._encoder(json.dumps(told).encode(), END) is None
 
 
 def test_bpe_kernel_is_compiled_for_the_arrays_that_it_gets(both: tuple[Encoder, Encoder]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from inline_engine import finish, job_of
 from tiny_workspace import FIRST, add_source, change_recipe, make_workspace, new_root
 
+from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
 from phloem.pipeline.plan import BYTES_PER_PLAIN, Planned, disk_needed, plan, written_bytes
 from phloem.pipeline.recipe import Tokenizer
@@ -97,5 +98,6 @@ def test_plan_with_a_given_tokenizer_trains_none(done: Done, tmp_path: Path) -> 
     folder, _ = done
     job = job_of(folder, new_root(tmp_path / "root"))
     recipe = job.recipe.model_copy(update={"tokenizer": Tokenizer(file="t.json", sha256="0" * 64)})
-    planned = plan(dataclasses.replace(job, recipe=recipe), Store(tmp_path / "root"))
+    given = dataclasses.replace(job, recipe=recipe, tokenizer=Shard("tokenizer", "0" * 32, ()))
+    planned = plan(given, Store(tmp_path / "root"))
     assert [each.stage for each in planned] == [name for name in job.stages if name != "tokenizer"]

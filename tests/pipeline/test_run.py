@@ -1,5 +1,6 @@
 """Whole runs: what comes out, what is done again, and what survives a fault."""
 
+import hashlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_tokenizers import KINDS, saved
 from tiny_workspace import (
     ADDRESS,
     add_source,
@@ -23,8 +25,10 @@ from tiny_workspace import (
 )
 
 from phloem.catalog.handoff.loader import ReleaseTokens
+from phloem.catalog.handoff.tokenizer import TokenizerError
 from phloem.catalog.manifest import Dataset, read_arrow
 from phloem.catalog.release import verify_release
+from phloem.catalog.released import load_release
 from phloem.catalog.store import Store
 from phloem.catalog.story import explain
 from phloem.catalog.views import connect
@@ -40,6 +44,41 @@ Finished = tuple[Path, Path, dict[str, Any]]
 
 def _rows(root: Path, sql: str) -> list[tuple[Any, ...]]:
     return connect(Store(str(root))).execute(sql).fetchall()
+
+
+def _give_tokenizer(folder: Path, kind: str, end: str = "") -> Path:
+    path = Path(saved(KINDS[kind][0], folder))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    given = f"tokenizer: {{file: {path}, sha256: {sha256}{end}}}"
+    change_recipe(folder, "tokenizer: {train: {vocab_size: 600}}", given)
+    return path
+
+
+def test_run_with_a_given_tokenizer_ends_documents_as_it_declares(copied: Finished) -> None:
+    folder, root, _ = copied
+    _give_tokenizer(folder, "gemma")
+    record = run_tiny(folder, root)
+    release = load_release(Store(str(root)), record["release"])
+    assert (release.end_token, release.end_id) == ("<eos>", 1)
+    assert "Each document ends with the token <eos> (1)." in release.statement
+    shards = Dataset.load(Store(str(root)), record["datasets"]["tokenize"]).shards
+    for shard in shards:
+        found = read_arrow(Store(str(root)), shard.path("tokens.arrow")).read_all()
+        assert {row["tokens"][-1] for row in found.to_pylist()} == {1}
+    assert verify_release(Store(str(root)), release.name) == []
+    again = ReleaseTokens(Store(str(root)), release.name, sequence_length=8, seed=1)
+    assert again.end == 1
+
+
+def test_run_with_a_tokenizer_that_ends_no_document_is_refused_before_it_begins(
+    copied: Finished,
+) -> None:
+    folder, root, _ = copied
+    _give_tokenizer(folder, "gemma", ', end: "<stop>"')
+    before = sorted(root.glob("tokenize/*"))
+    with pytest.raises(TokenizerError, match=r"tokenizer.end is '<stop>', which tokenizer.json"):
+        run_tiny(folder, root)
+    assert sorted(root.glob("tokenize/*")) == before
 
 
 def test_run_accounts_for_every_document(finished: Finished) -> None:

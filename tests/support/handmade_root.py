@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +29,14 @@ from phloem.catalog.columns import (
     WORD_COUNT,
     schema,
 )
-from phloem.catalog.handoff.tokens import library_encoder, tokenize_shard, train_tokenizer
+from phloem.catalog.handoff.tokenizer import (
+    END_OF_DOCUMENT,
+    End,
+    facts_of,
+    library_encoder,
+    train_tokenizer,
+)
+from phloem.catalog.handoff.tokens import tokenize_shard
 from phloem.catalog.manifest import (
     Dataset,
     File,
@@ -45,6 +53,7 @@ from phloem.catalog.store import Store
 Json = Any
 
 EMAIL = "ana@example.org"
+END = End(END_OF_DOCUMENT, 0)
 
 FABLES = [  # native id, title, text, language, score, document's licence, PII
     (
@@ -192,10 +201,12 @@ def _commit(store: Store, stage: str, key: str, files: tuple[File, ...], facts: 
     return commit(store, Shard(stage, key, files, facts))
 
 
-def _commit_bytes(store: Store, stage: str, name: str, data: bytes) -> Shard:
+def _commit_bytes(
+    store: Store, stage: str, name: str, data: bytes, facts: Json = MappingProxyType({})
+) -> Shard:
     key = key_of(stage, name, [hashlib.sha256(data).hexdigest()])
     sha256 = store.write_bytes(f"{stage}/{key}/{name}", data)
-    return _commit(store, stage, key, (File(name, sha256, len(data)),), {})
+    return _commit(store, stage, key, (File(name, sha256, len(data)),), dict(facts))
 
 
 def _ingest(store: Store, source: str, documents: list[Any]) -> Shard:
@@ -410,7 +421,7 @@ def _elect(store: Store, rows: dict[str, list[Any]]) -> Shard:
 def _tokenizer(store: Store, rows: dict[str, list[Any]]) -> Shard:
     texts = (document[2] for documents in rows.values() for document in documents[:6])
     data = train_tokenizer(texts, vocab_size=400, special_tokens=["<EMAIL>"])
-    return _commit_bytes(store, "tokenizer", "tokenizer.json", data)
+    return _commit_bytes(store, "tokenizer", "tokenizer.json", data, facts_of(END))
 
 
 def _tokenize(store: Store, tokenizer: Shard, composed: Shard) -> Shard:
@@ -419,7 +430,7 @@ def _tokenize(store: Store, tokenizer: Shard, composed: Shard) -> Shard:
     reader = pa.ipc.open_file(store.open(composed.path("text.arrow")))
     batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
     path = store.local_path(tokenizer.path("tokenizer.json"))
-    files, facts = tokenize_shard(store, f"tokenize/{key}", batches, library_encoder(path))
+    files, facts = tokenize_shard(store, f"tokenize/{key}", batches, library_encoder(path, END))
     return _commit(store, "tokenize", key, tuple(files), {"source": source, **facts})
 
 
