@@ -123,9 +123,7 @@ RELEASES = (
     Column("sources", pa.list_(pa.string()), "Ids of its sources."),
     Column("licenses", pa.list_(pa.string()), "SPDX expressions of its documents."),
     Column("tokenizer", pa.string(), "sha256 of the tokenizer."),
-    Column(
-        "end_token", pa.string(), "Token that ends each document; empty if not noted."
-    ),
+    Column("end_token", pa.string(), "Token that ends each document; empty if not noted."),
     Column("statement", pa.string(), "What it is, and what its policy did not ask for."),
     _DIGEST,
     _PROBLEM,

@@ -12,20 +12,23 @@ import pyarrow.compute as pc
 from phloem.catalog.columns import MINHASH, TEXT
 from phloem.filters.kernels import shingling as k
 from phloem.filters.kernels.classes import (
-    DIGIT,
     FORMAT,
     LETTER,
     MARK,
     UNSPACED,
     WORD,
     classes,
-    lower,
+    figured,
+    folded,
 )
 from phloem.filters.kernels.hashing import MASK, mixed, word_hash
 from phloem.filters.kernels.utf8 import Strings, strings
 from phloem.filters.op import op
 
 Hashes = npt.NDArray[np.uint64]
+ReadAs = npt.NDArray[np.uint32]  # what each code point counts as
+
+VERIFIED_BY = 2  # raised when `shingles` reads a text otherwise
 
 LOW = 2**32 - 1
 
@@ -44,15 +47,15 @@ def _room(texts: Strings) -> tuple[Hashes, npt.NDArray[np.int64]]:
     return np.empty((2, longest), np.uint64), np.empty(longest, np.int64)
 
 
-def words_of(text: str, *, folded: bool = True) -> list[str]:
+def words_of(text: str, read_as: ReadAs | None = None) -> list[str]:
     """The words that shingles are made of, in plain Python.
 
-    Letters, marks and digits; lower case, and every decimal digit as 0, if folded. Each letter of a
-    script without spaces is a word with its marks. Marks stay: without them Hindi and Thai words
-    fall together.
+    Letters, marks and digits, each as the table reads it, if there is one. Each letter of a script
+    without spaces is a word with its marks. Marks stay: without them Hindi and Thai words fall
+    together.
     """
     found, word, unspaced = [], "", False
-    table, lowered = classes(), lower()
+    table = classes()
     for char in text:
         flags = int(table[ord(char)])
         if not flags & WORD:
@@ -65,14 +68,13 @@ def words_of(text: str, *, folded: bool = True) -> list[str]:
             word = ""
         if not flags & MARK:
             unspaced = bool(flags & LETTER and flags & UNSPACED)
-        plain = "0" if flags & DIGIT else chr(lowered[ord(char)])
-        word += plain if folded else char
+        word += char if read_as is None else chr(read_as[ord(char)])
     return [word for word in [*found, word] if word]
 
 
-def shingles_of(text: str, *, ngram: int = 5) -> list[int]:
+def shingles_of(text: str, read_as: ReadAs, *, ngram: int = 5) -> list[int]:
     """The hashes of a text's shingles in order, in plain Python."""
-    hashes = [mixed(word_hash(word)) for word in words_of(text)]
+    hashes = [mixed(word_hash(word)) for word in words_of(text, read_as)]
     size = min(ngram, len(hashes))
     found = []
     for start in range(len(hashes) - size + 1 if size else 0):
@@ -91,7 +93,7 @@ def _minhash_reference(
     pairs = list(zip(factors, terms, strict=True))
     found: list[bytes | None] = []
     for text in batch[TEXT.name].to_pylist():
-        values = [value >> 32 for value in shingles_of(text or "", ngram=ngram)]
+        values = [value >> 32 for value in shingles_of(text or "", folded(), ngram=ngram)]
         least = [min((value * a + b & LOW for value in values), default=0) for a, b in pairs]
         found.append(np.array(least, "<u4").tobytes() if values else None)
     return [pa.array(found, MINHASH.type)]
@@ -136,7 +138,7 @@ def minhash(
         texts.offsets,
         texts.valid,
         classes(),
-        lower(),
+        folded(),
         ngram,
         factors,
         terms,
@@ -153,7 +155,11 @@ def minhash(
 
 
 def shingles(texts: pa.Array, *, ngram: int = 5) -> tuple[npt.NDArray[np.int64], Hashes]:
-    """The different shingles of each text, of the same code as its signature.
+    """The different shingles of each text, by which a candidate is verified.
+
+    They are made as those of the signature, but digits count: the signature reads each as 0, so
+    that two tables with other figures are candidates, and no more than that. A digit is the same
+    in every script.
 
     Args:
         texts: Strings; a null or empty one has no shingles.
@@ -172,7 +178,7 @@ def shingles(texts: pa.Array, *, ngram: int = 5) -> tuple[npt.NDArray[np.int64],
         found.offsets,
         found.valid,
         classes(),
-        lower(),
+        figured(),
         ngram,
         room,
         chars,

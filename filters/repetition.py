@@ -116,7 +116,7 @@ def _repetition_reference(batch: pa.RecordBatch) -> list[pa.Array]:
         counts[row, k.CHARS] = len(text)
         counts[row, k.LINES : k.LINES + 3] = _segments(text, r"\n")
         counts[row, k.PARAGRAPHS : k.PARAGRAPHS + 3] = _segments(text, r"\n *\n[ \n]*")
-        words = words_of(text, folded=False)
+        words = words_of(text)
         counts[row, k.WORD_CHARS] = sum(map(len, words))
         counts[row, k.TOP : k.REPEATED] = [_top(words, size) for size in k.TOP_SIZES]
         counts[row, k.REPEATED :] = [_repeated(words, size) for size in k.REPEATED_SIZES]

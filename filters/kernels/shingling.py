@@ -1,6 +1,6 @@
 """Words of a text as hashes; MinHash signatures and shingles made of them."""
 
-# ruff: noqa: C901, PLR0913, PLR0917 - a kernel is one flat loop
+# ruff: noqa: PLR0913, PLR0917 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, MARK, UNSPACED, WORD
+from phloem.filters.kernels.classes import FORMAT, LETTER, MARK, UNSPACED, WORD
 from phloem.filters.kernels.hashing import BASIS, fold, mix
 from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
 
-ZERO = 0x30
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd (Knuth, TAOCP 3, 6.4)
 
 
@@ -26,8 +25,8 @@ def words(
     start: Scalar,
     end: Scalar,
     classes: Bytes,
-    lower: Numbers,
-    folded: bool,
+    read_as: Numbers,
+    spelt: bool,
     out: Hashes,
     chars: Integers,
 ) -> Scalar:
@@ -41,8 +40,8 @@ def words(
         start: Where the text begins.
         end: Where it ends.
         classes: Flags of each code point.
-        lower: Lower case of each code point.
-        folded: Whether case is folded and every decimal digit read as 0.
+        read_as: What each code point counts as.
+        spelt: Whether each counts as itself instead.
         out: Room for as many hashes as the text has bytes.
         chars: Room for as many lengths, in code points.
     """
@@ -70,12 +69,7 @@ def words(
                 unspaced = bool(flags & UNSPACED)
             elif not flags & MARK:
                 unspaced = False
-            if folded and flags & DIGIT:
-                word = fold(word, ZERO)
-            elif folded:
-                word = fold(word, lower[code])
-            else:
-                word = fold(word, code)
+            word = fold(word, code if spelt else read_as[code])
             length += 1
         elif not flags & FORMAT:
             if length > 0:
@@ -122,7 +116,7 @@ def signatures(
     offsets: Integers,
     valid: Flags,
     classes: Bytes,
-    lower: Numbers,
+    read_as: Numbers,
     ngram: int,
     factors: Numbers,
     terms: Numbers,
@@ -138,7 +132,7 @@ def signatures(
         offsets: Where each text begins in them, and the end.
         valid: Which texts are not null.
         classes: Flags of each code point.
-        lower: Lower case of each code point.
+        read_as: What each code point counts as.
         ngram: Words in a shingle.
         factors: Odd factor of each permutation.
         terms: Term of each permutation.
@@ -151,7 +145,7 @@ def signatures(
     for row in range(len(valid)):
         if not valid[row]:
             continue
-        count = words(data, offsets[row], offsets[row + 1], classes, lower, True, room[0], chars)
+        count = words(data, offsets[row], offsets[row + 1], classes, read_as, False, room[0], chars)
         count = shingle(room[0], count, ngram, room[1])
         if count == 0:
             continue
@@ -172,7 +166,7 @@ def all_shingles(
     offsets: Integers,
     valid: Flags,
     classes: Bytes,
-    lower: Numbers,
+    read_as: Numbers,
     ngram: int,
     room: Hashes,
     chars: Integers,
@@ -186,7 +180,7 @@ def all_shingles(
         offsets: Where each text begins in them, and the end.
         valid: Which texts are not null.
         classes: Flags of each code point.
-        lower: Lower case of each code point.
+        read_as: What each code point counts as.
         ngram: Words in a shingle.
         room: Two rows, each as long as the longest text.
         chars: As long as the longest text.
@@ -198,7 +192,7 @@ def all_shingles(
         bounds[row] = end
         if not valid[row]:
             continue
-        count = words(data, offsets[row], offsets[row + 1], classes, lower, True, room[0], chars)
+        count = words(data, offsets[row], offsets[row + 1], classes, read_as, False, room[0], chars)
         count = shingle(room[0], count, ngram, room[1])
         ordered = np.sort(room[1, :count])
         for place in range(count):

@@ -52,6 +52,50 @@ def test_language_of_code_is_kept_and_of_no_letters_unknown(lid_path: str) -> No
     assert _row(lid_path, None, "sw") == (None, None, None, None)
 
 
+AMHARIC = "የሰው፡ልጅ፡ሁሉ፡ሲወለድ፡ነጻና፡በክብርና፡በመብትም፡እኩልነት፡ያለው፡ነው።"
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "separators"),
+    [
+        ("am", AMHARIC.replace("፡", " "), "፡"),
+        ("de", TEXTS["de"], "\u00a0\u2009\u3000\u2028\x85\x1c\x00\t"),
+        ("ar", TEXTS["ar"], "\u00a0\u202f\u2029"),
+        ("hi", TEXTS["hi"], "\u2003\x0b\x1f"),
+    ],
+)
+def test_language_is_the_same_whatever_separates_words(
+    lid_path: str, tag: str, text: str, separators: str
+) -> None:
+    plain = _row(lid_path, text)
+    assert plain[0] == tag
+    for separator in separators:
+        assert _row(lid_path, text.replace(" ", separator)) == plain
+
+
+# Articles of the Universal Declaration of Human Rights that the model rightly but weakly names.
+WEAK = {
+    "ca": "Ningú no serà sotmès a tortures ni a penes o tractes cruels, inhumans o degradants.",
+    "cy": "Ni ddylid priodi ond o lwyr fodd y ddau sy’n golygu gwneud hynny.",
+    "jv": "Saben uwong nduweni hak ingatase hak bebas ngumpul lan gawe paguyuban tanpa anane"
+    " rudapeksan.",
+}
+
+
+@pytest.mark.parametrize("tag", WEAK)
+def test_language_a_weak_model_that_agrees_leaves_a_text_no_worse_off(
+    lid_path: str, tag: str
+) -> None:
+    alone = _row(lid_path, WEAK[tag])
+    assert alone[:1] + alone[2:] == (tag, tag, "model")
+    assert isinstance(alone[1], float)
+    assert alone[1] < 0.3
+    assert _row(lid_path, WEAK[tag], tag) == (tag, None, tag, "declared")
+    assert _row(lid_path, WEAK[tag], "de") == ("de", None, tag, "declared")
+    assert _row(lid_path, WEAK[tag], tag, "de")[:2] == (tag, None)
+    assert _row(lid_path, WEAK[tag], tag, "ig") == ("ig", None, tag, "declared")
+
+
 def test_language_reads_only_the_sample_and_over_line_ends(lid_path: str) -> None:
     text = (TEXTS["de"] + "\r\n") * 40 + TEXTS["th"] * 200
     assert _row(lid_path, text)[0] == "de"
@@ -60,7 +104,16 @@ def test_language_reads_only_the_sample_and_over_line_ends(lid_path: str) -> Non
 @pytest.mark.parametrize(
     ("ranked", "declared", "wanted"),
     [
-        ([(0.4, "de"), (0.3, "en"), (0.2, "fr")], ["fr", "en"], ("en", 0.3, "model")),
+        ([(0.4, "de"), (0.3, "en"), (0.2, "fr")], ["fr", "en"], ("en", None, "model")),
+        ([(0.4, "en")], ["fr", "en"], ("en", None, "model")),
+        ([(0.4, "de")], ["fr", "en"], ("und", None, "none")),
+        ([(0.27, "fr")], ["fr"], ("fr", None, "declared")),
+        ([(0.5, "fr")], ["fr"], ("fr", 0.5, "model")),
+        ([(0.09, "en")], ["ig", "en"], ("ig", None, "declared")),
+        ([(0.09, "en")], ["en", "ig"], ("ig", None, "declared")),
+        ([(0.49, "en"), (0.4, "fr")], ["en", "fr", "ig"], ("ig", None, "declared")),
+        ([(0.09, "en")], ["bm", "en", "ig"], ("und", None, "none")),
+        ([(0.9, "en")], ["ig", "en"], ("en", 0.9, "model")),
         ([(0.9, "de"), (0.1, "en")], ["fr", "en"], ("de", 0.9, "model")),
         ([(0.4, "de"), (0.1, "fr")], ["fr"], ("fr", None, "declared")),
         ([(0.3, "de")], ["en", "ig"], ("ig", None, "declared")),

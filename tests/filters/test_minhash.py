@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phloem.filters.kernels.classes import DIGIT, classes, figured, folded
 from phloem.filters.minhash import (
     bands,
     jaccard,
@@ -39,7 +41,7 @@ def test_minhash_and_shingles_equal_their_references(texts: list[str | None]) ->
     offsets, values = shingles(array)
     for row, text in enumerate(texts):
         own = values[offsets[row] : offsets[row + 1]].tolist()
-        assert own == sorted(set(shingles_of(text or "")))
+        assert own == sorted(set(shingles_of(text or "", figured())))
 
 
 @pytest.mark.parametrize(
@@ -55,12 +57,56 @@ def test_minhash_and_shingles_equal_their_references(texts: list[str | None]) ->
     ],
 )
 def test_words_keep_marks_and_part_unspaced_scripts(text: str, words: list[str]) -> None:
-    assert words_of(text) == words
+    assert words_of(text, folded()) == words
 
 
 def test_signature_is_the_same_after_case_punctuation_and_digits() -> None:
     one, other = _signatures("In 2019, the CAT sat (down).", "in 1875 The cat -- sat down")
     assert one == other
+
+
+def similarity(left: str, right: str) -> float:
+    offsets, values = shingles(pa.array([left, right]))
+    return jaccard(values[: offsets[1]], values[offsets[1] :])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{};{};{}\n",
+        "In the year {} the town had {} people and {} houses. ",
+        "سكن المدينة في عام {} نحو {} نسمة في {} بيتا. ",
+        "वर्ष {} में नगर में {} लोग और {} घर थे। ",
+        "{}年、町には{}人と{}軒の家があった。",
+        "ในปี {} เมืองมีคน {} คน และบ้าน {} หลัง ",
+        "0x{}, {}u, {}, ",
+    ],
+)
+@pytest.mark.parametrize("zero", "0٠०０๐")
+def test_texts_whose_numbers_differ_are_candidates_but_no_duplicates(line: str, zero: str) -> None:
+    digits = {ord("0") + n: chr(ord(zero) + n) for n in range(10)}
+    draw = random.Random(3)  # noqa: S311 - test data
+    one, other = (
+        "".join(line.format(*(draw.randint(1000, 9999) for _ in range(3))) for _ in range(30))
+        for _ in range(2)
+    )
+    assert len(set(_signatures(one.translate(digits), other.translate(digits)))) == 1
+    assert similarity(one.translate(digits), other.translate(digits)) < 0.7
+    assert similarity(one, one.translate(digits)) == 1.0  # one number in two scripts
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [("Page 1", "Page 2"), ("x² + 1", "x³ + 1"), ("½ cup", "¼ cup"), ("በ፲፱፻", "በ፲፰፻"), ("Ⅳ", "Ⅸ")],
+)
+def test_short_texts_of_other_numbers_are_no_duplicates(left: str, right: str) -> None:
+    assert similarity(left, right) == 0.0
+
+
+def test_figured_reads_each_decimal_digit_as_what_it_is_worth() -> None:
+    for code in np.flatnonzero(classes() & DIGIT):
+        assert chr(figured()[code]) == str(unicodedata.decimal(chr(code)))
+        assert chr(folded()[code]) == "0"
 
 
 def test_signature_differs_by_a_mark_alone() -> None:
