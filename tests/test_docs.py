@@ -50,10 +50,22 @@ def test_pages_links_lead_to_files():
     assert broken == []
 
 
-@pytest.mark.parametrize(("name", "command"), list(docs_cli.commands(app, "phloem")))
+@pytest.mark.parametrize(("name", "command"), list(docs_cli.commands(app)))
 def test_command_has_a_sentence_and_every_parameter_help(name, command):
-    assert docs_tables.first_sentence(command).endswith("."), name
+    assert docs_tables.first_sentence(command.callback).endswith("."), name
     assert [spelling for spelling, text in docs_cli.parameters(command) if not text.strip()] == []
+
+
+@pytest.mark.parametrize(("name", "command"), list(docs_cli.commands(app)))
+def test_command_reference_shows_the_flags_that_its_parser_takes_and_no_other(name, command):
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    section = page.split(f"### `{name}`\n")[1].split("\n### ")[0]
+    cells = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+    shown = [flag for cell in cells for flag in re.findall(r"(?<![\w-])--?\w[\w-]*", cell)]
+    options = [each for each in command.params if each.param_type_name == "option"]
+    taken = [flag for each in options for flag in (*each.opts, *each.secondary_opts)]
+    assert sorted(shown) == sorted(taken)
+    assert len(cells) == len(command.params)
 
 
 @pytest.mark.parametrize("op", list(ops().values()), ids=list(ops()))
@@ -205,7 +217,10 @@ def test_reference_stub_app_names_arguments_options_defaults_and_examples():
     def _pick(
         tree: Annotated[str, typer.Argument(help="Which tree.")],
         many: Annotated[int, typer.Option("--many", help="How many.", envvar="MANY")] = 3,
-        ripe: Annotated[bool, typer.Option("--ripe", help="Ripe ones.")] = False,
+        ripe: Annotated[bool, typer.Option("--ripe/--green", "-r/-g", help="Ripe ones.")] = False,
+        input_: Annotated[str, typer.Option("--input", metavar="K/N", help="A basket.")] = "",
+        plain: Annotated[list[Path] | None, typer.Option(help="No name given.")] = None,
+        leaf: Annotated[str, typer.Argument(metavar="[LEAF]", help="A leaf.")] = "",
     ) -> None:
         """Pick figs.
 
@@ -214,8 +229,10 @@ def test_reference_stub_app_names_arguments_options_defaults_and_examples():
 
     text = docs_cli.reference(stub)
     assert "### `tool figs pick`" in text
-    assert "tool figs pick TREE [OPTIONS]" in text
+    assert "tool figs pick TREE [LEAF] [OPTIONS]" in text
     assert "| `--many NUMBER` | How many. Default: `3`. Environment: `MANY`. |" in text
-    assert "| `--ripe` | Ripe ones. |" in text
-    assert "```\ntool figs pick smyrna\n```" in text
+    assert "| `--ripe, -r, --green, -g` | Ripe ones. |" in text
+    assert "| `--input K/N` | A basket. |" in text
+    assert "| `--plain PATH (again for more)` | No name given. |" in text
+    assert "```sh\ntool figs pick smyrna\n```" in text
     assert "[bold]" not in text
