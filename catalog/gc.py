@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from phloem.catalog.advice import command
 from phloem.catalog.manifest import COMMIT, Dataset, find
 from phloem.catalog.records import RECORDS
 from phloem.catalog.released import ReleaseError, load_release, release_names
@@ -231,7 +232,8 @@ def delete(store: Store, found: Iterable[Waste], kept: Named) -> None:
     if kept.running:
         msg = (
             f"run {', '.join(kept.running)} is going on, or was a moment ago; what it may still"
-            " read is not deleted under it: `phloem status` shows it, wait until it has ended"
+            f" read is not deleted under it: `{command('status', root=store.root)}` shows it, wait"
+            " until it has ended"
         )
         raise GcError(msg)
     for each in found:

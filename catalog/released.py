@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from phloem.catalog.advice import command
 from phloem.catalog.manifest import Dataset, digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import Check
@@ -173,7 +174,7 @@ def released_dataset(store: Store, release: Release, stage: str) -> Dataset:
     if dataset is None or dataset.digest != listed["digest"] or not release.holds:
         msg = (
             f"release {release.name} and its manifest {listed['name']} do not agree;"
-            f" see `phloem release verify {release.name}`"
+            f" see `{command('release', 'verify', release.name, root=store.root)}`"
         )
         raise ReleaseError(msg)
     return dataset

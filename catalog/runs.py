@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from phloem.catalog.advice import command
 from phloem.catalog.manifest import Dataset
 from phloem.catalog.nearest import nearest
 from phloem.catalog.store import MissingError, Store
@@ -79,7 +80,8 @@ def newest_run(store: Store) -> str:
     for record in load_runs(store, reversed(run_ids(store))):
         if "decide" in record.get("datasets", {}):
             return str(record["run_id"])
-    msg = f"no run in {store.root} came to its end; run `phloem run RECIPE` first"
+    run = command("run", "RECIPE", root=store.root)
+    msg = f"no run in {store.root} came to its end; run `{run}` first"
     raise ViewError(msg)
 
 

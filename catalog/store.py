@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, cast
 import fsspec
 import pyarrow as pa
 
+from phloem.catalog.advice import install_extra
+
 _PIECE = 8 * 2**20  # bytes of a file that are held in memory at once: one request of a few seconds
 
 # One at a time: s3fs would hold ten pieces of 50 MB of a file that it sends in pieces, and would
@@ -128,7 +130,7 @@ class Store:
         try:
             self.fs, self._base = fsspec.core.url_to_fs(self.root, **_OPTIONS.get(protocol, {}))
         except ImportError as error:
-            missing = "s3fs is not installed; `pip install 'phloem[s3]'`"
+            missing = f"s3fs is not installed; {install_extra('s3')}"
             raise RootError(told + (missing if protocol in _OPTIONS else str(error))) from None
         except ValueError as error:
             msg = f"{error}; give a folder, or a URL that fsspec knows"

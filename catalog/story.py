@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from phloem.catalog import ledger
+from phloem.catalog.advice import command
 from phloem.catalog.columns import ID, PII_SPANS, TEXT
 from phloem.catalog.manifest import Shard, read_arrow, read_parquet
 from phloem.catalog.released import release_names, released_files
@@ -209,8 +210,12 @@ def _find(store: Store, record: Mapping[str, Json], document: str) -> dict[str, 
         msg = f"{len(found)} documents begin with {asked!r}: {some}; give more digits"
         raise ViewError(msg)
     if not found:
-        hint = '`phloem catalog query "select id from decisions limit 5"` shows some'
-        msg = f"run {record['run_id']} has no document {document!r}; ids have 32 digits, {hint}"
+        words = ("catalog", "query", "select id from decisions limit 5")
+        query = command(*words, "--run", record["run_id"], root=store.root)
+        msg = (
+            f"run {record['run_id']} has no document {document!r}; ids have 32 digits,"
+            f" `{query}` shows some"
+        )
         raise ViewError(msg)
     name, row, _ = found[0]
     return _row(store, name, row)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phloem.catalog import ledger
+from phloem.catalog.advice import command
 from phloem.catalog.columns import ID, TEXT_BYTES, TEXT_HASH, Column, schema
 from phloem.catalog.manifest import Dataset, Shard, canonical, read_parquet
 from phloem.catalog.policy import approval_fault
@@ -150,13 +151,14 @@ def _sources(record: Mapping[str, Json] | None) -> Iterator[Row]:
 
 def _release_row(store: Store, name: str) -> Row:
     try:
-        return _release(load_release(store, name))
+        return _release(store, load_release(store, name))
     except ReleaseError as error:
         return {"name": name, "problem": str(error)}
 
 
-def _release(release: Release) -> Row:
-    changed = f"it was changed; see `phloem release verify {release.name}`"
+def _release(store: Store, release: Release) -> Row:
+    verify = command("release", "verify", release.name, root=store.root)
+    changed = f"it was changed; see `{verify}`"
     return {
         **{n: getattr(release, n) for n in ("name", "date", "recipe", "policy", "digest")},
         **{n: getattr(release, n) for n in ("documents", "tokens", "tokenizer", "end_token")},

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from phloem.catalog.advice import ROOT, ROOT_VARIABLE
+
 app = typer.Typer(
     name="phloem",
     help="Governed training tokens from hand-chosen text sources: gathered with permission,"
@@ -41,7 +43,7 @@ Root = Annotated[
     str,
     typer.Option(
         "--root",
-        envvar="PHLOEM_ROOT",
+        envvar=ROOT_VARIABLE,
         help="Folder or object-store URL that holds all that runs fetch and make.",
     ),
 ]
@@ -84,8 +86,6 @@ SkipUnavailable = Annotated[
     ),
 ]
 
-ROOT = "phloem-data"
-
 
 def _iso_date(given: str) -> str:
     """A date as typed, checked before anything runs."""
@@ -100,6 +100,7 @@ def _iso_date(given: str) -> str:
 
 @app.command()
 def run(
+    context: typer.Context,
     recipe: Recipe,
     root: Root = ROOT,
     workers: Annotated[
@@ -208,10 +209,12 @@ def run(
     [bold]phloem run quickstart --stage measure --share 2/4[/bold]
     """
     from phloem.pipeline import commands
+    from phloem.pipeline.record import typed
     from phloem.pipeline.spark import Spark
 
     commands.run_recipe(
         recipe,
+        asked=typed(context),
         root=root,
         workers=workers,
         runner=runner,

@@ -58,6 +58,7 @@ def _request(
     skip_unavailable: bool,
     release: str = "",
     date: str = "",
+    typed: Sequence[str] = (),
 ) -> tuple[Request, Registry, Workspace]:
     """What a run or a plan needs, found and checked."""
     if release and not NAME.fullmatch(release):
@@ -73,7 +74,13 @@ def _request(
     elif not recipe.sources:
         raise RecipeError(f"{recipe.name} names no sources; give your own with --input")
     request = Request(
-        recipe, root, workers or running.local_workers(), skip_unavailable, release, date
+        recipe,
+        root,
+        workers or running.local_workers(),
+        skip_unavailable,
+        release,
+        date,
+        asked=tuple(typed),
     )
     return request, registry, workspace
 
@@ -85,6 +92,7 @@ def _local(recipe: Recipe) -> Recipe:
 def run_recipe(
     recipe: str,
     *,
+    asked: Sequence[str],
     root: str,
     workers: int | None,
     runner: str,
@@ -113,6 +121,7 @@ def run_recipe(
             skip_unavailable=skip_unavailable,
             release=release,
             date=date,
+            typed=asked,
         )
         if stage and part:
             shared = run_share(request, registry, workspace, Progress(out), stage, part)

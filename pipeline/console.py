@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from phloem.catalog.advice import ROOT_VARIABLE, command
 from phloem.catalog.handoff.tokenizer import TokenizerError
 from phloem.catalog.ledger import BalanceError
 from phloem.catalog.policy import PolicyError
@@ -119,8 +120,8 @@ def find_root(root: str) -> Store:
     store = open_root(root)
     if not store.exists(""):
         msg = (
-            f"there is no root at {root}; `phloem run RECIPE` makes one,"
-            " --root or PHLOEM_ROOT names another"
+            f"there is no root at {root}; `{command('run', 'RECIPE', root=root)}` makes one,"
+            f" --root or {ROOT_VARIABLE} names another"
         )
         raise UseError(msg)
     return store

@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 import psutil
 
+from phloem.catalog.advice import INSTALL, install_extra
 from phloem.catalog.store import Store
 from phloem.filters.op import models_folder, ops
 from phloem.pipeline.registry import load_registry, params_of
@@ -110,7 +111,7 @@ def _python() -> Iterator[Check]:
     yield _libraries()
     for name in ("phloem", "apache-beam", "pyarrow"):
         there = _version(name)
-        mend = "" if there else "pip install phloem"
+        mend = "" if there else INSTALL
         yield Check(name, there or "none", works=bool(there), mend=mend, needed=True)
 
 
@@ -137,7 +138,7 @@ def _local_runner() -> Check:
         "runner local",
         f"{local_workers()} workers" if not lacks else f"lacks {', '.join(lacks)}",
         works=not lacks,
-        mend="" if not lacks else "pip install phloem, on Linux or macOS",
+        mend="" if not lacks else f"{INSTALL}, on Linux or macOS",
         needed=True,
     )
 
@@ -188,14 +189,14 @@ def _dataflow() -> Check:
         "runner dataflow",
         "its client is installed" if there else "none",
         works=there,
-        mend="" if there else "pip install 'phloem[dataflow]'",
+        mend="" if there else install_extra("dataflow"),
     )
 
 
 def _extras() -> Iterator[Check]:
     for extra, module in EXTRAS.items():
         works = _importable(module)
-        mend = "" if works else f"pip install 'phloem[{extra}]'"
+        mend = "" if works else install_extra(extra)
         yield Check(f"extra {extra}", module if works else "none", works=works, mend=mend)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import phloem
+from phloem.catalog.advice import command
 from phloem.catalog.store import Store
 from phloem.pipeline.job import Reading
 from phloem.pipeline.registry import params_of
@@ -64,7 +65,7 @@ def readings(
         try:
             found.append(future.result())
         except GoneError as error:
-            skipped[card.id] = f"{error}: `phloem sources lock {card.id}`"
+            skipped[card.id] = f"{error}: `{_lock(card.id, store)}`"
         except SourceError as error:
             skipped[card.id] = str(error)
     if skipped and not (skip_unavailable and found):
@@ -81,7 +82,7 @@ def _reading(store: Store, card: Source, pin: Pin | None, told: Callable[[str], 
     connector = find_connector(card.access.connector)
     params = params_of(connector, card)
     if pin is None:
-        msg = f"no lock entry says what it holds; run `phloem sources lock {card.id}`"
+        msg = f"no lock entry says what it holds; run `{_lock(card.id, store)}`"
         raise SourceError(msg)
     places = _places(store, card, connector, params, pin, told)
     files = {
@@ -110,7 +111,7 @@ def _places(
         files = connector.fetch(params, pin, Path(folder))
         for pinned in pin.files:
             path = Path(files[pinned.name])
-            _verify(card.id, pinned, path)  # whatever its connector looked at
+            _verify(store, card.id, pinned, path)  # whatever its connector looked at
             # A package lies elsewhere on every machine: what comes with it goes into the root.
             if path.is_relative_to(folder) or path.is_relative_to(PACKAGE):
                 keep_file(store, path, pinned.sha256)
@@ -127,14 +128,19 @@ def _held(store: Store, file: PinnedFile) -> bool:
     return store.exists(name) and store.size(name) == file.bytes
 
 
-def _verify(source: str, pinned: PinnedFile, path: Path) -> None:
+def _lock(source: str, store: Store) -> str:
+    """The command that locks a source anew; it fetches a sample into the root."""
+    return command("sources", "lock", source, root=store.root)
+
+
+def _verify(store: Store, source: str, pinned: PinnedFile, path: Path) -> None:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 != pinned.sha256:
         msg = (
             f"{pinned.name} has sha256 {sha256[:12]}…, sources.lock says {pinned.sha256[:12]}…:"
             f" the provider changed its bytes; look at what changed, then run"
-            f" `phloem sources lock {source}`"
+            f" `{_lock(source, store)}`"
         )
         raise SourceError(msg)
 

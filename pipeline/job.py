@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phloem.catalog.advice import command
 from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, File, Shard
 from phloem.catalog.policy import LOCAL, Policy, loss_alarm
@@ -194,10 +195,10 @@ def _decisions(job: Job, store: Store, files: Sequence[Measured], made: Made) ->
     made["settled"] = elect.settle_files(store, duplicates, files)
     ledgers = decide.ledger_tasks(files, made["judge"], made["settled"])
     made["decide"] = _flat((yield Step("decide", tuple(ledgers))))
-    _check_loss(job, made)
+    _check_loss(job, made, store.root)
 
 
-def _check_loss(job: Job, made: Made) -> None:
+def _check_loss(job: Job, made: Made, root: str) -> None:
     """Raise LossError where the policy's alarm goes off; a user's own files set off none."""
     found = balance(job.cards, made["ingest"], made["decide"])
     cut: Counter[str] = Counter()
@@ -207,8 +208,9 @@ def _check_loss(job: Job, made: Made) -> None:
     alarms = loss_alarm(job.policy, judged, cut)
     if alarms:
         msg = (
-            f"policy {job.policy.name} stops the run: {'; '.join(alarms)}. `phloem report` shows"
-            " what each rule took; mend the source or the rules, or choose another policy"
+            f"policy {job.policy.name} stops the run: {'; '.join(alarms)}."
+            f" `{command('report', root=root)}` shows what each rule took; mend the source or the"
+            " rules, or choose another policy"
         )
         raise LossError(msg)
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import platform
+import re
 import uuid
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import typer
+
 from phloem.catalog.manifest import canonical
-from phloem.catalog.store import Store
+from phloem.catalog.store import Store, masked
 from phloem.pipeline.job import Job, Made, balance, dataset
 from phloem.pipeline.recipe import Recipe
 from phloem.pipeline.registry import Registry, source_facts
 from phloem.pipeline.runners import LOCAL
 
 Json = Any
+
+# Settings of a cluster whose values no record keeps: those that Spark itself redacts
+# (spark.redaction.regex of its configuration, 3.5), and whatever else is called a key.
+SECRET = re.compile("secret|password|token|credential|key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Request:
         release: Name of the release; made from what it holds if empty.
         date: Date that the release bears, ISO 8601; none if empty.
         runner: What does the work.
+        asked: The command's words after `phloem`, its root left out; none if no command asked.
     """
 
     recipe: Recipe
@@ -39,6 +48,7 @@ class Request:
     release: str = ""
     date: str = ""
     runner: str = LOCAL
+    asked: tuple[str, ...] = ()
 
 
 @dataclass
@@ -63,6 +73,27 @@ def new_run_id() -> str:
     return f"{moment:%Y%m%dT%H%M%SZ}-{part:03x}{uuid.uuid4().hex[:3]}"
 
 
+def typed(context: typer.Context) -> tuple[str, ...]:
+    """A command's words as they can be typed again, but for its root and what is secret."""
+    words = [context.info_name or ""]
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE" or parameter.name == "root":
+            continue
+        value = context.params[parameter.name or ""]
+        values = value if isinstance(value, (list, tuple)) else [value]
+        flag = parameter.opts[:1] if parameter.param_type_name == "option" else []
+        for each in values:
+            told = _setting(str(each)) if parameter.name == "spark_conf" else masked(str(each))
+            words += flag if each is True else [*flag, told]
+    return tuple(words)
+
+
+def _setting(given: str) -> str:
+    """A setting of a cluster, KEY=VALUE, as a record may keep it: a secret value is ***."""
+    return f"{given.partition('=')[0]}=***" if SECRET.search(given) else masked(given)
+
+
 def begin_record(request: Request, registry: Registry) -> Record:
     """The record of a run that begins now."""
     run_id = new_run_id()
@@ -79,6 +110,7 @@ def begin_record(request: Request, registry: Registry) -> Record:
         "host": platform.node(),
         "runner": request.runner,
         "workers": request.workers,
+        "asked": {"folder": str(Path.cwd()), "words": list(request.asked)},
         "status": "running",
         "error": None,
         "datasets": {},

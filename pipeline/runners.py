@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
+from phloem.catalog.advice import install_extra
 from phloem.catalog.nearest import nearest
 
 LOCAL = "local"
@@ -52,8 +53,8 @@ def check_planned(name: str) -> str:
         return check_runner(name)
     if importlib.util.find_spec("apitools") is None:
         msg = (
-            "Dataflow needs Beam's own client for it, which is not installed; install the extra:"
-            " pip install 'phloem[dataflow]', or requirements-dataflow.lock"
+            "Dataflow needs Beam's own client for it, which is not installed:"
+            f" {install_extra('dataflow')}"
         )
         raise RunnerError(msg)
     return plain

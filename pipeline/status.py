@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from phloem.catalog.advice import command, run_again
 from phloem.catalog.manifest import canonical
 from phloem.catalog.runs import (
     BEAT_SECONDS,
@@ -117,6 +118,7 @@ class Status:
         started: When, ISO 8601, UTC.
         finished: When it ended; None before that.
         error: Why it failed.
+        again: The command that goes on with it.
         release: Name of the release that it made.
         last_heartbeat: When the newest was written, by the clock of `host`.
         heartbeat_age: Seconds since then, by the clock of this machine; None without any.
@@ -132,6 +134,7 @@ class Status:
     started: str
     finished: str | None
     error: str | None
+    again: str
     release: str | None
     last_heartbeat: str | None
     heartbeat_age: float | None
@@ -158,6 +161,7 @@ def status(store: Store, run_id: str | None = None) -> Status:
         started=record["started"],
         finished=record["finished"],
         error=record["error"],
+        again=run_again(record, store.root),
         release=record["release"],
         last_heartbeat=life.beat.get("written"),
         heartbeat_age=None if life.age is None else round(life.age, 1),
@@ -169,7 +173,7 @@ def status(store: Store, run_id: str | None = None) -> Status:
 def _newest(store: Store) -> dict[str, Json]:
     for record in load_runs(store, reversed(run_ids(store))):
         return record
-    msg = f"no run in {store.root}; `phloem run RECIPE` makes one"
+    msg = f"no run in {store.root}; `{command('run', 'RECIPE', root=store.root)}` makes one"
     raise ViewError(msg)
 
 
@@ -221,17 +225,19 @@ def lines(told: Status) -> list[str]:
         if told.clocks_differ:
             age = "the clock of this machine differs, so its own count was looked at instead"
         found.append(f"heartbeat  {when}; {age}")
+    if told.state not in (RUNNING, "done"):
+        found.append("to go on   what is done is not done again by:")
+        found.append(f"  {told.again}")
     return found
 
 
 def _state(told: Status) -> str:
-    again = f"run again: phloem run {told.recipe}; what is done is not done again"
     if told.state == SILENT:
         since = told.last_heartbeat or told.started
-        return f"no sign of life since {since} (more than {SILENT_SECONDS:.0f} s); {again}"
+        return f"no sign of life since {since} (more than {SILENT_SECONDS:.0f} s)"
     if told.state == "done":
         made = f", release {told.release}" if told.release else ", no release"
         return f"done {told.finished}{made}"
     if told.state == RUNNING:
         return f"running since {told.started}"
-    return f"{told.state} {told.finished}: {told.error}; {again}"
+    return f"{told.state} {told.finished}: {told.error}"

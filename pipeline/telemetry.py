@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from phloem.catalog.advice import install_extra
+
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter
     from opentelemetry.sdk.metrics import MeterProvider
@@ -25,7 +27,6 @@ Json = Any
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 NAME = "phloem"
 SECONDS = 5  # that a collector may take, unless OpenTelemetry's own variables say otherwise
-HINT = f"{ENDPOINT} is set, but nothing is sent: pip install 'phloem[telemetry]', or unset it"
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ def open_telemetry(environment: Mapping[str, str] = os.environ) -> Telemetry | N
     if not environment.get(ENDPOINT):
         return None
     if not _installed():
-        logger.warning("%s", HINT)
+        install = install_extra("telemetry")
+        logger.warning("%s is set, but nothing is sent: %s; or unset it", ENDPOINT, install)
         return None
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

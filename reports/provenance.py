@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from phloem.catalog.advice import command
 from phloem.catalog.store import Store
 from phloem.reports.run import Run, dataset_of
 
@@ -45,16 +46,23 @@ def provenance(store: Store, run: Run) -> Provenance:
         size = sum(shard.bytes for shard in dataset.shards)
         made.append(Made(stage, name, dataset.digest, len(dataset.shards), size))
     cards = tuple((name, own.get("card") or "") for name, own in sorted(run.sources.items()))
-    return Provenance(tuple(made), cards, _commands(run))
+    return Provenance(tuple(made), cards, _commands(run, store.root))
 
 
-def _commands(run: Run) -> tuple[tuple[str, str], ...]:
+def _commands(run: Run, root: str) -> tuple[tuple[str, str], ...]:
+    own = ("--run", run.run_id)
     commands = [
-        (f"phloem run {run.recipe}", "makes what is missing; equal inputs give equal digests"),
-        ("phloem explain ID", "tells one document's whole story, from its card to its tokens"),
-        ('phloem catalog query "select * from decisions limit 5"', "asks the ledger anything"),
+        (run.again, "makes what is missing; equal inputs give equal digests"),
+        (
+            command("explain", "ID", *own, root=root),
+            "tells one document's whole story, from its card to its tokens",
+        ),
+        (
+            command("catalog", "query", "select * from decisions limit 5", *own, root=root),
+            "asks the ledger anything",
+        ),
     ]
     if run.release:
         check = "hashes every file of the release and compares it with its manifest"
-        commands.insert(0, (f"phloem release verify {run.release}", check))
+        commands.insert(0, (command("release", "verify", run.release, root=root), check))
     return tuple(commands)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phloem.catalog import runs
+from phloem.catalog.advice import run_again
 from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, Shard
 from phloem.catalog.store import Store
@@ -60,6 +61,7 @@ class Run:
         balance: Card id -> documents read, kept, dropped, quarantined.
         license_refs: LicenseRef -> what it asks, as somebody decided it.
         release: Name of the release, or None.
+        again: The command that makes what is missing of it.
         skipped: Card id -> why it was not read.
     """
 
@@ -81,11 +83,12 @@ class Run:
     balance: Mapping[str, Balance]
     license_refs: Mapping[str, tuple[str, ...]]
     release: str | None
+    again: str
     skipped: Mapping[str, str]
 
 
-def run_of(record: Mapping[str, Json]) -> Run:
-    """A run from its record; what a run that stopped early never wrote is empty."""
+def run_of(record: Mapping[str, Json], root: str) -> Run:
+    """A run from its record under a root; what a run that stopped early never wrote is empty."""
     recipe = record.get("recipe") or {}
     return Run(
         run_id=record["run_id"],
@@ -106,6 +109,7 @@ def run_of(record: Mapping[str, Json]) -> Run:
         balance={name: _balance(own) for name, own in (record.get("balance") or {}).items()},
         license_refs={n: tuple(own) for n, own in (record.get("license_refs") or {}).items()},
         release=record.get("release"),
+        again=run_again(record, root),
         skipped=record.get("skipped") or {},
     )
 

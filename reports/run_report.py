@@ -32,7 +32,7 @@ def write_report(store: Store, run_id: str) -> str:
 
     Raises phloem.catalog.runs.ViewError if the root holds no such run.
     """
-    run = run_of(load_run(store, run_id))
+    run = run_of(load_run(store, run_id), store.root)
     connection = connect(store, run_id)
     try:
         page = render(run, collect(connection, store, run))

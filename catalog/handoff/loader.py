@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from phloem.catalog.advice import command, install_extra
 from phloem.catalog.handoff.megatron import HEAD_BYTES
 from phloem.catalog.manifest import Shard
 from phloem.catalog.nearest import nearest
@@ -203,7 +204,8 @@ class ReleaseTokens:
         for name in ("tokens.bin", "tokens.idx"):
             path = shard.path(name)
             if not store.exists(path) or store.size(path) != shard.file(name).bytes:
-                msg = f"{path} is not whole; see `phloem release verify {self.release.name}`"
+                verify = command("release", "verify", self.release.name, root=store.root)
+                msg = f"{path} is not whole; see `{verify}`"
                 raise ReleaseError(msg)
         documents = shard.facts["documents"]
         dtype = np.dtype(shard.facts["token_type"]).newbyteorder("<")
@@ -282,7 +284,7 @@ def as_torch(tokens: ReleaseTokens, *, batch_size: int = 1) -> Any:
         import torch
         from torch.utils.data import IterableDataset, get_worker_info
     except ImportError:
-        msg = "PyTorch is not installed: `pip install 'phloem[torch]'`, or iterate without as_torch"
+        msg = f"PyTorch is not installed: {install_extra('torch')}; or iterate without as_torch"
         raise ImportError(msg) from None
 
     class TorchTokens(IterableDataset):

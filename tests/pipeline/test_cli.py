@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 from inline_engine import inline
 from tiny_workspace import ADDRESS, ARTICLES, change_recipe, make_workspace, new_root
 from typer.testing import CliRunner, Result
@@ -24,6 +26,7 @@ from phloem.pipeline import docs_cli
 from phloem.pipeline import run as running
 from phloem.pipeline.cli import app
 from phloem.pipeline.ingest import document_id
+from phloem.pipeline.record import typed
 from phloem.pipeline.runners import REFUSED
 
 Ran = tuple[Path, Path, Result]
@@ -86,19 +89,22 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # Help ---------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("name", "command"), list(docs_cli.commands(app, "phloem")))
+@pytest.mark.parametrize(("name", "command"), list(docs_cli.commands(app)))
 def test_help_of_every_command_says_what_it_does_and_takes(name: str, command: Any) -> None:
     words = " ".join(re.sub(r"[│╭╮╰╯─\[\]]", " ", told(phloem(*name.split()[1:], "-h"))).split())
-    sentence = (inspect.getdoc(command) or "").split("\n\n")[0]
+    sentence = (inspect.getdoc(command.callback) or "").split("\n\n")[0]
     assert " ".join(sentence.split()) in words
-    for parameter in inspect.signature(command).parameters.values():
-        assert parameter.name.strip("_").split("_")[0] in words
+    for parameter in command.params:
+        is_option = parameter.param_type_name == "option"
+        typed_as = [*parameter.opts, *parameter.secondary_opts]
+        shown = typed_as if is_option else [(parameter.metavar or typed_as[0]).strip("[]")]
+        assert [name for name in shown if name not in words] == []
 
 
 @pytest.mark.parametrize("group", ["", "ops", "sources", "catalog", "release"])
 def test_help_without_a_command_lists_the_commands(group: str) -> None:
     result = phloem(*group.split())
-    names = [name for name, _ in docs_cli.commands(app, "phloem")]
+    names = [name for name, _ in docs_cli.commands(app)]
     inside = [n.split()[-1] for n in names if n.startswith(f"phloem {group} ")]
     assert len(inside) > 1 or not group
     for command in inside or ["run", "plan", "explain", "report", "bench"]:
@@ -474,6 +480,41 @@ def test_run_reads_files_of_ones_own_in_every_format(
         for text in read_arrow(store, shard.path("text.arrow")).read_all()["text"].to_pylist()
     }
     assert texts == set(ARTICLES.values())
+
+
+def test_status_advises_the_command_that_goes_on_with_a_run(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "open_pool", inline)
+    _own_files(tmp_path / "it's mine テ")
+    root = new_root(tmp_path / "a root")
+    options = ["--text-column", "body", "--language", "sw", "--workers", "1", "--root", str(root)]
+    told(phloem("run", "tiny", "--input", str(tmp_path / "it's mine テ"), *options))
+    (first,) = (root / "runs").iterdir()
+    record = json.loads(first.read_bytes())
+    assert all(value not in ("--release", "--runner") for value in record["asked"]["words"])
+    first.write_text(json.dumps({**record, "status": "failed"}), encoding="utf-8")
+    said = told(phloem("status", "--root", str(root)))
+    (advised,) = (line for line in said.splitlines() if line.startswith("  phloem "))
+    told(phloem(*shlex.split(advised)[1:]))
+    (again,) = (json.loads(p.read_bytes()) for p in (root / "runs").iterdir() if p != first)
+    assert again["datasets"] == record["datasets"]
+    assert all(stage["cached"] == stage["tasks"] for stage in again["stages"])
+    assert (again["asked"], again["host"]) == (record["asked"], record["host"])
+
+
+def test_record_of_a_command_gives_it_back_but_for_its_root_and_secrets() -> None:
+    command = typer.main.get_command(app).commands["run"]
+    given = ["tiny", "--skip-unavailable", "--input", "a b", "--spark-conf", "spark.cores.max=2"]
+    words = typed(command.make_context("run", [*given, "--root", "r"]))
+    assert words == ("run", "tiny", *given[4:], "--input", "a b", "--skip-unavailable")
+    again = command.make_context("run", list(words[1:]))
+    assert again.params == command.make_context("run", given).params
+    for setting in ("fs.s3a.secret.key", "x.Password", "fs.azure.account.key.a", "my.accessToken"):
+        kept = typed(command.make_context("run", ["tiny", "--spark-conf", f"{setting}=hush"]))
+        assert kept[-1] == f"{setting}=***"
+    jar = typed(command.make_context("run", ["tiny", "--job-server-jar", "https://me:hush@h/a"]))
+    assert "hush" not in " ".join(jar)
 
 
 # A process of its own -----------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def test_runner_dataflow_is_planned_for_but_not_run(monkeypatch):
 @beam
 def test_plan_without_the_extra_says_what_to_install(monkeypatch):
     monkeypatch.setattr(runners.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(RunnerError, match="pip install 'phloem"):
+    with pytest.raises(RunnerError, match=r"requirements-dataflow\.lock"):
         dry_run("judge", [], Settings())
     done = CliRunner().invoke(app, ["plan", "quickstart", "--runner", "dataflow"])
     assert done.exit_code == 2

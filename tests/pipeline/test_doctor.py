@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from phloem.catalog.advice import install_extra
 from phloem.pipeline import doctor
 from phloem.pipeline.cli import app
 from phloem.sources.connector import connectors
@@ -60,7 +61,7 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(importlib.metadata, "version", lacking)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     found = _by_name(tmp_path)
-    assert found["extra s3"].mend == "pip install 'phloem[s3]'"
+    assert found["extra s3"].mend == install_extra("s3")
     assert "apache_beam" in found["runner local"].found
     assert not found["apache-beam"].works
     assert "apt-get is missing" in found["connector deb"].mend

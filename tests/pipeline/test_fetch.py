@@ -140,7 +140,7 @@ def test_readings_of_other_bytes_than_locked_name_source_and_remedy(
     serve(a=Provider(served=LOCKED + b" "))
     with pytest.raises(FetchError, match=r"a: f has sha256 .*the provider changed") as told:
         _readings(store, "a")
-    assert str(told.value).endswith("then run `phloem sources lock a`")
+    assert str(told.value).endswith(f"then run `phloem sources lock a --root {tmp_path}`")
     assert store.list("fetched") == []
 
 
@@ -152,13 +152,13 @@ def test_readings_of_what_is_gone_end_with_the_command_for_that_source(
         _readings(Store(tmp_path), "a")
     assert str(told.value) == (
         "1 of 1 sources cannot be read here: a: v1 is gone, v2 is there; lock it again:"
-        " `phloem sources lock a`"
+        f" `phloem sources lock a --root {tmp_path}`"
     )
 
 
 def test_readings_without_a_lock_entry_name_the_command(serve: Serve, tmp_path: Path) -> None:
     serve(a=Provider())
-    with pytest.raises(FetchError, match="run `phloem sources lock a`"):
+    with pytest.raises(FetchError, match="run `phloem sources lock a --root "):
         readings(Store(tmp_path), [_card("a")], {}, skip_unavailable=False, told=print)
 
 
@@ -172,7 +172,7 @@ def test_readings_name_all_that_is_missing_at_once(
         _readings(Store(tmp_path), "a", "b", "c")
     assert str(told.value) == (
         "2 of 3 sources cannot be read here: a: this needs apt-get; b: b is gone:"
-        " `phloem sources lock b`; --skip-unavailable runs with the others"
+        f" `phloem sources lock b --root {tmp_path}`; --skip-unavailable runs with the others"
     )
 
 

@@ -155,9 +155,10 @@ def test_check_loss_names_source_and_reason(
         "decide": [_decided("first", 2, 0), decided],
     }
     with pytest.raises(LossError) as told:
-        module._check_loss(job[0], made)
+        module._check_loss(job[0], made, "a root")
     assert said in str(told.value)
     assert "first" not in str(told.value)
+    assert "`phloem report --root 'a root'` shows what each rule took" in str(told.value)
 
 
 def test_check_loss_of_ones_own_files_stops_nothing(job: tuple[Job, Store, Path]) -> None:
@@ -167,7 +168,7 @@ def test_check_loss_of_ones_own_files_stops_nothing(job: tuple[Job, Store, Path]
     reading = dataclasses.replace(given.readings[0], card=card)
     own = dataclasses.replace(given, readings=(reading,))
     made = {"ingest": [_ingested("local", 3, 3, 1)], "decide": [_decided("local", 0, 0)]}
-    module._check_loss(own, made)
+    module._check_loss(own, made, "a root")
 
 
 def test_rules_of_a_source_end_with_those_of_its_card(job: tuple[Job, Store, Path]) -> None:

@@ -107,7 +107,7 @@ def test_a_run_that_died_shows_no_sign_of_life(
     assert told.state == "silent"
     text = "\n".join(lines(told))
     assert "no sign of life since 2026-03-01T12:00:00" in text
-    assert "run again: phloem run debian" in text
+    assert f"  phloem run debian --root {store.root}" in lines(told)
 
 
 @pytest.mark.parametrize("skew", [-3600.0, 3600.0])
@@ -152,7 +152,8 @@ def test_a_failed_run_says_why_and_what_to_do(store: Store) -> None:
     _record(store, status="failed", error="disk full", finished="2026-03-01T12:00:01+00:00")
     told = status(store)
     assert told.state == "failed"
-    assert "disk full; run again: phloem run debian" in lines(told)[1]
+    assert lines(told)[1].endswith("disk full")
+    assert lines(told)[-1] == f"  phloem run debian --root {store.root}"
 
 
 def test_a_run_without_a_heartbeat_is_shown_from_its_record(store: Store) -> None:

@@ -28,6 +28,7 @@ from opentelemetry.trace import StatusCode
 from rich.console import Console
 from tiny_workspace import ADDRESS, ARTICLES, make_workspace, new_root, recipe_of
 
+from phloem.catalog.advice import install_extra
 from phloem.catalog.store import Store
 from phloem.pipeline import logs, telemetry, watch
 from phloem.pipeline.engine import Failure
@@ -250,4 +251,4 @@ def test_without_the_extra_a_hint_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(telemetry, "_installed", lambda: False)
     assert telemetry.open_telemetry({telemetry.ENDPOINT: "http://localhost:4318"}) is None
-    assert "pip install 'phloem[telemetry]'" in caplog.text
+    assert install_extra("telemetry") in caplog.text

@@ -175,7 +175,7 @@ def open_root(
     """Write a root and open its run."""
     store = Store(folder)
     write_root(store, documents, lost, without=without, changes=changes)
-    return Root(store, run_of(load_run(store, RUN_ID)), connect(store, RUN_ID))
+    return Root(store, run_of(load_run(store, RUN_ID), store.root), connect(store, RUN_ID))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -107,7 +109,13 @@ def test_provenance_names_digests_and_how_to_verify(root: Any) -> None:
     found = provenance(root.store, root.run)
     assert {made.stage for made in found.datasets} == set(root.run.datasets)
     assert all(len(made.digest) == 64 for made in found.datasets)
-    assert found.commands[0][0] == "phloem release verify test-2026"
+    root_of = ["--root", root.store.root]
+    assert [shlex.split(command)[1:] for command, _ in found.commands] == [
+        ["release", "verify", "test-2026", *root_of],
+        ["run", root.run.recipe, *root_of],
+        ["explain", "ID", "--run", root.run.run_id, *root_of],
+        ["catalog", "query", ANY, "--run", root.run.run_id, *root_of],
+    ]
 
 
 @pytest.mark.parametrize(
