@@ -13,7 +13,7 @@ export PHLOEM_MODELS ?= $(MODELS)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test spark spark-env dataflow dataflow-env check lint style format types imports docs-check lock docs bench \
-	nightly clean venv venv-dev models
+	wheel nightly clean venv venv-dev models
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -76,6 +76,12 @@ docs: venv-dev ## write the generated parts of the pages anew
 
 bench: venv ## measure every op and the whole run: make bench DATA=folder of jsonl.gz files
 	$(BIN)/phloem bench --data "$(DATA)" $(ARGS)
+
+# Out of an empty folder: what an older build left there would go into the wheel too.
+wheel: venv ## build the wheel, which installs anywhere: pip install 'dist/phloem-….whl[s3]'
+	@rm -rf build dist
+	@$(BIN)/python -m pip --quiet wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
 
 nightly: venv-dev models spark-env dataflow-env ## run the long tests and write docs/nightly.md; ARGS=soak: one part
 	$(ON_SPARK) $(BIN)/python tests/nightly.py $(ARGS)

@@ -31,6 +31,7 @@ from phloem.catalog.manifest import (
     write_parquet,
 )
 from phloem.catalog.store import Store
+from phloem.filters.language import UNKNOWN
 from phloem.filters.op import COUNTED, REWRITE, Op, find_op
 from phloem.pipeline.recipe import OpSpec, RecipeError, op_spec
 from phloem.pipeline.stage import Task, shard_key
@@ -126,7 +127,7 @@ def chain(source: Source, recipe_ops: Sequence[Op], workspace_ops: Sequence[str]
 
 def declared(source: Source) -> list[str]:
     """The languages that a card declares; `und` (RFC 5646, section 4.1) declares none."""
-    return [tag for tag in source.languages if tag != "und"]
+    return [tag for tag in source.languages if tag != UNKNOWN]
 
 
 def keyed(
@@ -284,10 +285,14 @@ def _pass(
         yield clean
 
 
+def declared_for(own: str | None, of_source: Sequence[str]) -> list[str]:
+    """The languages declared for a document whose source gives it a tag, or none, or `und`."""
+    return [own] if own and own != UNKNOWN else list(of_source)
+
+
 def with_declared(batch: pa.RecordBatch, of_source: Sequence[str]) -> pa.RecordBatch:
     """Add the languages declared for each document, else for its source."""
-    own = batch[DECLARED_LANGUAGE.name].to_pylist()
-    values = [[tag] if tag else list(of_source) for tag in own]
+    values = [declared_for(tag, of_source) for tag in batch[DECLARED_LANGUAGE.name].to_pylist()]
     return batch.append_column(DECLARED_LANGUAGES.field, pa.array(values, DECLARED_LANGUAGES.type))
 
 

@@ -50,7 +50,7 @@ from phloem.pipeline.fetch import keep_file, readings
 from phloem.pipeline.held import held_elsewhere
 from phloem.pipeline.ingest import Ingested, document_id, extracted, extractors
 from phloem.pipeline.job import Job, Made, steps
-from phloem.pipeline.measure import chain, declared
+from phloem.pipeline.measure import chain, declared, declared_for
 from phloem.pipeline.models import models
 from phloem.pipeline.recipe import load_recipe
 from phloem.pipeline.registry import Registry, reach_of
@@ -69,7 +69,7 @@ NEAR = ("index", "here")  # what a machine can have that reaches package indexes
 
 JUDGED = 5  # documents from which a declared language is judged: fewer may all be misread
 AGREE = 0.5  # of the documents that declare a language, the least share found to be in it
-UNDECLARED = 0.1  # of all documents, the largest share in a language that the card does not declare
+UNDECLARED = 0.1  # of documents that declare any, the largest share in a language that none does
 EXCERPTS = 3  # of the kept, and of each of as many reasons
 QUANTILES = {"least": 0.0, "tenth": 0.1, "median": 0.5, "nine tenths": 0.9, "most": 1.0}
 
@@ -79,7 +79,7 @@ class _Document:
     """What of a sampled document bears on the languages.
 
     Attributes:
-        tags: That are declared for it, or else for its source.
+        tags: That are declared for it, or else for its source; none if nobody knows.
         language: That it was found to be in; `und` where the model contradicts what is declared,
             and too weakly to prevail.
         is_measured: Whether the model could judge it: a language unknown to it is taken as
@@ -260,7 +260,7 @@ def _documents(
     known: frozenset[str],
 ) -> list[_Document]:
     """The documents in the order of the sample's text file."""
-    file = "text-00000.arrow"
+    file, of_card = "text-00000.arrow", declared(card)
     tags = _column(scratch, shards["ingest"], file, DECLARED_LANGUAGE.name).to_pylist()
     ids = _column(scratch, shards["ingest"], file, ID.name).to_pylist()
     texts = _column(scratch, shards["clean"], "text.arrow", TEXT.name)
@@ -274,7 +274,7 @@ def _documents(
         weak = is_declared and primary(language) in known
         made.append(
             _Document(
-                tags=(tag,) if tag else tuple(declared(card)),
+                tags=tuple(declared_for(tag, of_card)),
                 language=UNKNOWN if weak else language,
                 is_measured=weak or not is_declared,
                 characters=characters or 0,
@@ -296,7 +296,7 @@ def _languages(documents: Sequence[_Document]) -> tuple[SampledLanguage, ...]:
         made.append(
             SampledLanguage(
                 tag=tag,
-                is_declared=primary(tag) in everywhere,
+                is_contrary=primary(tag) not in everywhere and any(each.tags for each in found),
                 declared=len(own),
                 agreeing=sum(primary(each.language) == primary(tag) for each in own),
                 found=len(found),
@@ -320,10 +320,11 @@ def _mismatches(
         if each.declared >= JUDGED and each.agreeing < AGREE * each.declared:
             share = each.agreeing / each.declared
             yield f"{each.tag}: found in {share:.0%} of the {each.declared} documents declared so"
-    whole = sum(each.weight for each in documents)
+    judged = [each for each in documents if each.tags]  # nothing declared is not contradicted
+    whole = sum(each.weight for each in judged) or 1.0
     for each in languages:
-        share = sum(one.weight for one in documents if one.language == each.tag) / whole
-        if not each.is_declared and each.tag != UNKNOWN and share > UNDECLARED:
+        share = sum(one.weight for one in judged if one.language == each.tag) / whole
+        if each.is_contrary and each.tag != UNKNOWN and share > UNDECLARED:
             yield f"{each.tag}: not declared, but {share:.0%} of the documents are in it"
 
 

@@ -11,6 +11,7 @@ from phloem.catalog.ledger import KEPT
 from phloem.catalog.policy import approval_fault
 from phloem.catalog.story import Judged, Story, Twin
 from phloem.reports.excerpts import EXCERPT_CHARACTERS, cut, visible
+from phloem.reports.languages import declaring
 from phloem.reports.numerals import count, decimal
 
 Json = Any
@@ -107,7 +108,7 @@ def _read(story: Story) -> str:
 
 def _language(story: Story) -> str:
     declared = story.document.get("declared_language")
-    tags = [declared] if declared else list(story.card.get("languages") or ())
+    tags = declaring([declared] if declared else []) or declaring(story.card.get("languages") or ())
     told = ", ".join(tags) if tags else "nothing"
     score = story.measures.get(LANGUAGE_SCORE.name)
     found = story.language or "unknown"

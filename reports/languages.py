@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from phloem.reports.run import Run, dataset_of, shards_of
 from phloem.reports.tokens import COUNTS
 
 UNKNOWN = "und"  # BCP 47: undetermined
+UNDECLARED, UNDECIDED, AGREES, CONTRADICTED = "undeclared", "undecided", "agrees", "contradicted"
 CONFUSIONS = 40  # rows of what was declared as one language and found as another
 
 
@@ -54,14 +56,24 @@ class Languages:
         languages: Most kept text first.
         confusions: (declared, found, documents, of them kept), most documents first; the found
             language is none of those declared.
-        agreeing: Documents found to be in a language that is declared for them.
-        judged: Documents for which any language is declared.
+        agreeing: Documents in a language that is declared for them: found, or taken as declared
+            where the model cannot judge.
+        contradicted: Documents in another language than is declared for them.
+        undecided: Documents for which a language is declared, and none could be told.
+        undeclared: Documents for which no language is declared.
     """
 
     languages: tuple[Language, ...]
     confusions: tuple[tuple[str, str, int, int], ...]
     agreeing: int
-    judged: int
+    contradicted: int
+    undecided: int
+    undeclared: int
+
+
+def declaring(tags: Iterable[str]) -> tuple[str, ...]:
+    """The tags that declare a language: `und` (RFC 5646, section 4.1) declares none."""
+    return tuple(tag for tag in tags if tag != UNKNOWN)
 
 
 def languages(connection: DuckDBPyConnection, store: Store, run: Run) -> Languages:
@@ -91,12 +103,16 @@ def languages(connection: DuckDBPyConnection, store: Store, run: Run) -> Languag
         )
         for tag in {*found, *declared}
     ]
-    agreeing = sum(n for (tags, tag, _), n in pairs.items() if _agree(tags, tag))
+    bearing: Counter[str] = Counter()
+    for (tags, tag, _), documents in pairs.items():
+        bearing[_bearing(tags, tag)] += documents
     return Languages(
         languages=tuple(sorted(table, key=lambda own: (-own.text_bytes, -own.read, own.tag))),
         confusions=_confusions(pairs),
-        agreeing=agreeing,
-        judged=sum(n for (tags, _, _), n in pairs.items() if tags),
+        agreeing=bearing[AGREES],
+        contradicted=bearing[CONTRADICTED],
+        undecided=bearing[UNDECIDED],
+        undeclared=bearing[UNDECLARED],
     )
 
 
@@ -114,7 +130,7 @@ def _declared(store: Store, run: Run) -> Pairs:
     files = text_files(dataset_of(store, run, "ingest"))
     for shard in shards_of(store, run, "decide"):
         card = run.sources.get(shard.facts["source"], {})
-        of_card = tuple(sorted(card.get("languages") or ()))
+        of_card = declaring(sorted(card.get("languages") or ()))
         name = files.get(shard.facts["text"])
         if name is None:  # the manifest of what was ingested is gone
             continue
@@ -125,7 +141,7 @@ def _declared(store: Store, run: Run) -> Pairs:
             continue
         counted = table.group_by(table.column_names).aggregate([([], "count_all")])
         for row in counted.to_pylist():
-            tags = (row["declared"],) if row["declared"] else of_card
+            tags = declaring([row["declared"]] if row["declared"] else []) or of_card
             key = (tags, row[LANGUAGE.name] or UNKNOWN, row[VERDICT.name] == KEPT)
             pairs[key] += row["count_all"]
     return pairs
@@ -138,9 +154,13 @@ def _own(store: Store, name: str) -> pa.ChunkedArray:
     return pa.chunked_array([batch[DECLARED_LANGUAGE.name] for batch in batches], pa.string())
 
 
-def _agree(tags: tuple[str, ...], found: str) -> bool:
-    """Whether the found language is among those declared, by primary subtag."""
-    return _primary(found) in {_primary(tag) for tag in tags}
+def _bearing(tags: tuple[str, ...], found: str) -> str:
+    """How a found language bears on those declared; tags are compared by primary subtag."""
+    if not tags:
+        return UNDECLARED
+    if found == UNKNOWN:
+        return UNDECIDED
+    return AGREES if _primary(found) in {_primary(tag) for tag in tags} else CONTRADICTED
 
 
 def _primary(tag: str) -> str:
@@ -151,7 +171,7 @@ def _confusions(pairs: Pairs) -> tuple[tuple[str, str, int, int], ...]:
     counts: Counter[tuple[str, str]] = Counter()
     kept: Counter[tuple[str, str]] = Counter()
     for (tags, found, stays), documents in pairs.items():
-        if tags and not _agree(tags, found):
+        if _bearing(tags, found) == CONTRADICTED:
             key = (", ".join(tags[:4]) + (" …" if len(tags) > 4 else ""), found)  # noqa: PLR2004 - to fit
             counts[key] += documents
             kept[key] += documents if stays else 0

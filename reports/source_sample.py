@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from phloem.reports.languages import declaring
 from phloem.reports.markdown import code, codes, fenced
 from phloem.reports.numerals import count, percent
 from phloem.reports.page import environment, inline
@@ -35,7 +36,8 @@ class SampledLanguage:
 
     Attributes:
         tag: BCP-47.
-        is_declared: Whether the card declares it, in whatever script or region.
+        is_contrary: Whether documents are in it that declare others, and none declares it, in
+            whatever script or region.
         declared: Documents that declare it and no other language.
         agreeing: Those of them that were found to be in it.
         found: Documents found to be in it.
@@ -44,7 +46,7 @@ class SampledLanguage:
     """
 
     tag: str
-    is_declared: bool
+    is_contrary: bool
     declared: int
     agreeing: int
     found: int
@@ -135,7 +137,7 @@ def row(sample: SourceSample) -> dict[str, object]:
     measured = [f"{tag} {share:.0%}" for tag, share in sample.shares.items()]
     return {
         "id": sample.source,
-        "declared": _first(sample.declared),
+        "declared": _first(declaring(sample.declared)) or ["none"],
         "measured": _first(measured),
         "documents": sample.documents,
         "read": sample.read,
@@ -203,7 +205,7 @@ def _facts(sample: SourceSample) -> list[str]:
     others = ", ".join(f"{code(name)} {count(number)}" for name, number in sample.elsewhere.items())
     alone = f"; {count(unmeasured)} documents by their declaration alone" if unmeasured else ""
     lines = [
-        f"- Languages declared: {codes(sample.declared)}",
+        f"- Languages declared: {codes(declaring(sample.declared))}",
         f"- Languages found, by text: {found or 'none'}{alone}",
         f"- Characters a document: {lengths or 'none'}",
         f"- Personal data: {personal or 'none found'}",
@@ -247,6 +249,7 @@ def page(samples: Sequence[SourceSample], failed: Mapping[str, str]) -> str:
         samples=samples,
         failed=failed,
         counted_here=COUNTED_HERE,
+        declaring=declaring,
         style=style,
         style_hash=style_hash,
     )

@@ -138,6 +138,31 @@ def test_sample_of_a_liar_marks_both_languages(liar, tmp_path):
     assert found.compared_with == "the root holds no finished run"
 
 
+@pytest.mark.parametrize("of_card", [["und"], ["sw"]])
+def test_sample_of_undeclared_languages_contradicts_nobody(tmp_path, of_card):
+    """What nobody declares is not called a mismatch, and is marked nowhere."""
+    folder = make_workspace(tmp_path / "workspace")
+    rows = [{"id": f"{tag}-{n}", "text": f"{text} {n}"} for tag, text in ARTICLES.items()
+            for n in range(6)]  # fmt: skip
+    declares = of_card != ["und"]
+    rows += [{"id": f"und-{n}", "text": english(n), "lang": "und"} for n in range(6)]
+    data = folder / "liar.jsonl"
+    data.write_text("".join(json.dumps(each) + "\n" for each in rows), "utf-8")
+    params = json.dumps(str(data)) + ", language_column: lang"
+    card = CARD.replace("PATH", params).replace("LICENSE", "CC0-1.0").replace("[hi]", str(of_card))
+    (folder / "cards" / "liar.yaml").write_text(card, encoding="utf-8")
+    workspace = load_workspace(folder)
+    list(lock(workspace, ["liar"]))
+    found = taken(workspace, load_registry(workspace), tmp_path / "root")
+    assert bool(found.mismatches) == declares
+    assert {each.tag for each in found.languages if each.is_contrary} == (
+        {*ARTICLES} if declares else set()
+    )
+    assert ("not declared" in page([found], {})) == declares
+    assert ("Mismatch" in markdown(found)) == declares
+    assert "`und`" not in markdown(found)
+
+
 def test_sample_leaves_only_fetched_files_in_the_root(liar, tmp_path):
     taken(*liar, tmp_path / "root")
     assert {path.name for path in (tmp_path / "root").iterdir()} == {"fetched"}

@@ -182,7 +182,12 @@ def open_root(
 def known() -> Any:
     """This module's documents and makers of them, for tests that want others."""
     return SimpleNamespace(
-        Document=Document, DOCUMENTS=DOCUMENTS, HARBOUR=HARBOUR, HOSTILE=HOSTILE, RUN_ID=RUN_ID
+        Document=Document,
+        DOCUMENTS=DOCUMENTS,
+        HARBOUR=HARBOUR,
+        HOSTILE=HOSTILE,
+        RUN_ID=RUN_ID,
+        card_of=card_of,
     )
 
 

@@ -78,6 +78,9 @@ def test_render_story_kept_document_is_followed_to_its_tokens() -> None:
     assert lines_of(KEPT, "tokens") == "50 tokens, 100 to 149 of tokenize/k"
     assert lines_of(KEPT, "releases") == "test-2026"
     assert lines_of(KEPT, "language") == "hi, score 0.9876; declared: en, hi"
+    for card in ({"languages": ["und"]}, {}):
+        story = replace(KEPT, card=card, document={"declared_language": "und"})
+        assert lines_of(story, "language") == "hi, score 0.9876; declared: nothing"
 
 
 def test_render_story_names_the_text_file_where_it_lies() -> None:

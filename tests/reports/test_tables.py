@@ -61,11 +61,33 @@ def test_licenses_reference_of_the_record_is_known(build: Any, known: Any) -> No
 def test_languages_declared_and_found_are_told_apart(counted: Any) -> None:
     found = languages(counted.connection, counted.store, counted.run)
     assert ("ja", "zh-Hans", 1, 1) in found.confusions
-    assert (found.judged, found.agreeing) == (14, 12)
+    assert (found.agreeing, found.contradicted) == (12, 2)
+    assert (found.undecided, found.undeclared) == (0, 0)
     by_tag = {own.tag: own for own in found.languages}
     assert (by_tag["en"].read, by_tag["en"].kept, by_tag["en"].tokens) == (9, 3, 187)
     assert by_tag["hi"].tokens_per_byte == pytest.approx(0.5)
     assert by_tag["fr"].tokens_per_byte is None
+
+
+SPOKEN = {"sw": "Habari", "th": "สวัสดี", "zh-Hans": "你好", "und": "12 345"}
+
+
+@pytest.mark.parametrize("of_card", [["und"], [], ["sw", "und"]])
+@pytest.mark.parametrize("own", [None, "und", "", "th"])
+def test_languages_that_nobody_declares_are_not_contradicted(
+    build: Any, known: Any, of_card: list[str], own: str | None
+) -> None:
+    """`und` declares nothing, of a card or of a document: the other one speaks, if it does."""
+    documents = [known.Document("a", tag, text, tag, declared=own) for tag, text in SPOKEN.items()]
+    root = build(documents, (), sources={"a": {**known.card_of("a"), "languages": of_card}})
+    load_token_counts(root.connection, root.store, root.run)
+    found = languages(root.connection, root.store, root.run)
+    declared = "th" if own == "th" else "sw" if "sw" in of_card else None
+    bearing = (found.agreeing, found.contradicted, found.undecided, found.undeclared)
+    assert bearing == ((1, 2, 1, 0) if declared else (0, 0, 0, 4))
+    others = [tag for tag in SPOKEN if tag not in ("und", declared)] if declared else []
+    assert [row[:2] for row in found.confusions] == [(declared, tag) for tag in sorted(others)]
+    assert {own.tag: own.declared for own in found.languages}["und"] == 0
 
 
 def test_languages_run_without_tokens_has_no_fertility(build: Any) -> None:
