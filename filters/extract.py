@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
+from phloem.filters.charset import BOMS, PARAMETER, decode, decode_page
 from phloem.filters.op import Measured, op
 
 PLAIN_TYPES = (
@@ -48,16 +47,6 @@ PLAIN_TYPES = (
 )
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 
-# Byte order marks (Unicode 14.0, section 23.8); UTF-32 first, since its mark begins with UTF-16's.
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_CHARSET = re.compile(r""";\s*charset\s*=\s*"?([^\s";]+)""", re.IGNORECASE)  # RFC 9110, 8.3.2
-
 # What documentation puts around its text. By tag and ARIA role (WAI-ARIA 1.2), then by the class
 # names of the generators: DocBook and Publican, Sphinx, javadoc, Doxygen, Yelp, rustdoc, httpd,
 # MkDocs, texinfo.
@@ -95,34 +84,9 @@ NAVIGATION = (
     "div.header > p",
     "div.nav-panel",
 )
-
-
-def decode(content: bytes, media_type: str | None) -> str:
-    """The text of bytes: by byte order mark, else by the declared charset, else as UTF-8.
-
-    Raises ValueError with a reason that names no content.
-    """
-    for mark, encoding in _BOMS:
-        if content.startswith(mark):
-            return _decoded(content[len(mark) :], encoding)
-    declared = _CHARSET.search(media_type or "")
-    return _decoded(content, declared[1] if declared else "utf-8")
-
-
-def _decoded(content: bytes, encoding: str) -> str:
-    name = encoding[:40]
-    try:
-        name = codecs.lookup(encoding).name
-        text = content.decode(name)
-        text.encode()  # some codecs give unpaired surrogates, which no UTF-8 holds
-    except LookupError:
-        msg = f"unknown charset {encoding[:40]!r}"
-        raise ValueError(msg) from None
-    except UnicodeError as error:
-        at = f" (byte {error.start})" if isinstance(error, UnicodeDecodeError) else ""
-        msg = f"not {'UTF-8' if name == 'utf-8' else name}{at}"
-        raise ValueError(msg) from None
-    return text
+# What a reader sees or hears and does not read: an alternative text stands for it, and what such an
+# element holds is for who cannot be shown it (WHATWG HTML, 4.8).
+MEDIA = ("img", "area", "svg", "object", "embed", "video", "audio")
 
 
 def each_row(batch: pa.RecordBatch, convert: Callable[[bytes, str | None], str]) -> Measured:
@@ -147,15 +111,16 @@ def _is_plain_utf8(batch: pa.RecordBatch) -> bool:
     """Whether no row names a charset, is null or begins with a byte order mark."""
     content = batch[CONTENT.name]
     kinds = batch[MEDIA_TYPE.name].unique().to_pylist()
-    if content.null_count or any(_CHARSET.search(kind or "") for kind in kinds):
+    if content.null_count or any(PARAMETER.search(kind or "") for kind in kinds):
         return False
     heads = pc.binary_slice(content, 0, 4).unique().to_pylist()
-    return not any(head.startswith(mark) for head in heads for mark, _ in _BOMS)
+    return not any(head.startswith(mark) for head in heads for mark, _ in BOMS)
 
 
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
+    version=2,
     media_types=PLAIN_TYPES,
     examples=[
         ((b"na\xc3\xafve", "text/plain"), "naïve"),
@@ -168,8 +133,8 @@ def plain_text(batch: pa.RecordBatch) -> Measured:
     """Decode plain text, markup that is meant to be read, and code.
 
     A byte order mark decides, else the media type's charset (RFC 9110, section 8.3.2), else it is
-    UTF-8 (RFC 3629). A row that does not decode is a fault that names the first bad byte; nothing
-    is guessed or replaced.
+    UTF-8 (RFC 3629); a label means what the WHATWG Encoding Standard says. A row that does not
+    decode is a fault that names the first bad byte; nothing is guessed or replaced.
     """
     if _is_plain_utf8(batch):
         try:
@@ -182,6 +147,7 @@ def plain_text(batch: pa.RecordBatch) -> Measured:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
+    version=2,
     media_types=HTML_TYPES,
     libraries=["resiliparse"],
     examples=[
@@ -196,10 +162,13 @@ def plain_text(batch: pa.RecordBatch) -> Measured:
 def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
     """Extract the readable text of HTML with Resiliparse (Bevendorff et al., ECIR 2018).
 
-    Paragraphs, lists and preformatted blocks keep their line breaks; scripts, styles and
-    navigation (`NAVIGATION`) are left out. The encoding is that of the byte order mark, else of the
-    media type, else of the `meta` tag in the first 1,024 bytes (WHATWG HTML, 13.2.3), else it is
-    detected; bytes that do not decode become U+FFFD, as in browsers.
+    Paragraphs, lists and preformatted blocks keep their line breaks; scripts, styles, forms,
+    pictures and the like (`MEDIA`) and navigation (`NAVIGATION`) are left out.
+
+    The encoding is that of the byte order mark, else of the media type, else of the `meta` tag or
+    XML declaration in the first 1,024 bytes (WHATWG HTML, 13.2.3), else UTF-8 if the bytes read so,
+    else it is detected; bytes that do not decode become U+FFFD, as in browsers. A label means what
+    the WHATWG Encoding Standard says; a page of which only an unknown label is known is a fault.
 
     Args:
         batch: Rows of content.
@@ -209,17 +178,16 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
 
-    skip = list(NAVIGATION)
+    skip = ["title", *NAVIGATION, *MEDIA]  # a title stands in the body if text comes before it
 
     def convert(content: bytes, media_type: str | None) -> str:
-        body, encoding = _html_encoding(content, media_type)
+        page = decode_page(content, media_type)
         try:
-            tree = HTMLTree.parse_from_bytes(body, encoding, "replace")
             text = extract_plain_text(
-                tree,
+                HTMLTree.parse(page),
                 preserve_formatting=True,
                 main_content=main_content,
-                alt_texts=False,
+                alt_texts=True,  # without them it skips each <figure> too; MEDIA skips what has one
                 skip_elements=skip,
             )
         except Exception as error:  # noqa: BLE001 - whatever the parser raises faults the row only
@@ -228,19 +196,3 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
         return str(text)
 
     return each_row(batch, convert)
-
-
-def _html_encoding(content: bytes, media_type: str | None) -> tuple[bytes, str]:
-    """The bytes without their mark, and the name of their encoding. Raises ValueError."""
-    from resiliparse.parse.encoding import (
-        detect_encoding,
-        map_encoding_to_html5,
-    )
-
-    for mark, encoding in _BOMS:
-        if content.startswith(mark):
-            return content[len(mark) :], encoding
-    declared = _CHARSET.search(media_type or "")
-    if declared:
-        return content, str(map_encoding_to_html5(declared[1]))
-    return content, str(detect_encoding(content, from_html_meta=True))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
+from phloem.filters.charset import decode_as
 from phloem.filters.op import Measured, op
 
 # GNU gettext manual, section 10.3: magic, revision, number of messages, places of two tables of
@@ -39,6 +40,7 @@ def _example(*messages: tuple[bytes, bytes]) -> bytes:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
+    version=2,
     media_types=["application/x-gettext-translation"],
     examples=[
         (
@@ -86,11 +88,7 @@ def _translations(content: bytes) -> str:
     for original, translation in pairs:
         if not original:
             continue
-        try:
-            before, after = original.decode(name), translation.decode(name)
-        except (LookupError, UnicodeDecodeError):
-            msg = "not in the charset that the catalogue names"
-            raise ValueError(msg) from None
+        before, after = decode_as(original, name), decode_as(translation, name)
         source = _KEY.sub("", before.rpartition(_CONTEXT)[2]).split("\0")
         lines += [form for form in after.split("\0") if form.strip() and form not in source]
     return "\n".join(lines)

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
-from phloem.filters.extract import decode, each_row
+from phloem.filters.charset import decode
+from phloem.filters.extract import each_row
 from phloem.filters.op import Measured, op
 
 MAX_BYTES = 4 * 2**20
@@ -112,6 +113,7 @@ class _Piece:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
+    version=2,
     media_types=["text/x-wiki"],
     libraries=["mwparserfromhell"],
     examples=[

@@ -26,6 +26,7 @@ def _text(op: Op, content: bytes, media_type: str) -> str:
         ("漢字".encode("utf-16"), "text/plain", "漢字"),
         (b"\xff\xfe\x00\x00" + "😀".encode("utf-32-le"), "text/plain", "😀"),
         (b"caf\xe9", 'text/plain; Charset="ISO-8859-1"', "café"),
+        (b"\x93caf\xe9\x94", "text/plain; charset='iso-8859-1'", "“café”"),
         ("привет".encode("koi8-r"), "text/plain;charset=koi8-r", "привет"),
         (b"a\x00b", "text/x-c", "a\x00b"),
         (b"", "text/plain", ""),
@@ -46,7 +47,9 @@ def test_plain_text_names_the_first_bad_byte_and_keeps_the_other_rows() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["no-such-charset", "base64", "zip"])
+@pytest.mark.parametrize(
+    "name", ["no-such-charset", "base64", "zip", "rot13", "utf-7", "unicode_escape"]
+)
 def test_plain_text_of_an_unknown_charset_is_a_fault(name: str) -> None:
     measured = _run(plain_text, b"abc", media_type=f"text/plain; charset={name}")
     assert measured.faults == {0: f"unknown charset '{name}'"}
@@ -86,6 +89,84 @@ def test_html_keeps_paragraphs_and_code_and_drops_navigation() -> None:
 )
 def test_html_finds_the_encoding(content: bytes, media_type: str) -> None:
     assert _text(html, content, media_type) == "größe"
+
+
+FIGURE = """<p>Before.</p>
+<figure class="listing"><figcaption>Listing <b>1</b></figcaption><pre>def f(x):
+    if x:
+
+        return x + 1
+</pre></figure>
+<figure><img src="x" alt="an alternative"><figcaption>Fig. 2: a tree</figcaption></figure>
+<figure><figure><table><tr><th>Town<th>Mm<tr><td>Accra<td>730</table></figure>
+<figure><blockquote>To be.</blockquote><figcaption>Hamlet</figcaption></figure></figure>
+<ul><li>item<figure><pre>code</pre></figure></li></ul>
+<figure>bare text</figure><p>After.</p>"""
+
+
+@pytest.mark.parametrize("main_content", [False, True])
+def test_html_keeps_what_a_figure_holds_in_its_order(main_content: bool) -> None:
+    page = f"<main><div><div><div>{FIGURE}</div></div></div></main>".encode()
+    text = _text(html.bind({"main_content": main_content}), page, "text/html; charset=utf-8")
+    parts = (
+        "Before.\n\nListing 1\n",
+        "def f(x):\n    if x:\n\n        return x + 1\n",
+        "Fig. 2: a tree\n",
+        "Town\t\tMm\nAccra\t\t730\n",
+        "To be.\nHamlet\n",
+        "item",
+        "code",
+        "bare text\n\nAfter.",
+    )
+    places = [text.find(part) for part in parts]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "alternative" not in text
+
+
+SHOWN = """<address>T</address> <article>T</article> <aside>T</aside> <blockquote>T</blockquote>
+<center>T</center> <dl><dt>T</dt></dl> <dl><dd>T</dd></dl> <details>T</details>
+<details><summary>T</summary></details> <dialog open=x>T</dialog> <fieldset>T</fieldset>
+<fieldset><legend>T</legend></fieldset> <figure>T</figure> <figcaption>T</figcaption>
+<form>T</form> <header>T</header> <hgroup>T</hgroup> <math><mi>T</mi></math> <menu>T</menu>
+<output>T</output> <picture>T</picture> <ruby>T<rt>r</rt></ruby> <samp>T</samp> <section>T</section>
+<sub>T</sub> <sup>T</sup> <table><caption>T</caption></table> <table><tfoot><tr><td>T</table>
+<time>T</time> <my-element>T</my-element>"""
+
+
+@pytest.mark.parametrize("shown", SHOWN.replace("> <", ">\n<").split("\n"))
+def test_html_keeps_what_a_reader_sees(shown: str) -> None:
+    page = f"<p>a</p>{shown.replace('T', 'TEXT')}<p>b</p>"
+    assert "TEXT" in _text(html, page.encode(), "text/html")
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<img alt=TEXT title=TEXT>",
+        "<picture><source><img alt=TEXT></picture>",
+        "<map><area alt=TEXT></map>",
+        "<input type=image alt=TEXT value=TEXT>",
+        "<svg><title>TEXT</title><text>TEXT</text></svg>",
+        "<object data=x>TEXT</object>",
+        "<embed alt=TEXT>",
+        "<video src=x>TEXT</video>",
+        "<audio src=x>TEXT</audio>",
+        "<iframe>TEXT</iframe>",
+        "<noscript>TEXT</noscript>",
+        "<template>TEXT</template>",
+        "<title>TEXT</title>",
+        "<select><option>TEXT</select>",
+        "<button>TEXT</button>",
+        "<label>TEXT</label>",
+        "<textarea>TEXT</textarea>",
+        "<nav>TEXT</nav>",
+        "<div class=navfooter>TEXT</div>",
+    ],
+)
+def test_html_figure_lets_in_nothing_that_is_left_out_elsewhere(hidden: str) -> None:
+    for page in (f"<p>a</p>{hidden}<p>b</p>", f"<p>a</p><figure>{hidden}</figure><p>b</p>"):
+        assert _text(html, page.encode(), "text/html") == "a\n\nb"
 
 
 def test_html_that_is_broken_or_deep_or_empty_never_raises() -> None:

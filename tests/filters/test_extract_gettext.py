@@ -89,8 +89,9 @@ def test_gettext_catalog_charset_of_the_header_decides() -> None:
         (catalogue(HEADER, (b"Close", b"Vala"))[:40], "truncated message catalogue"),
         (struct.pack("<7I", 0x950412DE, 0, 2**31, 28, 28, 0, 28), "more than 1048576 messages"),
         (struct.pack("<7I", 0x950412DE, 0, 1, 2**32 - 1, 28, 0, 28), "truncated"),
-        (catalogue(HEADER, (b"a", b"\xff\xfe")), "not in the charset"),
-        (catalogue((b"", b"charset=x-none\n"), (b"a", b"b")), "not in the charset"),
+        (catalogue(HEADER, (b"a", b"\xff\xfe")), "not UTF-8 (byte 0)"),
+        (catalogue((b"", b"charset=unicode_escape\n"), (b"a", b"\\x62")), "unknown charset"),
+        (catalogue((b"", b"charset=x-none\n"), (b"a", b"b")), "unknown charset 'x-none'"),
     ],
 )
 def test_gettext_catalog_hostile_or_broken_is_a_fault(content: bytes | None, reason: str) -> None:
