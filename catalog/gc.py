@@ -2,6 +2,10 @@
 
 What a release, a run record or a manifest of theirs names is kept, and so are the records for ever.
 Where one of them cannot be read nobody knows what it named: then nothing is waste.
+
+A root may be a folder that holds other things too, and a wrong `--root` holds nothing else. So
+nothing is looked for in a folder where no run has written, and of a root only what lies where a run
+writes, is called as a run calls it, and is no link: whatever else is there belongs to somebody.
 """
 
 from __future__ import annotations
@@ -9,30 +13,62 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from phloem.catalog.advice import command
-from phloem.catalog.manifest import COMMIT, Dataset, find
-from phloem.catalog.records import RECORDS
-from phloem.catalog.released import ReleaseError, load_release, release_names
-from phloem.catalog.runs import HEARTBEATS, ViewError, life_of, load_run, run_ids
-from phloem.catalog.store import MissingError, Store
+from phloem.catalog.manifest import (
+    COMMIT,
+    KEY_DIGITS,
+    SHARD_FILES,
+    Dataset,
+    Shard,
+    digest_of,
+    find,
+)
+from phloem.catalog.records import DIGITS, RECORDS
+from phloem.catalog.released import RELEASES, ReleaseError, load_release, release_names
+from phloem.catalog.runs import HEARTBEATS, RUNS, ViewError, life_of, load_run, run_ids
+from phloem.catalog.store import TEMPORARY, MissingError, Store
 
 Json = Any
 
-DATASETS, FETCHED, FAILURES = "datasets", "fetched", "failures"
+DATASETS, FETCHED, FAILURES, REPORTS = "datasets", "fetched", "failures", "reports"
 DAY_SECONDS = 86_400.0
 
-_SHARD = re.compile("(?!releases/)([a-z]+/[0-9a-f]{32})/[^/]+")  # a file in the folder of one
+# Where a run writes, and what it calls what it writes there.
+_STAGE = f"(?:{'|'.join(SHARD_FILES)})"
+_KEY = f"[0-9a-f]{{{KEY_DIGITS}}}"
+_SHARD = re.compile(f"({_STAGE})/{_KEY}")
+_FILE = {
+    stage: re.compile(f"(?:{names}|{re.escape(COMMIT)}|{TEMPORARY})")
+    for stage, names in SHARD_FILES.items()
+}
+_MANIFEST = re.compile(rf"{DATASETS}/{_STAGE}-{_KEY}\.json")
+_NOTE = re.compile(rf"{FAILURES}/{_STAGE}/{_KEY}\.json")
 _SHA256 = re.compile("[0-9a-f]{64}")
-_TEMPORARY = re.compile(r"(?:^|/)\.[^/]*\.tmp-[^/]*$")  # as `Store.create` names what it writes
+_HEARTBEAT = re.compile(rf"{HEARTBEATS}/\d{{8}}T\d{{6}}Z-[0-9a-f]{{6}}\.json")
+_TEMPORARY = re.compile(
+    f"(?:{RUNS}|{HEARTBEATS}|{DATASETS}|{FETCHED}|{FAILURES}/{_STAGE}|{_STAGE}/{_KEY}"
+    f"|{RELEASES}/[^/]+|{REPORTS}/[^/]+)/{TEMPORARY}"
+)
+_PLACES = frozenset((RUNS, HEARTBEATS, DATASETS, FETCHED, FAILURES, RELEASES, REPORTS, *_FILE))
+
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-")  # begins one; a copy that was cut short may end anyhow
+# What reading a file raises that is none of a run's.
+_FOREIGN = (IsADirectoryError, MissingError, ValueError, KeyError, TypeError, AttributeError)
+_SHOWN = 3  # names that an error shows of a folder that is no root
 
 
 class GcError(Exception):
     """Nothing may be deleted now: the message says why, and what to do."""
+
+
+class NoRootError(Exception):
+    """A folder in which no run has written: nothing in it is looked at."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +82,7 @@ class Waste:
         reason: Why it is not needed.
         files: How many files it is.
         bytes: Their size in all.
+        names: Of these files, under the root; what else lies in a shard's folder is none of them.
     """
 
     name: str
@@ -53,6 +90,7 @@ class Waste:
     reason: str
     files: int
     bytes: int
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -84,14 +122,15 @@ def named(store: Store, needed: Iterable[str], *, older_than: float, now: float)
         now: This moment, seconds since 1970.
 
     Raises:
+        NoRootError: no run has written here.
         GcError: one of them cannot be read; the message names the file.
     """
+    _require_root(store)
     manifests: set[str] = set()
     hashes = set(needed)
-    runs = run_ids(store)
+    runs = {run_id: found for run_id in run_ids(store) if (found := _run(store, run_id))}
     running = []
-    for run_id in runs:
-        record = _run(store, run_id)
+    for run_id, record in runs.items():
         manifests |= set(record.get("datasets", {}).values())
         hashes |= _hashes(record)
         if record.get("status") == "running" and _may_run(store, record, older_than, now):
@@ -104,7 +143,7 @@ def named(store: Store, needed: Iterable[str], *, older_than: float, now: float)
         manifests |= {dataset["name"] for dataset in release["datasets"].values()}
         hashes |= _hashes(release)
     shards: set[str] = set()
-    for name in sorted(manifests | set(store.list(DATASETS))):
+    for name in sorted(manifests | set(filter(_MANIFEST.fullmatch, store.list(DATASETS)))):
         dataset = _dataset(store, name, needed=name in manifests)
         if name in manifests:
             shards |= {shard.folder for shard in dataset.shards}
@@ -114,11 +153,71 @@ def named(store: Store, needed: Iterable[str], *, older_than: float, now: float)
     )
 
 
-def _run(store: Store, run_id: str) -> Mapping[str, Json]:
+def _require_root(store: Store) -> None:
+    """Raise NoRootError unless some file here says of itself what its name says.
+
+    A run writes its record before all else, so that one which was killed at once left one. Without
+    a record, since a run was given up, a manifest or a shard of it tells. A mark of its own, which
+    older roots would lack, would tell no more.
+    """
+    for name in _evidence(store):
+        with suppress(*_FOREIGN):
+            if _own_name(name, store.read_bytes(name)) == name:
+                return
+    there = [name.strip("/") for name in store.list("")]
+    more = f" and {len(there) - _SHOWN:,} more" if len(there) > _SHOWN else ""
+    held = f"it holds {', '.join(there[:_SHOWN])}{more}, and" if there else "it is empty and holds"
+    msg = (
+        f"{store.root} is no root: {held} no run record, manifest or shard; nothing in it was"
+        " looked at. --root or PHLOEM_ROOT names a root, `phloem run RECIPE` makes one"
+    )
+    raise NoRootError(msg)
+
+
+def _evidence(store: Store) -> Iterator[str]:
+    """Files that may show that a run has written here, the likeliest first."""
+    yield from (name for name in store.list(RUNS) if name.endswith(".json"))
+    yield from (name for name in store.list(RECORDS) if name.endswith(".json"))
+    yield from filter(_MANIFEST.fullmatch, store.list(DATASETS))
+    for stage in SHARD_FILES:
+        yield from (f"{s}/{COMMIT}" for s in store.list(stage) if _SHARD.fullmatch(s))
+
+
+def _own_name(name: str, data: bytes) -> str:
+    """What a file would be called if it were what its name says. Raises what JSON may raise."""
+    top = name.partition("/")[0]
+    if top == RUNS and _RUN_ID.match(name, len(f"{RUNS}/")):
+        return name  # though it was cut short: nobody else calls a file so
+    value = json.loads(data)
+    if top == RUNS:
+        return f"{RUNS}/{value['run_id']}.json" if _is_record(value) else ""
+    if top == RECORDS:
+        own = f"-{value['kind']}-{digest_of(value)[:DIGITS]}.json"
+        return name if name.endswith(own) else ""
+    if top == DATASETS:
+        return Dataset.from_json(value).name
+    return f"{Shard.from_json(value).folder}/{COMMIT}"
+
+
+def _is_record(value: Mapping[str, Json]) -> bool:
+    return {"run_id", "recipe", "started"} <= value.keys() and isinstance(
+        value.get("datasets", {}), dict
+    )
+
+
+def _run(store: Store, run_id: str) -> Mapping[str, Json] | None:
+    """A run's record; None for a file that neither is called nor reads like one."""
     try:
-        return load_run(store, run_id)
-    except ViewError as error:
-        raise GcError(f"{error}. Until then nobody can tell what it named") from None
+        record = load_run(store, run_id)
+    except (ViewError, IsADirectoryError) as error:
+        fault = str(error)
+    else:
+        if _is_record(record):
+            return record
+        fault = f"{RUNS}/{run_id}.json is no run record; move it elsewhere"
+    if not _RUN_ID.match(run_id):
+        return None
+    raise GcError(f"{fault}. Until then nobody can tell what it named")
 
 
 def _dataset(store: Store, name: str, *, needed: bool) -> Dataset:
@@ -161,17 +260,23 @@ def waste(store: Store, kept: Named, *, older_than: float, now: float) -> list[W
         now: This moment, seconds since 1970.
     """
     sizes = _sizes(store)
+    whole = {
+        shard: _listed(store, shard)
+        for shard in (name.removesuffix(f"/{COMMIT}") for name in sizes)
+        if _SHARD.fullmatch(shard) and shard not in kept.shards
+    }
     unnamed: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for name in sizes:
-        shard = _SHARD.fullmatch(name)
-        if shard and shard[1] not in kept.shards:
-            whole = f"{shard[1]}/{COMMIT}" in sizes
-            unnamed[shard[1], *(_WHOLE if whole else _HALF)].append(name)
+        shard, _, file = name.rpartition("/")
+        if (found := _SHARD.fullmatch(shard)) and shard not in kept.shards:
+            listed = whole.get(shard, frozenset())
+            if file in listed or _FILE[found[1]].fullmatch(file):
+                unnamed[shard, *(_WHOLE if listed else _HALF)].append(name)
         elif kind := _unnamed(store, kept, name):
             unnamed[name, *kind].append(name)
     return sorted(
         (
-            Waste(name, kind, reason, len(files), sum(sizes[file] for file in files))
+            Waste(name, kind, reason, len(files), sum(sizes[f] for f in files), tuple(files))
             for (name, kind, reason), files in unnamed.items()
             if all(_age(store, file, now) >= older_than for file in files)
         ),
@@ -180,10 +285,28 @@ def waste(store: Store, kept: Named, *, older_than: float, now: float) -> list[W
 
 
 def _sizes(store: Store) -> dict[str, int]:
-    """Bytes of every file of the root, by its name, those half-written included."""
-    base = store.path("")
-    found = store.fs.find(base, detail=True)
-    return {name.removeprefix(base).lstrip("/"): int(i["size"] or 0) for name, i in found.items()}
+    """Bytes of every file where a run writes, by its name, those half-written included.
+
+    No link is followed, nor named: a run makes none.
+    """
+    base = store.path("").rstrip("/")
+    found: dict[str, int] = {}
+    for entry in store.fs.ls(base, detail=True):
+        top = entry["name"].rstrip("/").rpartition("/")[2]
+        if top in _PLACES and entry["type"] == "directory" and not entry.get("islink"):
+            for path, info in store.fs.find(entry["name"], detail=True).items():
+                if info["type"] == "file" and not info.get("islink"):
+                    found[path.removeprefix(base).lstrip("/")] = int(info["size"] or 0)
+    return found
+
+
+def _listed(store: Store, shard: str) -> frozenset[str]:
+    """The files that a shard's commit lists; none if it was cut short."""
+    try:
+        value = json.loads(store.read_bytes(f"{shard}/{COMMIT}"))
+        return frozenset(file.name for file in Shard.from_json(value).files)
+    except (MissingError, ValueError, KeyError, TypeError):
+        return frozenset()
 
 
 Kind = tuple[str, str]  # and the reason
@@ -197,17 +320,15 @@ def _unnamed(store: Store, kept: Named, name: str) -> Kind | None:
     top, _, rest = name.partition("/")
     own = rest.removesuffix(".json")
     found = None
-    if top == RECORDS:
-        pass
-    elif _TEMPORARY.search(name):
+    if _TEMPORARY.fullmatch(name):
         found = ("temporary file", "whoever wrote it did not come to its end")
     elif top == FETCHED and _SHA256.fullmatch(rest) and rest not in kept.fetched:
         found = ("fetched file", "no run record, release or op names it")
-    elif top == DATASETS and name not in kept.manifests:
+    elif _MANIFEST.fullmatch(name) and name not in kept.manifests:
         found = ("manifest", "no run record or release names it")
-    elif top == HEARTBEATS and own not in kept.runs:
+    elif _HEARTBEAT.fullmatch(name) and own not in kept.runs:
         found = ("heartbeat", "its run has no record")
-    elif top == FAILURES and find(store, *own.partition("/")[::2]):
+    elif _NOTE.fullmatch(name) and find(store, *own.partition("/")[::2]):
         found = ("failure note", "its task was done later")
     return found
 
@@ -236,7 +357,11 @@ def delete(store: Store, found: Iterable[Waste], kept: Named) -> None:
             " until it has ended"
         )
         raise GcError(msg)
-    for each in found:
-        if each.kind == "shard":
-            store.delete(f"{each.name}/{COMMIT}")  # without it a shard is not there
-        store.delete(each.name)
+    # By a manifest a root is known that has no run record any more: they go last.
+    for each in sorted(found, key=lambda each: each.kind == "manifest"):
+        # The commit first: without it a shard is not there.
+        for name in sorted(each.names, key=lambda name: not name.endswith(f"/{COMMIT}")):
+            store.delete(name)
+        if each.name not in each.names:
+            with suppress(OSError):  # somebody's own file lies there too
+                store.fs.rmdir(store.path(each.name))

@@ -23,6 +23,24 @@ Json = Any  # what json.dumps takes: dict, list, str, int, float, bool, None
 KEY_DIGITS = 32  # 128 bits: no collision among 10^15 shards (birthday bound below 10^-8)
 COMMIT = "shard.json"
 
+# Every kind of shard there is, and the names that its files may have: no run writes another.
+SHARD_FILES: Mapping[str, str] = {
+    "ingest": r"text-\d{5,}\.arrow|quarantine\.parquet",
+    "count": r"counts\.parquet",
+    "tally": r"frequent\.parquet",
+    "clean": r"text\.arrow|hashes\.parquet",
+    "measure": r"[A-Za-z_]\w*\.parquet",  # by the op
+    "bands": r"edges-\d{5,}\.arrow",
+    "nominate": r"components\.parquet",
+    "judge": r"verdicts\.parquet",
+    "elect": r"duplicates\.parquet",
+    "settled": r"settled\.json",
+    "decide": r"(ledger|kept)\.parquet",
+    "compose": r"text\.arrow",
+    "tokenizer": r"tokenizer\.json",
+    "tokenize": r"tokens\.(arrow|bin|idx)|index\.parquet",
+}
+
 
 def canonical(value: Json) -> bytes:
     """JSON with sorted keys and no spaces, UTF-8: one value, one spelling (after RFC 8785)."""
@@ -159,11 +177,16 @@ class Dataset:
         return self
 
     @classmethod
+    def from_json(cls, value: Mapping[str, Json]) -> Dataset:
+        """From plain JSON, which may say more: that is not looked at."""
+        shards = tuple(Shard.from_json(shard) for shard in value["shards"])
+        return cls(value["stage"], value["spec"], shards)
+
+    @classmethod
     def load(cls, store: Store, name: str) -> Dataset:
         """Read a manifest. Raises ValueError if it does not hash to what it says."""
         value = json.loads(store.read_bytes(name))
-        shards = tuple(Shard.from_json(shard) for shard in value["shards"])
-        dataset = cls(value["stage"], value["spec"], shards)
+        dataset = cls.from_json(value)
         if (dataset.key, dataset.digest) != (value["key"], value["digest"]):
             msg = f"manifest {name} was changed: its shards do not hash to {value['digest'][:12]}"
             raise ValueError(msg)

@@ -28,6 +28,9 @@ _OPTIONS = {protocol: {"max_concurrency": 1} for protocol in ("s3", "s3a")}
 # hangs would be waited for half an hour.
 _ATTEMPTS = 2
 
+# What `create` calls a file that is being written: by the name that it will have, and a uuid4.
+TEMPORARY = r"\.[^/]+\.tmp-[0-9a-f]{32}"
+
 # `user:password@` in a URL, where a secret key may hold slashes; `host:port/` is none.
 _PASSWORD = re.compile(r"://[^/@:\s]*:(?!\d+/)[^@\s]*@")
 

@@ -9,9 +9,18 @@ from typing import Any
 
 import typer
 
-from phloem.catalog.gc import DAY_SECONDS, GcError, Waste, delete, named, waste
+from phloem.catalog.gc import DAY_SECONDS, GcError, NoRootError, Waste, delete, named, waste
 from phloem.filters.op import ops
-from phloem.pipeline.console import find_root, listing, note, print_json, put, say, told
+from phloem.pipeline.console import (
+    UseError,
+    find_root,
+    listing,
+    note,
+    print_json,
+    put,
+    say,
+    told,
+)
 from phloem.pipeline.doctor import examine
 from phloem.pipeline.status import lines, rate, seconds_left, status
 from phloem.pipeline.workspace import find_workspace
@@ -35,6 +44,8 @@ def collect_garbage(*, root: str, yes: bool, older_than: float, as_json: bool) -
             found = waste(store, kept, older_than=age, now=now)
             if yes:
                 delete(store, found, kept)
+        except NoRootError as error:
+            raise UseError(str(error)) from None
         except GcError as error:
             say(error)
             raise typer.Exit(1) from None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from phloem.catalog.manifest import COMMIT, Shard, canonical, find, key_of
+from phloem.catalog.manifest import COMMIT, SHARD_FILES, Shard, canonical, find, key_of
 from phloem.catalog.store import Store
 
 Json = Any
@@ -35,7 +35,7 @@ RUNS = {
 STAGES = tuple(RUNS)
 
 # What a stage's code makes of the same input: raised when that changes.
-VERSIONS = dict.fromkeys((*RUNS, "clean", "settled"), 1)
+VERSIONS = dict.fromkeys(SHARD_FILES, 1)
 
 
 def shard_key(stage: str, spec: Mapping[str, Json], inputs: Sequence[str]) -> str:

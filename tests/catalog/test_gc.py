@@ -15,7 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phloem.catalog.gc import DAY_SECONDS, GcError, Named, Waste, delete, named, waste
+from phloem.catalog.gc import (
+    DAY_SECONDS,
+    GcError,
+    Named,
+    NoRootError,
+    Waste,
+    delete,
+    named,
+    waste,
+)
 from phloem.catalog.manifest import Dataset, File, Shard, canonical, commit
 from phloem.catalog.records import append
 from phloem.catalog.release import make_release, verify_release
@@ -58,6 +67,11 @@ def old(fresh_root: Any) -> Any:
     """A root with one run, all of it written long ago."""
     _date(Path(fresh_root.store.root), OLD)
     return fresh_root
+
+
+def _part(name: str) -> str:
+    """What `Store.create` calls a file while it writes it; here always the same."""
+    return f".{name}.tmp-{'0123456789abcdef' * 2}"
 
 
 def _run_record(**changed: Any) -> dict[str, Any]:
@@ -124,7 +138,7 @@ def _build(root: Path, plan: Plan) -> None:
         store.write_bytes(shard.path("text.arrow"), f"text of shard {number}: สวัสดี".encode())
         if number not in plan.half:
             commit(store, shard)
-        store.write_bytes(f"{shard.folder}/.text.arrow.tmp-1", b"cut")
+        store.write_bytes(f"{shard.folder}/{_part('text.arrow')}", b"cut")
     for number in FETCHED:
         store.write_bytes(_fetched(number), b"fetched")
     for number, chosen in enumerate(plan.runs):
@@ -157,7 +171,7 @@ def _reference(plan: Plan) -> set[str]:
     for number in SHARDS:
         folder = _shard(number).folder
         if f"shard{number}" in plan.young and f"{folder}/text.arrow" not in must:
-            must |= {f"{folder}/text.arrow", f"{folder}/.text.arrow.tmp-1"}
+            must |= {f"{folder}/text.arrow", f"{folder}/{_part('text.arrow')}"}
             must |= set() if number in plan.half else {f"{folder}/shard.json"}
         if number in plan.noted & plan.half:
             must.add(f"failures/clean/{number:032x}.json")
@@ -333,17 +347,19 @@ def test_gc_takes_away_notes_temporary_and_half_written_files(old: Any) -> None:
     store.write_bytes(f"failures/elect/{made}.json", b"{}")
     store.write_bytes(f"failures/elect/{'a' * 32}.json", b"{}")
     store.write_bytes(f"judge/{'b' * 32}/verdicts.parquet", b"half")
-    store.write_bytes("heartbeats/gone.json", b"{}")
-    for name in (f"elect/{made}/.x.json.tmp-1", "runs/.r.json.tmp-2", "records/.r.json.tmp-3"):
+    gone = "heartbeats/20260301T000000Z-0123ab.json"
+    store.write_bytes(gone, b"{}")
+    part, cut = f"elect/{made}/{_part('duplicates.parquet')}", f"runs/{_part('r.json')}"
+    for name in (part, cut, f"records/{_part('r.json')}"):
         store.write_bytes(name, b"cut")
     _date(root, OLD)
     kept, found = _look(store)
     assert [(each.kind, each.name) for each in found] == [
-        ("temporary file", f"elect/{made}/.x.json.tmp-1"),
+        ("temporary file", part),
         ("failure note", f"failures/elect/{made}.json"),
-        ("heartbeat", "heartbeats/gone.json"),
+        ("heartbeat", gone),
         ("half-written shard", f"judge/{'b' * 32}"),
-        ("temporary file", "runs/.r.json.tmp-2"),
+        ("temporary file", cut),
     ]
     delete(store, found, kept)
     assert f"failures/elect/{'a' * 32}.json" in _files(root)  # its task is still to be done
@@ -388,3 +404,224 @@ def test_gc_sees_a_root_through_a_relative_path(old: Any, monkeypatch: pytest.Mo
     old.store.delete(f"runs/{old.run_id}.json")
     assert _collect(Store(root.name))
     assert _files(root) == set()
+
+
+# What is somebody's own ---------------------------------------------------------------------------
+KEY, SHA256 = "0123456789abcdef" * 2, "0123456789abcdef" * 4
+
+OWN = (
+    *(f"{folder}/{KEY}/a.jpg" for folder in ("photos", "ingest", "clean", "measure", "settled")),
+    f"photos/{KEY}/text.arrow",
+    f"ingest/{KEY}/text.arrow",  # as `clean` calls its files, and `ingest` does not
+    f"ingest/{KEY}/album/quarantine.parquet",
+    f"ingest/{KEY}/.quarantine.parquet.tmp-backup",
+    f"ingest/{KEY.upper()}/quarantine.parquet",
+    f"ingest/{KEY}0/quarantine.parquet",
+    "ingest/text-00000.arrow",
+    f"mine/ingest/{KEY}/quarantine.parquet",
+    f"mine/fetched/{SHA256}",
+    f"mine/{_part('notes.txt')}",
+    _part("notes.txt"),
+    ".thesis.tmp-backup",
+    "a/.x.tmp-1",
+    "runs/.r.json.tmp-1",
+    f"runs/old/{_part('r.json')}",
+    f"fetched/{SHA256}.part",
+    f"fetched/{KEY}",
+    "datasets/squad.json",
+    "datasets/broken.json",
+    f"datasets/mine-{KEY}.json",
+    f"datasets/ingest-{KEY}/train.json",
+    "runs/experiment-1.json",
+    "runs/recipe.json",
+    "runs/notes.txt",
+    "runs/folder.json/notes.txt",
+    "heartbeats/mine.json",
+    "heartbeats/2026-03-01.json",
+    f"failures/{KEY}.json",
+    f"failures/photos/{KEY}.json",
+    "failures/elect/mine.json",
+    "releases/notes.md",
+    "reports/thesis/index.html",
+    "records/thesis.json",
+)
+CONTENTS = {  # of those that somebody might take for a run's
+    "datasets/squad.json": b'{"stage": "ingest", "shards": [], "spec": {}}',
+    "datasets/broken.json": b'{"data": [',
+    "runs/experiment-1.json": b'{"lr": 0.001}',
+    "runs/recipe.json": b'{"recipe": "cake", "datasets": ["squad"], "status": "running"}',
+    "records/thesis.json": b'{"kind": "thesis", "time": "2026"}',
+}
+
+
+def _plant(root: Path) -> dict[str, bytes]:
+    """Somebody's own files, in and beside the places where a run writes, and what they hold."""
+    held = {name: CONTENTS.get(name, b"mine: \xe0\xb8\x81") for name in OWN}
+    for name, data in held.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return held
+
+
+def _held(root: Path) -> dict[str, bytes]:
+    return {name: (root / name).read_bytes() for name in _files(root)}
+
+
+def test_gc_looks_at_nothing_in_a_folder_that_is_no_root(tmp_path: Path) -> None:
+    held = _plant(tmp_path)
+    for name in (
+        f"fetched/{SHA256}",
+        f"ingest/{KEY}/quarantine.parquet",
+        f"judge/{KEY}/shard.json",
+    ):
+        held[name] = b"{}"  # named as a run would, and nothing tells that one did
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"{}")
+    _date(tmp_path, OLD)
+    with pytest.raises(NoRootError) as told:
+        _look(Store(tmp_path))
+    assert str(told.value) == (
+        f"{tmp_path} is no root: it holds a, clean, datasets and 13 more, and no run record,"
+        " manifest or shard; nothing in it was looked at. --root or PHLOEM_ROOT names a root,"
+        " `phloem run RECIPE` makes one"
+    )
+    assert _held(tmp_path) == held
+
+
+def test_gc_of_an_empty_folder_says_that_it_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(NoRootError, match="is no root: it is empty and holds no run record"):
+        _look(Store(tmp_path))
+
+
+def _only_record(store: Store) -> None:
+    """All that a run leaves that is killed while it fetches its first source."""
+    record = _run_record(run_id="20200101T000000Z-0123ab", status="running")
+    store.write_bytes("runs/20200101T000000Z-0123ab.json", canonical(record))
+
+
+def _only_shard(store: Store) -> None:
+    store.write_bytes(_shard(1).path("text.arrow"), b"x")
+    commit(store, _shard(1))
+
+
+def _only_manifest(store: Store) -> None:
+    Dataset("clean", {"recipe": "r"}, ()).save(store)
+
+
+def _only_note(store: Store) -> None:
+    append(store, "released", {"release": "r"})
+
+
+@pytest.mark.parametrize("write", [_only_record, _only_shard, _only_manifest, _only_note])
+@pytest.mark.parametrize("root", ["memory", "local"])
+def test_gc_knows_a_root_by_what_any_run_leaves(tmp_path: Path, write: Any, root: str) -> None:
+    store = Store(tmp_path if root == "local" else f"memory://{uuid.uuid4().hex}")
+    write(store)
+    store.write_bytes(f"fetched/{SHA256}", b"bytes")
+    later = time.time() + 3 * DAY_SECONDS
+    kept, found = _look(store, later)
+    assert f"fetched/{SHA256}" in {each.name for each in found}
+    delete(store, found, kept)
+    assert not store.exists(f"fetched/{SHA256}")
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("runs/mine.json", _run_record(run_id="other")),
+        (f"datasets/clean-{KEY}.json", {"stage": "clean", "spec": {}, "shards": []}),
+        (f"clean/{KEY}/shard.json", _shard(1).to_json()),
+        ("records/20260101T000000Z-released-01234567.json", {"kind": "released", "time": "2026"}),
+    ],
+)
+def test_gc_takes_no_file_for_a_runs_that_says_another_name_than_its_own(
+    tmp_path: Path, name: str, made: Any
+) -> None:
+    Store(tmp_path).write_bytes(name, canonical(made))
+    with pytest.raises(NoRootError):
+        _look(Store(tmp_path))
+
+
+def test_gc_leaves_what_is_somebodys_own_in_a_root_and_takes_all_else(old: Any) -> None:
+    store, root = old.store, Path(old.store.root)
+    ours = _files(root)
+    held = _plant(root)
+    store.delete(f"runs/{old.run_id}.json")
+    cut = f"ingest/{KEY}/text-00000.arrow"  # of a shard that was never committed, beside a picture
+    inside = f"{min(name for name in ours if name.startswith('clean/')).rpartition('/')[0]}/a.jpg"
+    store.write_bytes(cut, b"cut")
+    (root / inside).write_bytes(b"mine")
+    _date(root, OLD)
+    assert set(_collect(store)) >= {f"ingest/{KEY}", inside.rpartition("/")[0]}
+    assert _held(root) == {**held, inside: b"mine"}
+    assert _files(root) & {*ours, cut} == set()
+    assert not (root / "measure" / KEY / "shard.json").exists()
+    assert {path.name for path in (root / "measure").iterdir()} == {KEY}  # no empty folder stays
+
+
+def test_gc_goes_on_beside_files_of_somebodys_in_the_places_of_a_run(old: Any) -> None:
+    root = Path(old.store.root)
+    ours, held = _held(root), _plant(root)
+    _date(root, OLD)
+    assert _collect(old.store) == []
+    assert _held(root) == {**ours, **held}
+
+
+def test_gc_follows_no_link_and_deletes_none(old: Any, tmp_path: Path) -> None:
+    root, away = Path(old.store.root), tmp_path / "elsewhere"
+    old.store.delete(f"runs/{old.run_id}.json")
+    sums = {f"{KEY}/counts.parquet", f"{KEY}/shard.json", "quarantine.parquet", SHA256}
+    for name in sums:
+        (away / name).parent.mkdir(parents=True, exist_ok=True)
+        (away / name).write_bytes(b"mine")
+    (root / "ingest" / KEY).mkdir()
+    (root / "fetched").mkdir()
+    links = {
+        root / "count": away,  # a whole stage
+        root / "tally" : away / KEY,
+        root / "judge" / KEY: away / KEY,  # a whole shard
+        root / "ingest" / KEY / "quarantine.parquet": away / "quarantine.parquet",
+        root / "fetched" / SHA256: away / SHA256,
+    }  # fmt: skip
+    for link, target in links.items():
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(target)
+    _date(root, OLD)
+    _date(away, OLD)
+    found = _collect(old.store)
+    assert found
+    assert {name for name in found if KEY in name or SHA256 in name} == set()
+    assert all(link.is_symlink() for link in links)
+    assert _files(away) == sums
+
+
+def test_gc_takes_a_whole_shard_of_an_older_version_by_what_its_commit_lists(old: Any) -> None:
+    file = File("text-of-old.bin", _sha("x"), 1)
+    shard = Shard("clean", KEY, (file,))
+    old.store.write_bytes(shard.path(file.name), b"x")
+    old.store.write_bytes(f"{shard.folder}/mine.bin", b"x")
+    commit(old.store, shard)
+    _date(Path(old.store.root), OLD)
+    assert _collect(old.store) == [shard.folder]
+    assert _files(Path(old.store.root, shard.folder)) == {"mine.bin"}
+
+
+def test_gc_that_is_interrupted_leaves_a_root(old: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, delete_one = old.store, Store.delete
+    store.delete(f"runs/{old.run_id}.json")
+    total, deleted = len(_files(Path(store.root))), 0
+
+    def interrupted(self: Store, name: str) -> None:
+        nonlocal deleted
+        if deleted == total // 2:
+            raise KeyboardInterrupt
+        deleted += 1
+        delete_one(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "delete", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _collect(store)
+    assert _files(Path(store.root))
+    assert _collect(store)
+    assert _files(Path(store.root)) == set()

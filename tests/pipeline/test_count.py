@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections import Counter
@@ -31,7 +32,13 @@ from tiny_workspace import (
 
 from phloem.catalog.columns import DECLARED_LANGUAGES, LANGUAGE, TEXT
 from phloem.catalog.gc import named, waste
-from phloem.catalog.manifest import read_arrow, read_parquet, write_parquet
+from phloem.catalog.manifest import (
+    COMMIT,
+    SHARD_FILES,
+    read_arrow,
+    read_parquet,
+    write_parquet,
+)
 from phloem.catalog.store import Store
 from phloem.filters.counted import COUNTS
 from phloem.filters.frequent import line_hash
@@ -450,6 +457,9 @@ def test_run_counts_the_same_with_one_worker_or_two_or_resumed(
     kept = named(store, [], older_than=0.0, now=time.time())
     left = waste(store, kept, older_than=0.0, now=time.time() + 10)
     assert not [each for each in left if each.name.startswith(("count/", "tally/"))]
+    for stage in ("count", "tally"):
+        names = {path.name for path in Path(root, stage).glob("*/*")} - {COMMIT}
+        assert all(re.fullmatch(SHARD_FILES[stage], name) for name in names)
     release = json.loads(store.read_bytes(f"releases/{one['release']}/release.json"))
     assert {"count", "tally"}.isdisjoint(release["datasets"])
 

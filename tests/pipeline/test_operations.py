@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from tiny_workspace import change_recipe, digests, make_workspace, new_root, rec
 from typer.testing import CliRunner, Result
 
 from phloem.catalog.gc import delete, named, waste
+from phloem.catalog.manifest import COMMIT, SHARD_FILES
 from phloem.catalog.release import verify_release
 from phloem.catalog.runs import run_ids
 from phloem.catalog.store import Store
@@ -27,6 +29,7 @@ from phloem.pipeline.progress import Progress
 from phloem.pipeline.record import Request
 from phloem.pipeline.registry import load_registry
 from phloem.pipeline.run import run
+from phloem.pipeline.stage import VERSIONS
 from phloem.pipeline.workspace import load_workspace
 from phloem.sources.limits import Limits
 
@@ -124,6 +127,48 @@ def test_gc_says_what_cannot_be_read_and_deletes_nothing(places: tuple[Path, Pat
     assert (result.exit_code, result.stdout) == (1, "")
     assert "runs/20250101T000000Z-broken.json" in result.stderr
     assert _files(root) == before
+
+
+def test_gc_of_a_folder_that_is_no_root_is_wrong_use_and_deletes_nothing(tmp_path: Path) -> None:
+    for name in (f"photos/{'a' * 32}/a.jpg", f"fetched/{'b' * 64}", ".thesis.tmp-backup"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"mine")
+    _age(tmp_path)
+    before = _files(tmp_path)
+    for arguments in ((), ("--yes",), ("--yes", "--older-than", "0"), ("--json",)):
+        result = _phloem("gc", "--root", str(tmp_path), *arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"error: {tmp_path} is no root: it holds fetched, photos,")
+        assert result.stderr.count("\n") == 1
+        assert _files(tmp_path) == before
+    result = _phloem("gc", "--root", str(tmp_path / "never"), "--yes")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: there is no root at {tmp_path / 'never'}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_gc_knows_every_file_that_a_run_writes(places: tuple[Path, Path]) -> None:
+    folder, root = places
+    record = _run(folder, root)
+    written = {tuple(name.split("/")) for name in _files(root)}
+    in_shards = {(parts[0], parts[-1]) for parts in written if parts[0] in VERSIONS}
+    assert set(SHARD_FILES) - {"count", "tally"} == {stage for stage, _ in in_shards}
+    unknown = {
+        (stage, name)
+        for stage, name in in_shards - {(stage, COMMIT) for stage in VERSIONS}
+        if not re.fullmatch(SHARD_FILES[stage], name)
+    }
+    assert unknown == set()
+    (root / "runs" / f"{record['run_id']}.json").unlink()
+    for commit in root.rglob(
+        COMMIT
+    ):  # every shard is half-written now, one manifest tells the root
+        commit.unlink()
+    Store(root).delete(f"releases/{record['release']}")
+    _age(root)
+    assert _phloem("gc", "--root", str(root), "--yes").exit_code == 0
+    kept = {name.partition("/")[0] for name in _files(root)}
+    assert kept == {"fetched", "records", "reports"}  # models of ops, what happened, the page
 
 
 def test_gc_of_a_root_on_an_object_store() -> None:
