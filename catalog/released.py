@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from phloem.catalog.advice import command
@@ -77,6 +77,7 @@ class Release:
             were made before this was written down.
         end_id: Its number; -1 there.
         mix: Source -> weight; empty: every sequence once.
+        left_out: Source of the recipe that was not to be had -> why.
         documents: In all.
         tokens: In all.
         statement: The release in a few plain sentences.
@@ -101,16 +102,19 @@ class Release:
     tokens: int
     statement: tuple[str, ...]
     files: Mapping[str, str]
+    left_out: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     end_token: str = ""
     end_id: int = -1
 
     def to_json(self) -> dict[str, Json]:
-        """As plain JSON, with the digest of the rest."""
+        """As plain JSON, with the digest of the rest; `left_out` only where something was."""
         value = asdict(self)
         del value["digest"]
         if not self.end_token:
             del value["end_token"], value["end_id"]
+        if not self.left_out:
+            del value["left_out"]
         return {**value, "digest": digest_of(value)}
 
     @property

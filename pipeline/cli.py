@@ -81,8 +81,9 @@ SkipUnavailable = Annotated[
     bool,
     typer.Option(
         "--skip-unavailable",
-        help="Go on without sources that this machine cannot have, for want of a network or of the"
-        " client that fetches them; the report names them.",
+        help="Go on without sources that this machine cannot have, for want of a network, of the"
+        " client that fetches them or of the locked version, as a recipe with on_unavailable: skip"
+        " does; report and release name them. Other bytes than locked stop every run.",
     ),
 ]
 

@@ -220,6 +220,8 @@ def show_plan(
             {key: UNKNOWN if value is None else value for key, value in r.items()} for r in rows
         ]
         listing(shown, list(rows[0]), as_json=False)
+        if skipped:  # why was told as it was found
+            put(f"left out: {', '.join(skipped)}")
         if any(row["tasks"] is None for row in rows):
             put(f"{UNKNOWN}: depends on what the stages before it make")
         there = "" if free is None else f", {free / 1e9:.1f} GB free"

@@ -20,6 +20,7 @@ from phloem.sources.connector import (
     Pin,
     PinnedFile,
     SourceError,
+    WrongError,
     find_connector,
 )
 from phloem.sources.source import Source
@@ -32,6 +33,10 @@ CLIENTS = 4  # package clients at once: they wait for the network more than they
 
 class FetchError(Exception):
     """Sources that this machine cannot have: the message lists all, and what to do."""
+
+
+class UnavailableError(SourceError):
+    """A source that is not to be had here and now, for want of a client, a network or its pin."""
 
 
 def readings(
@@ -48,29 +53,32 @@ def readings(
         store: The root.
         cards: Sources to read, in order.
         pins: What the lock files say of each.
-        skip_unavailable: Leave out sources that cannot be had, rather than fail.
+        skip_unavailable: Leave out sources that are not to be had, rather than fail. What else is
+            wrong with a source stops every run: bytes that changed under a locked name are a
+            provider's mistake or somebody's doing, and a person has to look.
         told: Called with a line for a person when something is fetched.
 
     Returns:
         The sources that can be read, in order, and the reason of each that was left out.
 
     Raises:
-        FetchError: a source cannot be had and none may be left out, or none is left.
+        FetchError: a source cannot be had and none may be left out, or none is left; or something
+            is wrong with one.
     """
     with ThreadPoolExecutor(CLIENTS) as pool:
         futures = [pool.submit(_reading, store, card, pins.get(card.id), told) for card in cards]
     found: list[Reading] = []
     skipped: dict[str, str] = {}
+    wrong = False
     for card, future in zip(cards, futures, strict=True):
         try:
             found.append(future.result())
-        except GoneError as error:
-            skipped[card.id] = f"{error}: `{_lock(card.id, store)}`"
         except SourceError as error:
             skipped[card.id] = str(error)
-    if skipped and not (skip_unavailable and found):
+            wrong = wrong or not isinstance(error, UnavailableError)
+    if wrong or (skipped and not (skip_unavailable and found)):
         reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
-        hint = "; --skip-unavailable runs with the others" if found else ""
+        hint = "; --skip-unavailable runs with the others" if found and not wrong else ""
         msg = f"{len(skipped)} of {len(cards)} sources cannot be read here: {reasons}{hint}"
         raise FetchError(msg)
     for source, reason in skipped.items():
@@ -83,7 +91,7 @@ def _reading(store: Store, card: Source, pin: Pin | None, told: Callable[[str], 
     params = params_of(connector, card)
     if pin is None:
         msg = f"no lock entry says what it holds; run `{_lock(card.id, store)}`"
-        raise SourceError(msg)
+        raise WrongError(msg)
     places = _places(store, card, connector, params, pin, told)
     files = {
         name: place["path"] if "path" in place else store.local_path(f"fetched/{place['fetched']}")
@@ -106,9 +114,9 @@ def _places(
         return kept
     reason = connector.unavailable(params)
     if reason:
-        raise SourceError(reason)
+        raise UnavailableError(reason)
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
-        files = connector.fetch(params, pin, Path(folder))
+        files = _fetched(card, connector, params, pin, Path(folder))
         for pinned in pin.files:
             path = Path(files[pinned.name])
             _verify(store, card.id, pinned, path)  # whatever its connector looked at
@@ -121,6 +129,20 @@ def _places(
     if size:
         told(f"fetched {card.id} {pin.version} ({size / 1e6:.1f} MB)")
     return kept
+
+
+def _fetched(
+    card: Source, connector: Connector, params: Any, pin: Pin, folder: Path
+) -> Mapping[str, str]:
+    """What a connector fetches. Raises UnavailableError for what is only not to be had."""
+    try:
+        return connector.fetch(params, pin, folder)
+    except WrongError:
+        raise
+    except GoneError as error:
+        raise UnavailableError(f"{error}: `phloem sources lock {card.id}`") from None
+    except SourceError as error:
+        raise UnavailableError(str(error)) from None
 
 
 def _held(store: Store, file: PinnedFile) -> bool:
@@ -142,7 +164,7 @@ def _verify(store: Store, source: str, pinned: PinnedFile, path: Path) -> None:
             f" the provider changed its bytes; look at what changed, then run"
             f" `{_lock(source, store)}`"
         )
-        raise SourceError(msg)
+        raise WrongError(msg)
 
 
 def keep_file(store: Store, path: Path, sha256: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 import yaml
@@ -107,12 +107,18 @@ class Tokenizer(_Strict):
 
 
 class Recipe(_Strict):
-    """A whole run as data."""
+    """A whole run as data.
+
+    `on_unavailable` says what becomes of a source that is not to be had on the day: `stop` the run,
+    or `skip` the source, which the release then names as left out. A source whose bytes are other
+    than locked stops the run either way.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     summary: str
     policy: str
     sources: tuple[str, ...] = ()
+    on_unavailable: Literal["stop", "skip"] = "stop"
     ops: OpSpecs
     keep: tuple[Rule, ...] = ()
     dedup: Dedup | None = None

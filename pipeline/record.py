@@ -34,7 +34,8 @@ class Request:
         recipe: What to make.
         root: URL of the root.
         workers: Processes on this machine, or tasks at once on the runner's machines.
-        skip_unavailable: Leave out sources that this machine cannot have.
+        skip_unavailable: Leave out sources that this machine cannot have, whatever the recipe
+            says of them.
         release: Name of the release; made from what it holds if empty.
         date: Date that the release bears, ISO 8601; none if empty.
         runner: What does the work.

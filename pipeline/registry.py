@@ -22,6 +22,7 @@ from phloem.sources.connector import (
     Reach,
     SourceError,
     Strict,
+    WrongError,
     connectors,
     find_connector,
 )
@@ -115,13 +116,13 @@ def card_of(registry: Registry, source: str) -> Source:
 
 
 def params_of(connector: Connector, card: Source) -> Strict:
-    """What a card gives its connector. Raises SourceError listing every fault."""
+    """What a card gives its connector. Raises WrongError listing every fault."""
     try:
         return connector.Params.model_validate(dict(card.access.params))
     except ValidationError as error:
         faults = "; ".join(describe(connector.Params, error))
         msg = f"the card's access.params do not suit {card.access.connector}: {faults}"
-        raise SourceError(msg) from None
+        raise WrongError(msg) from None
 
 
 def reach_of(card: Source) -> Reach | None:

@@ -82,9 +82,8 @@ def prepare(
     chains = [chain(card, ops, workspace.ops) for card in cards]
     _check_card_rules(recipe, cards, chains)
     models = fetch_models(store, [op for each in chains for op in each], told)
-    found, skipped = fetch.readings(
-        store, cards, registry.pins, skip_unavailable=request.skip_unavailable, told=told
-    )
+    skips = request.skip_unavailable or recipe.on_unavailable == "skip"
+    found, skipped = fetch.readings(store, cards, registry.pins, skip_unavailable=skips, told=told)
     refs = registry.license_refs
     return Job(recipe, workspace, tuple(found), ops, models, policy, refs, tokenizer), skipped
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from phloem.sources.connector import PinnedFile, SourceError
+from phloem.sources.connector import PinnedFile, SourceError, WrongError
 
 TIMEOUT = 900
 """Seconds after which a client is ended: 50 MB at 0.5 Mbit/s."""
@@ -41,11 +41,11 @@ class Naming:
         return None
 
     def require(self, name: str, version: str | None) -> None:
-        """Raise SourceError if a client must not be asked for this, card or lock file say it."""
+        """Raise WrongError if a client must not be asked for this, card or lock file say it."""
         fault = self.fault(name, version)
         if fault:
             msg = f"{fault} ({self.standard}); correct the card, or lock it again"
-            raise SourceError(msg)
+            raise WrongError(msg)
 
 
 def run_client(
@@ -104,7 +104,7 @@ def pinned(path: Path) -> PinnedFile:
 def check(path: Path, pin: PinnedFile) -> str:
     """The path, once its bytes are those of the pin.
 
-    Raises SourceError naming both hashes: the provider replaced a file under one name.
+    Raises WrongError naming both hashes: the provider replaced a file under one name.
     """
     found = pinned(path)
     if found.sha256 != pin.sha256:
@@ -112,5 +112,5 @@ def check(path: Path, pin: PinnedFile) -> str:
             f"{pin.name} has sha256 {found.sha256}, but {pin.sha256} is locked: other bytes under"
             " the same name; find out why before you lock it again"
         )
-        raise SourceError(msg)
+        raise WrongError(msg)
     return str(path)

@@ -46,6 +46,13 @@ class GoneError(SourceError):
     """A pin that the provider no longer serves: the message names what it serves now."""
 
 
+class WrongError(SourceError):
+    """What a person has to see to: a card, lock entry, bytes or disk that are not as they must be.
+
+    No run passes over it, as it may over a source that is only not to be had.
+    """
+
+
 class Strict(BaseModel):
     """A model that takes no key that it does not know."""
 
@@ -177,10 +184,10 @@ def connectors() -> list[str]:
 
 
 def find_connector(name: str) -> Connector:
-    """A connector module by name. Raises SourceError with the nearest name."""
+    """A connector module by name. Raises WrongError with the nearest name."""
     known = connectors()
     if name not in known:
         msg = f"no connector named {name!r}; {nearest(name, known)}"
-        raise SourceError(msg)
+        raise WrongError(msg)
     module: ModuleType = importlib.import_module(f"phloem.sources.connectors.{name}")
     return cast("Connector", module)

@@ -13,7 +13,12 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from phloem.sources import robots, web
-from phloem.sources.connector import GoneError, Observation, PinnedFile, SourceError
+from phloem.sources.connector import (
+    GoneError,
+    Observation,
+    PinnedFile,
+    WrongError,
+)
 from phloem.sources.patience import AgainError, RefusedError, WebError, patiently, retry_after
 
 MAX_BYTES = 2**38
@@ -83,7 +88,8 @@ def download(
 
     Raises:
         GoneError: it is not there any more.
-        SourceError: it cannot be had, a rule forbids it, or other bytes came than are pinned.
+        WrongError: other bytes came than are pinned.
+        SourceError: it cannot be had, or a rule forbids it.
     """
     part, tag = target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.tag")
     most = pin.bytes if pin else MAX_BYTES
@@ -119,7 +125,7 @@ def download(
             f"{pin.name} has sha256 {done.sha256}, but {pin.sha256} is locked: other bytes under"
             " the same address; find out why before you lock it again"
         )
-        raise SourceError(msg)
+        raise WrongError(msg)
     return done
 
 
@@ -273,7 +279,7 @@ def _copy(answer: web.Answer, out: BinaryIO, most: int, have: int) -> None:
                 f"{urlsplit(answer.url).hostname} gives more than the {most} bytes that this file"
                 " may have; if it grew, lock it again"
             )
-            raise WebError(msg)
+            raise WrongError(msg)
         _write(out, chunk)
 
 
@@ -283,7 +289,7 @@ def _write(out: BinaryIO, chunk: bytes) -> None:
         out.flush()
     except OSError as error:  # no failure of the network: no wait mends it
         msg = f"{out.name} cannot be written: {error.strerror}"
-        raise WebError(msg) from None
+        raise WrongError(msg) from None
 
 
 def _body(answer: web.Answer) -> Iterator[bytes]:

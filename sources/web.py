@@ -20,7 +20,7 @@ from urllib3.util import Timeout
 from urllib3.util.connection import create_connection
 
 from phloem.sources import addresses
-from phloem.sources.connector import SourceError
+from phloem.sources.connector import WrongError
 
 DELAY = 0.5
 """Seconds from the end of a request to the next at the same host: polite, and no bound for files
@@ -120,7 +120,7 @@ def _reader(response: urllib3.BaseHTTPResponse) -> Callable[[int], Iterator[byte
 
 
 def _host(url: str) -> str:
-    """The host of an address. Raises SourceError for one that is not asked for."""
+    """The host of an address. Raises WrongError for one that is not asked for."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # a wrong port raises when it is looked at
@@ -128,7 +128,7 @@ def _host(url: str) -> str:
         host, parts = None, urlsplit("")
     if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
         msg = f"{host or url[:80]!r} is no web address without a password; correct the card"
-        raise SourceError(msg)
+        raise WrongError(msg)
     return host
 
 

@@ -21,6 +21,7 @@ from phloem.sources.connector import (
     Reach,
     SourceError,
     Split,
+    WrongError,
 )
 from phloem.sources.formats import Format, format_of
 from phloem.sources.limits import Limits
@@ -88,7 +89,8 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
 
     Raises:
         GoneError: a pinned file is not there any more.
-        SourceError: a file's bytes are not those that were pinned.
+        WrongError: a file's bytes are not those that were pinned.
+        SourceError: no file is there, or they cannot be listed.
     """
     found = _found(params)
     gone = [file.name for file in pin.files if file.name not in found]
@@ -108,7 +110,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
                 f"{file.name} has sha256 {sha256}, but {file.sha256} is locked: it was changed;"
                 " lock it again if that is right"
             )
-            raise SourceError(msg)
+            raise WrongError(msg)
     return {file.name: copies[found[file.name]] or found[file.name] for file in pin.files}
 
 

@@ -22,9 +22,9 @@ from phloem.sources.connector import (
     Pin,
     PinnedFile,
     Reach,
-    SourceError,
     Split,
     Strict,
+    WrongError,
 )
 from phloem.sources.git_tree import AbsentError, commit_of, head_of, open_repository, write_zip
 from phloem.sources.limits import Limits
@@ -140,7 +140,8 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
 
     Raises:
         GoneError: a pinned commit is no longer served.
-        SourceError: other files are taken of it than were locked, or it cannot be fetched.
+        WrongError: other files are taken of it than were locked.
+        SourceError: it cannot be fetched.
     """
     files = {}
     for number, file in enumerate(pin.files):
@@ -148,15 +149,15 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         url = params.of(name).url
         if url is None or not re.fullmatch(_COMMIT, commit):
             msg = f"{file.name} is locked, but the card names no such repository; lock it again"
-            raise SourceError(msg)
+            raise WrongError(msg)
         into = folder / f"{number:06d}"
         into.mkdir(parents=True)
         path, _ = _snapshot(params, url, commit, into)
         try:
             files[file.name] = check(path, file)
-        except SourceError as error:
+        except WrongError as error:
             msg = f"{error} (a commit never changes: so `include` or `exclude` of the card did)"
-            raise SourceError(msg) from None
+            raise WrongError(msg) from None
     return files
 
 

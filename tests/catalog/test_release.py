@@ -223,6 +223,57 @@ def test_verify_release_finds_a_changed_page_of_the_release(fresh_root: Any, fil
     assert [f.file for f in findings] == [name]
 
 
+def test_release_names_what_was_left_out_and_verifies_it_by_the_run_record(
+    fresh_root: Any,
+) -> None:
+    store = fresh_root.store
+    gone = {"b": "pack 1.0 is no longer served; 2.0 is; lock it again", "a": "npm is missing: why"}
+    _change_record(fresh_root, skipped=gone)
+    release = make_release(store, fresh_root.run_id)
+    told = {"a": "npm is missing: why", "b": "pack 1.0 is no longer served"}
+    assert json.loads(store.read_bytes(f"releases/{release.name}/release.json"))["left_out"] == told
+    assert release.statement[1] == (
+        "Left out, since they were not to be had: 2 of the recipe's sources: a, b."
+    )
+    page = store.read_bytes(f"releases/{release.name}/ATTRIBUTION.md").decode()
+    assert "\nLeft out b: pack 1.0 is no longer served.\n" in page
+    assert verify_release(store, release.name) == []
+    # On another day another version is served: it is the same release.
+    _change_record(fresh_root, skipped={**gone, "b": gone["b"].replace("2.0", "3.0")})
+    assert make_release(store, fresh_root.run_id).name == release.name
+    _change_record(fresh_root, skipped={"a": gone["a"]})
+    (finding,) = verify_release(store, release.name)
+    assert (finding.file, finding.problem) == (f"runs/{fresh_root.run_id}.json", "left out")
+    assert (finding.expected, finding.found) == (
+        "a: npm is missing: why; b: pack 1.0 is no longer served",
+        "a: npm is missing: why",
+    )
+    store.delete(f"runs/{fresh_root.run_id}.json")  # given up: nothing is left to compare it with
+    assert verify_release(store, release.name) == []
+
+
+def test_release_of_all_sources_says_nothing_of_what_was_left_out(fresh_root: Any) -> None:
+    """Its digest is what it was before a release could say so: older releases still hold."""
+    _change_record(fresh_root, skipped={})
+    whole = make_release(fresh_root.store, fresh_root.run_id, name="whole")
+    value = json.loads(fresh_root.store.read_bytes("releases/whole/release.json"))
+    assert "left_out" not in value
+    assert load_release(fresh_root.store, "whole") == whole
+    _change_record(fresh_root, skipped={"absent": "gone"})
+    assert make_release(fresh_root.store, fresh_root.run_id, name="part").digest != whole.digest
+
+
+def test_release_mixes_only_what_it_holds(fresh_root: Any) -> None:
+    recipe = fresh_root.record["recipe"]
+    spec = {**recipe["spec"], "mix": {"absent": 3.0, "fables": 2.0}}
+    sources = {**fresh_root.record["sources"], "absent": fresh_root.record["sources"]["fables"]}
+    _change_record(fresh_root, recipe={**recipe, "spec": spec}, sources=sources)
+    release = make_release(fresh_root.store, fresh_root.run_id)
+    assert list(release.left_out) == ["absent"]
+    assert release.mix == {"fables": 2.0, "manual": 1.0}
+    assert [source.id for source in release.sources] == ["fables", "manual"]
+
+
 def test_load_release_unknown_names_the_nearest(fresh_root: Any) -> None:
     make_release(fresh_root.store, fresh_root.run_id, name="first")
     with pytest.raises(ReleaseError, match="did you mean first"):

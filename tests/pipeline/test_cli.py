@@ -435,6 +435,19 @@ def test_plan_of_a_fresh_root_knows_the_first_stage(ran: Ran, tmp_path: Path) ->
     assert not (tmp_path / "root" / "ingest").exists()
 
 
+def test_plan_names_what_would_be_left_out(ran: Ran, tmp_path: Path) -> None:
+    gone = ran[0] / "second.jsonl"
+    options = ["plan", "tiny", "--root", str(new_root(tmp_path / "root")), "--skip-unavailable"]
+    gone.rename(tmp_path / "elsewhere")
+    try:
+        as_json, table = phloem(*options, "--json"), phloem(*options)
+    finally:
+        (tmp_path / "elsewhere").rename(gone)
+    assert json.loads(as_json.stdout)["left_out"] == {"second": f"no file matches {gone}"}
+    assert "\nleft out: second\n" in table.stdout
+    assert table.stderr == f"left out second: no file matches {gone}\n"
+
+
 def test_explain_masks_personal_data_and_shows_text_only_if_asked(ran: Ran) -> None:
     _, root, _ = ran
     id_ = document_id("first", "mail")

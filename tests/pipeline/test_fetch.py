@@ -1,8 +1,9 @@
 """Fetch: files come into the root once, verified; what cannot be had is named, with its remedy."""
 
 import hashlib
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ from tiny_workspace import CARD
 from phloem.catalog.store import Store
 from phloem.pipeline import fetch
 from phloem.pipeline.fetch import FetchError, readings
-from phloem.sources.connector import GoneError, Pin, PinnedFile, SourceError, Split, Strict
+from phloem.sources import clients
+from phloem.sources.connector import (
+    GoneError,
+    Pin,
+    PinnedFile,
+    SourceError,
+    Split,
+    Strict,
+    WrongError,
+)
 from phloem.sources.source import Source
 
 LOCKED = "Все люди рождаются свободными".encode()
@@ -33,6 +43,7 @@ class Provider:
 
     served: bytes = LOCKED
     gone: str = ""
+    fault: SourceError | None = None
     reason: str | None = None
     own: Path | None = None  # serves a file that lies here, as the user's own do
     fetched: list[str] = field(default_factory=list)
@@ -46,6 +57,8 @@ class Provider:
         raise AssertionError("a run never asks what there is now")
 
     def fetch(self, params: Any, pin: Pin, folder: Path) -> dict[str, str]:
+        if self.fault:
+            raise self.fault
         if self.gone:
             raise GoneError(self.gone)
         path = self.own or folder / "served"
@@ -176,13 +189,102 @@ def test_readings_name_all_that_is_missing_at_once(
     )
 
 
-def test_readings_with_skip_unavailable_leave_out_and_say_why(serve: Serve, tmp_path: Path) -> None:
-    serve(a=Provider(reason="this needs apt-get"), b=Provider(), c=Provider(served=b""))
-    found, skipped, lines = _readings(Store(tmp_path), "a", "b", "c", skip=True)
+def test_readings_with_skip_unavailable_leave_out_and_say_why(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    c = Provider(fault=SourceError("host c does not answer"))
+    serve(a=Provider(reason="this needs apt-get"), b=Provider(), c=c, d=Provider(gone="d is gone"))
+    monkeypatch.setattr(fetch, "CLIENTS", 1)  # b comes second, and all serve the same bytes
+    found, skipped, lines = _readings(Store(tmp_path), "a", "c", "d", "b", skip=True)
     assert [reading.card.id for reading in found] == ["b"]
-    assert list(skipped) == ["a", "c"]
-    assert skipped["a"] == "this needs apt-get"
+    assert skipped == {
+        "a": "this needs apt-get",
+        "c": "host c does not answer",
+        "d": "d is gone: `phloem sources lock d`",
+    }
     assert lines[1:] == [f"left out {source}: {reason}" for source, reason in skipped.items()]
+
+
+@pytest.mark.parametrize(
+    ("provider", "pins", "said"),
+    [
+        (Provider(served=LOCKED + b"!"), {"b": PIN}, "f has sha256 .*the provider changed"),
+        (Provider(fault=WrongError("other bytes")), {"b": PIN}, "other bytes"),
+        (Provider(), {}, "no lock entry says what it holds"),
+        (Provider(Params=Strict), {"b": PIN}, "the card's access.params do not suit"),
+    ],
+    ids=["changed", "changed for its connector", "not locked", "wrong card"],
+)
+def test_readings_pass_over_nothing_that_is_wrong_with_a_source_though_they_may_skip(
+    serve: Serve,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: Provider,
+    pins: dict[str, Pin],
+    said: str,
+) -> None:
+    monkeypatch.setattr(fetch, "CLIENTS", 1)  # what c brought would be there for b too
+    serve(a=Provider(reason="this needs apt-get"), b=provider, c=Provider())
+    lines: list[str] = []
+    cards = [_card(name) for name in ("a", "b", "c")]
+    with pytest.raises(FetchError, match=f"2 of 3 sources .*b: {said}") as told:
+        readings(
+            Store(tmp_path), cards, {"a": PIN, "c": PIN, **pins},
+            skip_unavailable=True, told=lines.append,
+        )  # fmt: skip
+    assert "--skip-unavailable" not in str(told.value)
+    assert [line for line in lines if "left out" in line] == []
+
+
+NPM = """\
+#!{python}
+import json, shutil, sys
+asked = sys.argv[-1]
+if "view" in sys.argv:
+    print("2.0.0")
+elif asked == "kept@1.0.0":
+    shutil.copy({archive!r}, "kept-1.0.0.tgz")
+    print(json.dumps([{{"version": "1.0.0"}}]))
+else:
+    sys.exit("npm error code ETARGET\\nnpm error notarget No matching version")
+"""
+
+
+def test_readings_of_a_package_that_an_index_no_longer_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "archive"
+    archive.write_bytes(b"the package")
+    client = tmp_path / "bin" / "npm"
+    client.parent.mkdir()
+    client.write_text(NPM.format(python=sys.executable, archive=str(archive)), encoding="utf-8")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(client.parent))
+    cards, pins = [], {}
+    for name in ("gone", "kept"):
+        value = yaml.safe_load(CARD.replace("NAME", name).replace("PATH", "anywhere"))
+        value["access"] = {"connector": "npm", "params": {"packages": [name]}}
+        cards.append(Source.model_validate(value))
+        pinned = replace(clients.pinned(archive), name=f"{name}@1.0.0.tgz")
+        other = replace(pinned, sha256=hashlib.sha256(b"of 1.0.0").hexdigest())
+        pins[name] = Pin("1.0.0", (pinned if name == "kept" else other,))
+
+    def read(root: str, *, skip: bool) -> tuple[list[str], dict[str, str]]:
+        store = Store(tmp_path / root)
+        found, skipped = readings(store, cards, pins, skip_unavailable=skip, told=lambda _: None)
+        return [reading.card.id for reading in found], skipped
+
+    reason = (
+        "gone 1.0.0 is no longer served; 2.0.0 is; look at what changed, then lock it again:"
+        " `phloem sources lock gone`"
+    )
+    with pytest.raises(FetchError, match=f"1 of 2 sources cannot be read here: gone: {reason}; --"):
+        read("stopped", skip=False)
+    assert read("skipped", skip=True) == (["kept"], {"gone": reason})
+    archive.write_bytes(b"another package")
+    assert read("skipped", skip=True) == (["kept"], {"gone": reason})  # its bytes are in the root
+    with pytest.raises(FetchError, match=r"kept: kept@1\.0\.0\.tgz has sha256 .* is locked"):
+        read("changed", skip=True)
 
 
 def test_readings_with_none_left_fail_though_they_may_skip(serve: Serve, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from phloem.catalog.rules import Rule, bound_of
-from phloem.pipeline.recipe import RECIPES, RecipeError, load_recipe
+from phloem.pipeline.recipe import RECIPES, Recipe, RecipeError, load_recipe, recipe_files
 from phloem.pipeline.registry import load_registry
 from phloem.pipeline.registry_report import part_of
 from phloem.pipeline.workspace import Workspace
@@ -105,3 +107,19 @@ def test_recipe_registries_names_active_sources_of_package_indexes_alone() -> No
     recipe = load_recipe("registries", Workspace(), sorted(registry.cards))
     assert {part_of(registry.cards[source]) for source in recipe.sources} == {"index"}
     assert len(recipe.sources) >= 110
+
+
+def test_recipes_of_package_indexes_go_on_without_a_package_that_is_gone() -> None:
+    found = {
+        name: yaml.safe_load(path.read_text(encoding="utf-8")).get("on_unavailable", "stop")
+        for name, path in recipe_files(NO_WORKSPACE).items()
+    }
+    assert found == {"debian": "skip", "quickstart": "stop", "registries": "skip"}
+
+
+@pytest.mark.parametrize(("given", "read"), [("", "stop"), ("stop", "stop"), ("skip", "skip")])
+def test_recipe_says_what_becomes_of_a_source_that_is_not_to_be_had(given: str, read: str) -> None:
+    value = yaml.safe_load(GOOD) | ({"on_unavailable": given} if given else {})
+    assert Recipe.model_validate(value).on_unavailable == read
+    with pytest.raises(ValidationError, match="'stop' or 'skip'"):
+        Recipe.model_validate(value | {"on_unavailable": "ignore"})

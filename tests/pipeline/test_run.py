@@ -16,6 +16,7 @@ import pytest
 from small_tokenizers import KINDS, saved
 from tiny_workspace import (
     ADDRESS,
+    SECOND,
     add_source,
     change_recipe,
     digests,
@@ -32,6 +33,7 @@ from phloem.catalog.released import load_release
 from phloem.catalog.store import Store
 from phloem.catalog.story import explain
 from phloem.catalog.views import connect
+from phloem.pipeline.fetch import FetchError
 from phloem.pipeline.job import LossError
 from phloem.pipeline.registry import lock
 from phloem.pipeline.run import RunError
@@ -126,6 +128,51 @@ def test_run_again_does_nothing(copied: Finished) -> None:
     assert redone(after) == {}
     assert digests(root, after) == digests(root, before)
     assert after["release"] == before["release"]
+
+
+def test_run_leaves_out_a_source_that_is_gone_where_its_recipe_says_so(copied: Finished) -> None:
+    folder, root, before = copied
+    add_source(folder, "second", SECOND)  # this copy of its file, free to move
+    (folder / "second.jsonl").rename(folder / "elsewhere")
+    with pytest.raises(FetchError, match=r"1 of 2 sources .*: second: no file matches"):
+        run_tiny(folder, root)
+    named = "sources: [first, second]"
+    change_recipe(folder, named, f"{named}\non_unavailable: skip\nmix: {{first: 1, second: 3}}")
+    after = run_tiny(folder, root)
+    assert list(after["skipped"]) == ["second"]
+    assert after["balance"] == {"first": before["balance"]["first"]}
+    assert {"ingest", "measure", "judge"}.isdisjoint(redone(after))  # its key is in no shard's
+    store = Store(str(root))
+    release = load_release(store, after["release"])
+    assert list(release.left_out) == ["second"]
+    assert release.left_out["second"].startswith("no file matches")
+    assert (release.mix, [source.id for source in release.sources]) == ({"first": 1.0}, ["first"])
+    assert release.statement[1].endswith("1 of the recipe's sources: second.")
+    assert verify_release(store, release.name) == []
+    assert next(iter(ReleaseTokens(store, release.name, sequence_length=16, seed=1)))
+    page = store.read_bytes(f"reports/{after['run_id']}/index.html").decode()
+    assert "Sources that were skipped" in page
+    assert run_tiny(folder, root)["release"] == after["release"]
+    (folder / "elsewhere").rename(folder / "second.jsonl")
+    whole = run_tiny(folder, root)
+    assert (whole["skipped"], digests(root, whole)) == ({}, digests(root, before))
+    assert not load_release(store, whole["release"]).left_out
+
+
+def test_run_leaves_out_no_source_whose_bytes_changed_whatever_its_recipe_says(
+    copied: Finished,
+) -> None:
+    folder, root, before = copied
+    add_source(folder, "second", SECOND)
+    named = "sources: [first, second]"
+    change_recipe(folder, named, f"{named}\non_unavailable: skip")
+    with (folder / "second.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"id": "more", "text": "more"}\n')
+    with pytest.raises(FetchError, match=r"second: second\.jsonl has sha256 .*it was changed"):
+        run_tiny(folder, root)
+    runs = {path.stem for path in (root / "runs").iterdir()} - {before["run_id"]}
+    (failed,) = [json.loads((root / "runs" / f"{run}.json").read_bytes()) for run in runs]
+    assert (failed["status"], failed["release"]) == ("failed", None)
 
 
 def test_run_with_two_workers_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
