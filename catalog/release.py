@@ -30,7 +30,7 @@ from phloem.catalog.released import (
     released_dataset,
 )
 from phloem.catalog.run_facts import run_facts
-from phloem.catalog.runs import RUNS, load_run
+from phloem.catalog.runs import load_run
 from phloem.catalog.store import MissingError, Store
 
 __all__ = [
@@ -61,8 +61,7 @@ class Finding:
 
     Attributes:
         file: Name under the root.
-        problem: missing, size, digest, changed manifest, changed release, left out or end of
-            document.
+        problem: missing, size, digest, changed manifest, changed release or end of document.
         expected: What the release says.
         found: What lies there.
     """
@@ -191,14 +190,10 @@ def _assemble(
     )
 
 
-def _left_out(record: Mapping[str, Json]) -> dict[str, str]:
-    """What a run could not have, and why, without what to do about it, which ages.
-
-    After the first semicolon a message says what there is instead, how long was waited, and what to
-    do: the same fault on another day would make another release.
-    """
-    skipped = record.get("skipped", {})
-    return {id_: _line(skipped[id_].partition(";")[0]) for id_ in sorted(skipped)}
+def _left_out(record: Mapping[str, Json]) -> dict[str, str | None]:
+    """What a run could not have. Why is in its record: another day it would be told otherwise."""
+    cards, skipped = record["sources"], record.get("skipped", {})
+    return {id_: cards.get(id_, {}).get("version") for id_ in sorted(skipped)}
 
 
 def _statement(release: Release) -> tuple[str, ...]:
@@ -209,10 +204,7 @@ def _statement(release: Release) -> tuple[str, ...]:
     )
     said = [f"Each document ends with the token {release.end_token} ({release.end_id})."]
     if release.left_out:
-        said.append(
-            f"Left out, since they were not to be had: {len(release.left_out)} of the recipe's"
-            f" sources: {', '.join(release.left_out)}."
-        )
+        said.append(f"Left out, since they were not to be had: {', '.join(release.left_out)}.")
     return (first, *said, *release.unasked)
 
 
@@ -258,7 +250,6 @@ def _attribution(release: Release) -> Iterator[str]:
     yield f"# {release.name}: where the text comes from"
     yield ""
     yield from release.statement
-    yield from (f"Left out {id_}: {reason}." for id_, reason in release.left_out.items())
     for source in release.sources:
         yield ""
         yield f"## {_line(source.name)}"
@@ -312,7 +303,6 @@ def verify_release(store: Store, name: str) -> list[Finding]:
         findings.append(Finding(f"{folder}/{RECORD}", "changed release", release.digest, actual))
     for stage in release.datasets:
         findings += _check_dataset(store, release.datasets[stage])
-    findings += _check_left_out(store, release)
     if not findings and release.end_token:  # files that are not as released say nothing
         findings += _check_end(store, release)
     return sorted(set(findings), key=lambda finding: (finding.file, finding.problem))
@@ -338,21 +328,6 @@ def _check_end(store: Store, release: Release) -> Iterator[Finding]:
         if not documents == ends == last:
             found = f"{ends:,} in {documents:,} documents, {last:,} of them at their end"
             yield Finding(name, "end of document", f"one {end} at the end of each", found)
-
-
-def _check_left_out(store: Store, release: Release) -> Iterator[Finding]:
-    """What the release says was left out, held to the record of its run if that is there."""
-    made = {"release": release.name, "digest": release.digest}
-    for noted in records(store, RELEASED) if release.left_out else ():
-        name = f"{RUNS}/{noted['run_id']}.json"
-        if made.items() <= noted.items() and store.exists(name):
-            found = _left_out(load_run(store, noted["run_id"]))
-            if found != release.left_out:
-                yield Finding(name, "left out", _told(release.left_out), _told(found))
-
-
-def _told(left_out: Mapping[str, str]) -> str:
-    return "; ".join(f"{id_}: {reason}" for id_, reason in left_out.items())
 
 
 def _check_dataset(store: Store, listed: Mapping[str, str]) -> Iterator[Finding]:

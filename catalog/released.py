@@ -77,7 +77,7 @@ class Release:
             were made before this was written down.
         end_id: Its number; -1 there.
         mix: Source -> weight; empty: every sequence once.
-        left_out: Source of the recipe that was not to be had -> why.
+        left_out: Source of the recipe that was not to be had -> version that it is locked at.
         documents: In all.
         tokens: In all.
         statement: The release in a few plain sentences.
@@ -102,7 +102,7 @@ class Release:
     tokens: int
     statement: tuple[str, ...]
     files: Mapping[str, str]
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str | None] = field(default_factory=dict)
     digest: str = ""
     end_token: str = ""
     end_id: int = -1

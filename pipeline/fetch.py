@@ -116,7 +116,7 @@ def _places(
     if reason:
         raise UnavailableError(reason)
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
-        files = _fetched(card, connector, params, pin, Path(folder))
+        files = _fetched(store, card, connector, params, pin, Path(folder))
         for pinned in pin.files:
             path = Path(files[pinned.name])
             _verify(store, card.id, pinned, path)  # whatever its connector looked at
@@ -132,7 +132,7 @@ def _places(
 
 
 def _fetched(
-    card: Source, connector: Connector, params: Any, pin: Pin, folder: Path
+    store: Store, card: Source, connector: Connector, params: Any, pin: Pin, folder: Path
 ) -> Mapping[str, str]:
     """What a connector fetches. Raises UnavailableError for what is only not to be had."""
     try:
@@ -140,7 +140,7 @@ def _fetched(
     except WrongError:
         raise
     except GoneError as error:
-        raise UnavailableError(f"{error}: `phloem sources lock {card.id}`") from None
+        raise UnavailableError(f"{error}: `{_lock(card.id, store)}`") from None
     except SourceError as error:
         raise UnavailableError(str(error)) from None
 
