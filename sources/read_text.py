@@ -210,14 +210,17 @@ def _blocks(
     # A block that began before `start` belongs to the range before: skip to the first blank line.
     passing = start > 0 and not _blank_before(path, start)
     for line in _lines_between(path, name, (start, None), limits):
-        if isinstance(line, Fault):
-            yield line
+        offset = line.offset if isinstance(line, Fault) else line[0]
+        if end is not None and offset >= end and not held and not passing:
+            return
+        if isinstance(line, Fault):  # the block that it is in is lost with it, and told once
+            if line.rest or not passing:
+                yield line
+            held, size, passing = [], 0, True
             continue
-        offset, raw = line
+        raw = line[1]
         if raw.strip():
-            if passing or (not held and end is not None and offset >= end):
-                if not passing:
-                    return
+            if passing:
                 continue
             first = offset if not held else first
             held.append(raw)
@@ -235,10 +238,9 @@ def _blocks(
 
 
 def _blank_before(path: str, start: int) -> bool:
-    """Whether a line begins at `start` and the one before it is blank."""
+    """Whether the line that holds the byte before `start` is blank, though it may end later."""
     with Path(path).open("rb") as file:
         file.seek(max(0, start - 4096))
         before = file.read(min(start, 4096))
-    if not before.endswith(b"\n"):
-        return False
-    return not before[:-1].rpartition(b"\n")[2].strip()
+        after = b"" if before.endswith(b"\n") else file.readline(4096)
+    return not (before.removesuffix(b"\n").rpartition(b"\n")[2] + after).strip()

@@ -113,7 +113,8 @@ def test_jsonl_truncated_gzip_gives_good_records_and_one_fault(tmp_path: Path) -
     rows, faults = read_all(files.Params(path=str(tmp_path / "a.jsonl.gz")), tmp_path)
     assert 0 < len(rows) < 2000
     assert contents(rows) == [f"{number} {'x' * number}" for number in range(len(rows))]
-    assert faults == [Fault(None, len(packed) // 2, "truncated gzip", rest=True)]
+    reason, name = "truncated gzip", "a.jsonl.gz"
+    assert faults == [Fault(None, len(packed) // 2, reason, rest=True, file=name)]
 
 
 def test_files_empty_ones_give_nothing(tmp_path: Path) -> None:
@@ -144,18 +145,48 @@ def test_lines_over_the_limit_are_faults_and_the_rest_stays(tmp_path: Path) -> N
     size=st.integers(1, 40),
     ends=st.booleans(),
     kind=st.sampled_from(["jsonl", "txt"]),
+    most=st.sampled_from([9, 2**20]),
 )
 def test_files_split_anywhere_gives_the_same(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str], size: int, ends: bool, kind: str
+    tmp_path_factory: pytest.TempPathFactory,
+    texts: list[str],
+    size: int,
+    ends: bool,
+    kind: str,
+    most: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("split")
     lines = [json.dumps({"text": text}) if kind == "jsonl" and text else text for text in texts]
     (folder / f"a.{kind}").write_bytes("\n".join(lines).encode() + (b"\n" if ends else b""))
     params = files.Params(path=str(folder / f"a.{kind}"), documents="paragraph")
-    whole = read_all(params, folder)
+    whole = read_all(params, folder, record_bytes=most)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "SPLIT_BYTES", size)
-        assert read_all(params, folder) == whole
+        assert read_all(params, folder, record_bytes=most) == whole
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_txt_blank_line_across_the_bound_of_two_splits_loses_no_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    (tmp_path / "a.txt").write_bytes(f"one{end} \t{end}two{end}".encode())
+    params = files.Params(path=str(tmp_path / "a.txt"), documents="paragraph")
+    for size in range(1, 16):
+        monkeypatch.setattr(files, "SPLIT_BYTES", size)
+        assert [text.strip() for text in contents(read_all(params, tmp_path)[0])] == ["one", "two"]
+
+
+def test_txt_block_that_cannot_be_read_whole_is_no_document(tmp_path: Path) -> None:
+    lines = [f"line {n} {n**7}\n" for n in range(4000)]
+    packed = gzip.compress(("one\n\n" + "".join(lines)).encode())
+    (tmp_path / "a.txt.gz").write_bytes(packed[: len(packed) // 2])
+    params = files.Params(path=str(tmp_path / "a.txt.gz"), documents="paragraph")
+    rows, faults = read_all(params, tmp_path)
+    assert (contents(rows), [fault.rest for fault in faults]) == (["one"], [True])
+    (tmp_path / "b.txt").write_bytes(b"one\n\ntwo\n" + b"x" * 200 + b"\nlines\n\nthree\n")
+    params = files.Params(path=str(tmp_path / "b.txt"), documents="paragraph")
+    rows, faults = read_all(params, tmp_path, record_bytes=100)
+    assert (contents(rows), len(faults)) == (["one", "three"], 1)
 
 
 def test_files_split_parts_and_names_are_unique(
@@ -185,7 +216,7 @@ def test_parquet_row_groups_keep_row_numbers(
     rows, faults = read_all(params, tmp_path)
     assert contents(rows) == TEXTS
     assert [row["native_id"] for row in rows] == [f"a.parquet#{row}" for row in range(7)]
-    assert faults == [Fault("a.parquet#7", -1, "null text")]
+    assert faults == [Fault("a.parquet#7", -1, "null text", file="a.parquet")]
     monkeypatch.setattr(files, "SPLIT_BYTES", 1)
     assert read_all(params, tmp_path) == (rows, faults)
 
@@ -269,7 +300,7 @@ def test_arrow_offsets_outside_the_file_are_a_fault(tmp_path: Path) -> None:
         writer.write_table(table)
     rows, faults = read_all(files.Params(path=str(tmp_path / "a.arrow")), tmp_path)
     assert rows == []
-    assert faults == [Fault(None, -1, "broken Arrow file", rest=True)]
+    assert faults == [Fault(None, -1, "broken Arrow file", rest=True, file="a.arrow")]
 
 
 def test_txt_file_is_one_document(tmp_path: Path) -> None:
@@ -363,7 +394,7 @@ def test_csv_bad_rows_are_faults_and_the_others_stay(tmp_path: Path) -> None:
     assert [row["content"] for row in rows] == [b"one", b"caf\xe9", b"six"]
     assert [(fault.offset, fault.reason) for fault in faults] == [
         (22, "2 fields where the header has 3"),
-        (26, "not CSV"),
+        (26, "text after a closing quote"),
         (text.encode("utf-8", "surrogateescape").index(b"5,"), "4 fields where the header has 3"),
     ]
     assert [fault.native_id for fault in faults][1] == "a.csv@26"
@@ -376,7 +407,9 @@ def test_csv_truncated_gzip_gives_whole_rows_and_one_fault(tmp_path: Path) -> No
     rows, faults = read_all(params, tmp_path)
     assert 0 < len(rows) < 1500
     assert contents(rows) == [f"{'x' * n}\n{n}" for n in range(len(rows))]
-    assert faults == [Fault(None, len(packed) // 2, "truncated gzip", rest=True)]
+    (fault,) = faults
+    assert (fault.offset, fault.reason) == (len(packed) // 2, "truncated gzip")
+    assert (fault.rest, fault.file) == (True, "a.csv.gz")
 
 
 @pytest.mark.parametrize("end", ["x\n" * 400, "x" * 800])
@@ -389,7 +422,7 @@ def test_csv_quote_that_nothing_closes_is_one_fault(tmp_path: Path, end: str) ->
         "record larger than 500 bytes (limits.record_bytes)"
     ]
     rows, faults = read_all(params, tmp_path)
-    assert (contents(rows), [f.reason for f in faults]) == (["one"], ["not CSV"])
+    assert (contents(rows), [f.reason for f in faults]) == (["one"], ["quote never closed"])
 
 
 def test_csv_misspelt_column_is_told_before_reading(tmp_path: Path) -> None:
