@@ -57,11 +57,12 @@ LEDGER = (
 )
 
 SPLIT = Column("split", pa.string(), "Split of the source in which it was met.")
+FILE = Column("file", pa.string(), "Pinned file, or archive/member, in which it was met, if known.")
 OFFSET = Column("offset", pa.int64(), "Byte offset where the trouble begins; -1 if unknown.")
 RECORDS = Column("records", pa.int64(), "Records that the row stands for.")
 NATIVE = Column("native_id", pa.string(), "The record's own name, if known.")
 
-QUARANTINE = (SOURCE, SPLIT, NATIVE, OFFSET, REASON, RECORDS)
+QUARANTINE = (SOURCE, SPLIT, FILE, NATIVE, OFFSET, REASON, RECORDS)
 """Records that gave no document: they have no row in the ledger, and count as quarantined."""
 
 

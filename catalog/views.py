@@ -227,9 +227,12 @@ def _of_run(
     connection.execute(f"CREATE VIEW decisions AS SELECT {names} FROM {decided}")
     met = _scan(connection, store, "_ingest", files["ingest"], ledger.QUARANTINE)
     names = ", ".join(f'"{column.name}"' for column in ledger.QUARANTINE)
+    # A root that was written before a column was thought of has none: there it is null.
+    _make(connection, "_no_ingest", schema(ledger.QUARANTINE).empty_table())
     connection.execute(
-        f"CREATE VIEW quarantine AS SELECT {names}, NULL::VARCHAR AS id FROM {met} UNION ALL"
-        " SELECT source, NULL, NULL, -1, detail, 1, id FROM decisions"
+        f"CREATE VIEW quarantine AS SELECT {names}, NULL::VARCHAR AS id FROM"
+        f" (FROM {met} UNION ALL BY NAME FROM _no_ingest) UNION ALL"
+        " SELECT source, NULL, NULL, NULL, -1, detail, 1, id FROM decisions"
         f" WHERE verdict = '{ledger.QUARANTINED}'"
     )
     connection.execute(

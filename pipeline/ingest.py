@@ -27,7 +27,7 @@ from phloem.catalog.store import Store
 from phloem.filters.op import EXTRACTOR, Op, ops
 from phloem.pipeline.stage import StageError, Task, shard_key
 from phloem.pipeline.workspace import enter
-from phloem.sources.connector import Fault, Pin, Split, find_connector
+from phloem.sources.connector import Fault, Pin, Split, file_of, find_connector
 from phloem.sources.limits import Limits
 from phloem.sources.source import Source
 
@@ -99,11 +99,12 @@ def tasks(
 
 @dataclass
 class Ingested:
-    """What has been met so far in one split."""
+    """What has been met so far in one split, which reads these files."""
 
     source: str
     split: str
     limits: Limits
+    files: tuple[str, ...] = ()
     seen: Counter[str] = field(default_factory=Counter)
     faults: list[dict[str, Json]] = field(default_factory=list)
     by_type: Mapping[str, Op] = field(default_factory=dict)
@@ -111,10 +112,26 @@ class Ingested:
     rests: int = 0
     content_bytes: int = 0
 
-    def fault(self, native_id: str | None, offset: int, reason: str, records: int = 1) -> None:
+    def fault(
+        self, file: str | None, native_id: str | None, offset: int, reason: str, records: int = 1
+    ) -> None:
         """Put a record into quarantine."""
-        values = (self.source, self.split, native_id, offset, reason, records)
+        values = (self.source, self.split, file, native_id, offset, reason, records)
         self.faults.append({c.name: v for c, v in zip(QUARANTINE, values, strict=True)})
+
+    def file_of(self, found: pa.RecordBatch | Fault) -> str | None:
+        """The file that something was met in: what the connector says, or the split's only one.
+
+        Raises StageError for a connector that reads several files and does not say which.
+        """
+        said = file_of(found)
+        if said is None and len(self.files) > 1:
+            msg = (
+                f"{self.source} {self.split} reads {len(self.files)} files and its connector does"
+                " not say which it is in; pass what it reads of each through `met_in`"
+            )
+            raise StageError(msg)
+        return said or next(iter(self.files), None)
 
 
 def run(store: Store, task: Task) -> list[Shard]:
@@ -128,7 +145,9 @@ def run(store: Store, task: Task) -> list[Shard]:
     split = Split(*work["split"])
     files = {name: place_of(store, place) for name, place in work["files"].items()}
     limits = Limits.model_validate(work["limits"])
-    reading = Ingested(work["source"], split.name, limits, by_type=extractors(modules))
+    reading = Ingested(
+        work["source"], split.name, limits, tuple(files), by_type=extractors(modules)
+    )
     batches = extracted(connector.read(params, split, files, limits), reading)
     folder = f"{stage}/{key}"
     # The source and the split stand in each file, so that no two files of different ones, though
@@ -189,15 +208,16 @@ def extracted(
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the ingested schema, out of what a connector reads."""
     for record in records:
+        file = reading.file_of(record)
         if isinstance(record, Fault):
             reading.read += record.records
             reading.rests += record.rest
-            reading.fault(record.native_id, record.offset, record.reason, record.records)
+            reading.fault(file, record.native_id, record.offset, record.reason, record.records)
             continue
         reading.read += record.num_rows
         batch = _complete(record)
         reading.content_bytes += int(pc.sum(pc.binary_length(batch["content"])).as_py() or 0)
-        yield from _extract(batch, reading)
+        yield from _extract(batch, file, reading)
 
 
 def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -211,7 +231,9 @@ def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema(DOCUMENT))
 
 
-def _extract(batch: pa.RecordBatch, reading: Ingested) -> Iterator[pa.RecordBatch]:
+def _extract(
+    batch: pa.RecordBatch, file: str | None, reading: Ingested
+) -> Iterator[pa.RecordBatch]:
     """Run each media type's extractor on its rows; row order is kept."""
     bound = reading.limits.told("document_bytes")
     types = [
@@ -236,7 +258,7 @@ def _extract(batch: pa.RecordBatch, reading: Ingested) -> Iterator[pa.RecordBatc
         texts.append(measured.arrays[0].take(pa.array(fine, pa.int64())))
         good += [rows[place] for place in fine]
     for row, reason in sorted(bad.items()):
-        reading.fault(native[row], -1, reason)
+        reading.fault(file, native[row], -1, reason)
     if not good:
         return
     order = pc.sort_indices(pa.array(good))

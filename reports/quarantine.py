@@ -20,7 +20,7 @@ class Trouble:
         reason: Short, without text of a document.
         met: ``reading`` or ``measuring``.
         records: How many records it stands for.
-        where: Split and byte offset, or id, of the first.
+        where: File, or split, and byte offset, or id, of the first.
     """
 
     source: str
@@ -42,7 +42,7 @@ def quarantine(connection: DuckDBPyConnection) -> Quarantine:
     rows = connection.execute(
         """
         select source, reason, if(id is null, 'reading', 'measuring') as met, sum(records),
-            min(struct_pack(split := split, at := "offset", id := id))
+            min(struct_pack(split := split, file := file, at := "offset", id := id))
         from quarantine group by all
         """
     ).fetchall()
@@ -56,7 +56,8 @@ def quarantine(connection: DuckDBPyConnection) -> Quarantine:
 def _at(first: Mapping[str, Json]) -> str:
     if first["id"]:
         return f"document {first['id']}"
-    told = [f"split {first['split']}"] if first["split"] else []
+    place = first["file"] or (f"split {first['split']}" if first["split"] else "")
+    told = [place] if place else []
     if first["at"] is not None and first["at"] >= 0:
         told.append(f"byte {first['at']:,}")
     return ", ".join(told)

@@ -10,7 +10,8 @@ raised when it reads other documents out of the same bytes, and six functions:
     def splits(params, pin, files) -> list[Split]
     def read(params, split, files, limits) -> Iterator[pa.RecordBatch | Fault]
 
-What is beyond a limit that it meets is a Fault that names the limit, never an error.
+What is beyond a limit that it meets is a Fault that names the limit, never an error. A split that
+reads several files says of all that it gives which of them it met it in: see `met_in`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -152,6 +153,8 @@ class Fault:
         reason: Short, without text of the document: ``truncated gzip``, ``not JSON``.
         records: How many records it stands for: 1 for a record, 1 for an unknown rest.
         rest: Whether it stands for a rest that nobody could read, of unknown length.
+        file: Pinned file, or `archive/member`, that it was met in; None until `met_in` says, and
+            where the split reads one file alone.
     """
 
     native_id: str | None
@@ -159,6 +162,32 @@ class Fault:
     reason: str
     records: int = 1
     rest: bool = False
+    file: str | None = None
+
+
+def met_in(file: str, found: Iterator[pa.RecordBatch | Fault]) -> Iterator[pa.RecordBatch | Fault]:
+    """What is read of a file, each with its name: what already names a member of it keeps that."""
+    for each in found:
+        if file_of(each) is not None:
+            yield each
+        elif isinstance(each, Fault):
+            yield replace(each, file=file)
+        else:
+            said = {**(each.schema.metadata or {}), _FILE: file.encode()}
+            yield each.replace_schema_metadata(said)
+
+
+def file_of(found: pa.RecordBatch | Fault) -> str | None:
+    """The file that documents or a fault were met in, as `met_in` said; None if it did not."""
+    if isinstance(found, Fault):
+        return found.file
+    name = (found.schema.metadata or {}).get(_FILE)
+    return None if name is None else name.decode()
+
+
+_FILE = (
+    b"phloem.file"  # key in the metadata of a batch: no column, as extractors have no use for it
+)
 
 
 class Connector(Protocol):

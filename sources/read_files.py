@@ -23,7 +23,7 @@ from phloem.sources.archives import (
     tar_members,
     zip_members,
 )
-from phloem.sources.connector import Fault, Files, Pin, PinnedFile, Split
+from phloem.sources.connector import Fault, Files, Pin, PinnedFile, Split, met_in
 from phloem.sources.formats import (
     ARCHIVES,
     FORMATS,
@@ -131,7 +131,7 @@ def read(
     for name, start, end in split.spec["parts"]:
         kind = format_of(params, name)
         found = _read(params, kind, (name, start, end), files[name], limits)
-        yield from _tagged(found, language_of(params, name))
+        yield from met_in(name, _tagged(found, language_of(params, name)))
 
 
 def _tagged(
@@ -223,4 +223,4 @@ def _rows(
         held.flush()
         name = plain_name(record.native_id)  # what was packed came out with the member
         found = _read(params, kind, (name, 0, None), held.name, limits)
-        yield from _tagged(found, record.language or language_of(params, name))
+        yield from met_in(name, _tagged(found, record.language or language_of(params, name)))

@@ -34,7 +34,7 @@ _PACKAGE = Path(__file__).parent.parent
 BUNDLED = "bundled/"
 
 
-VERSION = 1  # raised when it reads other documents out of the same bytes
+VERSION = 2  # raised when it reads other documents out of the same bytes
 
 
 class Params(Format):

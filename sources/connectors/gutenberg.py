@@ -26,6 +26,7 @@ from phloem.sources.connector import (
     SourceError,
     Split,
     Strict,
+    met_in,
 )
 from phloem.sources.limits import Limits
 from phloem.sources.read_xml import elements
@@ -177,7 +178,8 @@ def read(
     """The books of a split as plain text; native ids are `pg` and the number."""
     del params
     spec: Any = split.spec
-    yield from batches(_book(name, files[name], limits) for name in spec["files"])
+    for name in spec["files"]:
+        yield from met_in(name, batches(iter([_book(name, files[name], limits)])))
 
 
 def _book(name: str, path: str, limits: Limits) -> Record | Fault:

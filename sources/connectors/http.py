@@ -27,7 +27,7 @@ from phloem.sources.download import download, names_of
 from phloem.sources.formats import Format, format_of
 from phloem.sources.limits import Limits
 
-VERSION = 1  # raised when it reads other documents out of the same bytes
+VERSION = 2  # raised when it reads other documents out of the same bytes
 
 
 class Params(Format):

@@ -47,7 +47,7 @@ HUB = "https://huggingface.co"
 HOSTS = ["*.huggingface.co", "*.hf.co"]
 """Where the Hub's files lie: it redirects to stores of its own."""
 
-VERSION = 1  # raised when it reads other documents out of the same bytes
+VERSION = 2  # raised when it reads other documents out of the same bytes
 
 
 class Params(Strict):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, cast
 
@@ -152,7 +153,10 @@ def _moses(params: Params, name: str, path: str, limits: Limits) -> Iterator[Rec
         elif member.path in wanted:
             grouped = _Group(params, name, wanted.pop(member.path), limits)
             for line in lines(cast("BinaryIO", _Bounded(member, path, limits)), None, limits):
-                yield from [line] if isinstance(line, Fault) else grouped.take(line[1])
+                if isinstance(line, Fault):
+                    yield replace(line, file=f"{name}/{member.path}")
+                else:
+                    yield from grouped.take(line[1])
             yield from grouped.rest()
     for missing in wanted:
         yield Fault(f"{params.corpus}/{missing}", -1, "archive without this file")

@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from phloem.sources.connector import Fault, Files, Pin, Reach, SourceError, Split, Strict
+from phloem.sources.connector import Fault, Files, Pin, Reach, SourceError, Split, Strict, met_in
 from phloem.sources.creative_commons import spdx_of
 from phloem.sources.download import read_url
 from phloem.sources.limits import Limits
@@ -202,19 +202,19 @@ def read(
     no document. The licence is the code of the record, in the version that the article names.
     """
     spec: Any = split.spec
-    found = (_article(params, article, files, limits) for article in spec["articles"])
-    yield from batches(each for each in found if each is not None)
+    for article in spec["articles"]:
+        found = _article(params, article, files, limits)
+        yield from met_in(f"{article}.xml", batches(iter([found] if found else [])))
 
 
 def _article(params: Params, article: str, files: Files, limits: Limits) -> Record | Fault | None:
     native_id = article.partition(".")[0]
     content = _content(files[f"{article}.xml"], limits)
-    said = _content(files[f"{article}.json"], limits)
-    if isinstance(content, str) or isinstance(said, str):
-        return Fault(native_id, -1, str(content if isinstance(content, str) else said))
-    facts = _facts(said)
-    if facts is None:
-        return Fault(native_id, -1, "article whose record says too little")
+    if isinstance(content, str):
+        return Fault(native_id, -1, content)
+    facts = _facts(_content(files[f"{article}.json"], limits))
+    if isinstance(facts, str):
+        return Fault(native_id, -1, facts, file=f"{article}.json")
     if not _is_wanted(params.subset, facts):
         return None
     found = next(elements(iter([content]), "article-meta", limits), None)
@@ -242,14 +242,17 @@ def _record(
     )
 
 
-def _facts(said: bytes) -> dict[str, Any] | None:
-    """The record of an article; None if it does not say what decides."""
+def _facts(said: bytes | str) -> dict[str, Any] | str:
+    """The record of an article, or why it does not say what decides."""
+    if isinstance(said, str):
+        return said
     try:
         facts = json.loads(said)
     except (ValueError, RecursionError):
-        return None
+        facts = None
     keys = {"license_code", "is_pmc_openaccess", "is_retracted"}
-    return facts if isinstance(facts, dict) and keys <= facts.keys() else None
+    is_whole = isinstance(facts, dict) and keys <= facts.keys()
+    return facts if is_whole else "article whose record says too little"
 
 
 def _is_wanted(subset: str, facts: dict[str, Any]) -> bool:

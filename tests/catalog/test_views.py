@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from phloem.catalog.manifest import Dataset, canonical
+from phloem.catalog.manifest import Dataset, canonical, read_parquet, write_parquet
 from phloem.catalog.release import make_release
 from phloem.catalog.runs import ViewError, newest_run
 from phloem.catalog.store import Store
@@ -87,6 +87,29 @@ def test_quarantine_sums_to_the_balance(connection: duckdb.DuckDBPyConnection) -
         ("fables", 1, "statistics: text longer than the op can hold"),
         ("manual", 1, "not UTF-8"),
     ]
+
+
+def test_quarantine_names_the_file_that_a_record_was_met_in(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    sql = "select file, native_id from quarantine order by source"
+    assert connection.execute(sql).fetchall() == [(None, None), ("a.jsonl", "bad")]
+
+
+@pytest.mark.parametrize("kind", ["local", "memory"])
+def test_quarantine_of_a_root_from_before_it_named_files_is_read_without(
+    tmp_path: Path, kind: str
+) -> None:
+    from handmade_root import build_root
+
+    built = build_root(tmp_path if kind == "local" else f"memory://{uuid.uuid4().hex}")
+    for shard in Dataset.load(built.store, built.record["datasets"]["ingest"]).shards:
+        table = read_parquet(built.store, shard.path("quarantine.parquet"))
+        write_parquet(built.store, shard.folder, "quarantine.parquet", table.drop(["file"]))
+    connection = connect(built.store)
+    assert _columns(connection, "quarantine") == _documented("quarantine")
+    sql = "select file, native_id, records from quarantine where id is null"
+    assert connection.execute(sql).fetchall() == [(None, "bad", 1)]
 
 
 def test_duplicates_name_both_sides(connection: duckdb.DuckDBPyConnection, root: Any) -> None:

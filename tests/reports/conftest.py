@@ -133,7 +133,7 @@ DOCUMENTS = (
     ),
     Document("letters", "nc", "No trade in it.", license="CC-BY-NC-4.0", reason="licence"),
 )
-LOST = (("letters", "000-of-001", None, 4096, "truncated gzip", 2),)
+LOST = (("letters", "000-of-001", "part-2.jsonl.gz", None, 4096, "truncated gzip", 2),)
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def test_tokens_known_run_by_source_and_length(counted: Any) -> None:
 def test_quarantine_reading_and_measuring_are_both_listed(root: Any) -> None:
     first, second = quarantine(root.connection).troubles
     assert (first.source, first.reason, first.records) == ("letters", "truncated gzip", 2)
-    assert first.where == "split 000-of-001, byte 4,096"
+    assert first.where == "part-2.jsonl.gz, byte 4,096"
     assert (second.reason, second.met) == ("pii: too long", "measuring")
 
 

@@ -231,7 +231,7 @@ def _ingest(store: Store, source: str, documents: list[Any]) -> Shard:
     text = write_arrow(store, f"ingest/{key}", "text-00000.arrow", schema(INGESTED), iter([batch]))
     lost = []
     if source == "manual":
-        values = ("manual", "000-of-001", "bad", 1024, "not UTF-8", 1)
+        values = ("manual", "000-of-001", "a.jsonl", "bad", 1024, "not UTF-8", 1)
         lost = [dict(zip((c.name for c in ledger.QUARANTINE), values, strict=True))]
     table = pa.Table.from_pylist(lost, schema=schema(ledger.QUARANTINE))
     quarantine = write_parquet(store, f"ingest/{key}", "quarantine.parquet", table)
