@@ -28,8 +28,6 @@ from phloem.filters.op import op
 Hashes = npt.NDArray[np.uint64]
 ReadAs = npt.NDArray[np.uint32]  # what each code point counts as
 
-VERIFIED_BY = 2  # raised when `shingles` reads a text otherwise
-
 LOW = 2**32 - 1
 
 

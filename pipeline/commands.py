@@ -12,12 +12,14 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from phloem.catalog.advice import command
 from phloem.catalog.policy import LOCAL
 from phloem.catalog.release import NAME
 from phloem.catalog.runs import newest_run
 from phloem.catalog.store import Store
 from phloem.catalog.story import explain as story_of
 from phloem.pipeline import run as running
+from phloem.pipeline.account import Account, account_lines
 from phloem.pipeline.console import (
     UseError,
     find_root,
@@ -127,17 +129,45 @@ def run_recipe(
             shared = run_share(request, registry, workspace, Progress(out), stage, part)
             put(f"share    {part} of {stage}: {shared.tasks} tasks, {shared.cached} cached")
             put(f"others   {shared.others} tasks of {stage} are missing still")
+            if shared.account:
+                _put_account(shared.account, root)
+                _check_read(shared.account, request, whole=part == WHOLE)
             return
         request = dataclasses.replace(request, runner=runner)
         opened = None
         if runner == SPARK:
             opened = functools.partial(open_spark, root, spark, request.recipe.limits)
         result = running.run(request, registry, workspace, Progress(out), opened)
-    put(f"run      {result.run_id} in {result.seconds:.1f} s")
-    put(f"report   {_place(root, result.report)}")
-    put(f"release  {_place(root, result.release_file)}")
-    for line in result.statement:
+        put(f"run      {result.run_id} in {result.seconds:.1f} s")
+        put(f"report   {_place(root, result.report)}")
+        put(f"release  {_place(root, result.release_file)}")
+        for line in result.statement:
+            put(f"         {line}")
+        _put_account(result.account, root)
+        if result.refusal:
+            raise result.refusal
+        _check_read(result.account, request, whole=True)
+
+
+def _put_account(account: Account, root: str) -> None:
+    query = command("catalog", "query", "select * from quarantine", root=root)
+    first, *others = account_lines(account, query)
+    put(f"read     {first}")
+    for line in others:
         put(f"         {line}")
+
+
+def _check_read(account: Account, request: Request, *, whole: bool) -> None:
+    """Raise RunError for a run that read nothing; one share of several may have nothing to read."""
+    if not account.empty or not whole:
+        return
+    own = LOCAL in request.recipe.sources
+    where = "--input" if own else f"the sources of {request.recipe.name}"
+    if account.read:
+        msg = f"no document was read: none of {account.read:,} records of {where} could be read"
+    else:
+        msg = f"no document was read: there is none in {where}"
+    raise running.RunError(msg)
 
 
 def _spark(spark: Spark, runner: str, workers: int | None, stage: str | None) -> Spark:

@@ -29,8 +29,8 @@ from phloem.catalog.manifest import (
     write_parquet,
 )
 from phloem.catalog.store import Store
-from phloem.filters.minhash import VERIFIED_BY, jaccard, minima, shingles
 from phloem.filters.minhash import bands as band_hashes
+from phloem.filters.minhash import jaccard, minima, shingles
 from phloem.filters.op import Op
 from phloem.pipeline.measure import Measured
 from phloem.pipeline.recipe import Dedup
@@ -114,7 +114,6 @@ def tasks(
     spec = {
         "dedup": dedup.model_dump() if dedup else None,
         "minhash": minhash.identity if minhash else None,
-        "verified_by": VERIFIED_BY,
         "priority": list(priority),
     }
     made = []

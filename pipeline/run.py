@@ -20,8 +20,9 @@ from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
 from phloem.pipeline import fetch
+from phloem.pipeline.account import Account, account_of
 from phloem.pipeline.engine import Engine, Failure, Opened
-from phloem.pipeline.job import Job, Made, Step, balance, steps
+from phloem.pipeline.job import Job, LossError, Made, Step, balance, steps
 from phloem.pipeline.local import open_pool
 from phloem.pipeline.measure import chain
 from phloem.pipeline.models import models as fetch_models
@@ -194,41 +195,41 @@ class Result:
 
     Attributes:
         run_id: Names its record.
-        release_file: Of its release, under the root; None for a user's own files.
+        account: What it read, and what became of it.
+        release_file: Of its release, under the root; None for a user's own files, and if refused.
         report: Its page, under the root.
-        statement: The release in plain sentences, or why there is none.
+        statement: The release in plain sentences, or why there is none; empty if refused.
+        refusal: What the policy refused: the loss that stopped the run, or the release.
         seconds: Wall time.
         cpu_seconds: CPU time of this process and of the workers' pipelines.
     """
 
     run_id: str
+    account: Account
     release_file: str | None
     report: str | None
     statement: tuple[str, ...]
+    refusal: GateError | LossError | None
     seconds: float
     cpu_seconds: float
 
 
 def _release(
     store: Store, record: Record, request: Request, registry: Registry, workspace: Workspace
-) -> tuple[Release | None, GateError | None]:
-    """Release what a run made; a gate that refuses is told after the report is written."""
+) -> Release | None:
+    """Release what a run made; None for a user's own files. Raises GateError if it may not be."""
     if LOCAL in request.recipe.sources:
-        return None, None
-    try:
-        release = make_release(
-            store,
-            record.run_id,
-            name=request.release,
-            date=request.date,
-            license_refs=registry.license_refs,
-            policy_folders=workspace.policies,
-        )
-    except GateError as error:
-        record.value |= {"status": "failed", "error": str(error)}
-        return None, error
+        return None
+    release = make_release(
+        store,
+        record.run_id,
+        name=request.release,
+        date=request.date,
+        license_refs=registry.license_refs,
+        policy_folders=workspace.policies,
+    )
     record.value["release"] = release.name
-    return release, None
+    return release
 
 
 def _check_disk(job: Job, store: Store) -> None:
@@ -283,33 +284,39 @@ def run(
         progress: Told of every stage and task.
         opened: Opens the engine that does the tasks; by default this machine's processes.
 
+    What a policy refuses, once there is something to look at, is told with the result.
+
     Raises:
-        RunError, FetchError, BalanceError, GateError: each with what to do.
+        RunError, FetchError, BalanceError: each with what to do.
     """
     began, cpu_began, cpu_seconds = time.monotonic(), time.process_time(), 0.0
     store = Store(request.root)
     record = begin_record(request, registry)
     record.save(store)  # before fetching, which may take hours
+    release, refusal = None, None
     with watched(store, record, progress), _ending_noted(store, record):
         job, skipped = prepare(store, request, registry, workspace, progress.say)
         record.value["skipped"] = skipped
         _check_disk(job, store)
         record.save(store)
-        with progress, opened() if opened else _own_pool(request) as worker:
-            drive(job, store, worker, progress, record)
-            record.value["peak_bytes"] = worker.peak_bytes
-            cpu_seconds += worker.cpu_seconds
-        record.value["status"] = "done"
-        record.save(store)
-        release, refusal = _release(store, record, request, registry, workspace)
-    report = write_report(store, record.run_id)
-    if refusal is not None:
-        raise refusal
+        try:
+            with progress, opened() if opened else _own_pool(request) as worker:
+                drive(job, store, worker, progress, record)
+                record.value["peak_bytes"] = worker.peak_bytes
+                cpu_seconds += worker.cpu_seconds
+            record.value["status"] = "done"
+            record.save(store)
+            release = _release(store, record, request, registry, workspace)
+        except (GateError, LossError) as error:
+            refusal = error
+            record.value |= {"status": "failed", "error": str(error)}
     return Result(
         record.run_id,
+        account_of(store, record.value),
         f"releases/{release.name}/release.json" if release else None,
-        report,
-        release.statement if release else UNRELEASED,
+        write_report(store, record.run_id),
+        release.statement if release else () if refusal else UNRELEASED,
+        refusal,
         time.monotonic() - began,
         cpu_seconds + time.process_time() - cpu_began,
     )

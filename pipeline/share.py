@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from phloem.catalog.records import append
 from phloem.catalog.store import Store
+from phloem.pipeline.account import Account, account
 from phloem.pipeline.job import Job, Step, steps
 from phloem.pipeline.local import open_pool
 from phloem.pipeline.progress import Progress
@@ -73,11 +74,13 @@ class Shared:
         tasks: Tasks of the share.
         cached: How many of them were there already.
         others: Tasks of other shares that are missing still.
+        account: Of the stage `ingest`: what this share read.
     """
 
     tasks: int
     cached: int
     others: int
+    account: Account | None = None
 
 
 def run_share(
@@ -130,7 +133,15 @@ def run_share(
     )
     if failures:
         raise RunError(told_failures(stage, failures, len(to_do)))
-    return Shared(len(mine), len(mine) - len(to_do), len(missing(store, step.tasks)))
+    others = len(missing(store, step.tasks))
+    return Shared(len(mine), len(mine) - len(to_do), others, _account(store, stage, mine))
+
+
+def _account(store: Store, stage: str, tasks: Sequence[Task]) -> Account | None:
+    if stage != "ingest":
+        return None
+    shards = [shard for task in tasks for shard in made(store, task) or ()]
+    return account(store, shards, None)
 
 
 def _step(job: Job, store: Store, stage: str) -> Step:

@@ -17,7 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 from inline_engine import inline
-from tiny_workspace import ADDRESS, ARTICLES, change_recipe, make_workspace, new_root
+from tiny_workspace import (
+    ADDRESS,
+    ARTICLES,
+    add_source,
+    change_recipe,
+    make_workspace,
+    new_root,
+)
 from typer.testing import CliRunner, Result
 
 from phloem.catalog.manifest import Dataset, read_arrow
@@ -493,6 +500,100 @@ def test_run_reads_files_of_ones_own_in_every_format(
         for text in read_arrow(store, shard.path("text.arrow")).read_all()["text"].to_pylist()
     }
     assert texts == set(ARTICLES.values())
+
+
+# The last lines of a run --------------------------------------------------------------------------
+def last_lines(said: str) -> list[str]:
+    """What a run says of what it read."""
+    lines = said.splitlines()
+    (first,) = (number for number, line in enumerate(lines) if line.startswith("read "))
+    return [line.removeprefix("read").strip() for line in lines[first:]]
+
+
+def test_run_ends_with_what_it_read_and_what_it_could_not(ran: Ran) -> None:
+    assert last_lines(ran[2].stdout) == [
+        "12: 7 kept, 4 dropped, 1 quarantined",
+        "1 x not JSON: first.jsonl",
+    ]
+
+
+def test_run_names_sources_of_which_nothing_was_read(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "open_pool", inline)
+    add_source(workspace, "third", [])
+    change_recipe(workspace, "[first, second]", "[first, second, third]")
+    result = phloem("run", "tiny", "--root", str(new_root(tmp_path / "root")))
+    assert last_lines(result.stdout)[-1] == "nothing at all was read of third"
+
+
+def test_run_names_the_files_of_the_first_reasons(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "open_pool", inline)
+    mine = tmp_path / "mine"
+    _own_files(mine)
+    for number in range(5):
+        (mine / f"broken-{number}.jsonl.gz").write_bytes(gzip.compress(b'{"body": "a"}\n')[:-9])
+    (mine / "deep.jsonl").write_text('{"body": 7}\n' * 3, encoding="utf-8")
+    root = new_root(tmp_path / "a root")
+    options = ["--input", str(mine), "--text-column", "body", "--root", str(root)]
+    said = told(phloem("run", "tiny", *options))
+    assert last_lines(said) == [
+        "19: 5 kept, 5 dropped, 9 quarantined",
+        "5 of these stand for a rest that could not be read, of unknown length",
+        "5 x truncated gzip: broken-0.jsonl.gz, broken-1.jsonl.gz, broken-2.jsonl.gz and 2 more",
+        "3 x text is no string: deep.jsonl",
+        "1 x not JSON: a.jsonl",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "lines", "why"),
+    [
+        ("", ["0: 0 kept, 0 dropped, 0 quarantined"], "there is none in --input"),
+        (
+            '{"text": 1}\n{\n{"other": "a"}\n[]\n"a"\n{"text": "a"\n',
+            None,
+            "none of 6 records of --input could be read",
+        ),
+    ],
+)
+def test_run_that_reads_no_document_fails_and_says_so(
+    workspace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+    lines: list[str] | None,
+    why: str,
+) -> None:
+    monkeypatch.setattr(running, "open_pool", inline)
+    (tmp_path / "a.jsonl").write_text(content, encoding="utf-8")
+    root = str(new_root(tmp_path / "root"))
+    options = ["--input", str(tmp_path / "a.jsonl"), "--root", root]
+    for stage in ([], ["--stage", "ingest"]):
+        result = phloem("run", "tiny", *options, *stage)
+        assert (result.exit_code, result.stderr) == (1, f"error: no document was read: {why}\n")
+        said = last_lines(result.stdout)
+        if lines and not stage:
+            assert said == lines
+        if not lines:
+            assert said[0].startswith("6: 0 ")
+            assert {line.rpartition(": ")[2] for line in said[1:]} == {"a.jsonl"}
+
+
+def test_run_that_its_policy_refuses_says_what_it_read_before_why(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "open_pool", inline)
+    change_recipe(workspace, "min: {default: 5, zh: 8}", "min: 4000")
+    result = phloem("run", "tiny", "--root", str(new_root(tmp_path / "root")))
+    assert result.exit_code == 1
+    assert re.search(r"^report   .*index\.html$", result.stdout, re.MULTILINE)
+    assert re.search(r"^release  none$", result.stdout, re.MULTILINE)
+    assert last_lines(result.stdout)[0] == "12: 0 kept, 11 dropped, 1 quarantined"
+    assert result.stderr.startswith("error: ")
+    assert "policy quickstart" in result.stderr
 
 
 def test_status_advises_the_command_that_goes_on_with_a_run(

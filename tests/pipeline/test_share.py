@@ -87,17 +87,25 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Pa
     return make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
 
 
+def _counts(shared: Shared) -> tuple[int, int, int]:
+    return shared.tasks, shared.cached, shared.others
+
+
 def test_a_share_does_its_part_and_says_what_is_missing(workspace: tuple[Path, Path]) -> None:
     folder, root = workspace
-    assert _share(folder, root, "ingest", Share(1, 2)) == Shared(1, 0, 1)
-    assert _share(folder, root, "ingest", Share(1, 2)) == Shared(1, 1, 1)
-    assert _share(folder, root, "ingest", Share(2, 2)) == Shared(1, 0, 0)
+    assert _counts(_share(folder, root, "ingest", Share(1, 2))) == (1, 0, 1)
+    assert _counts(_share(folder, root, "ingest", Share(1, 2))) == (1, 1, 1)
+    assert _counts(_share(folder, root, "ingest", Share(2, 2))) == (1, 0, 0)
+    account = _share(folder, root, "ingest", WHOLE).account
+    assert account is not None
+    assert (account.read, account.kept, account.quarantined) == (12, None, 1)
     assert _share(folder, root, "measure", WHOLE) == Shared(2, 0, 0)
     noted = records(Store(str(root)), "share")
     assert [(each["stage"], each["share"], each["cached"]) for each in noted] == [
         ("ingest", "1/2", 0),
         ("ingest", "1/2", 1),
         ("ingest", "2/2", 0),
+        ("ingest", "1/1", 2),
         ("measure", "1/1", 0),
     ]
 

@@ -159,6 +159,8 @@ def run_tiny(folder: Path, root: Path, workers: int = 1) -> dict[str, Any]:
         runner, opened = "spark", functools.partial(open_spark, str(root), spark, Limits())
     request = Request(recipe_of(folder), str(root), workers, runner=runner)
     result = running.run(request, registry, workspace, Progress(Console(quiet=True)), opened)
+    if result.refusal:
+        raise result.refusal
     record: dict[str, Any] = json.loads(Store(str(root)).read_bytes(f"runs/{result.run_id}.json"))
     return record
 
