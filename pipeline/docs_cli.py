@@ -52,8 +52,12 @@ def reference(app: typer.Typer) -> str:
 
 def _section(title: str, command: Command) -> str:
     found = parameters(command)
-    arguments = [spelling for spelling, _ in found if not spelling.startswith("-")]
-    usage = " ".join([title, *arguments, *(["[OPTIONS]"] if len(arguments) < len(found) else [])])
+    needed = [
+        spelling
+        for (spelling, _), each in zip(found, command.params, strict=True)
+        if each.required or each.param_type_name == "argument"
+    ]
+    usage = " ".join([title, *needed, *(["[OPTIONS]"] if len(needed) < len(found) else [])])
     parts = [f"### `{title}`", _help(command), f"```text\n{usage}\n```"]
     if found:
         parts.append(table(["", "meaning"], [(f"`{spelling}`", text) for spelling, text in found]))
