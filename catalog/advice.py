@@ -50,8 +50,8 @@ def run_again(record: Mapping[str, Json], root: str) -> str:
 def install_extra(name: str) -> str:
     """How an extra comes into this environment: by the checkout's lock, or from the wheel.
 
-    No package index holds Phloem: asked for it by its name, pip would find nothing, or what somebody
-    else named so.
+    No package index holds Phloem: asked for it by its name, pip would find nothing, or what
+    somebody else named so.
     """
     lock = CHECKOUT / f"requirements-{name}.lock"
     if lock.is_file():

@@ -1,6 +1,7 @@
 """The command line as a person meets it: exit codes, errors in a line, tables, JSON and help."""
 
 import gzip
+import html
 import inspect
 import json
 import os
@@ -607,9 +608,11 @@ def test_status_advises_the_command_that_goes_on_with_a_run(
     (first,) = (root / "runs").iterdir()
     record = json.loads(first.read_bytes())
     assert all(value not in ("--release", "--runner") for value in record["asked"]["words"])
+    page = (root / "reports" / first.stem / "index.html").read_text(encoding="utf-8")
     first.write_text(json.dumps({**record, "status": "failed"}), encoding="utf-8")
     said = told(phloem("status", "--root", str(root)))
     (advised,) = (line for line in said.splitlines() if line.startswith("  phloem "))
+    assert advised.strip() in html.unescape(page)
     told(phloem(*shlex.split(advised)[1:]))
     (again,) = (json.loads(p.read_bytes()) for p in (root / "runs").iterdir() if p != first)
     assert again["datasets"] == record["datasets"]

@@ -1,4 +1,4 @@
-"""What the project's pages show: their blocks of code, and the commands in these and in the prose."""
+"""What the project's pages show: blocks of code, and commands in these and in the prose."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def mentioned(page: Path) -> list[str]:
 
 
 def lines(block: Block) -> list[str]:
-    """The commands of a block, one a line: what follows a backslash, or fills a quote, is joined."""
+    """The commands of a block, one a line: what a backslash or a quote parts is joined."""
     text = block.text
     if block.kind == "console":
         text = "".join(re.findall(r"^\$ (.*\n)", text, re.MULTILINE))
@@ -197,7 +198,8 @@ def _pip(words: list[str], *, whole: bool) -> str:
         return "" if not whole else f"pip {words[0]}: only installing is shown"
     files = [word for word, before in zip(words[1:], words, strict=False) if before == "-r"]
     named = [word for word in words[1:] if not word.startswith("-") and word not in (*files, ".")]
-    ours = [word for word in named if re.match(r"phloem\b(?!.*\.whl)", word)]
+    wheel = f"dist/phloem-{metadata.version('phloem')}-py3-none-any.whl"
+    ours = [word for word in named if "phloem" in word and not word.startswith(wheel)]
     lost = [word for word in files if not (ROOT / word).is_file()]
     if ours or lost:
         return f"no index holds {ours}" if ours else f"there is no {lost}"
