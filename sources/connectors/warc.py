@@ -49,7 +49,7 @@ LIST = "captures.jsonl"
 
 _FILE = r"https?://[^\s@]+\.(warc|wet)(\.gz|\.zst)?"
 
-VERSION = 1  # raised when it reads other documents out of the same bytes
+VERSION = 2  # raised when it reads other documents out of the same bytes
 
 
 class Params(Strict):

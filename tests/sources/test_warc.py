@@ -90,6 +90,14 @@ def test_pages_are_documents_with_address_and_charset_and_all_else_is_none(
     ]
 
 
+@pytest.mark.parametrize("label", ["x-sjis", "windows-874", "ks_c_5601-1987", "nobody-knows"])
+def test_pages_keep_the_label_that_their_server_said(tmp_path: Path, label: str) -> None:
+    """Python has no codec of these names; what they mean is for the extractor to say."""
+    told = f"Content-Type: text/html; charset={label}\r\n".encode()
+    rows, faults = read(record(http=told), tmp_path, "a.warc")
+    assert (faults, rows[0]["media_type"]) == ([], f"text/html; charset={label}")
+
+
 def test_wet_texts_are_documents(tmp_path: Path) -> None:
     content = record("ทุกคน".encode(), kind="conversion") + record()
     rows, faults = read(content, tmp_path, "a.warc.wet", Pages("wet", dated=True))
