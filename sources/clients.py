@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,23 @@ def run_client(
     except OSError as error:
         msg = f"{Path(command[0]).name} cannot be started: {error.strerror}"
         raise SourceError(msg) from None
+
+
+def refusal(command: Sequence[str], mark: str = "error: ") -> str | None:
+    """What a client says that is on PATH and does not run; None if it does.
+
+    It may be a shim in front of one that is missing, as rustup's are where there is no toolchain.
+
+    Args:
+        command: Something that it does wherever it runs, such as telling its version.
+        mark: What its complaints begin with.
+    """
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        try:
+            done = run_client(command, Path(folder), {})
+        except SourceError as error:
+            return str(error)
+    return complaint(done.stderr, mark) if done.returncode else None
 
 
 def complaint(output: str, mark: str) -> str:

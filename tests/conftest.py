@@ -8,6 +8,7 @@ import socket
 
 import pytest
 from hypothesis import HealthCheck, settings
+from outside import require
 
 settings.register_profile(
     "fast",
@@ -19,6 +20,13 @@ settings.register_profile(
 )  # derandomized: a test fails for the change that broke it, not on a later day
 settings.register_profile("nightly", max_examples=3000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a program that cannot run here, before any fixture of it begins."""
+    for mark in item.iter_markers("needs"):
+        require(*mark.args)
 
 
 class NetworkError(Exception):

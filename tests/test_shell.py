@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from outside import require
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("catalog", "filters", "pipeline", "reports", "sources")
@@ -91,7 +92,7 @@ def test_files_none_names_a_place_of_one_machine():
 def _tracked() -> list[Path]:
     """The files of the checkout that git does not ignore, less this one and the bundled texts."""
     listed = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z"],
+        [require("git"), "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z"],
         cwd=ROOT,
         capture_output=True,
         check=False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from outside import require
 
 from phloem.pipeline.propose import LABELS, propose
 from phloem.reports.review import MARK
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".github"
 OURS = ("registry-review", "registry-comment", "propose-source")
 HEAD = "a" * 40
-needs_jq = pytest.mark.skipif(not shutil.which("jq"), reason="jq is not on this machine")
+needs_jq = pytest.mark.needs("jq")
 
 # In place of the forge's own client: answers out of a folder, and writes down what it was told.
 GH = """\
@@ -75,7 +75,7 @@ def run(
     # https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax: `shell: bash`
     options = ["--noprofile", "--norc", "-eo", "pipefail"] if made.get("shell") else ["-e"]
     return subprocess.run(
-        ["bash", *options, "-c", made["run"]],
+        [require("bash"), *options, "-c", made["run"]],
         cwd=folder,
         env={**os.environ, **filled, **more},
         capture_output=True,
@@ -85,7 +85,7 @@ def run(
 
 
 def git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-c", "user.name=T", "-c", "user.email=t@example.org", *arguments]
+    command = [require("git"), "-c", "user.name=T", "-c", "user.email=t@example.org", *arguments]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +17,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from phloem.sources.archives import Packages
-from phloem.sources.clients import Naming, complaint, run_client
+from phloem.sources.clients import Naming, complaint, refusal, run_client
 from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
 from phloem.sources.limits import Limits
 from phloem.sources.packages import (
@@ -61,9 +60,8 @@ def unavailable(params: Params) -> str | None:
     del params
     if not shutil.which("cargo"):
         return "cargo is missing: this source is a Rust crate; install Rust 1.82 or newer"
-    done = run_client(["cargo", "--version"], Path(tempfile.gettempdir()), {})
-    if done.returncode:
-        reason = complaint(done.stderr, "error: ")
+    reason = refusal(["cargo", "--version"])
+    if reason:
         return f"cargo does not run here: {reason}; install Rust 1.82 or newer"
     return None
 

@@ -45,6 +45,7 @@ cp -a "$ROOT"/. "$KEPT"
     promise="the run ends with the system's message and no half-written file is taken for a whole"
     " one; with room, a rerun ends with the same bytes",
 )
+@pytest.mark.needs("unshare")
 def test_run_on_a_full_disk_says_so_and_ends_the_same_with_room(
     world: World, fresh: Path, tmp_path: Path
 ) -> None:

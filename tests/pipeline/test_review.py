@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import threading
 import zipfile
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from outside import require
 from tiny_workspace import ARTICLES, new_root
 from typer.testing import CliRunner
 
@@ -47,7 +47,14 @@ class Repository:
         (folder / "sources" / "approvals").mkdir()
 
     def git(self, *arguments: str) -> str:
-        command = ["git", "-c", "user.name=T", "-c", "user.email=t@example.org", *arguments]
+        command = [
+            require("git"),
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.org",
+            *arguments,
+        ]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
@@ -492,8 +499,7 @@ def test_review_runs_nothing_of_the_branch(repository, store, tmp_path):
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     path = tmp_path / "key"
-    if not shutil.which("ssh-keygen"):
-        pytest.skip("ssh-keygen is not on this machine")
+    require("ssh-keygen")
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from outside import require
 
 from phloem.reports.page import LONG_TABLE, SHOWN_ROWS, language_attribute
 from phloem.reports.run_report import collect, render, write_report
@@ -19,7 +19,6 @@ from phloem.reports.sections import sections
 VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 LOADING = {"script", "link", "img", "iframe", "object", "embed", "video", "audio", "source", "base"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 class Page(HTMLParser):
@@ -180,7 +179,7 @@ def test_write_report_is_found_under_the_root(root: Any) -> None:
     well_formed(root.store.read_bytes(name).decode())
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.needs(*BROWSERS)
 def test_page_in_a_browser_writes_nothing_to_the_console(page: Make, tmp_path: Path) -> None:
     file = tmp_path / "index.html"
     file.write_text(page(), encoding="utf-8")
@@ -189,7 +188,7 @@ def test_page_in_a_browser_writes_nothing_to_the_console(page: Make, tmp_path: P
     assert "Documents to read" in dom
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.needs(*BROWSERS)
 def test_browser_check_itself_sees_a_blocked_script(page: Make, tmp_path: Path) -> None:
     file = tmp_path / "index.html"
     file.write_text(page().replace("</body>", "<script>1</script></body>"), encoding="utf-8")
@@ -198,7 +197,6 @@ def test_browser_check_itself_sees_a_blocked_script(page: Make, tmp_path: Path) 
 
 def browse(file: Path, folder: Path) -> tuple[str, str]:
     """The page's DOM as a browser sees it, and what the browser logs, its console included."""
-    assert CHROMIUM is not None
     flags = [
         "--headless",
         "--no-sandbox",
@@ -214,7 +212,7 @@ def browse(file: Path, folder: Path) -> tuple[str, str]:
         "--dump-dom",
     ]
     done = subprocess.run(
-        [CHROMIUM, *flags, f"--user-data-dir={folder / 'profile'}", file.as_uri()],
+        [require(*BROWSERS), *flags, f"--user-data-dir={folder / 'profile'}", file.as_uri()],
         capture_output=True,
         timeout=60,
         check=True,

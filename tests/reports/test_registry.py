@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from outside import require
 
 from phloem.reports.page import csp_hash
 from phloem.reports.registry import (
@@ -22,7 +22,6 @@ from phloem.reports.registry import (
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def card(id_: str, languages: tuple[str, ...] = ("sw",), **changes: Any) -> dict[str, Any]:
@@ -116,11 +115,11 @@ def test_page_allows_its_own_script_and_style_alone() -> None:
     assert "https://" not in re.sub(r"<dd dir=\"auto\">[^<]*</dd>", "", page)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no browser on this machine")
+@pytest.mark.needs(*BROWSERS)
 def test_page_in_a_browser_shows_how_many_cards_fit(tmp_path: Path) -> None:
     page = tmp_path / "registry.html"
     page.write_text(render_registry(ENTRIES), encoding="utf-8")
-    command = [CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command = [require(*BROWSERS), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     shown = subprocess.run(
         [*command, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
         capture_output=True,

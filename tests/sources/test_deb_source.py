@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -289,7 +288,7 @@ def test_source_pinned_name_that_no_package_has_reaches_no_client(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt-get is not installed")
+@pytest.mark.needs("apt-get")
 def test_apt_itself_brings_a_hostile_source_package_that_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

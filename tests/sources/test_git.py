@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from outside import require
 
 from phloem.sources import addresses, git_tree, packages
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
@@ -40,7 +41,7 @@ def git_run(folder: Path, *arguments: str, told: bytes = b"") -> str:
         for part in ("NAME", "EMAIL")
     }
     when = {"GIT_AUTHOR_DATE": "2001-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2001-01-01T00:00:00Z"}
-    command = ["git", f"--git-dir={folder}", *arguments]
+    command = [require("git"), f"--git-dir={folder}", *arguments]
     done = subprocess.run(
         command, input=told, capture_output=True, check=True, env={**os.environ, **who, **when}
     )

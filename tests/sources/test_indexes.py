@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import stat
 import sys
 import tarfile
@@ -537,7 +536,7 @@ def taken(index: Index, folder: Path) -> set[str]:
     return {row["native_id"].removeprefix(f"{index.package}/") for row in rows}
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+@pytest.mark.needs("npm")
 def test_npm_itself_brings_a_hostile_package_that_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shelf: tuple[str, dict[str, bytes]]
 ) -> None:
@@ -554,7 +553,7 @@ def test_npm_itself_brings_a_hostile_package_that_leaves_no_trace(
     assert taken(index, tmp_path) == set(members)
 
 
-@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not installed")
+@pytest.mark.needs("cargo")
 def test_cargo_itself_brings_a_hostile_crate_that_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shelf: tuple[str, dict[str, bytes]]
 ) -> None:
@@ -587,16 +586,16 @@ def test_cargo_itself_brings_a_hostile_crate_that_leaves_no_trace(
     assert [path.name for path in home.iterdir()] == ["config.toml"]
 
 
-@pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not installed")
 def test_a_cargo_that_cannot_run_is_said_before_anything_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = crates.Params(packages=["pack"])
-    assert crates.unavailable(params) is None
     shim = tmp_path / "cargo"
-    shim.write_text("#!/bin/sh\necho 'error: no default is configured' >&2\nexit 1\n")
+    shim.write_text("#!/bin/sh\necho 'cargo 1.95.0'\n")
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert crates.unavailable(params) is None
+    shim.write_text("#!/bin/sh\necho 'error: no default is configured' >&2\nexit 1\n")
     said = "cargo does not run here: no default is configured; install Rust 1.82 or newer"
     assert crates.unavailable(params) == said
     shim.write_text("#!/bin/sh\necho 'cargo is not set up' >&2\nexit 1\n")
@@ -604,7 +603,7 @@ def test_a_cargo_that_cannot_run_is_said_before_anything_is_fetched(
     assert crates.unavailable(params) == said
 
 
-@pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
+@pytest.mark.needs("go")
 def test_go_itself_brings_a_hostile_module_that_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shelf: tuple[str, dict[str, bytes]]
 ) -> None:

@@ -253,10 +253,10 @@ def test_stackexchange_name_that_is_no_host_is_refused(name: str) -> None:
         stackexchange.Params(sites={name: "en"})
 
 
-REAL = shutil.which("7zz") or shutil.which("7z")
+REAL = shutil.which("7zz") or shutil.which("7z")  # before a fixture puts another on PATH
 
 
-@pytest.mark.skipif(REAL is None, reason="7-Zip is not installed")
+@pytest.mark.needs("7zz", "7z")
 def test_stackexchange_real_client_reads_a_real_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,10 +3,12 @@
 import subprocess
 from pathlib import Path
 
+from outside import require
+
 
 def new_key(path: Path) -> Path:
     """A key without a passphrase; `path.pub` lies beside it."""
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
+    command = [require("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
     subprocess.run(command, check=True)
     return path
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from outside import require
 
 from phloem.pipeline.spark import Spark
 
@@ -105,8 +105,7 @@ def spark_cluster(home: Path, folder: Path) -> Iterator[Cluster]:
 @contextlib.contextmanager
 def installed_cluster(folder: Path) -> Iterator[tuple[Cluster, Spark]]:
     """A cluster of the Spark that the environment names, and how to reach it; skips without one."""
-    if shutil.which("java") is None:
-        pytest.skip("no java on PATH; Spark needs a Java 17")
+    require("java")  # Spark needs a Java 17
     home, jar = _named("PHLOEM_SPARK_HOME"), _named("PHLOEM_JOB_SERVER_JAR")
     with spark_cluster(home, folder) as found:
         settings = ("spark.executor.memory=512m", "spark.default.parallelism=8")
