@@ -149,6 +149,10 @@ class Store:
             (self.fs.protocol,) if isinstance(self.fs.protocol, str) else self.fs.protocol
         )
 
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
+        """Opened anew where it is unpickled, as set up here; a relative path is made absolute."""
+        return type(self), (self._base if self.is_local else self.root,)
+
     def path(self, name: str) -> str:
         """The name as the file system knows it. Raises ValueError if it leaves the root."""
         if name.startswith("/") or ".." in name.split("/"):

@@ -47,6 +47,7 @@ PARTS = {
         ["tests/pipeline/test_dataflow.py"],
         {},
     ),
+    "torch": ("The loader under PyTorch, on a processor", ["tests/catalog/test_torch.py"], {}),
     "soak": (
         "Gigabytes of generated text through the recipe `quickstart`: memory and open files",
         ["tests/faults/test_soak.py"],
@@ -54,7 +55,7 @@ PARTS = {
     ),
 }
 
-PYTHONS = {"dataflow": TOP / ".dataflow" / "bin" / "python"}
+PYTHONS = {name: TOP / f".{name}" / "bin" / "python" for name in ("dataflow", "torch")}
 """Of the parts that have an environment of their own, which `make nightly` sets up."""
 
 HEAD = """\

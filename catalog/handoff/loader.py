@@ -8,8 +8,9 @@ run is one integer, and its meaning depends on no number of ranks or workers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -103,12 +104,18 @@ class _Group:
 
 
 class ReleaseTokens:
-    """Iterate over fixed-length sequences of a release, forever or up to `limit`.
+    """Iterate over fixed-length sequences of a release, pass by pass.
 
     Each sample is a dict of `tokens` (int32, sequence_length), `loss_mask` (uint8, 0 on padding),
     `cu_seqlens` (int32: 0, the ends of the documents inside, sequence_length) and `source_id` (the
     place in `sources`). A window never crosses a token shard; its last one is padded with the
     end-of-document token.
+
+    A pass ends at the next multiple of `limit`; with weights and no limit it never ends. Iterating
+    again goes on behind the last sample that was given, in the same pass or in the next.
+
+    Pickled, it is the release's name and digest, and what was asked of it. Whoever unpickles it
+    opens the release anew: ReleaseError if that is gone, or is not the same any more.
     """
 
     def __init__(  # noqa: PLR0913 -- keyword-only, and each is one thing that a trainer sets
@@ -132,25 +139,28 @@ class ReleaseTokens:
             sequence_length: Tokens of a sample.
             seed: Of the order.
             weights: Source -> share of the samples; the release's mix if not given. Where that is
-                empty too, every sequence comes once an epoch.
+                empty too, every sequence comes once a pass.
             rank: Of this process: it gets every `world_size`-th sample from its rank on.
             world_size: Processes.
             state: Samples that all ranks together have had.
-            limit: Samples of all ranks after which it ends.
+            limit: Samples of all ranks in a pass; with no weights, all sequences if not given. Of
+                one that is no multiple of `world_size`, the first ranks get a sample more.
 
         Raises:
             ReleaseError: no such release, its manifest or a file of it is not as released, or
                 weights that make no sense.
         """
-        if sequence_length < 1 or not 0 <= rank < world_size or state < 0:
+        least = min(sequence_length, 1 if limit is None else limit)
+        if least < 1 or not 0 <= rank < world_size or state < 0:
             msg = (
-                f"sequence_length {sequence_length}, rank {rank} of {world_size}, state {state}:"
-                " lengths and sizes are at least 1, and ranks count from 0"
+                f"sequence_length {sequence_length}, rank {rank} of {world_size}, state {state},"
+                f" limit {limit}: lengths and sizes are at least 1, and ranks count from 0"
             )
             raise ReleaseError(msg)
+        self.store = store
         self.release = load_release(store, release)
         self.sources = tuple(source.id for source in self.release.sources)
-        self.sequence_length, self.seed, self.limit = sequence_length, seed, limit
+        self.sequence_length, self.seed = sequence_length, seed
         self.rank, self.world_size, self.state = rank, world_size, state
         if not self.release.end_token:
             msg = (
@@ -159,8 +169,9 @@ class ReleaseTokens:
             )
             raise ReleaseError(msg)
         self.end = self.release.end_id
-        given = dict(self.release.mix if weights is None else weights)
+        self.weights = given = dict(self.release.mix if weights is None else weights)
         self._groups = self._open(store, given)
+        self.limit = limit if limit or given else self.sequences
         shares = [given[group.name] if given else 1.0 for group in self._groups]
         small = [
             g.name for g, w in zip(self._groups, shares, strict=True) if w * BLOCK < sum(shares)
@@ -219,17 +230,39 @@ class ReleaseTokens:
         counts = [-(-len(part.tokens) // self.sequence_length) for part in parts]
         return _Group(name, tuple(parts), np.cumsum(counts, dtype=np.int64))
 
+    def __reduce__(self) -> tuple[Callable[..., ReleaseTokens], tuple[Any, ...]]:
+        """By name: the tokens stay where they are."""
+        asked = {
+            name: getattr(self, name)
+            for name in ("sequence_length", "seed", "weights", "rank", "world_size", "state")
+        }
+        asked["limit"] = self.limit
+        return _open_again, (self.store, self.release.name, self.release.digest, asked)
+
     @property
     def sequences(self) -> int:
-        """Sequences that there are: with no weights, the length of an epoch."""
+        """Sequences that there are: with no weights, the length of a pass."""
         return sum(int(group.ends[-1]) for group in self._groups)
 
+    @property
+    def stop(self) -> int | None:
+        """The state at which the pass at hand ends; None if it never does."""
+        return None if self.limit is None else (self.state // self.limit + 1) * self.limit
+
+    def numbers(self) -> range | count[int]:
+        """What this rank has before it in the pass at hand: places in the one global order."""
+        first, stop = self.state + self.rank, self.stop
+        step = self.world_size
+        return count(first, step) if stop is None else range(first, stop, step)
+
     def __iter__(self) -> Iterator[Sample]:
-        """Samples of this rank; `state` moves on by `world_size` with each."""
-        while self.limit is None or self.state + self.rank < self.limit:
-            number = self.state + self.rank
-            self.state += self.world_size
+        """Samples of this rank up to the end of the pass; `state` moves on with each."""
+        stop = self.stop
+        for number in self.numbers():
+            after = number - self.rank + self.world_size
+            self.state = after if stop is None else min(after, stop)
             yield self.sample(number)
+        self.state = self.state if stop is None else stop
 
     def sample(self, number: int) -> Sample:
         """The sample at a place of the one global order."""
@@ -271,39 +304,49 @@ def _bounds(part: _Part, start: int, count: int, length: int) -> Array:
     return np.concatenate([[0], inside, padding, [length]]).astype(np.int32)
 
 
-def as_torch(tokens: ReleaseTokens, *, batch_size: int = 1) -> Any:
-    """A `torch.utils.data.IterableDataset` of the samples, as tensors.
+def _open_again(store: Store, name: str, digest: str, asked: Mapping[str, Any]) -> ReleaseTokens:
+    tokens = ReleaseTokens(store, name, **asked)
+    if tokens.release.digest != digest:
+        msg = (
+            f"release {name} is not the one that was open: its digest was {digest[:12]} and is"
+            f" {tokens.release.digest[:12]}; open it anew"
+        )
+        raise ReleaseError(msg)
+    return tokens
+
+
+def as_torch(tokens: ReleaseTokens, **options: Any) -> Any:
+    """A `torch.utils.data.DataLoader` of the samples, in the order that `tokens` has.
+
+    Neither workers nor batch size change the order. `tokens.state` moves on with each batch that
+    is handed out, whatever workers have read ahead: it is what a checkpoint keeps.
+
+        tokens = ReleaseTokens(store, "first", sequence_length=2048, seed=1, state=saved)
+        for batch in as_torch(tokens, batch_size=4, num_workers=2):
+            logits = model(batch["tokens"], position_ids=batch["position_ids"])
+            ...
+            saved = tokens.state
+
+    Of each sample:
+        tokens: int64, sequence_length; int64 is what `cross_entropy` takes.
+        loss_mask: uint8, sequence_length; 0 on padding.
+        position_ids: int64, sequence_length; 0, 1, 2 … anew in each document and in the padding. It
+            stands for `cu_seqlens`, whose length differs from sample to sample, and is what
+            transformers and Megatron-LM's `reset_position_ids` take packed documents by.
+        source_id: int64.
 
     Args:
         tokens: Of this rank.
-        batch_size: As the DataLoader has it, so that its workers do not change the order.
+        options: Of the DataLoader, such as `batch_size` and `num_workers`.
 
-    Raises ImportError with what to do if PyTorch is not installed.
+    Raises:
+        ImportError: PyTorch is not installed; with what to do.
     """
     try:
-        import torch
-        from torch.utils.data import IterableDataset, get_worker_info
-    except ImportError:
+        from phloem.catalog.handoff.torch_loader import TorchLoader
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         msg = f"PyTorch is not installed: {install_extra('torch')}; or iterate without as_torch"
         raise ImportError(msg) from None
-
-    class TorchTokens(IterableDataset):
-        """The samples of one rank, shared out to DataLoader workers batch by batch."""
-
-        def __iter__(self) -> Iterator[Sample]:
-            info = get_worker_info()
-            worker, workers = (info.id, info.num_workers) if info else (0, 1)
-            step, begun = 0, tokens.state
-            while True:
-                number = begun + step * tokens.world_size + tokens.rank
-                if tokens.limit is not None and number >= tokens.limit:
-                    return
-                if step // batch_size % workers == worker:
-                    sample = tokens.sample(number)
-                    yield {
-                        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-                        for name, value in sample.items()
-                    }
-                step += 1
-
-    return TorchTokens()
+    return TorchLoader(tokens, **options)

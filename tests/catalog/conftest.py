@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from handmade_root import build_root
 
+from phloem.catalog.release import make_release
 from phloem.catalog.store import Store
 
 
@@ -24,3 +25,11 @@ def fresh_root(built_root: Any, tmp_path: Path) -> Any:
     """A copy of the root, for the test to change."""
     shutil.copytree(built_root.store.root, tmp_path / "root")
     return dataclasses.replace(built_root, store=Store(tmp_path / "root"))
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A root with the release `first`, that tests only read."""
+    root = build_root(tmp_path_factory.mktemp("released"), filler=20)
+    make_release(root.store, root.run_id, name="first")
+    return root

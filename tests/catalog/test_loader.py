@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
+import json
+import multiprocessing
+import pickle
+import subprocess
 import sys
 import types
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +25,9 @@ from phloem.catalog.handoff.loader import BLOCK, ReleaseTokens, as_torch, blend,
 from phloem.catalog.handoff.megatron import read_indexed
 from phloem.catalog.manifest import Dataset
 from phloem.catalog.release import ReleaseError, make_release
+from phloem.catalog.store import Store
 
 LENGTH = 8
-
-
-@pytest.fixture(scope="module")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from handmade_root import build_root
-
-    root = build_root(tmp_path_factory.mktemp("root"), filler=20)
-    make_release(root.store, root.run_id, name="first")
-    return root
 
 
 def _tokens(root: Any, **options: Any) -> ReleaseTokens:
@@ -180,9 +179,167 @@ def test_padding_is_masked(released: Any) -> None:
     assert not sample["loss_mask"][used:].any()
 
 
+def _pass(tokens: ReleaseTokens) -> list[list[int]]:
+    return [sample["tokens"].tolist() for sample in tokens]
+
+
 def test_limit_ends_the_iteration(released: Any) -> None:
-    shares = [len(list(_tokens(released, limit=7, rank=n, world_size=3))) for n in range(3)]
-    assert shares == [3, 2, 2]
+    ranks = [_tokens(released, limit=7, rank=n, world_size=3) for n in range(3)]
+    assert [len(list(rank)) for rank in ranks] == [3, 2, 2]
+    assert [rank.state for rank in ranks] == [7, 7, 7]
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_iterating_again_goes_on_with_the_next_pass(released: Any, world_size: int) -> None:
+    whole = _take(_tokens(released), 21)
+    ranks = [_tokens(released, limit=7, rank=n, world_size=world_size) for n in range(world_size)]
+    for number in range(3):
+        shares = [_pass(rank) for rank in ranks]
+        given_ = [shares[n % world_size][n // world_size] for n in range(7)]
+        assert given_ == whole[7 * number : 7 * number + 7]
+
+
+def test_iteration_that_was_left_goes_on_and_ends_where_it_would_have(released: Any) -> None:
+    whole = _pass(_tokens(released, limit=10))
+    tokens = _tokens(released, limit=10)
+    assert _take(tokens, 4) == whole[:4]
+    assert tokens.state == 4
+    resumed = _tokens(released, limit=10, state=tokens.state)
+    assert _pass(resumed) == _pass(tokens) == whole[4:]
+
+
+def test_pass_without_weights_holds_every_sequence_and_with_weights_never_ends(
+    released: Any,
+) -> None:
+    tokens = _tokens(released, weights={})
+    assert len(_pass(tokens)) == tokens.sequences == tokens.state
+    weighted = _tokens(released, weights={"fables": 2, "manual": 1})
+    assert len(_take(weighted, 3 * weighted.sequences)) == 3 * weighted.sequences
+
+
+def _unpickled(data: bytes) -> ReleaseTokens:
+    tokens = pickle.loads(data)  # noqa: S301 -- the test's own
+    assert isinstance(tokens, ReleaseTokens)
+    return tokens
+
+
+def _same_in(context: str, tokens: ReleaseTokens) -> None:
+    with multiprocessing.get_context(context).Pool(1) as pool:
+        there = pool.apply(tokens.sample, (3,))
+    here = tokens.sample(3)
+    assert all(np.array_equal(there[name], here[name]) for name in here)
+
+
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_pickled_tokens_are_the_same_in_another_process(released: Any, context: str) -> None:
+    _same_in(context, _tokens(released, weights={"fables": 3, "manual": 1}, limit=9))
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda tokens: _unpickled(pickle.dumps(tokens))]
+)
+@pytest.mark.parametrize("url", [None, "memory://{}"])
+def test_copied_tokens_go_on_alike(
+    tmp_path: Path, url: str | None, again: Callable[[ReleaseTokens], ReleaseTokens]
+) -> None:
+    from handmade_root import build_root
+
+    root = build_root(url.format(uuid.uuid4().hex) if url else tmp_path)
+    make_release(root.store, root.run_id, name="first")
+    tokens = _tokens(root, limit=30, rank=1, world_size=2, seed=3, weights={"manual": 1})
+    _take(tokens, 5)
+    copied = again(tokens)
+    assert copied.state == tokens.state == 10
+    assert _pass(copied) == _pass(tokens)
+
+
+def test_pickled_tokens_are_small_however_large_the_release(released: Any, tmp_path: Path) -> None:
+    from handmade_root import build_root
+
+    root = build_root(tmp_path, filler=2000)
+    make_release(root.store, root.run_id, name="first")
+    few, many = _tokens(released), _tokens(root)
+    assert many.release.tokens > 20 * few.release.tokens
+    sizes = [len(pickle.dumps(tokens)) for tokens in (few, many)]
+    assert max(sizes) < 2048
+    roots = [len(each.store.root) for each in (few, many)]
+    assert sizes[1] - roots[1] == sizes[0] - roots[0]
+
+
+def _gone(root: Any) -> None:
+    root.store.delete("releases/first")
+
+
+def _another(root: Any) -> None:
+    root.store.delete("releases/first")
+    make_release(root.store, root.run_id, name="first", date="2026-01-01")
+
+
+def _forged(root: Any) -> None:
+    name = "releases/first/release.json"
+    value = json.loads(root.store.read_bytes(name))
+    root.store.write_bytes(name, json.dumps({**value, "mix": {"manual": 1.0}}).encode())
+
+
+def _cut(root: Any) -> None:
+    shard = Dataset.load(root.store, root.record["datasets"]["tokenize"]).shards[0]
+    root.store.write_bytes(shard.path("tokens.bin"), b"")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_gone, "no release 'first'"),
+        (_another, "is not the one that was open"),
+        (_forged, "do not agree"),
+        (_cut, "is not whole"),
+    ],
+)
+def test_pickled_tokens_of_a_release_that_changed_are_refused(
+    fresh_root: Any, change: Callable[[Any], None], told: str
+) -> None:
+    make_release(fresh_root.store, fresh_root.run_id, name="first")
+    pickled = pickle.dumps(_tokens(fresh_root))
+    change(fresh_root)
+    with pytest.raises(ReleaseError, match=told):
+        _unpickled(pickled)
+
+
+def test_pickled_tokens_of_a_relative_root_open_from_another_folder(
+    fresh_root: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make_release(fresh_root.store, fresh_root.run_id, name="first")
+    monkeypatch.chdir(tmp_path)
+    tokens = ReleaseTokens(Store("root"), "first", sequence_length=LENGTH, seed=7)
+    pickled = pickle.dumps(tokens)
+    monkeypatch.chdir("/")
+    assert _take(_unpickled(pickled), 5) == _take(tokens, 5)
+
+
+def test_tokens_of_a_large_vocabulary_are_read_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from handmade_root import build_root
+
+    monkeypatch.setattr("phloem.catalog.handoff.tokens.token_dtype", lambda _: np.dtype("<i4"))
+    root = build_root(tmp_path)
+    make_release(root.store, root.run_id, name="first")
+    for shard in Dataset.load(root.store, root.record["datasets"]["tokenize"]).shards:
+        name = shard.path("tokens.bin")
+        values = np.frombuffer(root.store.read_bytes(name), "<i4") + 200_000
+        root.store.write_bytes(name, values.tobytes())
+    tokens = _tokens(root, weights={})
+    seen = np.concatenate([s["tokens"][s["loss_mask"] == 1] for s in tokens])
+    assert 200_000 <= seen.min() < seen.max() < 201_000
+    assert len(seen) == tokens.release.tokens
+
+
+def test_tokens_import_no_torch() -> None:
+    code = (
+        "import sys, phloem.catalog.handoff.loader; print([m for m in sys.modules if m == 'torch'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -195,6 +352,7 @@ def test_limit_ends_the_iteration(released: Any) -> None:
         ({"weights": {"fables": 1, "manual": 1e-9}}, f"below 1/{BLOCK}"),
         ({"rank": 2, "world_size": 2}, "ranks count from 0"),
         ({"sequence_length": 0}, "at least 1"),
+        ({"limit": 0}, "at least 1"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
@@ -215,36 +373,53 @@ def test_cut_token_file_is_refused_before_training(fresh_root: Any) -> None:
         _tokens(fresh_root)
 
 
+def _without(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "phloem.catalog.handoff.torch_loader"
+    monkeypatch.setitem(sys.modules, name, types.ModuleType(name))  # so that it is as before, after
+    del sys.modules[name]
+    monkeypatch.setitem(sys.modules, module, None)
+
+
 def test_as_torch_without_torch_says_what_to_install(
     released: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
+    _without("torch", monkeypatch)
     with pytest.raises(ImportError, match=r"requirements-torch\.lock"):
         as_torch(_tokens(released))
 
 
-def test_as_torch_workers_share_out_batches_in_order(
+def test_as_torch_with_a_broken_torch_says_what_is_broken(
     released: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a stand-in for PyTorch, which tests do not install: what a DataLoader asks of it."""
+    _without("torch.utils.data", monkeypatch)
+    for name in ("torch", "torch.utils"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    with pytest.raises(ImportError, match=r"torch\.utils\.data"):
+        as_torch(_tokens(released))
+
+
+def test_as_torch_counts_what_is_handed_out(released: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in that reads ahead; `test_torch.py` is about PyTorch itself."""
+
+    class DataLoader:
+        def __init__(self, dataset: Any, sampler: Any, batch_size: int = 1) -> None:
+            self.dataset, self.sampler, self.batch_size = dataset, sampler, batch_size
+
+        def __iter__(self) -> Any:
+            numbers = iter(list(self.sampler))
+            while batch := [self.dataset[n] for n in itertools.islice(numbers, self.batch_size)]:
+                yield batch
+
+    _without("torch", monkeypatch)
     torch, utils, data = (types.ModuleType(n) for n in ("torch", "torch.utils", "torch.utils.data"))
-    worker: list[Any] = [None]
-    torch.from_numpy = lambda array: array  # type: ignore[attr-defined]
-    data.IterableDataset = object  # type: ignore[attr-defined]
-    data.get_worker_info = lambda: worker[0]  # type: ignore[attr-defined]
+    torch.from_numpy, data.DataLoader = np.asarray, DataLoader  # type: ignore[attr-defined]
     for module in (torch, utils, data):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    batches: dict[int, list[list[int]]] = {}
-    for number in range(3):
-        worker[0] = types.SimpleNamespace(id=number, num_workers=3)
-        samples = as_torch(_tokens(released, limit=24, world_size=2, rank=1), batch_size=2)
-        own = [sample["tokens"].tolist() for sample in samples]
-        batches |= {3 * n + number: own[2 * n : 2 * n + 2] for n in range(len(own) // 2)}
-    in_order = [tokens for number in sorted(batches) for tokens in batches[number]]
-    assert in_order == _take(_tokens(released, world_size=2, rank=1), 12)
-
-
-def test_as_torch_with_torch_loads_tensors(released: Any) -> None:
-    torch = pytest.importorskip("torch")
-    loader = torch.utils.data.DataLoader(as_torch(_tokens(released, limit=4)), batch_size=None)
-    assert [sample["tokens"].tolist() for sample in loader] == _take(_tokens(released), 4)
+    tokens = _tokens(released, limit=21, world_size=2, rank=1)
+    loader, seen = as_torch(tokens, batch_size=4), []
+    for batch in [*itertools.islice(loader, 1), *loader, *loader]:
+        seen += [sample["tokens"].tolist() for sample in batch]
+    states = [tokens.state for _ in loader]
+    same = _tokens(released, limit=21, world_size=2, rank=1)
+    assert seen == _pass(same) + _pass(same)
+    assert states == [42 + 8, 42 + 16, 63]
