@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
+import pickle
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -108,3 +112,27 @@ def test_local_path_refuses_a_folder_of_somebody_else(
     monkeypatch.setattr("os.getuid", lambda: uid + 1)
     with pytest.raises(PermissionError, match="belongs to somebody else"):
         store.local_path("model")
+
+
+@pytest.mark.parametrize("url", [None, "memory://elsewhere/root", "s3://bucket/root"])
+def test_store_is_set_up_alike_where_it_is_unpickled(tmp_path: Path, url: str | None) -> None:
+    """What fsspec pickles of a file system forgets how often to ask, and that nothing is kept."""
+    store = Store(url or tmp_path)
+    told = "(s.root, s.fs.dircache.use_listings_cache, getattr(s.fs, 'retries', None))"
+    code = f"import sys, pickle; s = pickle.load(sys.stdin.buffer); print({told})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(store), capture_output=True, check=True
+    )
+    retries = getattr(store.fs, "retries", None)
+    assert done.stdout.decode().strip() == str((store.root, False, retries))
+
+
+def test_store_copied_names_the_same_root_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = Store("root")
+    store.write_bytes("a", TEXT)
+    monkeypatch.chdir("/")
+    for copied in (copy.copy(store), copy.deepcopy(store)):
+        assert copied.read_bytes("a") == TEXT
