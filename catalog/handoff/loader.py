@@ -322,7 +322,7 @@ def as_torch(tokens: ReleaseTokens, **options: Any) -> Any:
     is handed out, whatever workers have read ahead: it is what a checkpoint keeps.
 
         tokens = ReleaseTokens(store, "first", sequence_length=2048, seed=1, state=saved)
-        for batch in as_torch(tokens, batch_size=4, num_workers=2):
+        for batch in as_torch(tokens, batch_size=4):
             logits = model(batch["tokens"], position_ids=batch["position_ids"])
             ...
             saved = tokens.state

@@ -180,7 +180,7 @@ def test_padding_is_masked(released: Any) -> None:
 
 
 def _pass(tokens: ReleaseTokens) -> list[list[int]]:
-    return [sample["tokens"].tolist() for sample in tokens]
+    return _take(tokens, 1000)  # far more than any has here
 
 
 def test_limit_ends_the_iteration(released: Any) -> None:
@@ -329,7 +329,9 @@ def test_tokens_of_a_large_vocabulary_are_read_as_they_are(
         values = np.frombuffer(root.store.read_bytes(name), "<i4") + 200_000
         root.store.write_bytes(name, values.tobytes())
     tokens = _tokens(root, weights={})
-    seen = np.concatenate([s["tokens"][s["loss_mask"] == 1] for s in tokens])
+    seen = np.concatenate(
+        [s["tokens"][s["loss_mask"] == 1] for s in itertools.islice(tokens, tokens.sequences)]
+    )
     assert 200_000 <= seen.min() < seen.max() < 201_000
     assert len(seen) == tokens.release.tokens
 
