@@ -115,6 +115,9 @@ def yaml_is_sound(block: Block, folder: Path) -> None:
 
 
 def python_is_sound(block: Block, folder: Path) -> None:
+    if "import torch" in block.text:  # tests/catalog/test_torch.py runs it
+        compile(block.text, block.page, "exec")
+        return
     exec(compile(block.text, block.page, "exec"), {"__name__": "example"})  # noqa: S102 - ours
 
 

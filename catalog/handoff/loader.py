@@ -244,20 +244,30 @@ class ReleaseTokens:
         """Sequences that there are: with no weights, the length of a pass."""
         return sum(int(group.ends[-1]) for group in self._groups)
 
-    @property
-    def stop(self) -> int | None:
-        """The state at which the pass at hand ends; None if it never does."""
-        return None if self.limit is None else (self.state // self.limit + 1) * self.limit
+    def numbers(self, later: int = 0) -> range | count[int]:
+        """What this rank has before it in the pass at hand: places in the one global order.
 
-    def numbers(self) -> range | count[int]:
-        """What this rank has before it in the pass at hand: places in the one global order."""
-        first, stop = self.state + self.rank, self.stop
-        step = self.world_size
-        return count(first, step) if stop is None else range(first, stop, step)
+        Args:
+            later: Or in the pass that comes so many later.
+
+        Raises:
+            ReleaseError: there is none, since the one at hand never ends.
+        """
+        if self.limit is not None:
+            begun = self.state // self.limit + later
+            first = begun * self.limit if later else self.state
+            return range(first + self.rank, (begun + 1) * self.limit, self.world_size)
+        if later:
+            msg = (
+                f"release {self.release.name} is drawn from by weights, which never ends: it cannot"
+                " be begun again; open it with a limit, the samples of a pass"
+            )
+            raise ReleaseError(msg)
+        return count(self.state + self.rank, self.world_size)
 
     def __iter__(self) -> Iterator[Sample]:
         """Samples of this rank up to the end of the pass; `state` moves on with each."""
-        stop = self.stop
+        stop = None if self.limit is None else (self.state // self.limit + 1) * self.limit
         for number in self.numbers():
             after = number - self.rank + self.world_size
             self.state = after if stop is None else min(after, stop)
@@ -315,17 +325,14 @@ def _open_again(store: Store, name: str, digest: str, asked: Mapping[str, Any]) 
     return tokens
 
 
-def as_torch(tokens: ReleaseTokens, **options: Any) -> Any:
-    """A `torch.utils.data.DataLoader` of the samples, in the order that `tokens` has.
+def as_torch(tokens: ReleaseTokens, *, batch_size: int = 1) -> Any:
+    """A `torch.utils.data.IterableDataset` of the samples, for a `DataLoader` with any workers.
 
-    Neither workers nor batch size change the order. `tokens.state` moves on with each batch that
-    is handed out, whatever workers have read ahead: it is what a checkpoint keeps.
+        loader = DataLoader(as_torch(tokens, batch_size=4), batch_size=4, num_workers=2)
 
-        tokens = ReleaseTokens(store, "first", sequence_length=2048, seed=1, state=saved)
-        for batch in as_torch(tokens, batch_size=4):
-            logits = model(batch["tokens"], position_ids=batch["position_ids"])
-            ...
-            saved = tokens.state
+    Each time that it is iterated over, it gives the next pass: of `limit` samples, or of all
+    sequences where there are no weights. One that was left early is not gone on with: to do so,
+    open the tokens with the `state` that the batches were, `batch_size * world_size` for each.
 
     Of each sample:
         tokens: int64, sequence_length; int64 is what `cross_entropy` takes.
@@ -337,16 +344,16 @@ def as_torch(tokens: ReleaseTokens, **options: Any) -> Any:
 
     Args:
         tokens: Of this rank.
-        options: Of the DataLoader, such as `batch_size` and `num_workers`.
+        batch_size: As the DataLoader has it: then its workers do not change the order.
 
     Raises:
         ImportError: PyTorch is not installed; with what to do.
     """
     try:
-        from phloem.catalog.handoff.torch_loader import TorchLoader
+        from phloem.catalog.handoff.torch_tokens import TorchTokens
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         msg = f"PyTorch is not installed: {install_extra('torch')}; or iterate without as_torch"
         raise ImportError(msg) from None
-    return TorchLoader(tokens, **options)
+    return TorchTokens(tokens, batch_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib
 import itertools
 import json
 import multiprocessing
@@ -14,6 +15,7 @@ import types
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -376,7 +378,7 @@ def test_cut_token_file_is_refused_before_training(fresh_root: Any) -> None:
 
 
 def _without(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = "phloem.catalog.handoff.torch_loader"
+    name = "phloem.catalog.handoff.torch_tokens"
     monkeypatch.setitem(sys.modules, name, types.ModuleType(name))  # so that it is as before, after
     del sys.modules[name]
     monkeypatch.setitem(sys.modules, module, None)
@@ -400,28 +402,77 @@ def test_as_torch_with_a_broken_torch_says_what_is_broken(
         as_torch(_tokens(released))
 
 
-def test_as_torch_counts_what_is_handed_out(released: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a stand-in that reads ahead; `test_torch.py` is about PyTorch itself."""
+class Words(list[int]):
+    """As far as a tensor of whole numbers is needed."""
 
-    class DataLoader:
-        def __init__(self, dataset: Any, sampler: Any, batch_size: int = 1) -> None:
-            self.dataset, self.sampler, self.batch_size = dataset, sampler, batch_size
+    def share_memory_(self) -> Words:
+        return self
 
-        def __iter__(self) -> Any:
-            numbers = iter(list(self.sampler))
-            while batch := [self.dataset[n] for n in itertools.islice(numbers, self.batch_size)]:
-                yield batch
+    def tolist(self) -> list[int]:
+        return list(self)
 
+
+@pytest.fixture
+def torch_module(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module over a stand-in for PyTorch; `test_torch.py` is about PyTorch itself."""
     _without("torch", monkeypatch)
     torch, utils, data = (types.ModuleType(n) for n in ("torch", "torch.utils", "torch.utils.data"))
-    torch.from_numpy, data.DataLoader = np.asarray, DataLoader  # type: ignore[attr-defined]
+    vars(torch).update(from_numpy=np.asarray, int64="int64", zeros=lambda n, dtype: Words([0] * n))
+    vars(data).update(IterableDataset=object, get_worker_info=lambda: None)
     for module in (torch, utils, data):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    tokens = _tokens(released, limit=21, world_size=2, rank=1)
-    loader, seen = as_torch(tokens, batch_size=4), []
-    for batch in [*itertools.islice(loader, 1), *loader, *loader]:
-        seen += [sample["tokens"].tolist() for sample in batch]
-    states = [tokens.state for _ in loader]
-    same = _tokens(released, limit=21, world_size=2, rank=1)
-    assert seen == _pass(same) + _pass(same)
-    assert states == [42 + 8, 42 + 16, 63]
+    return importlib.import_module("phloem.catalog.handoff.torch_tokens")
+
+
+def _from_workers(module: Any, dataset: Any, first: int, workers: int) -> list[list[int]]:
+    """A pass as a DataLoader puts it together: a batch of each worker in turn."""
+    shares = []
+    for worker in range(workers):
+        module.get_worker_info = lambda worker=worker: SimpleNamespace(
+            id=worker, num_workers=workers
+        )
+        module.current_process = lambda worker=worker: SimpleNamespace(
+            name=f"SpawnProcess-3:{first + worker}"
+        )
+        # Each worker has a copy of its own, but for what is shared.
+        copied = copy.copy(dataset)
+        shares.append([sample["tokens"].tolist() for sample in copied])
+    module.get_worker_info = lambda: None
+    batches = [[share[n : n + 4] for n in range(0, len(share), 4)] for share in shares]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*batches, fillvalue=[]))
+    return [row for batch in turns for row in batch]
+
+
+def test_as_torch_gives_the_next_pass_each_time_whoever_its_workers_are(
+    released: Any, torch_module: Any
+) -> None:
+    share = {"limit": 21, "world_size": 2, "rank": 1, "state": 3}
+    dataset, same = as_torch(_tokens(released, **share), batch_size=4), _tokens(released, **share)
+    assert len(dataset) == 9
+    passes = [
+        [sample["tokens"].tolist() for sample in dataset],
+        _from_workers(torch_module, dataset, 1, 3),
+        _from_workers(torch_module, dataset, 4, 2),
+        [sample["tokens"].tolist() for sample in dataset],
+        _from_workers(torch_module, dataset, 6, 5),
+    ]
+    assert passes == [_pass(same) for _ in range(5)]
+
+
+def test_as_torch_workers_that_stay_count_the_passes_alike(
+    released: Any, torch_module: Any
+) -> None:
+    dataset = as_torch(_tokens(released), batch_size=4)
+    copies = [copy.copy(dataset) for _ in range(3)]
+    places = [each._place(7) for _ in range(100) for each in copies]
+    assert places == [place for place in range(100) for _ in copies]
+    assert dataset._place(10) == 100
+
+
+def test_as_torch_of_a_pass_that_never_ends_is_begun_once(released: Any, torch_module: Any) -> None:
+    dataset = as_torch(_tokens(released))
+    assert len(list(itertools.islice(dataset, 50))) == 50
+    with pytest.raises(TypeError, match="open them with a limit"):
+        len(dataset)
+    with pytest.raises(ReleaseError, match="cannot be begun again; open it with a limit"):
+        next(iter(dataset))
