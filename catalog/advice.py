@@ -43,7 +43,7 @@ def run_again(record: Mapping[str, Json], root: str) -> str:
     folder = asked.get("folder", here)
     if folder == here:
         return command(*words, root=root)
-    seen = root if "://" in root else str(Path(root).absolute())
+    seen = root if "://" in root else str(Path(root).expanduser().absolute())
     return f"{shlex.join(['cd', folder])} && {command(*words, root=seen)}"
 
 
@@ -61,4 +61,5 @@ def install_extra(name: str) -> str:
         wheel = f"dist/phloem-{metadata.version('phloem')}-py3-none-any.whl"
     except metadata.PackageNotFoundError:  # unpacked, not installed
         wheel = "dist/phloem-VERSION-py3-none-any.whl"
-    return f"`pip install '{wheel}[{name}]'`, the wheel that `make wheel` builds in a checkout"
+    pip = [sys.executable, "-m", "pip", "install", f"{wheel}[{name}]"]
+    return f"`{shlex.join(pip)}`, the wheel that `make wheel` builds in a checkout"

@@ -198,9 +198,10 @@ def _left_out(record: Mapping[str, Json]) -> dict[str, str | None]:
 
 def _statement(release: Release) -> tuple[str, ...]:
     counted = f"{release.documents:,} documents and {release.tokens:,} tokens"
+    sources = f"{len(release.sources)} source{'s' * (len(release.sources) != 1)}"
     first = (
-        f"{release.name} holds {counted} of {len(release.sources)} sources, made by the recipe"
-        f" {release.recipe} and released under the policy {release.policy}."
+        f"{release.name} holds {counted} of {sources}, made by the recipe {release.recipe} and"
+        f" released under the policy {release.policy}."
     )
     said = [f"Each document ends with the token {release.end_token} ({release.end_id})."]
     if release.left_out:
@@ -303,7 +304,10 @@ def verify_release(store: Store, name: str) -> list[Finding]:
         findings.append(Finding(f"{folder}/{RECORD}", "changed release", release.digest, actual))
     for stage in release.datasets:
         findings += _check_dataset(store, release.datasets[stage])
-    if not findings and release.end_token:  # files that are not as released say nothing
+    if not release.end_token:
+        lack = ("a token that ends each", "none is named: an earlier version released it")
+        findings.append(Finding(f"{folder}/{RECORD}", "end of document", *lack))
+    elif not findings:  # files that are not as released say nothing
         findings += _check_end(store, release)
     return sorted(set(findings), key=lambda finding: (finding.file, finding.problem))
 

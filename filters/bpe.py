@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from tokenizers import Tokenizer
 
 from phloem.catalog.handoff.tokenizer import (
     END_OF_DOCUMENT,
@@ -145,7 +146,7 @@ def _tables(told: Json, end: End) -> _Tables | None:
     ):
         return None
     whole = vocab | {token["content"]: token["id"] for token in tokens}
-    if whole.get(end.token) != end.id or end.id in ids:
+    if whole.get(end.token) != end.id or end.id in ids or _renumbered(told):
         return None
     merges = [part.split(" ") if isinstance(part, str) else part for part in model["merges"]]
     if any(not {left, right, left + right} <= vocab.keys() for left, right in merges):
@@ -172,6 +173,13 @@ def _tables(told: Json, end: End) -> _Tables | None:
         end_id=end.id,
         vocab_size=max(whole.values()) + 1,
     )
+
+
+def _renumbered(told: Json) -> bool:
+    """Whether the library gives added tokens other numbers, as where these leave a gap."""
+    library = Tokenizer.from_str(json.dumps(told))
+    tokens = told.get("added_tokens") or []
+    return any(library.token_to_id(token["content"]) != token["id"] for token in tokens)
 
 
 def _stays_text(token: Json, end: End) -> bool:

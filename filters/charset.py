@@ -100,6 +100,9 @@ _NEC_AND_IBM = {
 _JIS = frozenset({"euc_jp", "iso2022_jp"})
 # Bytes that Shift_JIS does not have (Encoding Standard, 12.3.1), as Python's cp932 gives them.
 _NOT_SHIFT_JIS = re.compile("[\x80\uf8f0-\uf8f3]")
+# What a label may look like in a message: the characters of charsets' names (RFC 2978, 2.3), for
+# another may be anything that stands in a page.
+_NAMED = re.compile(r"[\w!#$%&'+^`{}~.:-]{1,40}", re.ASCII)
 
 # The tags of HTML as far as a prescan reads them (WHATWG HTML, 13.2.3.2); the text of scripts and
 # of what holds no tags is passed over, as it is when a page is parsed. Every repetition is
@@ -141,20 +144,31 @@ def codec(label: str) -> str | None:
     return None if name in _NO_CHARSETS else _WIDER.get(name, name)
 
 
-def _nec_or_ibm(error: UnicodeDecodeError) -> str | None:
-    """The character of `_NEC_AND_IBM` that an error is about; None if it is about none."""
-    if error.encoding not in _JIS:
-        return None
-    pair = error.object[error.start : error.start + 2]
-    return _NEC_AND_IBM.get(bytes(byte | 0x80 for byte in pair))
+def _known(error: UnicodeDecodeError) -> tuple[str, int] | None:
+    """What the Encoding Standard has and Python has not, and where it ends; None if it has not.
+
+    That is `_NEC_AND_IBM` and the euro sign of gb18030 (10.2.1).
+    """
+    if error.encoding in _JIS:
+        pair = error.object[error.start : error.start + 2]
+        found = _NEC_AND_IBM.get(bytes(byte | 0x80 for byte in pair))
+        return (found, error.start + 2) if found else None
+    euro = error.encoding == "gb18030" and error.object[error.start] == 0x80  # noqa: PLR2004
+    return ("€", error.start + 1) if euro else None
 
 
 def _strict(error: UnicodeError) -> tuple[str, int]:
-    """A character that the Encoding Standard has and Python has not; else the error."""
+    """A character that the Encoding Standard has and Python has not; else the error.
+
+    The bytes of a code page below A0 that stand for nothing else are controls (section 9), which
+    cost a text less than itself; in a page they are told from it, as U+FFFD.
+    """
     if isinstance(error, UnicodeDecodeError):
-        found = _nec_or_ibm(error)
+        found = _known(error)
         if found:
-            return found, error.start + 2
+            return found
+        if error.encoding == "charmap" and error.object[error.start] < 0xA0:  # noqa: PLR2004
+            return chr(error.object[error.start]), error.start + 1
     raise error
 
 
@@ -162,9 +176,9 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
     """The same; else U+FFFD for what the Encoding Standard takes for one error."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    found = _nec_or_ibm(error)
+    found = _known(error)
     if found:
-        return found, error.start + 2
+        return found
     lead, after = (error.object[error.start : error.start + 2] + b"\0")[:2]
     pair = lead in _LEADS.get(error.encoding, ()) and not chr(after).isascii()
     return _BAD, max(error.end, error.start + 1 + pair)
@@ -182,7 +196,7 @@ def decode_as(content: bytes, label: str) -> str:
     """
     name = codec(label)
     if name is None:
-        raise ValueError(f"unknown charset {label[:40]!r}")
+        raise ValueError(_unknown(label))
     try:
         text = content.decode(name, STRICT)
     except UnicodeDecodeError as error:
@@ -193,6 +207,11 @@ def decode_as(content: bytes, label: str) -> str:
             return text
         at = len(text[: wrong.start()].encode(name))
     raise ValueError(f"not {'UTF-8' if name == 'utf-8' else name} (byte {at})")
+
+
+def _unknown(label: str) -> str:
+    """What to say of a label that nobody knows: it stands in a page, and may be anything."""
+    return f"unknown charset {label!r}" if _NAMED.fullmatch(label) else "unknown charset"
 
 
 def decode(content: bytes, media_type: str | None) -> str:
@@ -214,7 +233,7 @@ def decode_page(content: bytes, media_type: str | None) -> str:
     """
     mark, name = next((bom for bom in BOMS if content.startswith(bom[0])), (b"", ""))
     content, name = content[len(mark) :], name or _page_codec(content, media_type or "")
-    text = content.decode(name, REPLACE if name in _LEADS or name in _JIS else "replace")
+    text = content.decode(name, REPLACE)
     return _NOT_SHIFT_JIS.sub(_BAD, text) if name == "cp932" else text
 
 
@@ -241,8 +260,8 @@ def _page_codec(content: bytes, media_type: str) -> str:
     if b"charset" in content.lower():  # to look through all its tags takes long
         said += _labels(content, media_type, len(content))
     name = _ascii_codec(said)
-    if said and not name:
-        raise ValueError(f"unknown charset {said[0][:40]!r}")
+    if said and not name and not content.isascii():  # what is ASCII reads alike in all
+        raise ValueError(_unknown(said[0]))
     return name or codec(detect_encoding(content, html5_compatible=False) or "") or "utf-8"
 
 

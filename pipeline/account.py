@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from phloem.catalog.store import Store
 
 Json = Any
 
+_BYTE = re.compile(r" \(byte \d+\)$")
 TOLD_REASONS = 5  # of a run; the view `quarantine` has all
 TOLD_FILES = 3  # of a reason
 
@@ -80,7 +82,8 @@ def account(store: Store, ingested: Sequence[Shard], decided: Sequence[Shard] | 
         read[shard.facts["source"]] += shard.facts["read"]
     records: Counter[str] = Counter()
     places: defaultdict[str, set[str]] = defaultdict(set)
-    for reason, count, place in _quarantined(store, ingested, decided or ()):
+    for told, count, place in _quarantined(store, ingested, decided or ()):
+        reason = _BYTE.sub("", told)  # it is another in every document
         records[reason] += count
         if place:
             places[reason].add(place)
@@ -152,4 +155,5 @@ def account_lines(found: Account, query: str) -> Iterator[str]:
 
 def _first(names: Sequence[str], count: int) -> str:
     more = f" and {len(names) - count:,} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more
+    shown = (name.replace("\n", "\\n") for name in names[:count])  # a file's name may hold one
+    return ", ".join(shown) + more

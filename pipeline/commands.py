@@ -158,7 +158,7 @@ def _put_account(account: Account, root: str) -> None:
 
 
 def _check_read(account: Account, request: Request, *, whole: bool) -> None:
-    """Raise RunError for a run that read nothing; one share of several may have nothing to read."""
+    """Raise RunError if no document was read; of one share of several the run itself judges."""
     if not account.empty or not whole:
         return
     own = LOCAL in request.recipe.sources

@@ -109,6 +109,8 @@ def note(line: str) -> None:
 
 def open_root(root: str) -> Store:
     """A root, which need not exist yet. Raises UseError for a URL that cannot be opened here."""
+    if not root:
+        raise UseError("--root is empty; give a folder, or the URL of one")
     try:
         return Store(root)
     except RootError as error:

@@ -7,6 +7,7 @@ along a chain of resemblances.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ from phloem.catalog.manifest import (
 )
 from phloem.catalog.store import Store
 from phloem.filters.minhash import bands as band_hashes
-from phloem.filters.minhash import jaccard, minima, shingles
+from phloem.filters.minhash import jaccard, shingles
 from phloem.filters.op import Op
 from phloem.pipeline.measure import Measured
 from phloem.pipeline.recipe import Dedup
@@ -63,7 +64,6 @@ class Candidate:
         text_hash: Of the cleaned text.
         rank: Smaller is better: licence, source, length, id.
         bands: Hash of each band; empty without a signature.
-        minima: The signature, uint32; empty without one.
     """
 
     row: int
@@ -72,7 +72,6 @@ class Candidate:
     text_hash: str
     rank: tuple[int, int, int, str]
     bands: tuple[int, ...]
-    minima: np.ndarray
 
 
 def chunks(components: np.ndarray) -> list[tuple[int, int]]:
@@ -178,41 +177,52 @@ def run(store: Store, task: Task) -> list[Shard]:
 
 
 class _Kept:
-    """The documents of a component that stay, so far, found by text, by band and by signature."""
+    """The documents of a component that stay, so far, found by text and by rare shingles."""
 
-    def __init__(self, size: int) -> None:
-        """Make room for a component of this size."""
-        self.all: list[Candidate] = []
+    def __init__(self) -> None:
+        """None yet."""
         self.by_text: dict[str, Candidate] = {}
-        self.by_band: dict[tuple[int, int], list[int]] = {}
-        self.size = size
-        self.minima: np.ndarray | None = None
+        self.by_shingle: dict[int, list[Candidate]] = {}
 
-    def add(self, candidate: Candidate) -> None:
+    def add(self, candidate: Candidate, rare: Sequence[int]) -> None:
         """Keep a document."""
-        number = len(self.all)
-        self.all.append(candidate)
         self.by_text[candidate.text_hash] = candidate
-        for band in enumerate(candidate.bands):
-            self.by_band.setdefault(band, []).append(number)
-        if len(candidate.minima):
-            if self.minima is None:
-                self.minima = np.zeros((self.size, len(candidate.minima)), dtype=np.uint32)
-            self.minima[number] = candidate.minima
+        for shingle in rare:
+            self.by_shingle.setdefault(shingle, []).append(candidate)
 
-    def near(self, candidate: Candidate, threshold: float) -> list[Candidate]:
-        """Those that share a band and may reach the threshold, by the estimate of the signatures.
+    def near(self, candidate: Candidate, rare: Sequence[int]) -> list[Candidate]:
+        """Those that may reach the threshold and share a band, by row."""
+        found = {n.row: n for shingle in rare for n in self.by_shingle.get(shingle, ())}
+        return [
+            found[row]
+            for row in sorted(found)
+            if any(a == b for a, b in zip(candidate.bands, found[row].bands, strict=False))
+        ]
 
-        The estimate from n permutations has a standard deviation of at most sqrt(1 / 4n) (Broder
-        1997): six of them below the threshold nothing that reaches it is to be found.
-        """
-        numbers = {n for band in enumerate(candidate.bands) for n in self.by_band.get(band, ())}
-        if not numbers or self.minima is None:
-            return []
-        rivals = np.array(sorted(numbers))
-        estimate = (self.minima[rivals] == candidate.minima).mean(axis=1)
-        slack = 6 * (0.25 / len(candidate.minima)) ** 0.5
-        return [self.all[number] for number in rivals[estimate >= threshold - slack]]
+
+def rare_shingles(hashes: Sequence[np.ndarray], threshold: float) -> list[list[int]]:
+    """Shingles of each set, one of which it shares with any other that reaches the threshold.
+
+    Two sets of a Jaccard similarity of at least t share t of the larger. So if both are put into
+    one order and the last t of each is left out, but for one, they still share a shingle (prefix
+    filter: Bayardo et al. 2007; Xiao et al. 2008). The rarest come first, so that texts of one
+    form and other numbers, which share all that is frequent, are not compared with each other;
+    those that stand in one set alone are left out.
+
+    Args:
+        hashes: Sorted unique shingle hashes of each.
+        threshold: The similarity t, 0-1.
+    """
+    values, counts = np.unique(
+        np.concatenate([np.zeros(0, np.uint64), *hashes]), return_counts=True
+    )
+    found = []
+    for own in hashes:
+        times = counts[np.searchsorted(values, own)]
+        shared = math.ceil(threshold * len(own) - 1e-9)  # a product may be off in its last bit
+        first = np.argsort(times, kind="stable")[: len(own) - shared + 1]
+        found.append(own[first[times[first] > 1]].tolist())
+    return found
 
 
 def settle(
@@ -225,21 +235,24 @@ def settle(
         hashes: Sorted unique shingle hashes of each, by row; may lack rows of whole-text dedup.
         threshold: The least similarity at which a document is dropped.
     """
-    kept = _Kept(len(group))
-    for candidate in sorted(group, key=lambda each: each.rank):
+    kept = _Kept()
+    none = np.zeros(0, np.uint64)
+    rare = rare_shingles([hashes.get(each.row, none) for each in group], threshold)
+    ranked = sorted(zip(group, rare, strict=True), key=lambda each: each[0].rank)
+    for candidate, own in ranked:
         same = kept.by_text.get(candidate.text_hash)
         if same is not None:
             yield candidate, same, 1.0
             continue
         scored = [
             (jaccard(hashes[candidate.row], hashes[other.row]), other)
-            for other in kept.near(candidate, threshold)
+            for other in kept.near(candidate, own)
         ]
         best = max(scored, key=lambda pair: (pair[0], -pair[1].row), default=None)
         if best is not None and best[0] >= threshold:
             yield candidate, best[1], round(float(best[0]), 4)
         else:
-            kept.add(candidate)
+            kept.add(candidate, own)
 
 
 def _load(
@@ -264,7 +277,7 @@ def _load_file(store: Store, work: Json, file: Json, own: np.ndarray) -> list[Ca
     verdicts = read_parquet(store, file["verdicts"], names).take(own)
     keep = np.asarray(pc.equal(verdicts["verdict"], KEPT).combine_chunks())
     own, verdicts = own[keep], verdicts.filter(pa.array(keep))
-    bands, minima = _signatures(store, work, file, own)
+    bands = _bands(store, work, file, own)
     priority = work["priority"].index(file["source"])
     return [
         Candidate(
@@ -274,27 +287,21 @@ def _load_file(store: Store, work: Json, file: Json, own: np.ndarray) -> list[Ca
             text_hash=row[TEXT_HASH.name],
             rank=(row["licence_rank"], priority, -row[TEXT_BYTES.name], row[ID.name]),
             bands=bands[place],
-            minima=minima[place],
         )
         for place, row in enumerate(verdicts.to_pylist())
     ]
 
 
-def _signatures(
-    store: Store, work: Json, file: Json, own: np.ndarray
-) -> tuple[list[tuple[int, ...]], list[np.ndarray]]:
-    """The band hashes and the signature of some rows of a file; empty where there is none."""
-    none = np.zeros(0, dtype=np.uint32)
+def _bands(store: Store, work: Json, file: Json, own: np.ndarray) -> list[tuple[int, ...]]:
+    """The band hashes of some rows of a file; empty where there is no signature."""
     if not work["dedup"] or not len(own):
-        return [()] * len(own), [none] * len(own)
+        return [()] * len(own)
     count, rows = work["dedup"]["bands"], work["dedup"]["rows"]
     column = read_parquet(store, file["minhash"], [MINHASH.name])[MINHASH.name].take(own)
     flat = pa.concat_arrays(column.chunks)
-    valid = flat.is_valid().to_pylist()
     hashed = band_hashes(flat, bands=count, rows=rows)
-    signatures = minima(flat, first=0, count=count * rows)
-    bands = [tuple(hashed[:, n].tolist()) if ok else () for n, ok in enumerate(valid)]
-    return bands, [signatures[n] if ok else none for n, ok in enumerate(valid)]
+    valid = flat.is_valid().to_pylist()
+    return [tuple(hashed[:, n].tolist()) if ok else () for n, ok in enumerate(valid)]
 
 
 def _shingles(store: Store, work: Json, file: Json, own: np.ndarray) -> dict[int, np.ndarray]:

@@ -258,7 +258,8 @@ def _extract(
         texts.append(measured.arrays[0].take(pa.array(fine, pa.int64())))
         good += [rows[place] for place in fine]
     for row, reason in sorted(bad.items()):
-        reading.fault(file, native[row], -1, reason)
+        member = native[row] if file and (native[row] or "").startswith(f"{file}/") else file
+        reading.fault(member, native[row], -1, reason)
     if not good:
         return
     order = pc.sort_indices(pa.array(good))

@@ -89,7 +89,7 @@ def given_tokenizer(store: Store, tokenizer: Tokenizer) -> Shard:
     if known is not None:
         return known
     if not path.is_file():
-        msg = f"the recipe's tokenizer {tokenizer.file} is not there"
+        msg = f"the recipe's tokenizer {tokenizer.file} is not there; sought as {path.absolute()}"
         raise StageError(msg)
     data = path.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()

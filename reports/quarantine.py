@@ -40,8 +40,9 @@ class Quarantine:
 def quarantine(connection: DuckDBPyConnection) -> Quarantine:
     """Trouble by source and reason."""
     rows = connection.execute(
-        """
-        select source, reason, if(id is null, 'reading', 'measuring') as met, sum(records),
+        r"""
+        select source, regexp_replace(reason, ' [(]byte [0-9]+[)]$', '') as reason,
+            if(id is null, 'reading', 'measuring') as met, sum(records),
             min(struct_pack(split := split, file := file, at := "offset", id := id))
         from quarantine group by all
         """

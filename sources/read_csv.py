@@ -22,7 +22,8 @@ _BOM = "\ufeff"
 _FIELD = 2**31 - 1  # the csv module's own bound on a field: rows are bounded here instead
 _DELIMITERS = ",\t;"  # the one that the header has most of; the first of equals
 
-_RETURN = re.compile(rb"\r+(?=[^\r\n])")  # a carriage return that no newline follows
+# A carriage return that no newline follows; a run of them is looked at once.
+_RETURN = re.compile(rb"(?<!\r)\r++(?=[^\r\n])")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def csv(name: str, path: str, columns: Columns, limits: Limits) -> Iterator[pa.R
     A wrong row is a fault, and reading goes on at the next line. But where it takes several lines,
     a quote that is lost or too many has taken rows for text, and will take text for rows: its fault
     stands for all the rest of the file. So does that of a row over `limits.record_bytes`, and of a
-    header that is wrong.
+    header that is wrong. A line with a carriage return outside quotes may hold several rows.
     """
     return batches(_records(name, path, columns, limits))
 
@@ -73,7 +74,7 @@ def _records(name: str, path: str, columns: Columns, limits: Limits) -> Iterator
         for row in rows:
             found = row if isinstance(row, Fault) else _record(name, header, row, columns)
             yield found
-            if isinstance(found, Fault) and found.rest:
+            if isinstance(found, Fault) and found.rest and found is not row:
                 return
 
 
@@ -127,14 +128,14 @@ def _rows(name: str, file: BinaryIO, limits: Limits) -> Iterator[_Row | Fault]:
         fault = None
         try:
             fields = next(reader, None)
-        except dialect.Error:
-            fields, fault = [], source.fault()
+        except dialect.Error as error:
+            fields, fault = [], source.fault(error)
         fault = source.cut or fault  # a row that was cut short is part of what is lost
         if fault:
             yield fault
         elif fields:
             yield _Row(source.start, fields, source.lines)
-        if fields is None or (fault and fault.rest):
+        if fields is None or source.cut or source.ended:
             return
         source.begin()
 
@@ -160,6 +161,7 @@ class _Lines:
         start: Byte offset of the row that is being read; -1 before its first line.
         lines: How many lines of it came.
         cut: Why there are no more, where that is not the end of the file.
+        ended: Whether what comes after a wrong row is part of what is lost.
     """
 
     def __init__(self, name: str, found: Iterator[Line], limits: Limits) -> None:
@@ -171,6 +173,7 @@ class _Lines:
         self._limits = limits
         self._last: bytes | None = None  # the line that came last; None at the end
         self.cut: Fault | None = None
+        self.ended = False
         self.begin()
 
     def begin(self) -> None:
@@ -204,17 +207,23 @@ class _Lines:
         self.start = line.offset if self.start < 0 else self.start
         return self._rest(line.reason)
 
-    def fault(self) -> Fault:
+    def fault(self, error: dialect.Error) -> Fault:
         """What is wrong with a row that is no CSV."""
         if self._last is None:
             return self._rest("quote never closed")
         if self.lines > 1:
             return self._rest("quote closed lines later, amid text")
-        if _RETURN.search(self._last):
-            return self._rest("carriage return outside quotes")
-        return Fault(self._native_id, self.start, "text after a closing quote")
+        if not _RETURN.search(self._last):
+            return Fault(self._native_id, self.start, "text after a closing quote")
+        # It may end a row or stand in a field: nobody knows how many rows the line holds. The next
+        # line is sound if the quotes before it are closed, and none is opened after it.
+        reason = "carriage return outside quotes"
+        if "new-line" not in str(error) or self._last.count(b'"') % 2:
+            return self._rest(reason)
+        return Fault(self._native_id, self.start, reason, rest=True)
 
     def _rest(self, reason: str) -> Fault:
+        self.ended = True
         return Fault(self._native_id, self.start, reason, rest=True)
 
     @property

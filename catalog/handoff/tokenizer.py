@@ -20,7 +20,7 @@ END_OF_DOCUMENT = "<|endoftext|>"  # GPT-2's; what a tokenizer trained here ends
 
 # How vocabularies spell the end of a document, for a tokenizer that comes without a configuration:
 # GPT-2 and Qwen; Llama 3; T5, Llama 2 and Mistral; Gemma; DeepSeek; Falcon 3, MPT and others.
-# Ends of a turn of a chat, such as <|im_end|> or <|eot_id|>, are none.
+# Ends of a turn of a chat, such as <|im_end|> or <|eot_id|>, are none, unless they are declared.
 SPELLINGS = frozenset(
     {
         END_OF_DOCUMENT,
@@ -38,6 +38,7 @@ SPELLINGS = frozenset(
 
 CONFIG = "tokenizer_config.json"  # beside a `tokenizer.json`, as `transformers` writes it
 TOLD_TOKENS = 8  # special tokens that an error names
+RARE = "\U00013000"  # EGYPTIAN HIEROGLYPH A001: a letter that vocabularies of text do not hold
 
 Encoded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 """Tokens of all texts, one after the other, and where each begins; one place more than texts."""
@@ -126,7 +127,7 @@ def declared_end(path: str) -> str | None:
     try:
         told = json.loads(beside.read_bytes()).get("eos_token")
         token = told["content"] if isinstance(told, Mapping) else told  # as an AddedToken
-    except (ValueError, AttributeError, KeyError):
+    except (ValueError, AttributeError, KeyError, RecursionError):
         token = 0
     if token is not None and not isinstance(token, str):
         msg = (
@@ -144,7 +145,8 @@ def find_end(path: str, asked: str | None = None) -> End:
     looks like one, such as Gemma's `</s>` (213), is never taken for it.
 
     Raises:
-        TokenizerError: the file is no tokenizer, it has no such token, or several could be it.
+        TokenizerError: the file is no tokenizer, it has no such token, several could be it, or it
+            is none that ends documents alone; or the tokenizer does not take every text.
     """
     tokenizer = _read(path)
     special = {
@@ -177,14 +179,36 @@ def find_end(path: str, asked: str | None = None) -> End:
 
 
 def _checked(end: End, tokenizer: Tokenizer) -> End:
-    """The end, if texts need not hold it. Raises TokenizerError for a single character."""
-    if end.id in _spelt(end, tokenizer):
+    """The end, if no text has it inside, and each can be taken. Raises TokenizerError."""
+    _prepare(tokenizer, end)
+    try:
+        unknown = tokenizer.encode(RARE, add_special_tokens=False).ids
+        spelt = _spelt(end, tokenizer)
+    except Exception:  # noqa: BLE001 - the library raises nothing more particular
+        unknown = spelt = []
+    name = "tokenizer: {end: …} in the recipe"
+    if not unknown:
         msg = (
-            f"{end} cannot end documents: it is a character that texts may hold; name a special"
-            " token with tokenizer: {end: …} in the recipe"
+            "the tokenizer has no token for characters that its vocabulary lacks, and would drop"
+            " them or fail; give its model an unknown token, or byte_fallback"
         )
-        raise TokenizerError(msg)
-    return end
+    elif end.id in unknown:
+        msg = f"{end} stands for all that the vocabulary lacks; name another token with {name}"
+    elif end.id in spelt:
+        msg = f"{end} is a character that texts may hold; name a special token with {name}"
+    else:
+        return end
+    raise TokenizerError(msg)
+
+
+def _prepare(tokenizer: Tokenizer, end: End) -> None:
+    """Have a tokenizer make the same tokens of a text each time, and of a whole one."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if isinstance(tokenizer.model, models.BPE):
+        tokenizer.model.dropout = None  # BPE-dropout is of training (Provilkov et al. 2020)
+    tokenizer.add_special_tokens([AddedToken(end.token, normalized=False, special=True)])
+    tokenizer.encode_special_tokens = True
 
 
 def _read(path: str) -> Tokenizer:
@@ -215,10 +239,7 @@ def load_tokenizer(path: str, end: End) -> Tokenizer:
     if tokenizer.token_to_id(end.token) != end.id:
         msg = f"{path} has no token {end}: it is not the tokenizer that the end was found in"
         raise TokenizerError(msg)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.add_special_tokens([AddedToken(end.token, normalized=False, special=True)])
-    tokenizer.encode_special_tokens = True
+    _prepare(tokenizer, end)
     return tokenizer
 
 

@@ -84,6 +84,16 @@ def test_run_again_elsewhere_goes_to_the_run_s_folder_and_takes_the_root_along(
     assert pasted(run_again(record(there, "run", "x"), "s3://b/r"), here)[1][-1] == "s3://b/r"
 
 
+def test_run_again_elsewhere_finds_a_root_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell that got it quoted leaves `~` to the store, which expands it."""
+    (tmp_path / "there").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    line = run_again(record(tmp_path / "there", "run", "tiny"), "~/ro ot")
+    assert pasted(line, tmp_path)[1][-1] == str(tmp_path / "home" / "ro ot")
+
+
 def test_run_again_of_a_record_without_a_command_names_what_it_knows() -> None:
     old = {"recipe": {"name": "tiny", "spec": {"sources": ["first"]}}}
     assert run_again(old, "r") == "phloem run tiny --root r"
@@ -102,7 +112,7 @@ def test_extra_comes_from_the_wheel_where_there_is_no_checkout(
 ) -> None:
     monkeypatch.setattr(advice, "CHECKOUT", tmp_path)
     said = install_extra("s3")
-    assert said.startswith("`pip install 'dist/phloem-")
+    assert "-m pip install 'dist/phloem-" in said
     assert "-py3-none-any.whl[s3]'`, the wheel that `make wheel` builds" in said
 
 

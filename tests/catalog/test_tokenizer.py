@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from small_tokenizers import KINDS, added, byte_level, saved, unigram
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from phloem.catalog.handoff.tokenizer import (
     CONFIG,
@@ -75,7 +75,9 @@ def test_find_end_a_configuration_that_names_none_leaves_it_to_the_tokenizer(
     assert find_end(saved(KINDS["gemma"][0], tmp_path, config)) == End("<eos>", 1)
 
 
-@pytest.mark.parametrize("config", ["[]", "{", '{"eos_token": 3}', '{"eos_token": {"id": 1}}'])
+@pytest.mark.parametrize(
+    "config", ["[]", "{", "[" * 100_000, '{"eos_token": 3}', '{"eos_token": {"id": 1}}']
+)
 def test_declared_end_of_a_broken_configuration_is_an_error(config: str, tmp_path: Path) -> None:
     path = saved(KINDS["gemma"][0], tmp_path)
     (tmp_path / CONFIG).write_text(config, encoding="utf-8")
@@ -136,9 +138,68 @@ def test_find_end_an_ordinary_entry_that_is_asked_for_is_never_made_of_a_text(
     assert kernel_encoder(path, end) is None
 
 
+def test_find_end_of_what_stands_for_the_unknown_is_refused(tmp_path: Path) -> None:
+    """Each word that the vocabulary lacks would end a document, or be spelt like its end."""
+    vocab = {"</s>": 0, "the": 1, "<": 2, "/": 3, "s": 4, ">": 5}
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="</s>"))  # noqa: S106 - no password
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.add_special_tokens(added("</s>"))
+    with pytest.raises(
+        TokenizerError, match=r"</s> \(0\) stands for all that the vocabulary lacks"
+    ):
+        find_end(saved(tokenizer, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.WordLevel({"a": 0, "</s>": 1}, unk_token="[UNK]"),  # noqa: S106 - no password
+        models.Unigram([("a", -1.0), ("</s>", 0.0)], None, False),
+        models.BPE(vocab={"a": 0, "</s>": 1, "<": 2}, merges=[]),  # drops what it does not know
+    ],
+)
+def test_find_end_of_a_tokenizer_that_takes_not_every_text_is_refused(
+    model: Any, tmp_path: Path
+) -> None:
+    tokenizer = Tokenizer(model)
+    tokenizer.add_special_tokens(added("</s>"))
+    with pytest.raises(TokenizerError, match="has no token for characters that its vocabulary"):
+        find_end(saved(tokenizer, tmp_path))
+
+
+def test_encoder_gives_a_text_the_same_tokens_each_time(tmp_path: Path) -> None:
+    """A tokenizer of BPE-dropout is saved with the share of merges that its training left out."""
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(train_tokenizer(iter(["hello hello"] * 9), vocab_size=300))
+    told = json.loads(path.read_bytes())
+    texts = pa.array(["hello hello hello"])
+    end = find_end(str(path))
+    wanted = library_encoder(str(path), end).encode(texts)[0].tolist()
+    told["model"]["dropout"] = 0.5
+    path.write_text(json.dumps(told), encoding="utf-8")
+    encoder = library_encoder(str(path), end)
+    assert [encoder.encode(texts)[0].tolist() for _ in range(20)] == [wanted] * 20
+
+
+@pytest.mark.parametrize(("number", "word"), [(70_000, "foo"), (301, "hello")])
+def test_kernel_leaves_tokens_that_the_library_numbers_anew_to_it(
+    number: int, word: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(train_tokenizer(iter(["hello hello"] * 9), vocab_size=300))
+    told = json.loads(path.read_bytes())
+    like = {**told["added_tokens"][0], "special": False}
+    told["added_tokens"].append({**like, "id": number, "content": word})
+    path.write_text(json.dumps(told), encoding="utf-8")
+    end = find_end(str(path))
+    assert kernel_encoder(str(path), end) is None
+    values, _ = library_encoder(str(path), end).encode(pa.array([word]))
+    assert values.tolist() == [Tokenizer.from_file(str(path)).token_to_id(word), end.id]
+
+
 def test_find_end_a_character_is_refused(tmp_path: Path) -> None:
     path = saved(KINDS["gpt-2"][0], tmp_path)
-    with pytest.raises(TokenizerError, match="a character that texts may hold"):
+    with pytest.raises(TokenizerError, match="is a character that texts may hold"):
         find_end(path, "!")
 
 

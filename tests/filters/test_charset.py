@@ -173,10 +173,38 @@ def test_label_that_is_no_charset_is_a_fault(label) -> None:
         (page, f"text/html; charset={label}"),
         (b"<meta charset='%b'>" % label.encode() + page, "text/html"),
     )
-    assert all(reason.startswith("unknown charset ") for reason in measured.faults.values())
+    assert all(reason.startswith("unknown charset") for reason in measured.faults.values())
     assert set(measured.faults) == {0, 1}
     with pytest.raises(ValueError, match="unknown charset"):
         decode(page, f"text/plain; charset={label}")
+
+
+def test_label_that_is_no_name_is_not_told() -> None:
+    """It stands in the page, and may be anything that a page holds."""
+    page = "<p>дом".encode("cp1251")
+    measured = run((b"<meta charset='ana@example.org +1 555 0100'>" + page, "text/html"))
+    assert measured.faults == {0: "unknown charset"}
+    with pytest.raises(ValueError, match=r"unknown charset$"):
+        decode(page, "text/plain; charset=ana@example.org")
+
+
+@pytest.mark.parametrize("label", ["none", "{{ page.charset }}", "utf-7", "x-user-defined"])
+def test_page_of_ascii_needs_no_charset(label: str) -> None:
+    measured = run((f"<meta charset='{label}'><p>plain words".encode(), "text/html"))
+    assert (measured.arrays[0].to_pylist(), measured.faults) == (["plain words"], {})
+
+
+@pytest.mark.parametrize(
+    ("content", "label", "text"),
+    [
+        (b"5 \x80", "gbk", "5 €"),
+        (b"5 \x80", "gb2312", "5 €"),
+        (b"a\x81b\x9d", "iso-8859-1", "a\x81b\x9d"),
+        (b"\x98", "windows-1251", "\x98"),
+    ],
+)
+def test_text_in_bytes_that_python_lacks(content: bytes, label: str, text: str) -> None:
+    assert decode(content, f"text/plain; charset={label}") == text
 
 
 def test_unknown_label_gives_way_to_a_known_one_and_to_bytes_that_are_utf8() -> None:

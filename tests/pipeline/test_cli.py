@@ -583,6 +583,22 @@ def test_run_that_reads_no_document_fails_and_says_so(
             assert {line.rpartition(": ")[2] for line in said[1:]} == {"a.jsonl"}
 
 
+def test_reasons_that_differ_by_a_place_are_one_and_no_file_s_name_begins_a_line(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "open_pool", inline)
+    (tmp_path / "mine").mkdir()
+    for number in range(3):
+        (tmp_path / "mine" / f"{number}.txt").write_bytes(b"a" * number + b"caf\xe9")
+    (tmp_path / "mine" / "\nerror: x.txt").write_bytes(b"\xff")
+    root = str(new_root(tmp_path / "root"))
+    result = phloem("run", "tiny", "--input", str(tmp_path / "mine"), "--root", root)
+    assert last_lines(result.stdout) == [
+        "4: 0 kept, 0 dropped, 4 quarantined",
+        "4 x plain_text: not UTF-8: \\nerror: x.txt, 0.txt, 1.txt and 1 more",
+    ]
+
+
 def test_run_that_its_policy_refuses_says_what_it_read_before_why(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

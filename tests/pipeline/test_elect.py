@@ -1,20 +1,30 @@
 """The election: every removal is verified against a kept document, and chains drop nothing."""
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phloem.catalog.manifest import write_parquet
 from phloem.catalog.store import Store
 from phloem.filters.minhash import jaccard
-from phloem.pipeline.elect import DUPLICATES, Candidate, chunks, settle, settled
+from phloem.pipeline import elect
+from phloem.pipeline.elect import (
+    DUPLICATES,
+    Candidate,
+    chunks,
+    rare_shingles,
+    settle,
+    settled,
+)
 
 
 def _candidate(row: int, bands: tuple[int, ...], text_hash: str = "", rank: int = 0) -> Candidate:
-    minima = np.zeros(112, dtype=np.uint32)  # the estimate lets all pass: the texts decide
     own = text_hash or f"h{row}"
-    return Candidate(row, f"id{row}", "s", own, (rank, 0, 0, f"{row}"), bands, minima)
+    return Candidate(row, f"id{row}", "s", own, (rank, 0, 0, f"{row}"), bands)
 
 
 def _shingles(*values: int) -> np.ndarray:
@@ -60,6 +70,37 @@ def test_settle_keeps_only_documents_that_differ_from_all_kept(sets: list[frozen
         assert jaccard(hashes[row], hashes[winner]) >= 0.5
     for place, row in enumerate(kept):
         assert all(jaccard(hashes[row], hashes[other]) < 0.5 for other in kept[:place])
+
+
+@given(
+    st.lists(st.frozensets(st.integers(0, 40), max_size=30), min_size=2, max_size=8),
+    st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.75, 0.9, 1.0]),
+)
+def test_rare_shingles_are_shared_by_all_that_reach_the_threshold(
+    sets: list[frozenset[int]], threshold: float
+) -> None:
+    hashes = [_shingles(*sorted(members)) for members in sets]
+    rare = rare_shingles(hashes, threshold)
+    for one, other in itertools.combinations(range(len(sets)), 2):
+        if jaccard(hashes[one], hashes[other]) >= threshold:
+            assert set(rare[one]) & set(rare[other])
+
+
+def test_settle_compares_no_texts_that_share_only_what_is_frequent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reports of one form with other numbers are one component, and none is a duplicate."""
+    compared = []
+    monkeypatch.setattr(elect, "jaccard", lambda *pair: compared.append(pair) or jaccard(*pair))
+    frequent = range(100)
+    sets = [[*frequent, *range(1000 + 300 * row, 1300 + 300 * row)] for row in range(200)]
+    sets.append([*sets[7][:-5], 1, 7_000_000])  # and this is one
+    group = [_candidate(row, (1,), rank=row) for row in range(len(sets))]
+    hashes = {row: _shingles(*sorted(set(members))) for row, members in enumerate(sets)}
+    ((loser, winner, score),) = settle(group, hashes, 0.7)
+    assert (loser.row, winner.row) == (200, 7)
+    assert score > 0.9
+    assert len(compared) == 1
 
 
 def test_chunks_never_cut_a_component() -> None:

@@ -106,6 +106,18 @@ BROKEN: dict[str, tuple[bytes, bytes, int]] = {
 }
 
 
+def test_member_that_is_no_text_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("m/good.txt", "good")
+        packed.writestr("m/bad.txt", b"caf\xe9")
+    params = {"path": str(tmp_path / "a.zip")}
+    given = files.Params.model_validate(params)
+    pin = files.resolve(given)
+    tasks = tasks_of("files", params, pin, files.fetch(given, pin, tmp_path))
+    (row,) = quarantined(tasks, Store(f"memory://{tmp_path}"))
+    assert (row["file"], row["native_id"]) == ("a.zip/m/bad.txt",) * 2
+
+
 @pytest.mark.parametrize("id_column", [None, "key"])
 @pytest.mark.parametrize("ending", BROKEN)
 def test_broken_file_among_small_ones_is_named(
