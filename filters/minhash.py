@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from phloem.catalog.columns import MINHASH, TEXT
 from phloem.filters.kernels import shingling as k
 from phloem.filters.kernels.classes import (
+    DIGIT,
     FORMAT,
     LETTER,
     MARK,
@@ -45,19 +46,20 @@ def _room(texts: Strings) -> tuple[Hashes, npt.NDArray[np.int64]]:
     return np.empty((2, longest), np.uint64), np.empty(longest, np.int64)
 
 
-def words_of(text: str, read_as: ReadAs | None = None) -> list[str]:
+def words_of(text: str, read_as: ReadAs | None = None, *, signed: bool = False) -> list[str]:
     """The words that shingles are made of, in plain Python.
 
     Letters, marks and digits, each as the table reads it, if there is one. Each letter of a script
     without spaces is a word with its marks. Marks stay: without them Hindi and Thai words fall
-    together.
+    together. A minus before a digit belongs to it if asked, unless it stands behind a word.
     """
-    found, word, unspaced = [], "", False
+    found, word, unspaced, minus = [], "", False, False
     table = classes()
     for char in text:
         flags = int(table[ord(char)])
         if not flags & WORD:
             if not flags & FORMAT:
+                minus = signed and char in "-\u2212" and (not word or unspaced)
                 found.append(word)
                 word, unspaced = "", False
             continue
@@ -66,13 +68,15 @@ def words_of(text: str, read_as: ReadAs | None = None) -> list[str]:
             word = ""
         if not flags & MARK:
             unspaced = bool(flags & LETTER and flags & UNSPACED)
+        word += "-" if minus and flags & DIGIT else ""
+        minus = False
         word += char if read_as is None else chr(read_as[ord(char)])
     return [word for word in [*found, word] if word]
 
 
-def shingles_of(text: str, read_as: ReadAs, *, ngram: int = 5) -> list[int]:
+def shingles_of(text: str, read_as: ReadAs, *, signed: bool = False, ngram: int = 5) -> list[int]:
     """The hashes of a text's shingles in order, in plain Python."""
-    hashes = [mixed(word_hash(word)) for word in words_of(text, read_as)]
+    hashes = [mixed(word_hash(word)) for word in words_of(text, read_as, signed=signed)]
     size = min(ngram, len(hashes))
     found = []
     for start in range(len(hashes) - size + 1 if size else 0):
@@ -155,9 +159,9 @@ def minhash(
 def shingles(texts: pa.Array, *, ngram: int = 5) -> tuple[npt.NDArray[np.int64], Hashes]:
     """The different shingles of each text, by which a candidate is verified.
 
-    They are made as those of the signature, but digits count: the signature reads each as 0, so
-    that two tables with other figures are candidates, and no more than that. A digit is the same
-    in every script.
+    They are made as those of the signature, but numbers count: the signature reads each digit as 0,
+    and no sign, so that two tables with other figures are candidates, and no more than that. A
+    digit is the same in every script.
 
     Args:
         texts: Strings; a null or empty one has no shingles.

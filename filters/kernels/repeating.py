@@ -222,7 +222,7 @@ def repeats(
         )
         stamp += np.uint32(1)
         _segments(data, start, end, classes, keys, stamps, stamp, last, 2, counts, PARAGRAPHS)
-        count = words(data, start, end, classes, lower, True, hashes, chars)
+        count = words(data, start, end, classes, lower, True, False, hashes, chars)
         last = _mask(count)
         sums[0] = 0
         for number in range(count):

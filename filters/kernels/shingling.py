@@ -1,6 +1,6 @@
 """Words of a text as hashes; MinHash signatures and shingles made of them."""
 
-# ruff: noqa: PLR0913, PLR0917 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0913, PLR0917 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.classes import FORMAT, LETTER, MARK, UNSPACED, WORD
+from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, MARK, UNSPACED, WORD
 from phloem.filters.kernels.hashing import BASIS, fold, mix
 from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
 
+HYPHEN, MINUS = 0x2D, 0x2212
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd (Knuth, TAOCP 3, 6.4)
 
 
@@ -27,6 +28,7 @@ def words(
     classes: Bytes,
     read_as: Numbers,
     spelt: bool,
+    signed: bool,
     out: Hashes,
     chars: Integers,
 ) -> Scalar:
@@ -42,12 +44,13 @@ def words(
         classes: Flags of each code point.
         read_as: What each code point counts as.
         spelt: Whether each counts as itself instead.
+        signed: Whether a minus before a digit, and behind no letter or digit, belongs to it.
         out: Room for as many hashes as the text has bytes.
         chars: Room for as many lengths, in code points.
     """
     found = 0
     length = 0
-    unspaced = False
+    unspaced = minus = False
     word = BASIS
     at = start
     while at < end:
@@ -69,9 +72,13 @@ def words(
                 unspaced = bool(flags & UNSPACED)
             elif not flags & MARK:
                 unspaced = False
+            if minus and flags & DIGIT:
+                word = fold(word, HYPHEN)
+            minus = False
             word = fold(word, code if spelt else read_as[code])
             length += 1
         elif not flags & FORMAT:
+            minus = signed and code in (HYPHEN, MINUS) and (length == 0 or unspaced)
             if length > 0:
                 out[found] = word
                 chars[found] = length
@@ -145,7 +152,9 @@ def signatures(
     for row in range(len(valid)):
         if not valid[row]:
             continue
-        count = words(data, offsets[row], offsets[row + 1], classes, read_as, False, room[0], chars)
+        count = words(
+            data, offsets[row], offsets[row + 1], classes, read_as, False, False, room[0], chars
+        )
         count = shingle(room[0], count, ngram, room[1])
         if count == 0:
             continue
@@ -192,7 +201,9 @@ def all_shingles(
         bounds[row] = end
         if not valid[row]:
             continue
-        count = words(data, offsets[row], offsets[row + 1], classes, read_as, False, room[0], chars)
+        count = words(
+            data, offsets[row], offsets[row + 1], classes, read_as, False, True, room[0], chars
+        )
         count = shingle(room[0], count, ngram, room[1])
         ordered = np.sort(room[1, :count])
         for place in range(count):

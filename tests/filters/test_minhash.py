@@ -21,7 +21,24 @@ from phloem.filters.minhash import (
 
 TEXT = st.lists(
     st.sampled_from(
-        ["word", "Word", "é", "12", "x3", "漢字", "ก\u0e34น", "한국", "क्या", "-", "…", "\u200c"]
+        [
+            "word",
+            "Word",
+            "é",
+            "12",
+            "x3",
+            "漢字",
+            "ก\u0e34น",
+            "한국",
+            "क्या",
+            "-",
+            "…",
+            "\u200c",
+            "-1",
+            "x-1",
+            "漢-1",
+            "\u22122",
+        ]
     ),
     max_size=25,
 ).map(" ".join)
@@ -41,7 +58,7 @@ def test_minhash_and_shingles_equal_their_references(texts: list[str | None]) ->
     offsets, values = shingles(array)
     for row, text in enumerate(texts):
         own = values[offsets[row] : offsets[row + 1]].tolist()
-        assert own == sorted(set(shingles_of(text or "", figured())))
+        assert own == sorted(set(shingles_of(text or "", figured(), signed=True)))
 
 
 @pytest.mark.parametrize(
@@ -101,6 +118,24 @@ def test_texts_whose_numbers_differ_are_candidates_but_no_duplicates(line: str, 
 )
 def test_short_texts_of_other_numbers_are_no_duplicates(left: str, right: str) -> None:
     assert similarity(left, right) == 0.0
+
+
+@pytest.mark.parametrize("minus", "-\u2212")
+@pytest.mark.parametrize(
+    "line", ["{}{} °C, ", "x = {}{};\n", "気温{}{}度、", "({}{}) ", "दिन {}{} अंश "]
+)
+def test_texts_whose_numbers_have_another_sign_are_no_duplicates(minus: str, line: str) -> None:
+    plus, less = (
+        "".join(line.format(sign, number) for number in range(60)) for sign in ("", minus)
+    )
+    assert similarity(plus, less) < 0.1
+    assert len(set(_signatures(plus, less))) == 1
+
+
+def test_hyphens_that_are_no_signs_count_for_nothing() -> None:
+    assert (
+        similarity("the years 1914-18, COVID-19, A - 5", "the years 1914 18, COVID 19, A -- 5") == 1
+    )
 
 
 def test_figured_reads_each_decimal_digit_as_what_it_is_worth() -> None:
