@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from handmade_root import build_root
 
+from phloem.catalog.manifest import Dataset
 from phloem.catalog.release import make_release
 from phloem.catalog.store import Store
 
@@ -32,4 +34,17 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A root with the release `first`, that tests only read."""
     root = build_root(tmp_path_factory.mktemp("released"), filler=20)
     make_release(root.store, root.run_id, name="first")
+    return root
+
+
+@pytest.fixture
+def large_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A root with the release `first`, whose tokens are numbers from 200,000 on."""
+    monkeypatch.setattr("phloem.catalog.handoff.tokens.token_dtype", lambda _: np.dtype("<i4"))
+    root = build_root(tmp_path)
+    make_release(root.store, root.run_id, name="first")
+    for shard in Dataset.load(root.store, root.record["datasets"]["tokenize"]).shards:
+        name = shard.path("tokens.bin")
+        values = np.frombuffer(root.store.read_bytes(name), "<i4") + 200_000
+        root.store.write_bytes(name, values.tobytes())
     return root

@@ -318,19 +318,8 @@ def test_pickled_tokens_of_a_relative_root_open_from_another_folder(
     assert _take(_unpickled(pickled), 5) == _take(tokens, 5)
 
 
-def test_tokens_of_a_large_vocabulary_are_read_as_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from handmade_root import build_root
-
-    monkeypatch.setattr("phloem.catalog.handoff.tokens.token_dtype", lambda _: np.dtype("<i4"))
-    root = build_root(tmp_path)
-    make_release(root.store, root.run_id, name="first")
-    for shard in Dataset.load(root.store, root.record["datasets"]["tokenize"]).shards:
-        name = shard.path("tokens.bin")
-        values = np.frombuffer(root.store.read_bytes(name), "<i4") + 200_000
-        root.store.write_bytes(name, values.tobytes())
-    tokens = _tokens(root, weights={})
+def test_tokens_of_a_large_vocabulary_are_read_as_they_are(large_vocabulary: Any) -> None:
+    tokens = _tokens(large_vocabulary, weights={})
     seen = np.concatenate(
         [s["tokens"][s["loss_mask"] == 1] for s in itertools.islice(tokens, tokens.sequences)]
     )

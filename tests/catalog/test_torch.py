@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from phloem.catalog.handoff.loader import ReleaseTokens, as_torch
-from phloem.catalog.manifest import Dataset
 from phloem.catalog.release import ReleaseError, make_release
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: `make torch` tests with it")
@@ -174,19 +173,8 @@ def test_batches_hold_what_samples_hold(released: Any, length: int) -> None:
         assert (np.diff(positions)[positions[1:] != 0] == 1).all()
 
 
-def test_batches_of_a_large_vocabulary_hold_its_tokens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from handmade_root import build_root
-
-    monkeypatch.setattr("phloem.catalog.handoff.tokens.token_dtype", lambda _: np.dtype("<i4"))
-    root = build_root(tmp_path)
-    make_release(root.store, root.run_id, name="first")
-    for shard in Dataset.load(root.store, root.record["datasets"]["tokenize"]).shards:
-        name = shard.path("tokens.bin")
-        values = np.frombuffer(root.store.read_bytes(name), "<i4") + 200_000
-        root.store.write_bytes(name, values.tobytes())
-    loader = _loader(_tokens(root, weights={}))
+def test_batches_of_a_large_vocabulary_hold_its_tokens(large_vocabulary: Any) -> None:
+    loader = _loader(_tokens(large_vocabulary, weights={}))
     assert all(batch["tokens"][batch["loss_mask"] == 1].min() >= 200_000 for batch in loader)
 
 
