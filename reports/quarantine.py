@@ -40,7 +40,7 @@ class Quarantine:
 def quarantine(connection: DuckDBPyConnection) -> Quarantine:
     """Trouble by source and reason."""
     rows = connection.execute(
-        r"""
+        """
         select source, regexp_replace(reason, ' [(]byte [0-9]+[)]$', '') as reason,
             if(id is null, 'reading', 'measuring') as met, sum(records),
             min(struct_pack(split := split, file := file, at := "offset", id := id))

@@ -17,7 +17,7 @@ from phloem.catalog.handoff.loader import ReleaseTokens, Sample
 # pass at once write the same: the number of its first worker's process, how often that had begun
 # one before, and the place of the pass.
 NOTED = 64  # passes that are remembered; the workers of one pass begin long before that many more
-PROCESS_BITS, COUNT_BITS, PLACE_BITS = 20, 20, 23  # a million processes and passes each
+PROCESS_BITS, COUNT_BITS, PLACE_BITS = 20, 20, 23  # of 63: a million processes, and of passes
 
 
 class TorchTokens(IterableDataset):
@@ -70,7 +70,7 @@ class TorchTokens(IterableDataset):
         Args:
             first: Number of the process of its first worker; 0 without workers.
         """
-        key = first << COUNT_BITS | self._begun
+        key = first % (1 << PROCESS_BITS) << COUNT_BITS | self._begun
         self._begun += 1
         noted = {value >> PLACE_BITS: value for value in self._passes.tolist() if value}
         last = max((value % (1 << PLACE_BITS) for value in noted.values()), default=0)

@@ -295,3 +295,14 @@ def test_verify_release_sees_documents_that_end_otherwise_than_it_says(fresh_roo
     assert {f.problem for f in found} == {"end of document"}
     assert {f.expected for f in found} == {"one ! (1) at the end of each"}
     assert all(f.file.endswith("tokens.arrow") and "0 of them at" in f.found for f in found)
+
+
+def test_verify_release_says_that_nothing_is_known_to_end_its_documents(fresh_root: Any) -> None:
+    """As of a release that an earlier version made: a loader refuses it, and this says why."""
+    store, name = fresh_root.store, "releases/first/release.json"
+    release = make_release(store, fresh_root.run_id, name="first")
+    old = dataclasses.replace(release, end_token="", end_id=-1)
+    store.write_bytes(name, canonical(old.to_json()))
+    assert load_release(store, "first").holds
+    (finding,) = verify_release(store, "first")
+    assert (finding.file, finding.problem) == (name, "end of document")

@@ -503,6 +503,10 @@ def test_run_reads_files_of_ones_own_in_every_format(
     assert texts == set(ARTICLES.values())
 
 
+def test_root_of_no_name_is_refused() -> None:
+    assert "--root is empty; give a folder" in refused(phloem("gc", "--root", ""), 2)
+
+
 # The last lines of a run --------------------------------------------------------------------------
 def last_lines(said: str) -> list[str]:
     """What a run says of what it read."""
