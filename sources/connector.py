@@ -165,6 +165,10 @@ class Fault:
     file: str | None = None
 
 
+# Key in the metadata of a batch: it is no column, as extractors have no use for it.
+_FILE = b"phloem.file"
+
+
 def met_in(file: str, found: Iterator[pa.RecordBatch | Fault]) -> Iterator[pa.RecordBatch | Fault]:
     """What is read of a file, each with its name: what already names a member of it keeps that."""
     for each in found:
@@ -183,11 +187,6 @@ def file_of(found: pa.RecordBatch | Fault) -> str | None:
         return found.file
     name = (found.schema.metadata or {}).get(_FILE)
     return None if name is None else name.decode()
-
-
-_FILE = (
-    b"phloem.file"  # key in the metadata of a batch: no column, as extractors have no use for it
-)
 
 
 class Connector(Protocol):
