@@ -35,12 +35,12 @@ spark-env:
 	@test -x $(SPARK)/env/bin/spark-submit || { $(PYTHON) -m venv $(SPARK)/env && \
 		$(SPARK)/env/bin/python -m pip --quiet install --progress-bar off pyspark==3.5.9; }
 	@test -f $(SPARK)/phloem-job-server.jar || \
-		mvn -q -B package -f pipeline/pom.xml -Dto=$(abspath $(SPARK))
+		mvn -q -B package -f pipeline/engines/spark/pom.xml -Dto=$(abspath $(SPARK))
 
 # Beam's client for Google Cloud brings as many packages again, one of them without a wheel.
 DATAFLOW := .dataflow
 dataflow: models dataflow-env ## set up Beam's client for Google Cloud, and test the dry run for Dataflow
-	$(DATAFLOW)/bin/python -m pytest tests/pipeline/test_dataflow.py $(ARGS)
+	$(DATAFLOW)/bin/python -m pytest tests/pipeline/engines/test_dataflow.py $(ARGS)
 
 dataflow-env:
 	@cmp -s requirements-dataflow.lock $(DATAFLOW)/requirements-dataflow.lock || { \
@@ -163,4 +163,4 @@ venv-dev: venv
 	fi
 
 models: venv
-	@$(BIN)/python -m phloem.pipeline.models $(PHLOEM_MODELS)
+	@$(BIN)/python -m phloem.pipeline.registry.models $(PHLOEM_MODELS)

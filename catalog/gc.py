@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from phloem.catalog.advice import command
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import (
     COMMIT,
     KEY_DIGITS,
@@ -63,11 +64,11 @@ _FOREIGN = (IsADirectoryError, MissingError, ValueError, KeyError, TypeError, At
 _SHOWN = 3  # names that an error shows of a folder that is no root
 
 
-class GcError(Exception):
+class GcError(PhloemError):
     """Nothing may be deleted now: the message says why, and what to do."""
 
 
-class NoRootError(Exception):
+class NoRootError(PhloemError):
     """A folder in which no run has written: nothing in it is looked at."""
 
 

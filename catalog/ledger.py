@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from phloem.catalog.columns import ID, LANGUAGE, LICENSE, SOURCE, TEXT_BYTES, TEXT_HASH, Column
+from phloem.catalog.errors import PhloemError
 
 KEPT, DROPPED, QUARANTINED = "kept", "dropped", "quarantined"
 DUPLICATE = "duplicate"  # the reason of every document dropped for another one that is kept
@@ -84,7 +85,7 @@ class Balance:
         return self.read == self.kept + self.dropped + self.quarantined
 
 
-class BalanceError(Exception):
+class BalanceError(PhloemError):
     """Documents were lost or counted twice."""
 
 

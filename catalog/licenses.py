@@ -13,6 +13,8 @@ from types import MappingProxyType
 import license_expression
 from license_expression import ExpressionError, ExpressionParseError, LicenseWithExceptionSymbol
 
+from phloem.catalog.errors import PhloemError
+
 NOTICE = "notice"  # keep the copyright notice and the licence's text
 ATTRIBUTION = "attribution"  # name the author and the source where the text is shown
 SHARE_ALIKE = "share_alike"  # adaptations under the same licence
@@ -160,7 +162,7 @@ EXCEPTIONS = frozenset(
 _FOLDED_EXCEPTIONS = frozenset(name.casefold() for name in EXCEPTIONS)
 
 
-class LicenseError(ValueError):
+class LicenseError(PhloemError, ValueError):
     """An expression that is no SPDX expression, or a LicenseRef with unknown obligations."""
 
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from phloem.catalog.columns import PII_KINDS
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.ledger import Balance
 from phloem.catalog.licenses import (
     NO_REFS,
@@ -30,7 +31,7 @@ HANDED = ("composed", "documents")  # facts of a run: documents of each source, 
 LOCAL = "local"  # id of the card that is made up for a user's own files
 
 
-class PolicyError(Exception):
+class PolicyError(PhloemError):
     """A policy that is not there or cannot be read: the message lists every fault."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.handoff.tokenizer import End, TokenizerError, load_tokenizer
 from phloem.catalog.licenses import NO_REFS, Refs
 from phloem.catalog.manifest import Dataset, canonical, digest_of, read_arrow
@@ -51,7 +52,7 @@ RELEASED = "released"  # kind of the record that a release leaves
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
-class GateError(Exception):
+class GateError(PhloemError):
     """A run that may not be released: the message lists every check that failed."""
 
 

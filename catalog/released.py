@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from phloem.catalog.advice import command
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import Dataset, digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import Check
@@ -19,7 +20,7 @@ RELEASES = "releases"
 RECORD, ATTRIBUTION, SUMS = "release.json", "ATTRIBUTION.md", "SHA256SUMS"
 
 
-class ReleaseError(Exception):
+class ReleaseError(PhloemError):
     """A release that cannot be made or found as asked."""
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from phloem.catalog.advice import command
+from phloem.catalog.errors import UseError
 from phloem.catalog.manifest import Dataset
 from phloem.catalog.nearest import nearest
 from phloem.catalog.store import MissingError, Store
@@ -28,7 +29,7 @@ NEWEST = 20  # runs that an error looks through or names
 TEXT_SUFFIX = ".arrow"  # of text files; what else ingest writes is Parquet
 
 
-class ViewError(Exception):
+class ViewError(UseError):
     """A run, document or release that is not there: the message says what is."""
 
 

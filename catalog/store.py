@@ -17,6 +17,7 @@ import fsspec
 import pyarrow as pa
 
 from phloem.catalog.advice import install_extra
+from phloem.catalog.errors import PhloemError
 
 _PIECE = 8 * 2**20  # bytes of a file that are held in memory at once: one request of a few seconds
 
@@ -39,11 +40,11 @@ class MissingError(FileNotFoundError):
     """A name that the root does not hold."""
 
 
-class RootError(ValueError):
+class RootError(PhloemError, ValueError):
     """A root that cannot be opened: the message says why, and hides a password in its URL."""
 
 
-class StoreError(OSError):
+class StoreError(PhloemError, OSError):
     """What an object store did not do, however often it was asked: one line, without secrets."""
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from phloem.catalog.columns import CONTENT, TEXT, Column
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 
@@ -79,7 +80,7 @@ OpFunction = Callable[..., "Sequence[pa.Array] | Measured"]
 CountFunction = Callable[..., npt.NDArray[np.uint64]]
 
 
-class OpError(Exception):
+class OpError(PhloemError):
     """An op was asked for wrongly, or broke its contract."""
 
 

@@ -9,38 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from phloem.catalog.advice import command
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, File, Shard
 from phloem.catalog.policy import LOCAL, Policy, loss_alarm
 from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
-from phloem.pipeline import compose, count, decide, elect, ingest, measure, nominate, tokens
-from phloem.pipeline.measure import Measured
+from phloem.pipeline.reading import Reading
 from phloem.pipeline.recipe import Recipe
 from phloem.pipeline.stage import STAGES, Task
+from phloem.pipeline.stages import compose, count, decide, elect, ingest, measure, nominate, tokens
+from phloem.pipeline.stages.measure import Measured
 from phloem.pipeline.workspace import Workspace
-from phloem.sources.connector import Pin, Split
-from phloem.sources.source import Source
+from phloem.sources.cards.source import Source
 
 Json = Any
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A source that this run reads.
-
-    Attributes:
-        card: What people decided.
-        pin: What the lock file says it holds.
-        splits: Its parts, each read by one worker.
-        places: Where each of its files lies: {"fetched": sha256} or {"path": …}.
-    """
-
-    card: Source
-    pin: Pin
-    splits: tuple[Split, ...]
-    places: Mapping[str, Json]
 
 
 @dataclass(frozen=True)
@@ -113,7 +97,7 @@ class Step:
     tasks: tuple[Task, ...]
 
 
-class LossError(Exception):
+class LossError(PhloemError):
     """A source lost so much that something is wrong: the policy's alarm stops the run."""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from phloem.catalog.store import Store
-from phloem.pipeline import ingest
 from phloem.pipeline.job import Job, steps
 from phloem.pipeline.stage import made, missing
+from phloem.pipeline.stages import ingest
 from phloem.sources.connector import PinnedFile
 
 

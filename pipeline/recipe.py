@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from phloem.catalog.columns import INGESTED, PII_KINDS, TEXT_BYTES
+from phloem.catalog.errors import UseError
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import policies
@@ -32,7 +33,7 @@ RECIPES = Path(__file__).parent / "recipes"
 MAX_RULES = 64  # failed_rules is a 64-bit map
 
 
-class RecipeError(Exception):
+class RecipeError(UseError):
     """A recipe that cannot be run: the message lists every fault."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.handoff.tokenizer import end_of
 from phloem.catalog.ledger import check_balance
 from phloem.catalog.manifest import Shard
@@ -19,31 +19,32 @@ from phloem.catalog.release import GateError, Release, make_release
 from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
-from phloem.pipeline import fetch
-from phloem.pipeline.account import Account, account_of
-from phloem.pipeline.engine import Engine, Failure, Opened
+from phloem.pipeline.engines.engine import Engine, Failure, Opened
+from phloem.pipeline.engines.local import open_pool
 from phloem.pipeline.job import Job, LossError, Made, Step, balance, steps
-from phloem.pipeline.local import open_pool
-from phloem.pipeline.measure import chain
-from phloem.pipeline.models import models as fetch_models
 from phloem.pipeline.plan import disk_needed
-from phloem.pipeline.progress import Progress
 from phloem.pipeline.recipe import Recipe, RecipeError, check_rules
-from phloem.pipeline.record import Record, Request, begin_record, note, now
-from phloem.pipeline.registry import Registry, source_facts
+from phloem.pipeline.registry import fetch
+from phloem.pipeline.registry.models import models as fetch_models
+from phloem.pipeline.registry.registry import Registry, source_facts
+from phloem.pipeline.request import Request
 from phloem.pipeline.stage import StageError, Task, made, missing
-from phloem.pipeline.tokens import given_tokenizer
-from phloem.pipeline.watch import stage_watched, task_done, watched
+from phloem.pipeline.stages.measure import chain
+from phloem.pipeline.stages.tokens import given_tokenizer
+from phloem.pipeline.watch.account import Account, account_of
+from phloem.pipeline.watch.progress import Progress
+from phloem.pipeline.watch.record import Record, begin_record, note, now
+from phloem.pipeline.watch.watch import stage_watched, task_done, watched
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.run_report import write_report
-from phloem.sources.source import Source
+from phloem.sources.cards.source import Source
 
 Json = Any
 
 TOLD = 10  # failures that an error names; the run's record counts all
 
 
-class RunError(Exception):
+class RunError(PhloemError):
     """A run that could not be finished: the message says what failed and what to do."""
 
 
@@ -182,11 +183,6 @@ def told_failures(stage: str, failures: Sequence[Failure], tried: int) -> str:
 def _first(labels: Sequence[str]) -> str:
     more = f" and {len(labels) - TOLD} more" if len(labels) > TOLD else ""
     return ", ".join(labels[:TOLD]) + more
-
-
-def local_workers() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from phloem.catalog.errors import UseError
 from phloem.catalog.records import append
 from phloem.catalog.store import Store
-from phloem.pipeline.account import Account, account
+from phloem.pipeline.engines.local import open_pool
 from phloem.pipeline.job import Job, Step, steps
-from phloem.pipeline.local import open_pool
-from phloem.pipeline.progress import Progress
-from phloem.pipeline.record import Request
-from phloem.pipeline.registry import Registry
+from phloem.pipeline.registry.registry import Registry
+from phloem.pipeline.request import Request
 from phloem.pipeline.run import RunError, prepare, told_failures
 from phloem.pipeline.stage import STAGES, Task, made, missing
+from phloem.pipeline.watch.account import Account, account
+from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import Workspace
 
 
-class ShareError(Exception):
+class ShareError(UseError):
     """A share that is asked for wrongly, or too early: the message says what comes first."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import COMMIT, SHARD_FILES, Shard, canonical, find, key_of
 from phloem.catalog.store import Store
 
@@ -19,18 +20,18 @@ Json = Any
 
 # In the order of a run; each is a module of this package with a function `run(store, task)`.
 RUNS = {
-    "ingest": "phloem.pipeline.ingest:run",
-    "count": "phloem.pipeline.count:run",
-    "tally": "phloem.pipeline.count:run_tally",
-    "measure": "phloem.pipeline.measure:run",
-    "bands": "phloem.pipeline.nominate:run_band",
-    "nominate": "phloem.pipeline.nominate:run_components",
-    "judge": "phloem.pipeline.decide:run_judge",
-    "elect": "phloem.pipeline.elect:run",
-    "decide": "phloem.pipeline.decide:run_ledger",
-    "compose": "phloem.pipeline.compose:run",
-    "tokenizer": "phloem.pipeline.tokens:run_train",
-    "tokenize": "phloem.pipeline.tokens:run_tokenize",
+    "ingest": "phloem.pipeline.stages.ingest:run",
+    "count": "phloem.pipeline.stages.count:run",
+    "tally": "phloem.pipeline.stages.count:run_tally",
+    "measure": "phloem.pipeline.stages.measure:run",
+    "bands": "phloem.pipeline.stages.nominate:run_band",
+    "nominate": "phloem.pipeline.stages.nominate:run_components",
+    "judge": "phloem.pipeline.stages.decide:run_judge",
+    "elect": "phloem.pipeline.stages.elect:run",
+    "decide": "phloem.pipeline.stages.decide:run_ledger",
+    "compose": "phloem.pipeline.stages.compose:run",
+    "tokenizer": "phloem.pipeline.stages.tokens:run_train",
+    "tokenize": "phloem.pipeline.stages.tokens:run_tokenize",
 }
 STAGES = tuple(RUNS)
 
@@ -46,7 +47,7 @@ def shard_key(stage: str, spec: Mapping[str, Json], inputs: Sequence[str]) -> st
     return key_of(stage, {**spec, "code": VERSIONS[stage], "pyarrow": pa.__version__}, inputs)
 
 
-class StageError(Exception):
+class StageError(PhloemError):
     """A task that cannot be done: the message says which, and why, without any text of it."""
 
 

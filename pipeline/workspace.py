@@ -7,13 +7,14 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from phloem.catalog.errors import UseError
 from phloem.catalog.nearest import nearest
 
 FILE = "phloem.toml"
 _KEYS = ("ops", "sources", "recipes", "policies")
 
 
-class WorkspaceError(Exception):
+class WorkspaceError(UseError):
     """A `phloem.toml` that says something it cannot."""
 
 

@@ -22,15 +22,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.nearest import nearest
-
-if TYPE_CHECKING:
-    from phloem.sources.limits import Limits
+from phloem.sources.limits import Limits
 
 Json = Any
 Files = Mapping[str, str]  # name in the pin -> path on this machine
@@ -39,7 +38,7 @@ Reach = Literal["here", "index", "network"]
 """What a connector needs: nothing beyond the project, a package index, or the open network."""
 
 
-class SourceError(Exception):
+class SourceError(PhloemError):
     """A source that cannot be read as asked: the message says what to do."""
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ConfigDict, Field
-
-from phloem.sources.connector import Strict
+from pydantic import BaseModel, ConfigDict, Field
 
 Json = Any
 
@@ -15,13 +13,13 @@ _LARGEST = 2**30
 _OF_TASKS = {"task_seconds", "task_bytes"}
 
 
-class Limits(Strict):
+class Limits(BaseModel):
     """What a recipe may set under `limits`; every default is safe on a small machine.
 
     Each description says what is bounded, what happens beyond, and why the default is what it is.
     """
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     document_bytes: int = Field(
         default=64 * 2**20,

@@ -44,7 +44,7 @@ PARTS = {
     ),
     "dataflow": (
         "The dry run of every stage for Dataflow, beside Beam's client for Google Cloud",
-        ["tests/pipeline/test_dataflow.py"],
+        ["tests/pipeline/engines/test_dataflow.py"],
         {},
     ),
     "torch": ("The loader under PyTorch, on a processor", ["tests/catalog/test_torch.py"], {}),

@@ -15,14 +15,16 @@ import typer
 import yaml
 
 from phloem.filters.op import Op, ops
-from phloem.pipeline import docs, docs_cli, docs_tables
-from phloem.pipeline.cli import app
+from phloem.pipeline.cli.app import app
+from phloem.pipeline.docs import commands as docs_cli
+from phloem.pipeline.docs import pages as docs
+from phloem.pipeline.docs import tables as docs_tables
 from phloem.pipeline.recipe import Recipe, check_recipe
 from phloem.pipeline.workspace import Workspace
-from phloem.sources import lint
+from phloem.sources.cards import lint
+from phloem.sources.cards.dossier import CardFile, Dossier
+from phloem.sources.cards.source import Source
 from phloem.sources.connector import Pin, connectors, find_connector
-from phloem.sources.registry import CardFile, Dossier
-from phloem.sources.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"\[[^]]+\]\(([^)#]*)(#[^)]*)?\)")

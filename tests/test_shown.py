@@ -14,13 +14,13 @@ import shown
 import yaml
 from shown import ROOT, Block
 
-from phloem.pipeline import docs
+from phloem.pipeline.docs import pages as docs
 from phloem.pipeline.logs import JsonLines
 from phloem.pipeline.recipe import Recipe
 from phloem.pipeline.stage import STAGES
 from phloem.pipeline.workspace import load_workspace
+from phloem.sources.cards.source import Source
 from phloem.sources.limits import Limits
-from phloem.sources.source import Source
 
 PAGES = shown.pages()
 SHELL = ("sh", "console")

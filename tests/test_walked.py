@@ -29,11 +29,11 @@ NOT_TYPED = {
     r"\S*phloem sources (lock|sample) ": "asks a package index",
     r"\S*phloem sources review main\.\.HEAD": "samples the new card out of a package index",
     r"phloem bench": "measures for minutes",
-    r"phloem plan .*--runner dataflow": "needs Beam's client: tests/pipeline/test_dataflow.py",
-    r"export AWS_|.* --root s3:": "needs a bucket: tests/pipeline/test_object_store_run.py has one",
+    r"phloem plan .*--runner dataflow": "needs Beam's client: test_dataflow.py",
+    r"export AWS_|.* --root s3:": "needs a bucket: test_object_store_run.py has one",
     r"(python3 -m venv spark|mvn|export S|\$S|SPARK_|PYTHONSAFEPATH=)": "needs Spark: `make spark`",
     r"#!|phloem run RECIPE --root /shared": "needs a batch queue: tests/pipeline/test_share.py",
-    r"OTEL_": "needs a collector: tests/pipeline/test_telemetry.py is one",
+    r"OTEL_": "needs a collector: tests/pipeline/watch/test_telemetry.py is one",
 }
 """What no test types, by how it or its script begins, and why; test_shown.py looks at all."""
 
@@ -44,7 +44,7 @@ import json, sys
 from inline_engine import inline
 from typer.testing import CliRunner
 from phloem.pipeline import run
-from phloem.pipeline.cli import app
+from phloem.pipeline.cli.app import app
 run.open_pool = inline
 for line in sys.stdin:
     done = CliRunner().invoke(app, json.loads(line))
@@ -55,7 +55,7 @@ for line in sys.stdin:
 LOCK = """
 from pathlib import Path
 from phloem.sources.connector import Pin, PinnedFile
-from phloem.sources.lock import write_pin
+from phloem.sources.cards.lock import write_pin
 write_pin("tomlkit-code", Pin("0.15.2", (PinnedFile("a.whl", "0" * 64, 1),)), [], languages=None)
 """  # as `phloem sources lock` would
 

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from outside import require
 
-from phloem.pipeline.propose import LABELS, propose
+from phloem.pipeline.review.propose import LABELS, propose
 from phloem.reports.review import MARK
-from phloem.sources.source import Kind
+from phloem.sources.cards.source import Kind
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".github"

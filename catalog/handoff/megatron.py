@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from phloem.catalog.errors import PhloemError
+
 HEADER = b"MMIDIDX\x00\x00"
 VERSION = 1
 CODES = {"uint16": 8, "int32": 4}  # of Megatron's DType; it has no uint32
@@ -18,7 +20,7 @@ SMALL_VOCABULARY = 65_500  # DType.optimal_dtype: below it a token takes two byt
 HEAD_BYTES = len(HEADER) + 8 + 1 + 8 + 8
 
 
-class FormatError(Exception):
+class FormatError(PhloemError):
     """A file that is no Megatron index, or does not fit its tokens."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.nearest import nearest
 
 Json = Any
@@ -44,7 +45,7 @@ Encoded = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 """Tokens of all texts, one after the other, and where each begins; one place more than texts."""
 
 
-class TokenizerError(Exception):
+class TokenizerError(PhloemError):
     """A tokenizer that cannot be used: the message says what it lacks."""
 
 

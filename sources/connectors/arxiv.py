@@ -34,12 +34,12 @@ from phloem.sources.connector import (
     Split,
     Strict,
 )
-from phloem.sources.creative_commons import spdx_of
-from phloem.sources.download import read_url
+from phloem.sources.formats.creative_commons import spdx_of
+from phloem.sources.formats.read_text import lines
+from phloem.sources.formats.read_xml import elements
 from phloem.sources.limits import Limits
-from phloem.sources.read_text import lines
-from phloem.sources.read_xml import elements
 from phloem.sources.records import Record, batches
+from phloem.sources.web.download import read_url
 
 SITE = "https://oaipmh.arxiv.org/oai"
 HOME = "https://arxiv.org/abs"

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, ClassVar, cast
 import pyarrow as pa
 from pydantic import Field
 
-from phloem.sources import apt_source
-from phloem.sources.archives import Member, Packages, Wanted, records_of, tar_members
-from phloem.sources.clients import Naming, check, complaint, pinned, run_client
+from phloem.sources.clients import apt_source
+from phloem.sources.clients.clients import check, complaint, pinned, run_client
+from phloem.sources.clients.packages import PART_BYTES, pin_of, read_part, tar_splits
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -26,10 +26,11 @@ from phloem.sources.connector import (
     SourceError,
     Split,
 )
+from phloem.sources.formats.archives import Member, Packages, Wanted, records_of, tar_members
+from phloem.sources.formats.unpack import UnpackError, compression_of
 from phloem.sources.limits import Limits
-from phloem.sources.packages import PART_BYTES, pin_of, read_part, tar_splits
+from phloem.sources.naming import Naming
 from phloem.sources.records import batches
-from phloem.sources.unpack import UnpackError, compression_of
 
 _LOCK = "look at what changed, then lock it again"
 _MAGIC = b"!<arch>\n"  # deb(5), ar(5)

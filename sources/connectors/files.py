@@ -11,7 +11,6 @@ import fsspec
 import pyarrow as pa
 from pydantic import Field
 
-from phloem.sources import addresses, read_files
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -23,9 +22,11 @@ from phloem.sources.connector import (
     Split,
     WrongError,
 )
-from phloem.sources.formats import Format, format_of
+from phloem.sources.formats import read_files
+from phloem.sources.formats.formats import Format, format_of
+from phloem.sources.formats.read_files import SPLIT_BYTES
 from phloem.sources.limits import Limits
-from phloem.sources.read_files import SPLIT_BYTES
+from phloem.sources.web import addresses
 
 AT_ONCE = 4  # files that are hashed: more would only seek on a disk, and burden a server
 MAX_FILES = 1_000_000  # a glob that finds more has lost its way

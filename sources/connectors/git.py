@@ -13,8 +13,15 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from phloem.sources.archives import MemberParams, Package, is_wanted, zip_members
-from phloem.sources.clients import Naming, check
+from phloem.sources.clients.clients import check
+from phloem.sources.clients.git_tree import (
+    AbsentError,
+    commit_of,
+    head_of,
+    open_repository,
+    write_zip,
+)
+from phloem.sources.clients.packages import LOCK, named, pin_of, read_part, told, zip_splits
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -26,9 +33,9 @@ from phloem.sources.connector import (
     Strict,
     WrongError,
 )
-from phloem.sources.git_tree import AbsentError, commit_of, head_of, open_repository, write_zip
+from phloem.sources.formats.archives import MemberParams, Package, is_wanted, zip_members
 from phloem.sources.limits import Limits
-from phloem.sources.packages import LOCK, named, pin_of, read_part, told, zip_splits
+from phloem.sources.naming import Naming
 from phloem.sources.records import Record, batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes

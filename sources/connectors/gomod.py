@@ -11,11 +11,8 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from phloem.sources.archives import Member, Packages, zip_members
-from phloem.sources.clients import Naming, complaint, run_client
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
-from phloem.sources.limits import Limits
-from phloem.sources.packages import (
+from phloem.sources.clients.clients import complaint, run_client
+from phloem.sources.clients.packages import (
     LOCK,
     below,
     fetch_each,
@@ -25,6 +22,10 @@ from phloem.sources.packages import (
     told,
     zip_splits,
 )
+from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.formats.archives import Member, Packages, zip_members
+from phloem.sources.limits import Limits
+from phloem.sources.naming import Naming
 from phloem.sources.records import batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes

@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element
 import pyarrow as pa
 from pydantic import Field
 
-from phloem.sources.archives import BROKEN, tar_members
+from phloem.sources.clients.snapshots import bring, fetch_files, pin_files
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -28,11 +28,11 @@ from phloem.sources.connector import (
     Strict,
     met_in,
 )
+from phloem.sources.formats.archives import BROKEN, tar_members
+from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.unpack import UnpackError, unpack_all
 from phloem.sources.limits import Limits
-from phloem.sources.read_xml import elements
 from phloem.sources.records import Record, batches
-from phloem.sources.snapshots import bring, fetch_files, pin_files
-from phloem.sources.unpack import UnpackError, unpack_all
 
 SITE = "https://gutenberg.pglaf.org"
 HOME = "https://www.gutenberg.org"

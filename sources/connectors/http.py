@@ -12,7 +12,6 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from phloem.sources import read_files
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -23,9 +22,10 @@ from phloem.sources.connector import (
     Reach,
     Split,
 )
-from phloem.sources.download import download, names_of
-from phloem.sources.formats import Format, format_of
+from phloem.sources.formats import read_files
+from phloem.sources.formats.formats import Format, format_of
 from phloem.sources.limits import Limits
+from phloem.sources.web.download import download, names_of
 
 VERSION = 2  # raised when it reads other documents out of the same bytes
 

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 import pyarrow as pa
 from pydantic import Field
 
-from phloem.sources import hub, read_files
+from phloem.sources.clients import hub
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -31,10 +31,11 @@ from phloem.sources.connector import (
     Split,
     Strict,
 )
-from phloem.sources.download import Downloaded, download
-from phloem.sources.formats import FORMATS, Format, plain_name
+from phloem.sources.formats import read_files
+from phloem.sources.formats.formats import FORMATS, Format, plain_name
 from phloem.sources.limits import Limits
-from phloem.sources.patience import RefusedError
+from phloem.sources.web.download import Downloaded, download
+from phloem.sources.web.patience import RefusedError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

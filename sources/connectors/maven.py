@@ -13,11 +13,8 @@ import pyarrow as pa
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from phloem.sources.archives import Packages, zip_members
-from phloem.sources.clients import Naming, complaint, run_client
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
-from phloem.sources.limits import Limits
-from phloem.sources.packages import (
+from phloem.sources.clients.clients import complaint, run_client
+from phloem.sources.clients.packages import (
     LOCK,
     fetch_each,
     packages_of,
@@ -25,6 +22,10 @@ from phloem.sources.packages import (
     resolve_each,
     zip_splits,
 )
+from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.formats.archives import Packages, zip_members
+from phloem.sources.limits import Limits
+from phloem.sources.naming import Naming
 from phloem.sources.records import batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes

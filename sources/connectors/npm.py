@@ -12,11 +12,8 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from phloem.sources.archives import Packages
-from phloem.sources.clients import Naming, run_client
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
-from phloem.sources.limits import Limits
-from phloem.sources.packages import (
+from phloem.sources.clients.clients import run_client
+from phloem.sources.clients.packages import (
     LOCK,
     fetch_each,
     packages_of,
@@ -25,6 +22,10 @@ from phloem.sources.packages import (
     tar_splits,
     tarball,
 )
+from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.formats.archives import Packages
+from phloem.sources.limits import Limits
+from phloem.sources.naming import Naming
 from phloem.sources.records import batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes

@@ -14,14 +14,14 @@ from typing import IO, Any, BinaryIO, Literal, cast
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from phloem.sources.archives import BROKEN, Member, is_unsafe, zip_members
+from phloem.sources.clients.snapshots import fetch_files, pin_files
 from phloem.sources.connector import Fault, Files, Pin, Reach, Split, Strict
+from phloem.sources.formats.archives import BROKEN, Member, is_unsafe, zip_members
+from phloem.sources.formats.read_text import lines
+from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.unpack import CHUNK, UnpackError, excess, unpack
 from phloem.sources.limits import Limits
-from phloem.sources.read_text import lines
-from phloem.sources.read_xml import elements
 from phloem.sources.records import Record, batches
-from phloem.sources.snapshots import fetch_files, pin_files
-from phloem.sources.unpack import CHUNK, UnpackError, excess, unpack
 
 SITE = "https://object.pouta.csc.fi"
 

@@ -18,14 +18,14 @@ from xml.etree.ElementTree import Element
 import pyarrow as pa
 from pydantic import Field, field_validator
 
+from phloem.sources.clients.snapshots import fetch_files, pin_files
 from phloem.sources.connector import Fault, Files, Pin, Reach, SourceError, Split, Strict, met_in
-from phloem.sources.creative_commons import spdx_of
-from phloem.sources.download import read_url
+from phloem.sources.formats.creative_commons import spdx_of
+from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.unpack import UnpackError, unpack_all
 from phloem.sources.limits import Limits
-from phloem.sources.read_xml import elements
 from phloem.sources.records import Record, batches
-from phloem.sources.snapshots import fetch_files, pin_files
-from phloem.sources.unpack import UnpackError, unpack_all
+from phloem.sources.web.download import read_url
 
 SITE = "https://pmc-oa-opendata.s3.amazonaws.com"
 SEARCH = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils/esearch.fcgi"

@@ -16,7 +16,9 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from phloem.sources.archives import (
+from phloem.sources.clients.clients import check, complaint, pinned, run_client
+from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.formats.archives import (
     BROKEN,
     SPLIT_BYTES,
     Packages,
@@ -25,10 +27,9 @@ from phloem.sources.archives import (
     is_wanted,
     records_of,
 )
-from phloem.sources.archives import zip_members as members
-from phloem.sources.clients import Naming, check, complaint, pinned, run_client
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.formats.archives import zip_members as members
 from phloem.sources.limits import Limits
+from phloem.sources.naming import Naming
 from phloem.sources.records import batches
 
 _OPTIONS = (

@@ -23,13 +23,13 @@ from urllib.parse import quote
 import pyarrow as pa
 from pydantic import Field, field_validator
 
+from phloem.sources.clients.snapshots import fetch_files, pin_files
 from phloem.sources.connector import Fault, Files, Pin, Reach, SourceError, Split, Strict
-from phloem.sources.download import read_url
+from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.unpack import CHUNK, UnpackError, excess
 from phloem.sources.limits import Limits
-from phloem.sources.read_xml import elements
 from phloem.sources.records import Record, batches
-from phloem.sources.snapshots import fetch_files, pin_files
-from phloem.sources.unpack import CHUNK, UnpackError, excess
+from phloem.sources.web.download import read_url
 
 SITE = "https://archive.org"
 ITEM = "stackexchange"

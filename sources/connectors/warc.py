@@ -18,8 +18,9 @@ import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from phloem.sources import crawl_index, read_warc
-from phloem.sources.clients import check, pinned
+from phloem.sources.clients import crawl_index
+from phloem.sources.clients.clients import check, pinned
+from phloem.sources.clients.crawl_index import Capture
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -31,10 +32,10 @@ from phloem.sources.connector import (
     Split,
     Strict,
 )
-from phloem.sources.crawl_index import Capture
-from phloem.sources.download import download, names_of, read_url
+from phloem.sources.formats import read_warc
+from phloem.sources.formats.read_warc import Pages
 from phloem.sources.limits import Limits
-from phloem.sources.read_warc import Pages
+from phloem.sources.web.download import download, names_of, read_url
 
 DATA = "https://data.commoncrawl.org"
 

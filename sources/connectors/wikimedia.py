@@ -19,6 +19,7 @@ from xml.etree.ElementTree import Element
 import pyarrow as pa
 from pydantic import Field, field_validator
 
+from phloem.sources.clients.snapshots import bring, fetch_files
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -30,13 +31,12 @@ from phloem.sources.connector import (
     Split,
     Strict,
 )
-from phloem.sources.download import read_url
+from phloem.sources.formats.read_text import lines
+from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.unpack import unpack
 from phloem.sources.limits import Limits
-from phloem.sources.read_text import lines
-from phloem.sources.read_xml import elements
 from phloem.sources.records import Record, batches
-from phloem.sources.snapshots import bring, fetch_files
-from phloem.sources.unpack import unpack
+from phloem.sources.web.download import read_url
 
 SITE = "https://dumps.wikimedia.org"
 

@@ -13,7 +13,7 @@ from tiny_workspace import run_tiny
 from phloem.catalog.manifest import Dataset, read_arrow
 from phloem.catalog.store import Store
 from phloem.catalog.views import connect
-from phloem.pipeline import local
+from phloem.pipeline.engines import local
 from phloem.pipeline.stage import Task
 
 pytestmark = pytest.mark.beam

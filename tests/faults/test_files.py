@@ -15,7 +15,7 @@ from tiny_workspace import add_source, change_recipe, redone, run_tiny
 from phloem.catalog.release import verify_release
 from phloem.catalog.store import Store
 from phloem.catalog.views import connect
-from phloem.pipeline.fetch import FetchError
+from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.run import RunError
 
 pytestmark = pytest.mark.beam

@@ -24,7 +24,7 @@ from faults import (
 )
 from tiny_workspace import digests, redone, run_tiny
 
-from phloem.pipeline.progress import Progress
+from phloem.pipeline.watch.progress import Progress
 
 pytestmark = pytest.mark.beam
 

@@ -14,10 +14,10 @@ from inline_engine import job_of
 from tiny_workspace import digests, run_tiny
 
 from phloem.catalog.store import Store
-from phloem.pipeline.fetch import FetchError
-from phloem.pipeline.registry import lock
+from phloem.pipeline.registry.fetch import FetchError
+from phloem.pipeline.review.locking import lock
 from phloem.pipeline.workspace import load_workspace
-from phloem.sources import addresses
+from phloem.sources.web import addresses
 
 World = tuple[Path, Path, dict[str, Any]]
 

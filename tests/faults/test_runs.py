@@ -16,9 +16,9 @@ from phloem.catalog.records import records as recorded
 from phloem.catalog.release import RELEASED, verify_release
 from phloem.catalog.runs import newest_run
 from phloem.catalog.store import Store
-from phloem.pipeline import record as run_record
 from phloem.pipeline.job import steps
 from phloem.pipeline.stage import made
+from phloem.pipeline.watch import record as run_record
 
 pytestmark = pytest.mark.beam
 

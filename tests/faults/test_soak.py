@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from phloem.pipeline.bench_engine import write_sample
+from phloem.pipeline.bench.engine import write_sample
 
 BUNDLED = Path(__file__).resolve().parents[2] / "sources" / "bundled"
 MEGABYTES = int(os.environ.get("PHLOEM_SOAK_MB", "5000"))

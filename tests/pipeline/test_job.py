@@ -24,11 +24,11 @@ from phloem.catalog.manifest import Shard, commit
 from phloem.catalog.store import Store
 from phloem.pipeline import job as module
 from phloem.pipeline import run as running
-from phloem.pipeline.engine import Failure
+from phloem.pipeline.engines.engine import Failure
 from phloem.pipeline.job import Job, LossError, Made, balance, dataset
 from phloem.pipeline.stage import STAGES, Task
+from phloem.sources.cards.source import local_card
 from phloem.sources.limits import Limits
-from phloem.sources.source import local_card
 
 EXTRA = {"clean", "settled"}  # shards that no step of their own makes
 

@@ -18,8 +18,8 @@ from phloem.catalog.store import Store
 from phloem.pipeline import run as running
 from phloem.pipeline.job import Job, Made
 from phloem.pipeline.recipe import load_recipe
-from phloem.pipeline.record import Request
-from phloem.pipeline.registry import load_registry
+from phloem.pipeline.registry.registry import load_registry
+from phloem.pipeline.request import Request
 from phloem.pipeline.workspace import Workspace
 
 GOLDEN = Path(__file__).with_name("keys.json")

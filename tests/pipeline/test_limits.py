@@ -22,16 +22,17 @@ from tiny_workspace import ARTICLES, change_recipe, make_workspace, new_root, re
 
 from phloem.catalog.manifest import Shard, read_arrow, read_parquet
 from phloem.catalog.store import Store
-from phloem.pipeline import docs_tables, ingest
 from phloem.pipeline import run as running
-from phloem.pipeline.local import end_larger, open_pool, own_bytes
+from phloem.pipeline.docs import tables as docs_tables
+from phloem.pipeline.engines.local import end_larger, open_pool, own_bytes
 from phloem.pipeline.recipe import RecipeError
 from phloem.pipeline.stage import Task
-from phloem.sources import read_text
+from phloem.pipeline.stages import ingest
+from phloem.sources.cards.source import Access, Source, local_card
 from phloem.sources.connector import Fault, Files, Pin, Split, find_connector
 from phloem.sources.connectors import files
+from phloem.sources.formats import read_text
 from phloem.sources.limits import Limits
-from phloem.sources.source import Access, Source, local_card
 
 MIB = 2**20
 DEFAULT = Limits()
@@ -289,7 +290,7 @@ def test_package_with_too_much_of_something_gives_the_rest_and_says_why(
 
 
 def _pinned(path: Path) -> Any:
-    from phloem.sources.clients import pinned
+    from phloem.sources.clients.clients import pinned
 
     return pinned(path)
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from phloem.catalog.rules import Rule, bound_of
 from phloem.pipeline.recipe import RECIPES, Recipe, RecipeError, load_recipe, recipe_files
-from phloem.pipeline.registry import load_registry
-from phloem.pipeline.registry_report import part_of
+from phloem.pipeline.registry.page import part_of
+from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.workspace import Workspace
 
 NO_WORKSPACE = Workspace()

@@ -33,9 +33,9 @@ from phloem.catalog.released import load_release
 from phloem.catalog.store import Store
 from phloem.catalog.story import explain
 from phloem.catalog.views import connect
-from phloem.pipeline.fetch import FetchError
 from phloem.pipeline.job import LossError
-from phloem.pipeline.registry import lock
+from phloem.pipeline.registry.fetch import FetchError
+from phloem.pipeline.review.locking import lock
 from phloem.pipeline.run import RunError
 from phloem.pipeline.workspace import load_workspace
 

@@ -27,9 +27,8 @@ from phloem.catalog.records import records
 from phloem.catalog.store import Store
 from phloem.pipeline import share as sharing
 from phloem.pipeline.job import Step, Steps
-from phloem.pipeline.progress import Progress
-from phloem.pipeline.record import Request
-from phloem.pipeline.registry import load_registry
+from phloem.pipeline.registry.registry import load_registry
+from phloem.pipeline.request import Request
 from phloem.pipeline.share import (
     WHOLE,
     Share,
@@ -40,6 +39,7 @@ from phloem.pipeline.share import (
     run_share,
 )
 from phloem.pipeline.stage import Task
+from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import load_workspace
 
 SOURCES = 8

@@ -47,7 +47,9 @@ def test_run_task_calls_the_function_of_its_stage(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     task = Task("ingest", (), "", 0, {})
-    monkeypatch.setattr("phloem.pipeline.ingest.run", lambda store, given: [store.root, given])
+    monkeypatch.setattr(
+        "phloem.pipeline.stages.ingest.run", lambda store, given: [store.root, given]
+    )
     assert run_task(Store(tmp_path), task) == [str(tmp_path), task]
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from signing import allow, new_key
 
 from phloem.filters.op import ops
-from phloem.sources.approvals import (
+from phloem.sources.cards.approvals import (
     SIGNERS,
     SigningError,
     approvals_folder,
@@ -24,10 +24,10 @@ from phloem.sources.approvals import (
     signers_of,
     write_approval,
 )
+from phloem.sources.cards.dossier import Dossier, read_card
+from phloem.sources.cards.lint import findings, lint
+from phloem.sources.cards.source import Approval, Source, approvals, card_hash, license_refs
 from phloem.sources.connector import Pin, connectors, find_connector
-from phloem.sources.lint import findings, lint
-from phloem.sources.registry import Dossier, read_card
-from phloem.sources.source import Approval, Source, approvals, card_hash, license_refs
 
 CARD: dict[str, Any] = {
     "id": "tales",

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from phloem.sources import apt_source, packages
+from phloem.sources.clients import apt_source, packages
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import deb
 from phloem.sources.limits import Limits

@@ -21,9 +21,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phloem.sources import read_text
 from phloem.sources.connector import Fault, GoneError, SourceError
 from phloem.sources.connectors import files
+from phloem.sources.formats import read_text
 from phloem.sources.limits import Limits
 
 TEXTS = ["Wote wamezaliwa huru.", "كل الناس أحرار", "सभी मनुष्य", "ทุกคน", "人人生而自由", "🌍", ""]

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from outside import require
 
-from phloem.sources import addresses, git_tree, packages
+from phloem.sources.clients import git_tree, packages
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import git
 from phloem.sources.limits import Limits
+from phloem.sources.web import addresses
 
 DEFAULT = Limits()
 NAME = "git.example.org/texts/book"

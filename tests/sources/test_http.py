@@ -19,7 +19,7 @@ import pytest
 from pydantic import ValidationError
 from web_host import Handler, Host, Page, cut, no_waits, running
 
-from phloem.sources import addresses, download, patience, robots, web
+from phloem.sources.cards.lock import NAME, Entry, read_lock, write_lock
 from phloem.sources.connector import (
     Fault,
     GoneError,
@@ -30,8 +30,8 @@ from phloem.sources.connector import (
 )
 from phloem.sources.connectors import http
 from phloem.sources.limits import Limits
-from phloem.sources.lock import NAME, Entry, read_lock, write_lock
-from phloem.sources.robots import DeniedError
+from phloem.sources.web import addresses, download, patience, robots, web
+from phloem.sources.web.robots import DeniedError
 
 TEXT = "Wote wamezaliwa huru.\n\nكل الناس أحرار\n\nसभी मनुष्य\n\nทุกคน 🌍".encode()
 

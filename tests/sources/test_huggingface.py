@@ -16,7 +16,7 @@ import pytest
 from pydantic import ValidationError
 from web_host import Handler, Host, Page, cut, no_waits, running
 
-from phloem.sources import hub
+from phloem.sources.clients import hub
 from phloem.sources.connector import Fault, GoneError, SourceError
 from phloem.sources.connectors import huggingface
 from phloem.sources.limits import Limits
@@ -195,7 +195,7 @@ def test_dataset_row_groups_are_read_in_parts(
     serve(host)
     params = huggingface.Params(dataset=NAME, configs=["sw"])
     whole = read_all(params, tmp_path)
-    monkeypatch.setattr("phloem.sources.read_files.SPLIT_BYTES", 1)
+    monkeypatch.setattr("phloem.sources.formats.read_files.SPLIT_BYTES", 1)
     pin = huggingface.resolve(params)
     assert len(huggingface.splits(params, pin, huggingface.fetch(params, pin, tmp_path))) == 2
     assert read_all(params, tmp_path) == whole

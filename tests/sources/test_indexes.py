@@ -26,10 +26,11 @@ from typing import Any
 import pytest
 
 from phloem.filters.extract import PLAIN_TYPES
-from phloem.sources import archives, clients, packages
-from phloem.sources.clients import pinned
+from phloem.sources.clients import clients, packages
+from phloem.sources.clients.clients import pinned
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import crates, gomod, maven, npm
+from phloem.sources.formats import archives
 from phloem.sources.limits import Limits
 
 DEFAULT = Limits()

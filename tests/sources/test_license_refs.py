@@ -8,7 +8,7 @@ import pytest
 
 from phloem.catalog.licenses import CUSTOM, MULTIPLE, OBLIGATIONS, UNMODELLED, obligations
 from phloem.catalog.policy import admits, load_policy, policies
-from phloem.sources.source import UNKNOWN_LICENSE, license_refs
+from phloem.sources.cards.source import UNKNOWN_LICENSE, license_refs
 
 REFS = license_refs()
 KEYS = {"name", "summary", "obligations", "terms", "source"}

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from phloem.filters.op import ops
-from phloem.sources import facts
-from phloem.sources.checks import license_faults, tag_fault
+from phloem.sources.cards import facts
+from phloem.sources.cards.checks import license_faults, tag_fault
+from phloem.sources.cards.dossier import Dossier, read_card
+from phloem.sources.cards.lint import RULES, Finding, catalogue, findings, lint
+from phloem.sources.cards.source import Approval, Source, card_hash
 from phloem.sources.connector import Pin, connectors, find_connector
-from phloem.sources.lint import RULES, Finding, catalogue, findings, lint
-from phloem.sources.registry import Dossier, read_card
-from phloem.sources.source import Approval, Source, card_hash
 
 GOOD: dict[str, Any] = {
     "id": "tales",

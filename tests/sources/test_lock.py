@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from phloem.sources.cards.lock import NAME, Entry, pin_of, pins, read_lock, write_lock, write_pin
+from phloem.sources.cards.source import sources
 from phloem.sources.connector import Pin, PinnedFile, SourceError, find_connector
-from phloem.sources.lock import NAME, Entry, pin_of, pins, read_lock, write_lock, write_pin
-from phloem.sources.source import sources
 
 PIN = Pin("1.0", (PinnedFile("a.deb", "0" * 64, 3), PinnedFile("b.deb", "1" * 64, 4, "s3://b")))
 

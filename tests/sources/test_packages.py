@@ -20,11 +20,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phloem.sources import archives
-from phloem.sources.archives import _unversioned
-from phloem.sources.clients import pinned
+from phloem.sources.clients.clients import pinned
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import deb, pypi
+from phloem.sources.formats import archives
+from phloem.sources.formats.archives import _unversioned
 from phloem.sources.limits import Limits
 
 DEFAULT = Limits()

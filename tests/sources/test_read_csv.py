@@ -17,10 +17,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phloem.sources import read_csv
 from phloem.sources.connector import Fault, Pin, SourceError
 from phloem.sources.connectors import files
-from phloem.sources.formats import columns_of
+from phloem.sources.formats import read_csv
+from phloem.sources.formats.formats import columns_of
 from phloem.sources.limits import Limits
 
 PARAMS = files.Params(path="unused")

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phloem.sources.connector import Fault
-from phloem.sources.creative_commons import spdx_of
+from phloem.sources.formats.creative_commons import spdx_of
+from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.unpack import UnpackError
 from phloem.sources.limits import Limits
-from phloem.sources.read_xml import elements
-from phloem.sources.unpack import UnpackError
 
 BODY = (
     '<r xmlns:x="http://example.org/x"><!-- a --><x:a n="1">Wote <b>ทุกคน</b> &lt;</x:a>\n'

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from phloem.sources.source import (
+from phloem.sources.cards.source import (
     LOCAL,
     Access,
     CardError,
@@ -103,7 +103,8 @@ def test_card_hash_field_that_cards_get_later_changes_nothing() -> None:
 def test_schema_file_equals_model() -> None:
     path = Path(__file__).parents[2] / "sources" / "schema.json"
     command = (
-        "python -c 'from phloem.sources.source import schema_json; print(schema_json(), end=str())'"
+        "python -c 'from phloem.sources.cards.source import schema_json;"
+        " print(schema_json(), end=str())'"
         " > sources/schema.json"
     )
     assert path.read_text(encoding="utf-8") == schema_json(), f"run: {command}"

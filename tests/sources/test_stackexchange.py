@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from reading import contents, read_all, read_files
 
 from phloem.filters.extract import html
-from phloem.sources.clients import refusal
+from phloem.sources.clients.clients import refusal
 from phloem.sources.connector import Fault, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import stackexchange
 

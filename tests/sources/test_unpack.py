@@ -13,8 +13,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phloem.sources.limits import Limits
-from phloem.sources.unpack import (
+from phloem.sources.formats.unpack import (
     CHUNK,
     UnpackedReader,
     UnpackError,
@@ -22,6 +21,7 @@ from phloem.sources.unpack import (
     unpack,
     unpack_all,
 )
+from phloem.sources.limits import Limits
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.compress,

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from web_host import Handler, Host, Page, no_waits, running
 
-from phloem.sources import crawl_index, read_warc
+from phloem.sources.clients import crawl_index
 from phloem.sources.connector import Fault, GoneError, SourceError
 from phloem.sources.connectors import warc
+from phloem.sources.formats import read_warc
+from phloem.sources.formats.read_warc import Pages
 from phloem.sources.limits import Limits
-from phloem.sources.read_warc import Pages
 
 HTML = b"Content-Type: text/html; charset=UTF-8\r\n"
 PAGE = "<html><p>Wote wamezaliwa huru — ทุกคน 🌍</p></html>".encode()

@@ -10,10 +10,10 @@ from tiny_workspace import recipe_of
 from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
 from phloem.pipeline import run as running
-from phloem.pipeline.engine import Failure
+from phloem.pipeline.engines.engine import Failure
 from phloem.pipeline.job import Job, Made, steps
-from phloem.pipeline.record import Request
-from phloem.pipeline.registry import load_registry
+from phloem.pipeline.registry.registry import load_registry
+from phloem.pipeline.request import Request
 from phloem.pipeline.stage import Task, run_task
 from phloem.pipeline.workspace import load_workspace
 from phloem.sources.limits import Limits
@@ -39,7 +39,7 @@ class InlineEngine:
 
 @contextmanager
 def inline(root: str, workers: int, limits: Limits) -> Iterator[InlineEngine]:
-    """In place of `phloem.pipeline.local.open_pool`."""
+    """In place of `phloem.pipeline.engines.local.open_pool`."""
     assert workers > 0
     del limits  # nobody watches a plain function
     yield InlineEngine(root)

@@ -13,7 +13,7 @@ import shutil
 
 import pytest
 
-from phloem.sources.clients import refusal
+from phloem.sources.clients.clients import refusal
 
 # What a program is asked that ends well wherever it can do its work; others take --version.
 ASKED = {

@@ -12,8 +12,8 @@ from typing import Any
 
 import typer
 
-from phloem.pipeline import docs
-from phloem.pipeline.cli import app
+from phloem.pipeline.cli.app import app
+from phloem.pipeline.docs import pages as docs
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,11 +13,12 @@ from rich.console import Console
 from phloem.catalog.store import Store
 from phloem.filters.op import models_folder, ops
 from phloem.pipeline import run as running
-from phloem.pipeline.progress import Progress
+from phloem.pipeline.engines.spark.spark import Spark, open_spark
 from phloem.pipeline.recipe import Recipe, load_recipe
-from phloem.pipeline.record import Request
-from phloem.pipeline.registry import load_registry, lock
-from phloem.pipeline.spark import Spark, open_spark
+from phloem.pipeline.registry.registry import load_registry
+from phloem.pipeline.request import Request
+from phloem.pipeline.review.locking import lock
+from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import load_workspace
 from phloem.sources.limits import Limits
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from phloem.sources import addresses, patience, robots, web
+from phloem.sources.web import addresses, patience, robots, web
 
 
 @dataclass

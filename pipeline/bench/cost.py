@@ -1,0 +1,390 @@
+"""What a run costs on rented machines: hours, shuffle, money and energy, from one measured run.
+
+Everything is scaled from the run in `costs/measured.yaml` by text, documents or nominated rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from phloem.catalog.errors import UseError
+from phloem.catalog.store import Store
+from phloem.pipeline.job import Job, steps
+from phloem.pipeline.stage import STAGES, StageError, made
+from phloem.pipeline.stages.count import counting
+from phloem.pipeline.stages.elect import CHUNK_ROWS
+from phloem.pipeline.stages.ingest import SHARD_TEXT_BYTES
+from phloem.pipeline.stages.nominate import PAIR_BYTES
+
+Json = Any
+
+COSTS = Path(__file__).parent / "costs"
+PRICES = COSTS / "prices.yaml"
+
+BANDS = 15  # of the measured recipe: fourteen of signatures, and one of whole texts
+TEXT_PER_PACKED = 4  # as in `plan.disk_needed`: measured on the Debian documentation sources
+HOUR = 3600
+GB = 1e9
+
+# Memory of the steps that one process does alone, by row; tests hold the code to them.
+ID_BYTES = 3 * 32  # nominate: ids as hexadecimal digits, read, joined and sorted
+TREE_BYTES = 8 + 8 + 1  # nominate: a row's parent, its tree's size, whether it shares one
+MEMBER_BYTES = 16  # elect: component and row of a nominated document
+SHAPE_BYTES = 660  # elect: a file that a task names, as a Python dict
+SETTLED_BYTES = 1020  # settle: a duplicate and its survivor, as Python dicts
+SHARD_BYTES = 1020  # the driver: a shard's record
+SHARDS_OF_FILE = 12  # ingest, clean, five ops, judge, settled, decide, compose, tokenize
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Html(_Facts):
+    """What reading HTML took: CPU seconds for bytes of text that came out."""
+
+    cpu_seconds: PositiveFloat
+    text_bytes: PositiveInt
+
+
+class Measured(_Facts):
+    """One measured run: what all estimates are scaled from."""
+
+    date: Any
+    machine: str
+    sample: str
+    files: PositiveInt
+    documents: PositiveInt
+    text_bytes: PositiveInt
+    packed_bytes: PositiveInt
+    kept_bytes: PositiveInt
+    nominated: PositiveInt
+    components: PositiveInt
+    duplicates: PositiveInt
+    cpu_seconds: Mapping[str, PositiveFloat]
+    read_bytes: Mapping[str, int]
+    task_bytes: Mapping[str, int]
+    file_bytes: Mapping[str, int]
+    row_bytes: Mapping[str, int]
+    html: Html
+
+
+class Energy(_Facts):
+    """Power of machines: coefficients, and where they were published."""
+
+    note: str
+    min_watts: float = Field(ge=0)
+    max_watts: PositiveFloat
+    memory_watts_gb: float = Field(ge=0)
+    pue: float = Field(ge=1)
+
+
+class Prices(_Facts):
+    """What machines are rented, and for how much."""
+
+    date: Any
+    note: str
+    currency: str
+    vcpu_hour: float = Field(ge=0)
+    memory_gb_hour: float = Field(ge=0)
+    disk_gb_hour: float = Field(ge=0)
+    shuffled_gb: float = Field(ge=0)
+    machine: str
+    workers: PositiveInt
+    vcpus: PositiveInt
+    memory_gb: PositiveFloat
+    disk_gb: PositiveFloat
+    read_mb_second: PositiveFloat
+    energy: Energy
+
+
+class PricesError(UseError):
+    """A file of prices that says something it cannot."""
+
+
+def measured() -> Measured:
+    """The run that all estimates are scaled from."""
+    text = (COSTS / "measured.yaml").read_text(encoding="utf-8")
+    return Measured.model_validate(yaml.safe_load(text))
+
+
+def load_prices(path: Path = PRICES) -> Prices:
+    """Prices out of a file. Raises PricesError naming all that is wrong."""
+    try:
+        return Prices.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PricesError(f"prices {path} cannot be read: {error}") from None
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        msg = f"prices {path}: {'; '.join(wrong)}; start from a copy of {PRICES}"
+        raise PricesError(msg) from None
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a run reads.
+
+    Attributes:
+        text_bytes: UTF-8 text of all documents.
+        documents: How many they are.
+        html: Whether the text has to be taken out of HTML.
+        counted_bytes: Text of the sources of which an op counts the texts.
+    """
+
+    text_bytes: int
+    documents: int
+    html: bool = False
+    counted_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one stage takes.
+
+    Attributes:
+        stage: Its name.
+        tasks: Into how many its work is split.
+        workers: Machines that it keeps busy, of those that may be rented.
+        hours: Wall time, without the start of the job.
+        core_hours: Of computing and of waiting for what is read.
+        read_bytes: What it reads from the root and the sources.
+        shuffle_bytes: What crosses between workers.
+        price: In the currency of the prices.
+        kwh: Energy of the machines while they are rented.
+    """
+
+    stage: str
+    tasks: int
+    workers: int
+    hours: float
+    core_hours: float
+    read_bytes: int
+    shuffle_bytes: int
+    price: float
+    kwh: float
+
+
+@dataclass(frozen=True)
+class Held:
+    """What one process holds in memory at once: what does not shrink with more machines."""
+
+    step: str
+    where: str
+    bytes: int
+
+
+def text_files(size: Size) -> int:
+    """Text files that ingest writes, each full; a source has one more that is not."""
+    return max(1, math.ceil(size.text_bytes / SHARD_TEXT_BYTES))
+
+
+def nominated(size: Size, run: Measured) -> int:
+    """Documents that share a band with another, as many as in the measured run."""
+    return round(size.documents * run.nominated / run.documents)
+
+
+def touched(size: Size, run: Measured) -> float:
+    """Files that a task of elect reads: those of its rows, the first of each component aside.
+
+    Components are ordered by their first row, so that those of a task lie side by side; the other
+    members lie anywhere.
+    """
+    files = text_files(size)
+    rows = min(CHUNK_ROWS, nominated(size, run))
+    anywhere = rows * (1 - run.components / run.nominated)
+    missed: float = (1 - 1 / files) ** anywhere  # the share of files that none of them lies in
+    return min(files, 1 + files * (1 - missed))
+
+
+def tasks(size: Size, run: Measured) -> dict[str, int]:
+    """Tasks of each stage that has any, of `bands` its parts: what can be done side by side."""
+    files = text_files(size)
+    counted = math.ceil(size.counted_bytes / SHARD_TEXT_BYTES)
+    other = {
+        "count": counted,
+        "tally": min(counted, 1),  # one a source, of which the largest may be nearly all
+        "bands": BANDS * files,
+        "nominate": 1,
+        "elect": max(1, math.ceil(nominated(size, run) / CHUNK_ROWS)),
+        "tokenizer": 1,
+    }
+    return {stage: split for stage in STAGES if (split := other.get(stage, files))}
+
+
+def _grown(stage: str, size: Size, run: Measured) -> float:
+    """How many times the measured run's work a stage has."""
+    if stage in ("count", "tally"):
+        return size.counted_bytes / run.text_bytes
+    if stage in ("ingest", "measure", "compose", "tokenizer", "tokenize"):
+        return size.text_bytes / run.text_bytes
+    return size.documents / run.documents
+
+
+def costs(size: Size, prices: Prices, run: Measured) -> list[Cost]:
+    """What each stage of a run from nothing takes, in order."""
+    found = []
+    for stage, split in tasks(size, run).items():
+        compute = _compute_seconds(stage, size, run)
+        read = _read_bytes(stage, size, run)
+        core_hours = (compute + read / (prices.read_mb_second * 1e6)) / HOUR
+        busy = min(split, prices.workers * prices.vcpus)
+        workers = math.ceil(busy / prices.vcpus)
+        hours = core_hours / busy
+        shuffled = _shuffle_bytes(stage, size, run)
+        found.append(
+            Cost(
+                stage=stage,
+                tasks=split,
+                workers=workers,
+                hours=hours,
+                core_hours=core_hours,
+                read_bytes=read,
+                shuffle_bytes=shuffled,
+                price=_price(hours * workers, shuffled, prices),
+                kwh=_kwh(hours * workers, compute / HOUR, prices),
+            )
+        )
+    return found
+
+
+def _compute_seconds(stage: str, size: Size, run: Measured) -> float:
+    if stage == "ingest" and size.html:
+        return run.html.cpu_seconds * size.text_bytes / run.html.text_bytes
+    if stage == "tokenizer":
+        return run.cpu_seconds[stage]  # it trains on a sample of one size
+    return run.cpu_seconds[stage] * _grown(stage, size, run)
+
+
+def _read_bytes(stage: str, size: Size, run: Measured) -> int:
+    read = run.read_bytes[stage] * _grown(stage, size, run)
+    if stage == "elect":
+        # An object store hands over whole files: the text, and what was measured of its rows.
+        rows = sum(run.row_bytes.values()) * size.documents
+        file_bytes = (size.text_bytes + rows) / text_files(size)
+        read += tasks(size, run)[stage] * touched(size, run) * file_bytes
+    return round(read)
+
+
+def listed_bytes(stage: str, size: Size, run: Measured) -> int:
+    """Of a stage's tasks as JSON, which the driver lists: each names the files that it reads."""
+    split = tasks(size, run)
+    # The tasks of `bands` are bands, each of as many parts.
+    listed = BANDS if stage == "bands" else split.get(stage, 0)
+    other = {"elect": touched(size, run), "tally": split.get("count", 0)}
+    named = other.get(stage, text_files(size))
+    return listed * (run.task_bytes[stage] + round(named * run.file_bytes.get(stage, 0)))
+
+
+def _shuffle_bytes(stage: str, size: Size, run: Measured) -> int:
+    """Tasks are spread twice, where they are listed and by their stage; `bands` groups hashes."""
+    listed = listed_bytes(stage, size, run)
+    if stage != "bands":
+        return 2 * listed
+    parts = tasks(size, run)[stage] * (run.task_bytes[stage] + run.file_bytes[stage])
+    return listed + parts + BANDS * size.documents * PAIR_BYTES
+
+
+def _price(machine_hours: float, shuffled: int, prices: Prices) -> float:
+    machine = (
+        prices.vcpus * prices.vcpu_hour
+        + prices.memory_gb * prices.memory_gb_hour
+        + prices.disk_gb * prices.disk_gb_hour
+    )
+    return machine_hours * machine + shuffled / GB * prices.shuffled_gb
+
+
+def _kwh(machine_hours: float, busy_hours: float, prices: Prices) -> float:
+    energy = prices.energy
+    idle = machine_hours * (
+        prices.vcpus * energy.min_watts + prices.memory_gb * energy.memory_watts_gb
+    )
+    return (idle + busy_hours * (energy.max_watts - energy.min_watts)) * energy.pue / 1000
+
+
+def held(size: Size, run: Measured) -> list[Held]:
+    """Memory of the steps that one process does alone, at their height."""
+    rows = nominated(size, run)
+    naming = tasks(size, run)["elect"] * touched(size, run)
+    duplicates = size.documents * run.duplicates / run.documents
+    shards = SHARDS_OF_FILE * text_files(size)
+    return [
+        Held("nominate: are all ids unique", "one task", ID_BYTES * size.documents),
+        Held("nominate: join the components", "one task", TREE_BYTES * size.documents),
+        Held("records of all shards", "driver", SHARD_BYTES * shards),
+        Held("elect: read the components", "driver", MEMBER_BYTES * rows),
+        Held("elect: list the files of each task", "driver", round(SHAPE_BYTES * naming)),
+        Held("settle: share out the election", "driver", round(SETTLED_BYTES * duplicates)),
+    ]
+
+
+def size_of(job: Job, store: Store, run: Measured) -> tuple[Size, bool]:
+    """How much a job reads, and whether that is known: what has been ingested is, the rest is not.
+
+    What is not is taken for packed HTML, the dearest to read, of documents of middling length.
+
+    Raises:
+        StageError: the job reads nothing.
+    """
+    first = next(steps(job, store, {}))
+    text = documents = packed = counted = 0
+    for task in first.tasks:
+        shards = made(store, task)
+        if shards is None:
+            packed += task.bytes
+            own = TEXT_PER_PACKED * task.bytes
+        else:
+            documents += sum(shard.facts["documents"] for shard in shards)
+            files = (file for shard in shards for file in shard.files)
+            own = sum(file.bytes for file in files if file.name.startswith("text-"))
+        text += own
+        counted += own if counting(job.chains[task.work["source"]]) is not None else 0
+    documents += TEXT_PER_PACKED * packed * run.documents // run.text_bytes
+    if not documents:
+        raise StageError("the recipe reads no document, so that there is nothing to estimate")
+    return Size(text, documents, html=packed > 0, counted_bytes=counted), packed == 0
+
+
+def rows_of(found: Sequence[Cost], currency: str) -> list[dict[str, Json]]:
+    """Costs as rows for a person, with their sum at the end."""
+    sums = {
+        "stage": "all",
+        "hours": sum(each.hours for each in found),
+        "core hours": sum(each.core_hours for each in found),
+        "read GB": sum(each.read_bytes for each in found) / GB,
+        "shuffle GB": sum(each.shuffle_bytes for each in found) / GB,
+        currency: sum(each.price for each in found),
+        "kWh": sum(each.kwh for each in found),
+    }
+    rows: list[dict[str, Json]] = [
+        {
+            "stage": each.stage,
+            "tasks": each.tasks,
+            "workers": each.workers,
+            "hours": each.hours,
+            "core hours": each.core_hours,
+            "read GB": each.read_bytes / GB,
+            "shuffle GB": each.shuffle_bytes / GB,
+            currency: each.price,
+            "kWh": each.kwh,
+        }
+        for each in found
+    ]
+    return [
+        {key: short(value) if isinstance(value, float) else value for key, value in row.items()}
+        for row in [*rows, sums]
+    ]
+
+
+def short(value: float) -> str:
+    """A number to two digits that count, or to whole ones: an estimate has no more."""
+    if value == 0:
+        return "0"
+    digits = 1 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{max(0, digits)}f}"

@@ -1,0 +1,323 @@
+"""The local engine: a pool of worker processes, each running Beam in memory on a few tasks."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+
+import psutil
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from phloem.catalog.store import Store
+from phloem.pipeline.engines.engine import Done, Failure, forget_failures, noted_reason, reason_of
+from phloem.pipeline.logs import quiet_clients
+from phloem.pipeline.stage import StageError, Task, made
+from phloem.sources.limits import Limits
+
+ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three are not
+ATTEMPTS_IN_MEMORY = 2  # the second time alone: what others left in the worker may have filled it
+WAVE_BYTES = (2**20, 8 * 2**20)  # a pipeline costs 0.2 s to build: small tasks share one
+WAVE_TASKS = 64
+MEMORY_SHARE = 0.6  # of the machine's, that a stage may plan with: the rest is the system's
+SAMPLE_SECONDS = 0.5  # between looks at the memory
+PRELOAD = [
+    "phloem.pipeline.engines.quiet",
+    "phloem.pipeline.engines.transforms",
+]  # in the forkserver: each worker starts with Beam loaded
+
+SETTINGS = MappingProxyType(
+    {
+        # A worker started in a folder with its own `pipeline/` must not import from there.
+        "PYTHONSAFEPATH": "1",
+        # One worker, one core: libraries' own threads would only get in each other's way.
+        "OMP_NUM_THREADS": "1",
+        "RAYON_NUM_THREADS": "1",
+    }
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Pool:
+    """A pool of workers that outlives a stage: the engine of one machine.
+
+    Attributes:
+        root: URL of the root.
+        workers: Processes.
+        limits: How long a task may take, and how much memory of its worker.
+        pool: Started when the first task comes: a run that finds all made starts none.
+        cpu_seconds: CPU time of all pipelines that ended well, so far.
+        peak_bytes: Most resident memory seen, of this process and its workers together.
+        interrupted: Whether Ctrl-C came. Its exception alone is not enough: raised in whatever C
+            code runs just then, it may be lost, and the run would go on.
+    """
+
+    root: str
+    workers: int
+    limits: Limits = field(default_factory=Limits)
+    pool: ProcessPool | None = field(default=None, repr=False)
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+    interrupted: bool = False
+
+    def run(self, stage: str, tasks: Sequence[Task], done: Done) -> list[Failure]:
+        """Do tasks of one stage; a failing one does not stop the others."""
+        if not tasks:
+            return []
+        check_memory(stage, tasks, self.workers)
+        forget_failures(Store(self.root), tasks)
+        with TemporaryDirectory(prefix="phloem-", ignore_cleanup_errors=True) as busy:
+            return self._run(stage, tasks, done, Path(busy))
+
+    def _run(self, stage: str, tasks: Sequence[Task], done: Done, busy: Path) -> list[Failure]:
+        """As `run`; workers mark in the folder `busy` that they are at work."""
+        store = Store(self.root)
+        waiting = deque(waves(tasks, self.workers))
+        attempts: dict[tuple[tuple[str, str], ...], int] = {}
+        running: dict[ProcessFuture, list[Task]] = {}
+        failures: list[Failure] = []
+        ended: set[int] = set()
+        while waiting or running:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            while waiting and len(running) < 2 * self.workers:
+                wave = waiting.popleft()
+                args = [str(busy), self.root, stage, [task.to_json() for task in wave]]
+                # As long as for one task: those that it is too short for are tried again, alone.
+                seconds = self.limits.task_seconds
+                pool = self._started()
+                running[pool.schedule(run_marked, args=args, timeout=seconds)] = wave
+            finished, _ = wait(running, timeout=SAMPLE_SECONDS, return_when=FIRST_COMPLETED)
+            self.peak_bytes = max(self.peak_bytes, resident_bytes())
+            ended |= end_larger(self.limits.task_bytes, busy)
+            for future in finished:
+                wave = running.pop(future)
+                error = future.exception()
+                self.cpu_seconds += 0.0 if error else future.result()
+                died = error.pid if isinstance(error, ProcessExpired) else None
+                most = ATTEMPTS_IN_MEMORY if died in ended else ATTEMPTS
+                for task in wave:
+                    shards = made(store, task)
+                    if shards is not None:
+                        done(task, shards)
+                        continue
+                    attempts[task.makes] = attempts.get(task.makes, 0) + 1
+                    reason = noted_reason(store, task)
+                    killed = isinstance(error, (ProcessExpired, BrokenProcessPool))
+                    retry = error and (len(wave) > 1 or killed)
+                    if retry and not reason and attempts[task.makes] < most:
+                        logger.warning("%s %s: trying again, alone", stage, task.label)
+                        waiting.append([task])
+                    else:
+                        failures.append(Failure(task, reason or self._told(error, ended)))
+        return failures
+
+    def _told(self, error: BaseException | None, ended: Collection[int]) -> str:
+        if isinstance(error, TimeoutError):
+            return f"took longer than {self.limits.told('task_seconds')}"
+        if not isinstance(error, ProcessExpired):
+            return reason_of(error)
+        if error.pid in ended:
+            return f"needed more than {self.limits.told('task_bytes')}"
+        return f"its worker died ({ATTEMPTS} times; exit code {error.exitcode})"
+
+    def _started(self) -> ProcessPool:
+        # The pool gives itself up if a worker is killed while none has a task.
+        if self.pool is not None and not self.pool.active:
+            self.stop()
+        if self.pool is None:
+            set_up_workers()
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(PRELOAD)
+            with _deaf_to_interrupts():
+                forkserver.ensure_running()
+            self.pool = ProcessPool(self.workers, context=context, initializer=quiet_worker)
+        return self.pool
+
+    def stop(self) -> None:
+        """End all workers at once, whatever they do: what they have not committed is not there."""
+        if self.pool is not None:
+            self.pool.stop()
+            self.pool.join()
+            self.pool = None
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started meanwhile inherits that Ctrl-C means nothing to it: the driver ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers belong to the main thread; so does Ctrl-C
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _noting_interrupts(pool: Pool) -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt as ever, and the pool knows of it too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(*_: object) -> None:
+        pool.interrupted = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def open_pool(root: str, workers: int, limits: Limits) -> Iterator[Pool]:
+    """A pool whose workers are gone when the block ends."""
+    pool = Pool(root, workers, limits)
+    try:
+        with _noting_interrupts(pool):
+            yield pool
+    except BaseException:
+        _end_workers()  # also those that are just starting: they would complain of what is gone
+        raise
+    finally:
+        pool.stop()
+
+
+def _end_workers() -> None:
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            # The tracker cleans up after the others, and ends with this process.
+            if not any("resource_tracker" in word for word in process.cmdline()):
+                process.kill()
+
+
+def resident_bytes(top: psutil.Process | None = None) -> int:
+    """Resident memory of a process, by default this one, and of all below it.
+
+    Virtual size would mislead.
+    """
+    top = top or psutil.Process()
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        for process in (top, *top.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # ended meanwhile
+                total += process.memory_info().rss
+    return total
+
+
+def end_larger(most: int, busy: Path) -> set[int]:
+    """End the workers that hold more than so many bytes; returns their process ids.
+
+    Only those that are at work: one that waits for work holds the lock that all wait for.
+    """
+    ended = set()
+    for worker in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if (busy / str(worker.pid)).exists() and own_bytes(worker) > most:
+                worker.kill()
+                ended.add(worker.pid)
+    return ended
+
+
+def own_bytes(process: psutil.Process) -> int:
+    """Resident memory of a process without the files that it maps, where the system tells."""
+    info = process.memory_info()
+    return int(info.rss - getattr(info, "shared", 0))
+
+
+def memory_needed(tasks: Sequence[Task], workers: int) -> int:
+    """Bytes of memory that these tasks may take at once, all workers together.
+
+    A worker with Beam and its models holds about 300 MB. What a task shuffles is held in memory
+    5.2 times by Beam's local runner (measured: 10 million documents in 14 bands, 11.3 GB).
+    """
+    shuffled = max((task.shuffled_bytes for task in tasks), default=0)
+    return int(workers * (300e6 + 5.2 * shuffled))
+
+
+def check_memory(stage: str, tasks: Sequence[Task], workers: int) -> None:
+    """Raise StageError, before a stage runs, if it may take most of this machine's memory."""
+    need, there = memory_needed(tasks, workers), psutil.virtual_memory().total
+    if tasks and need > MEMORY_SHARE * there:
+        msg = (
+            f"stage {stage} may take {need / 1e9:.1f} GB with {workers} workers, and this machine"
+            f" has {there / 1e9:.1f} GB; use fewer --workers, or an engine with more machines"
+        )
+        raise StageError(msg)
+
+
+def waves(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
+    """Tasks in groups for one pipeline each, the largest first, so that the ends meet."""
+    total = sum(task.bytes for task in tasks)
+    least, most = WAVE_BYTES
+    size = max(least, min(most, total // (4 * workers)))
+    found: list[list[Task]] = []
+    room = 0
+    for task in sorted(tasks, key=lambda each: (-each.bytes, each.makes)):
+        if not found or room < task.bytes or len(found[-1]) >= WAVE_TASKS:
+            found.append([])
+            room = size
+        found[-1].append(task)
+        room -= task.bytes
+    return found
+
+
+def run_marked(busy: str, root: str, stage: str, tasks: Sequence[str]) -> float:
+    """As `run_wave`, with a file in the folder `busy` meanwhile that names this process."""
+    mark = Path(busy, str(os.getpid()))
+    mark.touch()
+    try:
+        return run_wave(root, stage, tasks)
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:
+    """Run one pipeline in this process; returns the CPU seconds that it took.
+
+    Raises StageError with one line: nothing else of an error leaves a worker, since messages and
+    tracebacks may hold text of a document.
+    """
+    from phloem.pipeline.engines.runners import local_options  # these import Beam: workers only
+    from phloem.pipeline.engines.transforms import run_pipeline
+
+    before = time.process_time()
+    try:
+        run_pipeline(stage, root, tasks, local_options())
+    except Exception as error:  # noqa: BLE001 - whatever it is, only one safe line of it goes on
+        raise StageError(reason_of(error)) from None
+    return time.process_time() - before
+
+
+def set_up_workers() -> None:
+    """Give all processes that this one starts from here on the settings of workers."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
+
+
+def quiet_worker() -> None:
+    """Workers leave Ctrl-C to the driver, which stops them, and log no error of an op's.
+
+    Beam would log its message and traceback, which may quote a document.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+    quiet_clients()

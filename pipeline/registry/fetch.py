@@ -1,0 +1,181 @@
+"""Fetch: the files of sources come into the root once, under their sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import phloem
+from phloem.catalog.advice import command
+from phloem.catalog.errors import PhloemError
+from phloem.catalog.store import Store
+from phloem.pipeline.reading import Reading
+from phloem.pipeline.registry.registry import params_of
+from phloem.sources.cards.source import Source
+from phloem.sources.connector import (
+    Connector,
+    GoneError,
+    Pin,
+    PinnedFile,
+    SourceError,
+    WrongError,
+    find_connector,
+)
+
+Json = Any
+
+PACKAGE = Path(phloem.__file__).parent
+CLIENTS = 4  # package clients at once: they wait for the network more than they work
+
+
+class FetchError(PhloemError):
+    """Sources that this machine cannot have: the message lists all, and what to do."""
+
+
+class UnavailableError(SourceError):
+    """A source that is not to be had here and now, for want of a client, a network or its pin."""
+
+
+def readings(
+    store: Store,
+    cards: Sequence[Source],
+    pins: Mapping[str, Pin],
+    *,
+    skip_unavailable: bool,
+    told: Callable[[str], None],
+) -> tuple[list[Reading], dict[str, str]]:
+    """Have every file of every source at hand, fetching what the root does not hold.
+
+    Args:
+        store: The root.
+        cards: Sources to read, in order.
+        pins: What the lock files say of each.
+        skip_unavailable: Leave out sources that are not to be had, rather than fail. What else is
+            wrong with a source stops every run: bytes that changed under a locked name are a
+            provider's mistake or somebody's doing, and a person has to look.
+        told: Called with a line for a person when something is fetched.
+
+    Returns:
+        The sources that can be read, in order, and the reason of each that was left out.
+
+    Raises:
+        FetchError: a source cannot be had and none may be left out, or none is left; or something
+            is wrong with one.
+    """
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        futures = [pool.submit(_reading, store, card, pins.get(card.id), told) for card in cards]
+    found: list[Reading] = []
+    skipped: dict[str, str] = {}
+    wrong = False
+    for card, future in zip(cards, futures, strict=True):
+        try:
+            found.append(future.result())
+        except SourceError as error:
+            skipped[card.id] = str(error)
+            wrong = wrong or not isinstance(error, UnavailableError)
+    if wrong or (skipped and not (skip_unavailable and found)):
+        reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
+        hint = "; --skip-unavailable runs with the others" if found and not wrong else ""
+        msg = f"{len(skipped)} of {len(cards)} sources cannot be read here: {reasons}{hint}"
+        raise FetchError(msg)
+    for source, reason in skipped.items():
+        told(f"left out {source}: {reason}")
+    return found, skipped
+
+
+def _reading(store: Store, card: Source, pin: Pin | None, told: Callable[[str], None]) -> Reading:
+    connector = find_connector(card.access.connector)
+    params = params_of(connector, card)
+    if pin is None:
+        msg = f"no lock entry says what it holds; run `{_lock(card.id, store)}`"
+        raise WrongError(msg)
+    places = _places(store, card, connector, params, pin, told)
+    files = {
+        name: place["path"] if "path" in place else store.local_path(f"fetched/{place['fetched']}")
+        for name, place in places.items()
+    }
+    return Reading(card, pin, tuple(connector.splits(params, pin, files)), places)
+
+
+def _places(
+    store: Store,
+    card: Source,
+    connector: Connector,
+    params: Any,
+    pin: Pin,
+    told: Callable[[str], None],
+) -> dict[str, Json]:
+    """Where each file of a pin lies, after fetching those that the root does not hold."""
+    kept = {file.name: {"fetched": file.sha256} for file in pin.files}
+    if all(_held(store, file) for file in pin.files):
+        return kept
+    reason = connector.unavailable(params)
+    if reason:
+        raise UnavailableError(reason)
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        files = _fetched(store, card, connector, params, pin, Path(folder))
+        for pinned in pin.files:
+            path = Path(files[pinned.name])
+            _verify(store, card.id, pinned, path)  # whatever its connector looked at
+            # A package lies elsewhere on every machine: what comes with it goes into the root.
+            if path.is_relative_to(folder) or path.is_relative_to(PACKAGE):
+                keep_file(store, path, pinned.sha256)
+            else:  # the user's own file: read where it lies
+                kept[pinned.name] = {"path": str(path)}
+    size = sum(file.bytes for file in pin.files if "fetched" in kept[file.name])
+    if size:
+        told(f"fetched {card.id} {pin.version} ({size / 1e6:.1f} MB)")
+    return kept
+
+
+def _fetched(
+    store: Store, card: Source, connector: Connector, params: Any, pin: Pin, folder: Path
+) -> Mapping[str, str]:
+    """What a connector fetches. Raises UnavailableError for what is only not to be had."""
+    try:
+        return connector.fetch(params, pin, folder)
+    except WrongError:
+        raise
+    except GoneError as error:
+        raise UnavailableError(f"{error}: `{_lock(card.id, store)}`") from None
+    except SourceError as error:
+        raise UnavailableError(str(error)) from None
+
+
+def _held(store: Store, file: PinnedFile) -> bool:
+    name = f"fetched/{file.sha256}"
+    return store.exists(name) and store.size(name) == file.bytes
+
+
+def _lock(source: str, store: Store) -> str:
+    """The command that locks a source anew; it fetches a sample into the root."""
+    return command("sources", "lock", source, root=store.root)
+
+
+def _verify(store: Store, source: str, pinned: PinnedFile, path: Path) -> None:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != pinned.sha256:
+        msg = (
+            f"{pinned.name} has sha256 {sha256[:12]}…, sources.lock says {pinned.sha256[:12]}…:"
+            f" the provider changed its bytes; look at what changed, then run"
+            f" `{_lock(source, store)}`"
+        )
+        raise WrongError(msg)
+
+
+def keep_file(store: Store, path: Path, sha256: str) -> str:
+    """Put a verified file into the root; returns its name there."""
+    name = f"fetched/{sha256}"
+    with store.create(name) as out, path.open("rb") as file:
+        while block := file.read(2**20):
+            out.write(block)
+    if out.sha256 != sha256:
+        store.delete(name)  # it must not be taken for what its name says
+        msg = f"{path.name} changed while it was copied into the root"
+        raise FetchError(msg)
+    return name

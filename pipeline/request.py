@@ -1,0 +1,104 @@
+"""What a user asks of a run: the recipe, where it reads and writes, and with how many workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from phloem.catalog.errors import UseError
+from phloem.catalog.policy import LOCAL as LOCAL_SOURCE
+from phloem.catalog.release import NAME
+from phloem.pipeline.engines.runners import LOCAL
+from phloem.pipeline.recipe import Recipe, RecipeError, load_recipe
+from phloem.pipeline.registry.registry import Registry, load_registry, local_registry
+from phloem.pipeline.workspace import Workspace, find_workspace
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for.
+
+    Attributes:
+        recipe: What to make.
+        root: URL of the root.
+        workers: Processes on this machine, or tasks at once on the runner's machines.
+        skip_unavailable: Leave out sources that this machine cannot have, whatever the recipe
+            says of them.
+        release: Name of the release; made from what it holds if empty.
+        date: Date that the release bears, ISO 8601; none if empty.
+        runner: What does the work.
+        asked: The command's words after `phloem`, its root left out; none if no command asked.
+    """
+
+    recipe: Recipe
+    root: str
+    workers: int
+    skip_unavailable: bool = False
+    release: str = ""
+    date: str = ""
+    runner: str = LOCAL
+    asked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """A user's own files, which no source card describes.
+
+    Attributes:
+        path: Path, glob or URL.
+        text_column: The column that holds the text.
+        language: BCP-47 tag of those that do not say theirs, or `und`.
+    """
+
+    path: str
+    text_column: str = "text"
+    language: str = "und"
+
+
+def find_request(
+    recipe: str,
+    root: str,
+    *,
+    workers: int | None = None,
+    own: OwnFiles | None = None,
+    skip_unavailable: bool = False,
+    release: str = "",
+    date: str = "",
+    asked: Sequence[str] = (),
+) -> tuple[Request, Registry, Workspace]:
+    """A request for a recipe of this folder's workspace, found and checked.
+
+    Args:
+        recipe: Name of the recipe, or path of its file.
+        root: URL of the root.
+        workers: Processes or tasks at once; None: as many as this process may use cores.
+        own: Files that are read in place of the recipe's sources.
+        skip_unavailable: Leave out sources that this machine cannot have.
+        release: Name of the release.
+        date: Date that the release bears, ISO 8601.
+        asked: The command's words, for the record.
+
+    Raises:
+        UseError: something of it cannot be, such as a release's name.
+        RecipeError: there is no such recipe, or it names no sources and no files are given.
+    """
+    if release and not NAME.fullmatch(release):
+        msg = f"--release {release!r} is no name: lower-case letters, digits and ._- only"
+        raise UseError(msg)
+    workspace = find_workspace()
+    registry = load_registry(workspace)
+    found = load_recipe(recipe, workspace, sorted(registry.cards))
+    if own:
+        registry = local_registry(registry, own.path, own.text_column, own.language)
+        found = found.model_copy(update={"sources": (LOCAL_SOURCE,), "mix": {}})
+    elif not found.sources:
+        raise RecipeError(f"{found.name} names no sources; give your own with --input")
+    number = workers or local_workers()
+    request = Request(found, root, number, skip_unavailable, release, date, asked=tuple(asked))
+    return request, registry, workspace
+
+
+def local_workers() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,101 @@
+"""Drawing documents of a source for a sample: by the hash of their ids, among all that is read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phloem.catalog.columns import CONTENT, NATIVE_ID
+from phloem.catalog.store import Store
+from phloem.pipeline.reading import Reading
+from phloem.pipeline.registry.registry import params_of
+from phloem.pipeline.stages.ingest import document_id, place_of
+from phloem.sources.connector import Fault, find_connector
+from phloem.sources.limits import Limits
+
+READ_BYTES = 128 * 2**20
+"""Content of one source that is read to draw from: all of most packages, and the beginning of each
+part of a larger source. It bounds the memory too."""
+
+READ_SECONDS = 60.0  # for a source that is slow to unpack; the rest of its parts is left out
+
+
+@dataclass
+class Drawn:
+    """What was read of one part, and its documents with the smallest ids.
+
+    Attributes:
+        most: How many of them are held.
+        read: Documents met.
+        is_cut: Whether the reading ended before the part did.
+        faults: Records that gave no document.
+    """
+
+    source: str
+    most: int
+    read: int = 0
+    is_cut: bool = False
+    faults: list[Fault] = field(default_factory=list)
+    _ids: list[str] = field(default_factory=list)
+    _rows: list[pa.RecordBatch] = field(default_factory=list)  # of one row each, in no order
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Meet some documents."""
+        self.read += batch.num_rows
+        ids = [document_id(self.source, name) for name in batch[NATIVE_ID.name].to_pylist()]
+        bound = max(self._ids) if len(self._ids) >= self.most else None
+        fresh = [row for row, id_ in enumerate(ids) if bound is None or id_ < bound]
+        # `take` copies: a slice would hold all of the batch in memory.
+        self._rows += [batch.take(pa.array([row])) for row in fresh]
+        self._ids += [ids[row] for row in fresh]
+        order = sorted(range(len(self._ids)), key=self._ids.__getitem__)[: self.most]
+        self._ids, self._rows = [self._ids[n] for n in order], [self._rows[n] for n in order]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def first(self, number: int) -> list[pa.RecordBatch]:
+        """The documents with the smallest ids, of one row each."""
+        return self._rows[:number]
+
+
+def draw(store: Store, reading: Reading, limits: Limits, documents: int) -> list[Drawn]:
+    """Read parts that lie evenly in the source, each as far as its share of the bytes goes."""
+    connector = find_connector(reading.card.access.connector)
+    params = params_of(connector, reading.card)
+    files = {name: place_of(store, place) for name, place in reading.places.items()}
+    number = min(len(reading.splits), documents)
+    chosen = [reading.splits[n * len(reading.splits) // number] for n in range(number)]
+    left, ends = READ_BYTES, time.monotonic() + READ_SECONDS
+    drawn = []
+    for place, split in enumerate(chosen):
+        part = Drawn(reading.card.id, documents)
+        share = left // (number - place)
+        for found in connector.read(params, split, files, limits):
+            if isinstance(found, Fault):
+                part.faults.append(found)
+                continue
+            part.add(found)
+            size = int(pc.sum(pc.binary_length(found[CONTENT.name])).as_py() or 0)
+            share, left = share - size, left - size
+            if share <= 0 or time.monotonic() > ends:
+                part.is_cut = True
+                break
+        drawn.append(part)
+        if time.monotonic() > ends:
+            break
+    return drawn
+
+
+def quotas(available: Sequence[int], total: int) -> list[int]:
+    """How many of a total to take of each, as equal as what is available allows."""
+    found = [0] * len(available)
+    left = total
+    for place, number in enumerate(sorted(range(len(available)), key=available.__getitem__)):
+        found[number] = min(available[number], -(-left // (len(available) - place)))
+        left -= found[number]
+    return found

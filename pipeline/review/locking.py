@@ -1,0 +1,69 @@
+"""Locking: what each source holds now, as its provider serves it, and the languages of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from phloem.catalog.store import Store
+from phloem.pipeline.registry.fetch import FetchError
+from phloem.pipeline.registry.registry import Registry, card_of, load_registry, params_of
+from phloem.pipeline.review.sample import measured_languages
+from phloem.pipeline.workspace import Workspace
+from phloem.sources.cards.lock import locked, write_pin
+from phloem.sources.cards.source import Source
+from phloem.sources.connector import Pin, SourceError, find_connector
+
+
+def lock(workspace: Workspace, asked: Sequence[str], store: Store | None = None) -> Iterator[str]:
+    """Lock sources as their providers serve them now; yields a line for each.
+
+    Args:
+        workspace: Whose cards there are too.
+        asked: Ids; all active cards if there are none.
+        store: The root that new files are fetched to, to measure their languages; None: they are
+            not measured.
+
+    Raises:
+        AskedError: a source is not known; none is locked.
+        SourceError: at the end, listing all that could not be locked.
+    """
+    registry = load_registry(workspace)
+    active = [card.id for card in registry.cards.values() if card.status == "active"]
+    cards = [card_of(registry, source) for source in asked or active]
+    entries = locked(workspace.sources)
+    faults = []
+    for card in cards:
+        try:
+            pin = _resolved(card)
+        except SourceError as error:
+            faults.append(f"{card.id}: {error}")
+            continue
+        before = entries.get(card.id)
+        same = before is not None and before.pin.files == pin.files
+        languages = before.languages if before and same else None
+        if store is not None and languages is None:
+            languages = _languages(store, registry, workspace, card, pin)
+        write_pin(card.id, pin, workspace.sources, languages=languages)
+        yield f"{card.id}: {pin.version} {'as before' if same else 'locked'}"
+    if faults:
+        asked_for = f"{len(faults)} of {len(cards)} sources"
+        raise SourceError(f"{asked_for} could not be locked: " + "; ".join(faults))
+
+
+def _languages(
+    store: Store, registry: Registry, workspace: Workspace, card: Source, pin: Pin
+) -> dict[str, float] | None:
+    """Share of each language in a sample; None where none can be drawn, as a run will say."""
+    try:
+        return measured_languages(store, registry, workspace, card, pin)
+    except (FetchError, SourceError):
+        return None
+
+
+def _resolved(card: Source) -> Pin:
+    connector = find_connector(card.access.connector)
+    params = params_of(connector, card)
+    reason = connector.unavailable(params)
+    if reason:
+        raise SourceError(reason)
+    return connector.resolve(params)

@@ -1,0 +1,395 @@
+"""A sample of one source: a few hundred documents through a run's own stages, in this process.
+
+The sample is drawn by the hash of document ids among all that is read, so nobody picks it and the
+same bytes give the same one. An op that counts what is frequent counts in the sample alone. What a
+run would commit goes into a folder that is removed afterwards; only the source's files come into
+the root, as for a run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phloem.catalog.columns import (
+    DECLARED_LANGUAGE,
+    ID,
+    INGESTED,
+    LANGUAGE,
+    MINHASH,
+    NATIVE_ID,
+    PII_KINDS,
+    PII_SPANS,
+    TEXT,
+    TEXT_BYTES,
+    schema,
+)
+from phloem.catalog.ledger import DUPLICATE, KEPT, QUARANTINE, QUARANTINED
+from phloem.catalog.licenses import obligations
+from phloem.catalog.manifest import (
+    Shard,
+    commit,
+    read_arrow,
+    read_parquet,
+    write_arrow,
+    write_parquet,
+)
+from phloem.catalog.policy import load_policy
+from phloem.catalog.store import Store
+from phloem.filters.language import DECLARED, LANGUAGE_BASIS, LID, UNKNOWN, load, primary
+from phloem.pipeline.job import Job, Made, steps
+from phloem.pipeline.recipe import load_recipe
+from phloem.pipeline.registry.fetch import keep_file, readings
+from phloem.pipeline.registry.models import models
+from phloem.pipeline.registry.registry import Registry, reach_of
+from phloem.pipeline.review.draw import Drawn, draw, quotas
+from phloem.pipeline.review.held import held_elsewhere
+from phloem.pipeline.stage import run_task, shard_key
+from phloem.pipeline.stages.ingest import Ingested, document_id, extracted, extractors
+from phloem.pipeline.stages.measure import chain, declared, declared_for
+from phloem.pipeline.workspace import Workspace
+from phloem.reports.excerpts import Texts, cut, masked_texts
+from phloem.reports.source_sample import Excerpt, SampledLanguage, SourceSample
+from phloem.sources.cards.source import Source, card_files
+from phloem.sources.connector import Pin
+
+Json = Any
+
+RECIPE = "quickstart"
+DOCUMENTS = 200
+NEAR = ("index", "here")  # what a machine can have that reaches package indexes alone
+
+JUDGED = 5  # documents from which a declared language is judged: fewer may all be misread
+AGREE = 0.5  # of the documents that declare a language, the least share found to be in it
+UNDECLARED = 0.1  # of documents that declare any, the largest share in a language that none does
+EXCERPTS = 3  # of the kept, and of each of as many reasons
+QUANTILES = {"least": 0.0, "tenth": 0.1, "median": 0.5, "nine tenths": 0.9, "most": 1.0}
+
+
+@dataclass(frozen=True)
+class _Document:
+    """What of a sampled document bears on the languages.
+
+    Attributes:
+        tags: That are declared for it, or else for its source; none if nobody knows.
+        language: That it was found to be in; `und` where the model contradicts what is declared,
+            and too weakly to prevail.
+        is_measured: Whether the model could judge it: a language unknown to it is taken as
+            declared.
+        characters: Of its cleaned text.
+        weight: How many documents of the source it stands for.
+    """
+
+    tags: tuple[str, ...]
+    language: str
+    is_measured: bool
+    characters: int
+    weight: float
+
+
+def sample(
+    store: Store,
+    registry: Registry,
+    workspace: Workspace,
+    card: Source,
+    *,
+    documents: int = DOCUMENTS,
+    told: Callable[[str], None],
+) -> SourceSample:
+    """Fetch a card's files, and measure some documents that are spread over its parts.
+
+    Args:
+        store: The root: the files come into it; its newest run is compared with.
+        registry: Where the card's lock entry stands.
+        workspace: Whose ops the card may name.
+        card: Active or not.
+        documents: About how many.
+        told: Called with a line for a person when something is fetched.
+
+    Raises:
+        FetchError: the files cannot be had.
+        SourceError: the card's parameters do not suit its connector.
+    """
+    job = _job(store, registry, workspace, card, told)
+    (reading,) = job.readings
+    drawn = draw(store, reading, job.recipe.limits, documents)
+    taken = quotas([len(part) for part in drawn], documents)
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        scratch = Store(folder)
+        for place in job.models.values():
+            keep_file(scratch, Path(store.local_path(place)), place.removeprefix("fetched/"))
+        return _measured(scratch, store, job, drawn, taken)
+
+
+def _job(
+    store: Store,
+    registry: Registry,
+    workspace: Workspace,
+    card: Source,
+    told: Callable[[str], None],
+) -> Job:
+    """The recipe `quickstart` on one source, whatever its status, approval and licence are."""
+    recipe = load_recipe(RECIPE, workspace, [path.stem for path in card_files(workspace.sources)])
+    recipe = recipe.model_copy(update={"sources": (card.id,), "mix": {}})
+    policy = load_policy(recipe.policy, workspace.policies)
+    ops = tuple(recipe.bound_ops(workspace))
+    files = models(store, chain(card, ops, workspace.ops), told)
+    found, _ = readings(store, [card], registry.pins, skip_unavailable=False, told=told)
+    # A licence that the policy refuses would drop all documents before a rule judges one.
+    free = policy.model_copy(update={"forbidden": ()})
+    return Job(recipe, workspace, tuple(found), ops, files, free, registry.license_refs)
+
+
+def _measured(
+    scratch: Store, store: Store, job: Job, drawn: Sequence[Drawn], taken: Sequence[int]
+) -> SourceSample:
+    """Run the stages up to the decisions on what was drawn, and look at what they made."""
+    (reading,) = job.readings
+    source = reading.card.id
+    weights: dict[str, float] = {}
+    batches: list[pa.RecordBatch] = []
+    for part, size in zip(drawn, taken, strict=True):
+        own = part.first(size)
+        batches += own
+        names = (batch[NATIVE_ID.name][0].as_py() for batch in own)
+        weights |= {document_id(source, name): part.read / size for name in names}
+    ingested = Ingested(source, "sample", job.recipe.limits, by_type=extractors(job.workspace.ops))
+    texts = list(extracted(iter(batches), ingested))
+    faults = Counter(fault["reason"] for fault in ingested.faults)
+    for fault in (fault for part in drawn for fault in part.faults):
+        faults[fault.reason] += fault.records
+    known = SourceSample(
+        source=source,
+        version=reading.pin.version,
+        recipe=job.recipe.name,
+        splits=(len(drawn), len(reading.splits)),
+        read=sum(part.read for part in drawn),
+        is_cut=any(part.is_cut for part in drawn),
+        documents=sum(batch.num_rows for batch in texts),
+        declared=reading.card.languages,
+        faults=dict(faults.most_common()),
+        counted=next((op.name for op in job.chains[source] if op.counts), ""),
+    )
+    if not known.documents:
+        return known
+    return _described(scratch, store, job, known, _decided(scratch, job, texts), weights)
+
+
+def _decided(scratch: Store, job: Job, texts: Sequence[pa.RecordBatch]) -> dict[str, Shard]:
+    """The shards of one text file: `ingest`, `clean`, `decide` and each measuring op's."""
+    made: Made = {}
+    going = steps(job, scratch, made)
+    next(going)  # a run would read the source here
+    step = going.send([[_ingest(scratch, job.readings[0].card, texts)]])
+    while step.stage != "decide":
+        step = going.send([run_task(scratch, task) for task in step.tasks])
+    (decided,) = (shard for task in step.tasks for shard in run_task(scratch, task))
+    going.close()
+    measured = {shard.facts["op"]: shard for shard in made["measure"]}
+    return {**measured, "ingest": made["ingest"][0], "clean": made["clean"][0], "decide": decided}
+
+
+def _ingest(scratch: Store, card: Source, texts: Sequence[pa.RecordBatch]) -> Shard:
+    """What drawing gave, as if a run had read it."""
+    key = shard_key("ingest", {"sample": card.id}, [])
+    folder = f"ingest/{key}"
+    text = write_arrow(scratch, folder, "text-00000.arrow", schema(INGESTED), iter(texts))
+    empty = pa.Table.from_pylist([], schema=schema(QUARANTINE))
+    files = (text, write_parquet(scratch, folder, "quarantine.parquet", empty))
+    facts = {"source": card.id, "split": "sample", "documents": text.rows}
+    return commit(scratch, Shard("ingest", key, files, facts))
+
+
+# Looking ------------------------------------------------------------------------------------------
+def _described(
+    scratch: Store,
+    store: Store,
+    job: Job,
+    known: SourceSample,
+    shards: Mapping[str, Shard],
+    weights: Mapping[str, float],
+) -> SourceSample:
+    """What the stages made of a sample, in numbers and excerpts."""
+    ledger = read_parquet(scratch, shards["decide"].path("ledger.parquet")).to_pylist()
+    verdicts = Counter(KEPT if row["verdict"] == KEPT else row["reason"] for row in ledger)
+    model = load(store.local_path(job.models[LID.name]))
+    found = _documents(scratch, shards, job.readings[0].card, weights, model.known)
+    languages = _languages(found)
+    characters = np.array([each.characters for each in found])
+    signatures = _column(scratch, shards["minhash"], "minhash.parquet", MINHASH.name)
+    run, elsewhere = held_elsewhere(store, job, pa.concat_arrays(signatures.chunks))
+    refused = _refused(job, ledger)
+    return replace(
+        known,
+        characters=int(characters.sum()),
+        lengths={
+            name: int(np.quantile(characters, q, method="nearest")) for name, q in QUANTILES.items()
+        },
+        languages=languages,
+        absent=_absent(known.declared, languages),
+        mismatches=tuple(_mismatches(found, languages)),
+        personal=_personal(scratch, shards["pii"], ledger),
+        duplicates=verdicts.pop(DUPLICATE, 0),
+        elsewhere=elsewhere,
+        compared_with=run,
+        verdicts=dict(verdicts.most_common()),
+        withheld=len(refused),
+        excerpts=tuple(_excerpts(scratch, shards, ledger, refused)),
+    )
+
+
+def _column(scratch: Store, shard: Shard, file: str, column: str) -> pa.ChunkedArray:
+    if file.endswith(".arrow"):
+        return read_arrow(scratch, shard.path(file)).read_all()[column]
+    return read_parquet(scratch, shard.path(file), [column])[column]
+
+
+def _documents(
+    scratch: Store,
+    shards: Mapping[str, Shard],
+    card: Source,
+    weights: Mapping[str, float],
+    known: frozenset[str],
+) -> list[_Document]:
+    """The documents in the order of the sample's text file."""
+    file, of_card = "text-00000.arrow", declared(card)
+    tags = _column(scratch, shards["ingest"], file, DECLARED_LANGUAGE.name).to_pylist()
+    ids = _column(scratch, shards["ingest"], file, ID.name).to_pylist()
+    texts = _column(scratch, shards["clean"], "text.arrow", TEXT.name)
+    measured = read_parquet(scratch, shards["language"].path("language.parquet")).to_pylist()
+    made = []
+    for tag, id_, characters, own in zip(
+        tags, ids, pc.utf8_length(texts).to_pylist(), measured, strict=True
+    ):
+        language = own[LANGUAGE.name] or UNKNOWN
+        is_declared = own[LANGUAGE_BASIS.name] == DECLARED
+        weak = is_declared and primary(language) in known
+        made.append(
+            _Document(
+                tags=tuple(declared_for(tag, of_card)),
+                language=UNKNOWN if weak else language,
+                is_measured=weak or not is_declared,
+                characters=characters or 0,
+                weight=weights.get(id_, 1.0),  # a second document of one name has another id
+            )
+        )
+    return made
+
+
+def _languages(documents: Sequence[_Document]) -> tuple[SampledLanguage, ...]:
+    """Each language that is declared of a document alone, or found in one."""
+    alone = {each.tags[0] for each in documents if len(each.tags) == 1}
+    everywhere = {primary(tag) for each in documents for tag in each.tags}
+    whole = sum(each.weight * each.characters for each in documents) or 1.0
+    made = []
+    for tag in alone | {each.language for each in documents}:
+        own = [each for each in documents if each.tags == (tag,)]
+        found = [each for each in documents if each.language == tag]
+        made.append(
+            SampledLanguage(
+                tag=tag,
+                is_contrary=primary(tag) not in everywhere and any(each.tags for each in found),
+                declared=len(own),
+                agreeing=sum(primary(each.language) == primary(tag) for each in own),
+                found=len(found),
+                unmeasured=sum(not each.is_measured for each in found),
+                share=sum(each.weight * each.characters for each in found) / whole,
+            )
+        )
+    return tuple(sorted(made, key=lambda each: (-each.share, -each.found, each.tag)))
+
+
+def _absent(tags: Sequence[str], languages: Sequence[SampledLanguage]) -> tuple[str, ...]:
+    met = {primary(each.tag) for each in languages if each.found}
+    return tuple(tag for tag in tags if tag != UNKNOWN and primary(tag) not in met)
+
+
+def _mismatches(
+    documents: Sequence[_Document], languages: Sequence[SampledLanguage]
+) -> Iterator[str]:
+    """What is not as declared: `tag: how`."""
+    for each in languages:
+        if each.declared >= JUDGED and each.agreeing < AGREE * each.declared:
+            share = each.agreeing / each.declared
+            yield f"{each.tag}: found in {share:.0%} of the {each.declared} documents declared so"
+    judged = [each for each in documents if each.tags]  # nothing declared is not contradicted
+    whole = sum(each.weight for each in judged) or 1.0
+    for each in languages:
+        share = sum(one.weight for one in judged if one.language == each.tag) / whole
+        if each.is_contrary and each.tag != UNKNOWN and share > UNDECLARED:
+            yield f"{each.tag}: not declared, but {share:.0%} of the documents are in it"
+
+
+def _personal(scratch: Store, shard: Shard, ledger: Sequence[Json]) -> dict[str, tuple[int, float]]:
+    """Findings of each kind, and how many a MB of cleaned text."""
+    size = sum(row[TEXT_BYTES.name] or 0 for row in ledger) / 1e6
+    spans = _column(scratch, shard, "pii.parquet", PII_SPANS.name).to_pylist()
+    kinds = Counter(span["kind"] for own in spans for span in own or ())
+    return {kind: (kinds[kind], kinds[kind] / size) for kind in PII_KINDS if kinds[kind]}
+
+
+def _refused(job: Job, ledger: Sequence[Json]) -> set[str]:
+    """Ids of documents whose licence the recipe's own policy refuses."""
+    forbidden = set(load_policy(job.recipe.policy, job.workspace.policies).forbidden)
+    refused = {
+        text: bool(forbidden & obligations(text, job.license_refs))
+        for text in {row["license"] for row in ledger}
+    }
+    return {row[ID.name] for row in ledger if refused[row["license"]]}
+
+
+def _excerpts(
+    scratch: Store, shards: Mapping[str, Shard], ledger: Sequence[Json], refused: set[str]
+) -> Iterator[Excerpt]:
+    """The first by id of the kept, and of the reasons that took most."""
+    file = shards["ingest"].file("text-00000.arrow")
+    places = Texts(
+        {file.sha256: shards["clean"].path("text.arrow")},
+        {file.sha256: shards["pii"].path("pii.parquet")},
+    )
+    chosen = _chosen([row for row in ledger if row["reason"] != DUPLICATE])
+    masked = masked_texts(scratch, places, [(file.sha256, row["row"]) for row in chosen])
+    names = _column(scratch, shards["ingest"], file.name, NATIVE_ID.name).to_pylist()
+    for row in chosen:
+        shown = None if row[ID.name] in refused else masked[file.sha256, row["row"]]
+        yield Excerpt(
+            name=names[row["row"]],
+            language=row[LANGUAGE.name] or UNKNOWN,
+            verdict=KEPT if row["verdict"] == KEPT else row["reason"],
+            measured=row["measured"],
+            value=row["value"],
+            threshold=row["threshold"],
+            text=None if shown is None else cut(shown),
+        )
+
+
+def _chosen(ledger: Sequence[Json]) -> list[Json]:
+    reasons: dict[str, list[Json]] = {}
+    for row in sorted(ledger, key=lambda row: row[ID.name]):
+        if row["verdict"] != QUARANTINED:
+            reasons.setdefault(row["reason"] or KEPT, []).append(row)
+    kept = reasons.pop(KEPT, [])
+    most = sorted(reasons.values(), key=len, reverse=True)[:EXCERPTS]
+    return [*kept[:EXCERPTS], *(row for own in most for row in own[:EXCERPTS])]
+
+
+# For the registry ---------------------------------------------------------------------------------
+def measured_languages(
+    store: Store, registry: Registry, workspace: Workspace, card: Source, pin: Pin
+) -> dict[str, float] | None:
+    """Share of each language in a source's text as it is locked, estimated from a sample.
+
+    None where the bytes lie on the open network, or hold no document.
+    """
+    if reach_of(card) not in NEAR:
+        return None
+    held = replace(registry, pins={**registry.pins, card.id: pin})
+    return sample(store, held, workspace, card, told=lambda _: None).shares or None

@@ -1,0 +1,225 @@
+"""The registry of a commit, read from bytes that anybody may have written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from phloem.catalog.licenses import MAX_EXPRESSION
+from phloem.catalog.policy import LOCAL
+from phloem.filters.op import ops
+from phloem.pipeline.registry.registry import Registry
+from phloem.pipeline.review.commits import APPROVALS, ENTRIES, LOCK, Blob, Tree
+from phloem.sources.cards.approvals import SIGNERS, signature_faults
+from phloem.sources.cards.dossier import CardFile, Dossier, read_card
+from phloem.sources.cards.lint import Finding, findings
+from phloem.sources.cards.lock import read_lock
+from phloem.sources.cards.source import Approval, Source, describe, license_refs
+from phloem.sources.connector import Pin, SourceError, connectors, find_connector
+
+Json = Any
+
+DEPTH = 12  # of lists and mappings; the deepest card has 5
+NODES = 20_000  # of a YAML file; the largest card has about 1,000
+BRACKETS = 100  # of a licence expression: its parser calls itself for each
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class TreeRegistry:
+    """The registry as a commit holds it.
+
+    Attributes:
+        registry: Cards whose shape is right, pins, approvals that can be read.
+        files: Every card file, right or wrong, by its path in the repository.
+        findings: What the rules find, and what could not be read, with such paths.
+        unsafe: Why a lock entry is not to be fetched, by source id.
+    """
+
+    registry: Registry
+    files: Mapping[str, CardFile]
+    findings: tuple[Finding, ...]
+    unsafe: Mapping[str, str]
+
+
+def read_tree(tree: Tree, signers: bytes, folder: Path) -> TreeRegistry:
+    """What a commit's registry holds, held to every rule.
+
+    Args:
+        tree: The commit.
+        signers: The keys that approvals are verified with: of the commit that is trusted.
+        folder: Empty; the files are written into it under names of ours.
+    """
+    folder.mkdir()
+    keys = folder / SIGNERS
+    keys.write_bytes(signers)
+    files = {
+        path: _card(path, blob, folder)
+        for path, blob in tree.files.items()
+        if path.startswith(ENTRIES)
+    }
+    approved, wrong = _approvals(tree)
+    pins, unsafe, lock_faults = _pins(tree, folder)
+    dossier = Dossier(
+        files=list(files.values()),
+        ops=list(ops()),
+        connectors={name: find_connector(name) for name in connectors()},
+        pins=pins,
+        approvals=approved,
+        license_refs=license_refs(),
+        today=datetime.now(UTC).date(),
+        unverified=signature_faults(approved, dict.fromkeys(approved, keys)),
+    )
+    cards = {file.card.id: file.card for file in files.values() if file.card}
+    refs = {name: tuple(entry["obligations"]) for name, entry in license_refs().items()}
+    registry = Registry(cards, pins, approved, dict.fromkeys(approved, keys), refs)
+    refused = [_refusal(path, reason) for path, reason in sorted(tree.refused.items())]
+    places = {str(file.path): path for path, file in files.items()}
+    # Rules name other cards by the paths that they were read from.
+    ours = re.compile(rf"{re.escape(str(folder))}/[0-9a-f]+/")
+    found = [
+        replace(
+            each, file=_place(each.file, places), message=ours.sub(lambda _: ENTRIES, each.message)
+        )
+        for each in findings(dossier)
+    ]
+    return TreeRegistry(registry, files, (*refused, *wrong, *lock_faults, *found), unsafe)
+
+
+def _place(file: str, places: Mapping[str, str]) -> str:
+    """A finding's file as the repository names it."""
+    return places.get(file, f"sources/{file}")
+
+
+def _refusal(path: str, reason: str) -> Finding:
+    fix = "a registry holds plain files: a card is entries/ID.yaml, an approval approvals/ID.yaml"
+    return Finding("S001", "error", path, "file", reason, fix)
+
+
+def _card(path: str, blob: Blob, folder: Path) -> CardFile:
+    """A card file; one that could overwhelm its readers is told and not read."""
+    place = folder / blob.id / path.rpartition("/")[2]
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(blob.data)
+    reason = yaml_fault(blob.data)
+    if place.stem == LOCAL:
+        reason = f"the id {LOCAL} is kept for a user's own files, which no licence is asked of"
+    if reason:
+        return CardFile(place, None, None, (("card", reason),))
+    try:
+        file = read_card(place)
+    except (ValueError, RecursionError) as error:  # such as a date of month 13
+        return CardFile(place, None, None, (("card", f"a value is wrong: {type(error).__name__}"),))
+    reason = _expression_fault(file.card) if file.card else None
+    if reason:
+        return replace(file, card=None, faults=(("license", reason),))
+    return file
+
+
+def yaml_fault(data: bytes) -> str | None:
+    """Why a YAML file is not to be read; None if it is.
+
+    An alias stands for what its anchor holds: a few of them in each other are more than a memory
+    takes. What is nested deeply overflows the stack of whoever walks it.
+    """
+    depth = nodes = 0
+    try:
+        for event in yaml.parse(data, Loader=yaml.CSafeLoader):
+            nodes += 1
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                return "anchors and aliases are not read; write the value out"
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > DEPTH:
+                return f"lists and mappings are nested more than {DEPTH} deep"
+            if nodes > NODES:
+                return f"more than {NODES} values"
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        return f"{line}not YAML: {getattr(error, 'problem', None) or 'bad bytes'}"
+    return None
+
+
+def _expression_fault(card: Source) -> str | None:
+    for text in (card.license.spdx, card.license.collection or ""):
+        if len(text) > MAX_EXPRESSION or text.count("(") > BRACKETS:
+            return f"an expression of {len(text)} characters or {text.count('(')} brackets"
+    return None
+
+
+def _approvals(tree: Tree) -> tuple[dict[str, Approval], list[Finding]]:
+    """Approvals by source id, and what is wrong with the others."""
+    found: dict[str, Approval] = {}
+    wrong: list[Finding] = []
+    for path, blob in tree.files.items():
+        if not path.startswith(APPROVALS):
+            continue
+        source = path.removeprefix(APPROVALS).removesuffix(".yaml")
+        faults = [yaml_fault(blob.data)] if yaml_fault(blob.data) else []
+        try:
+            value = None if faults else yaml.load(blob.data, Loader=yaml.CSafeLoader)
+            approval = None if faults else Approval.model_validate(value)
+            if approval and approval.source != source:
+                faults = [f"source: found {approval.source!r}, expected {source!r}"]
+            elif approval:
+                found[source] = approval
+        except ValidationError as error:
+            faults = list(describe(Approval, error))
+        except ValueError as error:
+            faults = [f"a value is wrong: {type(error).__name__}"]
+        fix = "`phloem sources approve ID --key KEY` writes it"
+        wrong += [Finding("S030", "error", path, "approval", str(text), fix) for text in faults]
+    return found, wrong
+
+
+def _pins(tree: Tree, folder: Path) -> tuple[dict[str, Pin], dict[str, str], list[Finding]]:
+    """Pins by source id, why some are not to be fetched, and what is wrong with the file."""
+    if LOCK not in tree.files:
+        return {}, {}, []
+    place = folder / "sources.lock"
+    place.write_bytes(tree.files[LOCK].data)
+    try:
+        entries = read_lock(place)
+    except (SourceError, AttributeError, RecursionError):
+        fix = "`phloem sources lock` writes it"
+        fault = Finding("S001", "error", LOCK, "file", "is no lock file of this version", fix)
+        return {}, {}, [fault]
+    pins = {source: entry.pin for source, entry in entries.items()}
+    faults = {source: pin_fault(pin) for source, pin in pins.items()}
+    unsafe = {source: fault for source, fault in faults.items() if fault}
+    fix = "`phloem sources lock ID` writes it"
+    wrong = [Finding("S001", "error", LOCK, source, fault, fix) for source, fault in unsafe.items()]
+    return {s: pin for s, pin in pins.items() if s not in unsafe}, unsafe, wrong
+
+
+def pin_fault(pin: Pin) -> str | None:
+    """Why a lock entry is none that a machine wrote; its names and hashes become paths."""
+    value: Json = pin.to_json()  # a lock file is JSON: its values may be of any kind
+    if not isinstance(value["version"], str):
+        return "its version is no text"
+    for file in value["files"]:
+        name, sha256, size = file["name"], file["sha256"], file["bytes"]
+        if not isinstance(name, str) or ".." in name.split("/") or name[:1] == "/":
+            return "a file name leaves its folder"
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            return "the sha256 of a file is none"
+        if not isinstance(size, int) or size < 0:
+            return "the size of a file is none"
+    return None
+
+
+def fresh(head: Sequence[Finding], base: Sequence[Finding]) -> list[Finding]:
+    """The findings of the one that the other has not."""
+    known = set(base)
+    return [finding for finding in head if finding not in known]

@@ -1,0 +1,302 @@
+"""Ingest: what connectors read becomes text with ids; what cannot be read, quarantine rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from phloem.catalog.columns import (
+    DOCUMENT,
+    ID,
+    INGESTED,
+    MEDIA_TYPE,
+    NATIVE_ID,
+    SOURCE,
+    TEXT,
+    schema,
+)
+from phloem.catalog.ledger import QUARANTINE
+from phloem.catalog.manifest import File, Shard, commit, rechunk, write_arrow, write_parquet
+from phloem.catalog.store import Store
+from phloem.filters.op import EXTRACTOR, Op, ops
+from phloem.pipeline.stage import StageError, Task, shard_key
+from phloem.pipeline.workspace import enter
+from phloem.sources.cards.source import Source
+from phloem.sources.connector import Fault, Pin, Split, file_of, find_connector
+from phloem.sources.limits import Limits
+
+Json = Any
+
+# A text file ends with the batch that passes one of these: it stays below 256 MiB, and its
+# columns below the 2 GiB that Arrow's 32-bit offsets reach.
+SHARD_TEXT_BYTES = 64 * 2**20
+SHARD_ROWS = 2**20
+
+
+def extractors(modules: Sequence[str] = ()) -> dict[str, Op]:
+    """The extractor of each media type, those of these further op modules too.
+
+    Raises StageError if two want one media type.
+    """
+    found: dict[str, Op] = {}
+    for op in ops(modules).values():
+        for media_type in op.media_types if op.kind == EXTRACTOR else ():
+            if media_type in found:
+                msg = f"extractors {found[media_type].name} and {op.name} both read {media_type}"
+                raise StageError(msg)
+            found[media_type] = op
+    return found
+
+
+def tasks(
+    source: Source,
+    pin: Pin,
+    splits: Sequence[Split],
+    places: Mapping[str, Json],
+    workspace: tuple[str, Sequence[str]],
+    limits: Limits,
+) -> list[Task]:
+    """One task for each split of a source.
+
+    Args:
+        source: The card.
+        pin: What the lock file says the source holds.
+        splits: Of the connector.
+        places: Where each of the pin's files lies: {"fetched": sha256} or {"path": …}.
+        workspace: Folder that a workspace's op modules are imported from, and their names.
+        limits: How much a document, a record, an archive may have.
+    """
+    folder, modules = workspace
+    connector = source.access.connector
+    spec = {
+        "source": source.id,
+        "connector": [connector, find_connector(connector).VERSION],
+        "extractors": {op.name: op.identity for op in extractors(modules).values()},
+        "ends": [SHARD_TEXT_BYTES, SHARD_ROWS],
+        "limits": limits.deciding(),
+    }
+    made = []
+    for split in splits:
+        own = [file for file in pin.files if not split.files or file.name in split.files]
+        asked = {**spec, "split": [split.name, split.spec], "params": dict(source.access.params)}
+        key = shard_key("ingest", asked, [file.sha256 for file in own])
+        work = {
+            **asked,
+            "files": {file.name: places[file.name] for file in own},
+            "workspace": [folder, list(modules)],
+        }
+        size = sum(file.bytes for file in own)
+        label = f"{source.id} {split.name}"
+        made.append(Task("ingest", (("ingest", key),), label, size, work))
+    return made
+
+
+@dataclass
+class Ingested:
+    """What has been met so far in one split, which reads these files."""
+
+    source: str
+    split: str
+    limits: Limits
+    files: tuple[str, ...] = ()
+    seen: Counter[str] = field(default_factory=Counter)
+    faults: list[dict[str, Json]] = field(default_factory=list)
+    by_type: Mapping[str, Op] = field(default_factory=dict)
+    read: int = 0
+    rests: int = 0
+    content_bytes: int = 0
+
+    def fault(
+        self, file: str | None, native_id: str | None, offset: int, reason: str, records: int = 1
+    ) -> None:
+        """Put a record into quarantine."""
+        values = (self.source, self.split, file, native_id, offset, reason, records)
+        self.faults.append({c.name: v for c, v in zip(QUARANTINE, values, strict=True)})
+
+    def file_of(self, found: pa.RecordBatch | Fault) -> str | None:
+        """The file that something was met in: what the connector says, or the split's only one.
+
+        Raises StageError for a connector that reads several files and does not say which.
+        """
+        said = file_of(found)
+        if said is None and len(self.files) > 1:
+            msg = (
+                f"{self.source} {self.split} reads {len(self.files)} files and its connector does"
+                " not say which it is in; pass what it reads of each through `met_in`"
+            )
+            raise StageError(msg)
+        return said or next(iter(self.files), None)
+
+
+def run(store: Store, task: Task) -> list[Shard]:
+    """Read one split into text files and a quarantine file, and commit them."""
+    work = task.work
+    ((stage, key),) = task.makes
+    workspace_folder, modules = work["workspace"]
+    enter(workspace_folder)
+    connector = find_connector(work["connector"][0])
+    params = connector.Params.model_validate(work["params"])
+    split = Split(*work["split"])
+    files = {name: place_of(store, place) for name, place in work["files"].items()}
+    limits = Limits.model_validate(work["limits"])
+    reading = Ingested(
+        work["source"], split.name, limits, tuple(files), by_type=extractors(modules)
+    )
+    batches = extracted(connector.read(params, split, files, limits), reading)
+    folder = f"{stage}/{key}"
+    # The source and the split stand in each file, so that no two files of different ones, though
+    # both be empty, have one hash.
+    said = {"source": work["source"], "split": split.name}
+    texts: list[File] = []
+    for part in _parts(batches):
+        numbered = schema(INGESTED).with_metadata({**said, "part": str(len(texts))})
+        texts.append(write_arrow(store, folder, f"text-{len(texts):05d}.arrow", numbered, part))
+    rows = pa.Table.from_pylist(reading.faults, schema=schema(QUARANTINE))
+    quarantine = write_parquet(store, folder, "quarantine.parquet", rows)
+    facts = {
+        "source": work["source"],
+        "split": split.name,
+        "read": reading.read,
+        "documents": sum(file.rows or 0 for file in texts),
+        "quarantined": sum(row["records"] for row in reading.faults),
+        "rests": reading.rests,
+        "content_bytes": reading.content_bytes,
+    }
+    return [commit(store, Shard(stage, key, (*texts, quarantine), facts))]
+
+
+def place_of(store: Store, place: Mapping[str, str]) -> str:
+    """The path on this machine of a fetched or local file."""
+    return place["path"] if "path" in place else store.local_path(f"fetched/{place['fetched']}")
+
+
+def _parts(batches: Iterator[pa.RecordBatch]) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Group batches into text files. The rows alone decide where a file ends."""
+    source = rechunk(batches)
+    first = next(source, None)
+    if first is None:
+        yield iter(())  # a split without documents still commits an empty file
+    while first is not None:
+        yield _part(first, source)
+        first = next(source, None)
+
+
+def _part(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Batches up to the one that passes the size or the rows of a text file."""
+    size, rows = _text_bytes(first), first.num_rows
+    yield first
+    while size < SHARD_TEXT_BYTES and rows < SHARD_ROWS:
+        batch = next(rest, None)
+        if batch is None:
+            return
+        size, rows = size + _text_bytes(batch), rows + batch.num_rows
+        yield batch
+
+
+def _text_bytes(batch: pa.RecordBatch) -> int:
+    return int(pc.sum(pc.binary_length(batch[TEXT.name])).as_py() or 0)
+
+
+def extracted(
+    records: Iterator[pa.RecordBatch | Fault], reading: Ingested
+) -> Iterator[pa.RecordBatch]:
+    """Batches of the ingested schema, out of what a connector reads."""
+    for record in records:
+        file = reading.file_of(record)
+        if isinstance(record, Fault):
+            reading.read += record.records
+            reading.rests += record.rest
+            reading.fault(file, record.native_id, record.offset, record.reason, record.records)
+            continue
+        reading.read += record.num_rows
+        batch = _complete(record)
+        reading.content_bytes += int(pc.sum(pc.binary_length(batch["content"])).as_py() or 0)
+        yield from _extract(batch, file, reading)
+
+
+def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with every document column, null where the connector gave none."""
+    arrays = []
+    for column in DOCUMENT:
+        if column.name in batch.schema.names:
+            arrays.append(batch[column.name].cast(column.type))
+        else:
+            arrays.append(pa.nulls(batch.num_rows, column.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(DOCUMENT))
+
+
+def _extract(
+    batch: pa.RecordBatch, file: str | None, reading: Ingested
+) -> Iterator[pa.RecordBatch]:
+    """Run each media type's extractor on its rows; row order is kept."""
+    bound = reading.limits.told("document_bytes")
+    types = [
+        (value or "").split(";")[0].strip().lower() for value in batch[MEDIA_TYPE.name].to_pylist()
+    ]
+    native = batch[NATIVE_ID.name].to_pylist()
+    good: list[int] = []
+    bad: dict[int, str] = {}
+    texts: list[pa.Array] = []
+    for media_type in sorted(set(types)):
+        rows = [row for row, value in enumerate(types) if value == media_type]
+        op = reading.by_type.get(media_type)
+        if op is None:
+            reason = f"no extractor reads {media_type or 'no media type'}"
+            bad |= dict.fromkeys(rows, reason)
+            continue
+        measured = op(batch.take(rows))
+        bad |= {rows[place]: f"{op.name}: {why}" for place, why in measured.faults.items()}
+        too_large = _too_large(measured.arrays[0], reading.limits) - measured.faults.keys()
+        bad |= {rows[place]: f"document larger than {bound}" for place in too_large}
+        fine = [row for row in range(len(rows)) if rows[row] not in bad]
+        texts.append(measured.arrays[0].take(pa.array(fine, pa.int64())))
+        good += [rows[place] for place in fine]
+    for row, reason in sorted(bad.items()):
+        member = native[row] if file and (native[row] or "").startswith(f"{file}/") else file
+        reading.fault(member, native[row], -1, reason)
+    if not good:
+        return
+    order = pc.sort_indices(pa.array(good))
+    text = pa.concat_arrays(texts).take(order)
+    yield _with_ids(batch.take(pa.array(good).take(order)), text, reading)
+
+
+def _too_large(text: pa.Array, limits: Limits) -> set[int]:
+    over = pc.greater(pc.binary_length(text), limits.document_bytes)
+    return set(pc.indices_nonzero(over).to_pylist())
+
+
+def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: Ingested) -> pa.RecordBatch:
+    ids = []
+    names = []
+    for native_id in batch[NATIVE_ID.name].to_pylist():
+        occurrence = reading.seen[native_id]
+        reading.seen[native_id] += 1
+        name = f"{native_id}#{occurrence + 1}" if occurrence else native_id
+        names.append(name)
+        ids.append(document_id(reading.source, name))
+    rows = batch.num_rows
+    arrays = {
+        ID.name: pa.array(ids, pa.string()),
+        SOURCE.name: pa.array([reading.source] * rows, pa.string()),
+        NATIVE_ID.name: pa.array(names, pa.string()),
+        TEXT.name: text,
+    }
+    return pa.RecordBatch.from_arrays(
+        [
+            arrays[column.name] if column.name in arrays else batch[column.name]
+            for column in INGESTED
+        ],
+        schema=schema(INGESTED),
+    )
+
+
+def document_id(source: str, native_id: str) -> str:
+    """xxh3_128 of source id, a NUL and native id, 32 hexadecimal digits."""
+    return xxhash.xxh3_128_hexdigest(f"{source}\0{native_id}".encode())

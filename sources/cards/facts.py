@@ -1,0 +1,183 @@
+"""What lint rules ask of a card beyond its shape: that it says what is known, and what is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from phloem.catalog.nearest import nearest
+from phloem.catalog.policy import LOCAL
+from phloem.sources.cards.checks import Found
+from phloem.sources.cards.dossier import Dossier
+from phloem.sources.cards.source import Source, read_yaml
+
+Json = Any
+
+ASKED = (
+    "category",
+    "collection",
+    "collection.when",
+    "contact",
+    "license.restrictions.commercial",
+    "license.restrictions.derivatives",
+    "license.restrictions.share_alike",
+    "limits",
+    "period",
+    "personal_data.special",
+    "region",
+    "synthetic",
+)
+"""Fields that an active card fills in, or names under `unknown`."""
+
+MOST = {("software_docs",): 60, ("interface", "dictionary"): 40}
+"""Cards of these kinds in the project's registry: manuals and lists of words are easily had, and
+would crowd out what people write to each other."""
+
+SENTENCES = 2  # of a summary: what it is, and why it was chosen
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_HOST = re.compile(
+    r"^(?:https?://)?(?:www\.)?([a-z0-9-]+(?:\.[a-z0-9-]+)+)(?:[/:?#]|$)", re.IGNORECASE
+)
+
+
+def _value(card: BaseModel, field: str) -> Json:
+    """What a card says in a field such as `license.url`; None if it, or what holds it, is empty."""
+    value: Json = card
+    for part in field.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
+def _said(card: Source, field: str) -> bool:
+    return _value(card, field) not in (None, "unknown", ())
+
+
+def open_facts(dossier: Dossier) -> Iterator[Found]:
+    """Find an active card that leaves a fact open and does not say so."""
+    for file, card in dossier.cards():
+        if card.status != "active":
+            continue
+        for field in ASKED:
+            if not _said(card, field) and field not in card.unknown:
+                yield file, field, "missing, and the card is active"
+
+
+def unknown_fields(dossier: Dossier) -> Iterator[Found]:
+    """Find a fact that is called unknown and is no field, or is asked for and given all the same.
+
+    Of a field that is given otherwise, such as `access`, a note may say what of it is not known.
+    """
+    for file, card in dossier.cards():
+        for field in card.unknown:
+            if field not in _fields() and not field.startswith("access.params."):
+                yield file, "unknown", f"no field is named {field!r}; {nearest(field, _fields())}"
+            elif field in ASKED and _said(card, field):
+                yield file, "unknown", f"{field} is given"
+
+
+@cache
+def _fields() -> tuple[str, ...]:
+    return tuple(sorted(_paths(Source)))
+
+
+def _paths(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield above + name
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _paths(inner, f"{above}{name}.")
+
+
+@cache
+def watch_list() -> Mapping[str, Mapping[str, str]]:
+    """Why a host is watched, by host: under `piracy` and under `paywall`."""
+    value, _ = read_yaml(Path(str(files("phloem.sources") / "watchlist.yaml")))
+    return value  # type: ignore[no-any-return] # tests hold the file to this shape
+
+
+def watched(host: str) -> tuple[str, str] | None:
+    """The list that a host, or one above it, is on, and why; None if on none."""
+    for kind, hosts in watch_list().items():
+        for name, why in hosts.items():
+            if host == name or host.endswith(f".{name}"):
+                return kind, why
+    return None
+
+
+def hosts_of(value: Json) -> Iterator[str]:
+    """Every host that a card names: in addresses, and alone as `example.org`."""
+    if isinstance(value, str):
+        match = _HOST.match(value)
+        if match:
+            yield match[1].lower()
+    elif isinstance(value, Mapping):
+        for each in (*value, *value.values()):
+            yield from hosts_of(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from hosts_of(each)
+
+
+def watched_hosts(dossier: Dossier) -> Iterator[Found]:
+    """Find an active card that reads from a host of the watch list."""
+    for file, card in dossier.cards():
+        if card.status != "active":
+            continue
+        for host in sorted({*hosts_of(card.homepage), *hosts_of(card.access.params)}):
+            found = watched(host)
+            if found:
+                yield file, "access", f"{host} is on the {found[0]} watch list: {found[1]}"
+
+
+def opted_out(dossier: Dossier) -> Iterator[Found]:
+    """Find an active card whose provider was seen to say no."""
+    for file, card in dossier.cards():
+        for seen in card.opt_out:
+            if card.status == "active" and seen.verdict == "deny":
+                yield file, "opt_out", f"{seen.protocol} said deny on {seen.seen_on}, active"
+
+
+def unread(dossier: Dossier) -> Iterator[Found]:
+    """Find an active card that nobody has read the evidence of."""
+    for file, card in dossier.cards():
+        if card.status == "active" and (card.evidence != "read" or not card.license.checked_by):
+            field = "evidence" if card.evidence != "read" else "license.checked_by"
+            yield file, field, "missing, and the card is active"
+
+
+def mail_addresses(dossier: Dossier) -> Iterator[Found]:
+    """Find a mail address in a card."""
+    for file, card in dossier.cards():
+        for field in ("contact", "custodian", "nominated_by", "summary", "limits"):
+            if _MAIL.search(_value(card, field) or ""):
+                yield file, field, "holds a mail address"
+
+
+def short_summary(dossier: Dossier) -> Iterator[Found]:
+    """Find an active card whose summary is one sentence."""
+    for file, card in dossier.cards():
+        sentences = [part for part in re.split(r"(?<=[.!?])\s+", card.summary.strip()) if part]
+        if card.status == "active" and len(sentences) < SENTENCES:
+            yield file, "summary", "one sentence"
+
+
+def crowded_kinds(dossier: Dossier) -> Iterator[Found]:
+    """Find a kind of which there are more cards than a balanced registry holds."""
+    living = [card for _, card in dossier.cards() if card.status in {"active", "proposed"}]
+    for kinds, most in MOST.items():
+        count = sum(card.kind in kinds for card in living)
+        if count > most:
+            yield "entries", "kind", f"{count} cards of {' and '.join(kinds)}, at most {most}"
+
+
+def reserved_id(dossier: Dossier) -> Iterator[Found]:
+    """Find a card with the id that a run gives to a user's own files, of which nothing is asked."""
+    for file, card in dossier.cards():
+        if card.id == LOCAL:
+            yield file, "id", f"{LOCAL!r} is what files given by --input are called"

@@ -1,0 +1,133 @@
+"""The lock file: what machines saw when they asked each source what it holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from phloem.sources.cards.source import card_files
+from phloem.sources.connector import Pin, SourceError
+
+Json = Any
+
+NAME = "sources.lock"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What was seen of one source.
+
+    Attributes:
+        pin: Its version and files.
+        fetched_on: ISO 8601 date on which it was asked.
+        languages: Share of each language measured in it, once a run has measured it.
+    """
+
+    pin: Pin
+    fetched_on: str
+    languages: Mapping[str, float] | None = None
+
+
+def own_lock() -> Path:
+    """The project's lock file."""
+    return Path(str(files("phloem.sources") / NAME))
+
+
+def read_lock(path: str | Path) -> dict[str, Entry]:
+    """The entries of a lock file by source id; none if there is no file.
+
+    Raises SourceError if it is not one that this version wrote.
+    """
+    path = Path(path)
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_bytes())
+        if value["format"] != FORMAT:
+            msg = f"{path} has format {value['format']}, this version reads {FORMAT}"
+            raise SourceError(msg)
+        return {
+            source: Entry(Pin.from_json(entry), entry["fetched_on"], entry["languages"])
+            for source, entry in value["sources"].items()
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        kind = type(error).__name__
+        msg = f"{path} is no lock file ({kind}); write it with `phloem sources lock`"
+        raise SourceError(msg) from None
+
+
+def write_lock(path: str | Path, entries: Mapping[str, Entry]) -> None:
+    """Write a lock file, sorted: one entry changed is one place changed in a diff."""
+    value = {
+        "format": FORMAT,
+        "sources": {
+            source: {
+                **entries[source].pin.to_json(),
+                "fetched_on": entries[source].fetched_on,
+                "languages": entries[source].languages,
+            }
+            for source in sorted(entries)
+        },
+    }
+    part = Path(f"{path}.tmp")
+    part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def locked(folders: Sequence[str | Path] = ()) -> Mapping[str, Entry]:
+    """Every entry by source id, of the project's lock file and of those in these card folders."""
+    found = read_lock(own_lock())
+    for folder in folders:
+        found |= read_lock(Path(folder) / NAME)
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def pins(folders: Sequence[str | Path] = ()) -> Mapping[str, Pin]:
+    """Every pin by source id, as `locked`."""
+    return MappingProxyType({source: entry.pin for source, entry in locked(folders).items()})
+
+
+def pin_of(source: str, folders: Sequence[str | Path] = ()) -> Pin:
+    """A source's pin. Raises SourceError if it was never locked."""
+    found = pins(folders)
+    if source not in found:
+        msg = f"no lock entry for {source}; run `phloem sources lock {source}`"
+        raise SourceError(msg)
+    return found[source]
+
+
+def write_pin(
+    source: str,
+    pin: Pin,
+    folders: Sequence[str | Path] = (),
+    *,
+    languages: Mapping[str, float] | None = None,
+    today: date | None = None,
+) -> None:
+    """Write what a source holds into the lock file beside its card.
+
+    The project's cards have theirs in `sources.lock`, cards of another folder in that folder. An
+    entry of which nothing has changed keeps its date, and the languages that were measured of it.
+
+    Raises SourceError if no card has the id.
+    """
+    places = {path.stem: path.parent for path in card_files(folders)}
+    if source not in places:
+        msg = f"no card has the id {source!r}"
+        raise SourceError(msg)
+    own = own_lock()
+    place = own if places[source] == own.parent / "entries" else places[source] / NAME
+    entries = read_lock(place)
+    old = entries.get(source)
+    same = old if old and old.pin == pin else None
+    day = same.fetched_on if same else (today or datetime.now(UTC).date()).isoformat()
+    new = Entry(pin, day, languages or (same.languages if same else None))
+    if new != old:
+        write_lock(place, {**entries, source: new})

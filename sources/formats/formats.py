@@ -1,0 +1,148 @@
+"""What files are taken for: the format, the columns and the language of each, by its name."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from phloem.sources.connector import SourceError, Strict
+from phloem.sources.formats.archives import MEDIA_TYPES, Packages
+from phloem.sources.formats.read_text import Columns
+from phloem.sources.formats.unpack import compression_of
+from phloem.sources.naming import Naming
+
+FORMATS = {
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "json": "jsonl",
+    "parquet": "parquet",
+    "pq": "parquet",
+    "arrow": "arrow",
+    "feather": "arrow",
+    "ipc": "arrow",
+    "csv": "csv",
+    "tsv": "csv",
+    "txt": "txt",
+    "text": "txt",
+    "zip": "zip",
+    "tar": "tar",
+}
+"""Format by the ending of a name."""
+
+_SHORT = {".tgz": ".tar.gz", ".txz": ".tar.xz", ".tzst": ".tar.zst", ".tbz2": ".tar.bz2"}
+ARCHIVES = frozenset({"zip", "tar"})
+"""Formats whose members are files again."""
+
+
+class Format(Strict):
+    """How files are read, and where in them the text and its names are.
+
+    Attributes:
+        format: None: by the ending of each name, before .bz2, .gz, .xz or .zst. Of an archive,
+            that of its members, where it is no archive's. ``json`` is one array, ``jsonl`` an
+            object a line, which names ending in .json are taken for.
+        text_column: Holds the text, in JSON, CSV, Parquet and Arrow.
+        documents: For plain text: a document a file, or one a block between blank lines.
+        include: Of an archive's members, by their paths; `*` also matches `/`.
+        languages: Glob -> BCP-47 tag of what it matches first, unless a column says.
+    """
+
+    format: Literal["jsonl", "json", "csv", "parquet", "arrow", "txt", "zip", "tar"] | None = Field(
+        default=None, description="Null: by the ending of the name."
+    )
+    text_column: str = Field(default="text", description="Column or key that holds the text.")
+    id_column: str | None = Field(default=None, description="Column of the source's own names.")
+    language_column: str | None = Field(default=None, description="Column of BCP-47 tags.")
+    title_column: str | None = Field(default=None, description="Column of titles.")
+    url_column: str | None = Field(default=None, description="Column of addresses.")
+    documents: Literal["file", "paragraph"] = Field(
+        default="file", description="What a document is in plain text files."
+    )
+    media_type: str = Field(
+        default="text/plain", description="Of the text; unset, endings such as .html tell."
+    )
+    include: list[str] = Field(
+        default=["*"], description="Globs over the members of an archive; * also matches /."
+    )
+    exclude: list[str] = Field(default=[], description="Globs of members left out all the same.")
+    languages: dict[str, str] = Field(
+        default={}, description="Glob over names, addresses and members: BCP-47 tag."
+    )
+
+
+def format_of(params: Format, name: str) -> str:
+    """The format of a file. Raises SourceError if its name does not tell and the card neither."""
+    plain = plain_name(name)
+    ending = plain.lower().rpartition(".")[2]
+    told = FORMATS.get(ending) if "." in plain else None
+    if told in ARCHIVES:
+        return told
+    if params.format:
+        return params.format
+    if told:
+        return told
+    if "media_type" in params.model_fields_set or f".{ending}" in MEDIA_TYPES:
+        return "txt"
+    known = ", ".join(sorted({*FORMATS.values(), "json"}))
+    msg = f"{name}: the format cannot be told from its name; give `format`: {known}"
+    raise SourceError(msg)
+
+
+def plain_name(name: str) -> str:
+    """A name without the ending of its compression."""
+    return compression_of(_long(name))[1]
+
+
+def compression(name: str) -> str | None:
+    """How a file is packed, by its name."""
+    return compression_of(_long(name))[0]
+
+
+def _long(name: str) -> str:
+    """A name whose short ending is written out."""
+    for short, ending in _SHORT.items():
+        if name.lower().endswith(short):
+            return name[: -len(short)] + ending
+    return name
+
+
+def language_of(params: Format, name: str) -> str | None:
+    """The tag of the first glob that a name matches, with or without a folder before it."""
+    names = (name, f"/{name}")
+    found = (tag for glob, tag in params.languages.items() for n in names if fnmatchcase(n, glob))
+    return next(found, None)
+
+
+def columns_of(params: Format, name: str) -> Columns:
+    """Where the parts of a file's documents are, and of which media type their texts."""
+    ending = PurePosixPath(plain_name(name)).suffix.lower()
+    given = "media_type" in params.model_fields_set or FORMATS.get(ending[1:], "txt") != "txt"
+    told = None if given else MEDIA_TYPES.get(ending)
+    return Columns(
+        text=params.text_column,
+        id=params.id_column,
+        language=params.language_column,
+        title=params.title_column,
+        url=params.url_column,
+        media_type=told or params.media_type,
+    )
+
+
+class _Archive(Packages):
+    """An archive's members, chosen as those of a package are."""
+
+    naming: ClassVar[Naming] = Naming("(?s).+", "", "any file name")
+
+
+def members_of(params: Format, name: str) -> Packages:
+    """Which members an archive gives."""
+    return _Archive(
+        packages=[name],
+        include=params.include,
+        exclude=params.exclude,
+        media_type=params.media_type,
+        languages=params.languages,
+    )

@@ -1,0 +1,226 @@
+"""Files of any format: the parts that they are read in, and the documents of each part."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from phloem.catalog.columns import DECLARED_LANGUAGE
+from phloem.sources.connector import Fault, Files, Pin, PinnedFile, Split, met_in
+from phloem.sources.formats import read_csv, read_json, read_tables, read_text
+from phloem.sources.formats.archives import (
+    BROKEN,
+    Member,
+    Wanted,
+    is_unsafe,
+    is_wanted,
+    records_of,
+    tar_members,
+    zip_members,
+)
+from phloem.sources.formats.formats import (
+    ARCHIVES,
+    FORMATS,
+    Format,
+    columns_of,
+    compression,
+    format_of,
+    language_of,
+    members_of,
+    plain_name,
+)
+from phloem.sources.limits import Limits
+from phloem.sources.records import Record, batches
+
+SPLIT_BYTES = 32 * 2**20
+"""Bytes of unpacked text that one split holds, about; small files share one."""
+
+PACKED = 4  # bytes of text in a byte of gzip or zstd, about: documentation has 3 to 5
+
+Part = tuple[str, int, int | None]  # file, and the first and last of bytes, row groups or members
+
+
+def splits(params: Format, pin: Pin, files: Files, size: int) -> list[Split]:
+    """Parts of about `size` bytes: ranges of large files, and small files together.
+
+    A part is [file, start, end]: bytes of plain JSON Lines and of plain text cut at blank lines,
+    row groups of Parquet, members of a zip, or the whole file where end is null.
+
+    Raises SourceError if the text column is in none of the first records.
+    """
+    parts = [part for file in pin.files for part in _parts(params, file, files[file.name], size)]
+    found: list[Split] = []
+    held: list[Part] = []
+    weight = 0
+    for part, more in parts:
+        if held and weight + more > size:
+            found.append(_split(held))
+            held, weight = [], 0
+        held.append(part)
+        weight += more
+    return [*found, _split(held)] if held else found
+
+
+def _split(parts: Sequence[Part]) -> Split:
+    name, start, _ = parts[0]
+    files = tuple(dict.fromkeys(file for file, _, _ in parts))
+    return Split(f"{name}@{start}" if start else name, {"parts": [[*p] for p in parts]}, files)
+
+
+def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple[Part, int]]:
+    """Each part of a file, and its bytes."""
+    name, kind = file.name, format_of(params, file.name)
+    packed = compression(name)
+    _check_columns(params, name, path, kind)
+    if kind == "parquet":
+        return [((name, a, b), w) for a, b, w in read_tables.row_groups(path, size)]
+    if kind == "zip":
+        return [((name, a, b), w) for a, b, w in _members_of_zip(params, path, size)]
+    whole = kind in {"arrow", "csv", "json", "tar"} or (
+        kind == "txt" and params.documents == "file"
+    )
+    if packed or whole or file.bytes <= size:
+        return [((name, 0, None), file.bytes * (PACKED if packed else 1))]
+    return [((name, at, min(at + size, file.bytes)), size) for at in range(0, file.bytes, size)]
+
+
+def _check_columns(params: Format, name: str, path: str, kind: str) -> None:
+    columns = columns_of(params, name)
+    if kind == "jsonl":
+        read_text.check_columns(name, path, columns)
+    if kind == "csv":
+        read_csv.check_columns(name, path, columns)
+    if kind in {"parquet", "arrow"}:
+        read_tables.check_columns(name, path, columns, kind)
+
+
+def _members_of_zip(params: Format, path: str, size: int) -> list[tuple[int, int | None, int]]:
+    """(first of the wanted members, one past the last or None, bytes) of each part."""
+    parts: list[tuple[int, int | None, int]] = []
+    want = members_of(params, path)
+    start = held = place = 0
+    try:
+        for member in zip_members(path):
+            if not (is_unsafe(member.path) or is_wanted(member.path, want)):
+                continue
+            place += 1
+            held += member.size
+            if held >= size:
+                parts.append((start, place, held))
+                start, held = place, 0
+    except BROKEN:
+        return [(0, None, 0)]  # `read` says what is wrong with it
+    return [*parts, (start, None, held)] if held or not parts else parts
+
+
+def read(
+    params: Format, split: Split, files: Files, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The documents of a split.
+
+    Native ids are the id column, else `file@byte offset` of the line, row or block, `file#row` of
+    Parquet and Arrow, or the file's name: the same however the files are split. What is in an
+    archive is named `archive/member`.
+    """
+    for name, start, end in split.spec["parts"]:
+        kind = format_of(params, name)
+        found = _read(params, kind, (name, start, end), files[name], limits)
+        yield from met_in(name, _tagged(found, language_of(params, name)))
+
+
+def _tagged(
+    found: Iterator[pa.RecordBatch | Fault], tag: str | None
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The same documents, in this language where their column says none."""
+    for batch in found:
+        if tag is None or isinstance(batch, Fault):
+            yield batch
+            continue
+        place = batch.schema.get_field_index(DECLARED_LANGUAGE.name)
+        said = pc.coalesce(batch.column(place), pa.scalar(tag, pa.string()))
+        yield batch.set_column(place, batch.schema.field(place), said)
+
+
+def _read(
+    params: Format, kind: str, part: Part, path: str, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    name, start, end = part
+    columns = columns_of(params, name)
+    if kind == "parquet":
+        return read_tables.parquet(name, path, columns, (start, end), limits)
+    if kind == "arrow":
+        return read_tables.arrow(name, path, columns, limits)
+    if kind in {"csv", "json"}:
+        whole = read_csv.csv if kind == "csv" else read_json.json
+        return whole(name, path, columns, limits)
+    if kind in ARCHIVES:
+        return _archived(params, kind, part, path, limits)
+    if kind == "txt" and params.documents == "file":
+        return read_text.whole(name, path, columns, limits)
+    lines = read_text.jsonl if kind == "jsonl" else read_text.paragraphs
+    return lines(name, path, columns, (start, end), limits)
+
+
+def _archived(
+    params: Format, kind: str, part: Part, path: str, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The members of an archive: tables row by row, all others as documents."""
+    name, start, end = part
+    want = Wanted(members_of(params, name), name, start, end)
+    with Path(path).open("rb") as file:
+        members: Iterator[Member]
+        if kind == "zip":
+            members = zip_members(path)
+        else:
+            members = tar_members(file, compression(name), limits)
+        records = records_of(members, want, Path(path).stat().st_size, limits)
+        for table, group in groupby(records, lambda found: _kind_of(params, found)):
+            if table is None:
+                yield from batches(_document(params, found) for found in group)
+            else:
+                for record in group:
+                    yield from _rows(params, table, record, limits)
+
+
+def _kind_of(params: Format, found: Record | Fault) -> str | None:
+    """The format of a member that holds many documents, or an archive; None for all others."""
+    if isinstance(found, Fault):
+        return None
+    plain = plain_name(found.native_id)
+    told = FORMATS.get(plain.lower().rpartition(".")[2])
+    if told not in ARCHIVES and params.format not in ARCHIVES:
+        told = params.format or told
+    return None if told == "txt" and params.documents == "file" else told
+
+
+def _document(params: Format, found: Record | Fault) -> Record | Fault:
+    """A member as the card has it: its media type holds for all, its globs for whole names."""
+    if isinstance(found, Fault):
+        return found
+    given = "media_type" in params.model_fields_set
+    media_type = params.media_type if given else found.media_type
+    language = found.language or language_of(params, found.native_id)
+    return replace(found, media_type=media_type, language=language)
+
+
+def _rows(
+    params: Format, kind: str, record: Record | Fault, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The documents of a member that is a table."""
+    if isinstance(record, Fault):  # these have no kind
+        return
+    if kind in ARCHIVES:
+        yield Fault(record.native_id, -1, "archive in an archive")
+        return
+    with tempfile.NamedTemporaryFile(prefix="phloem-") as held:  # readers want a path
+        held.write(record.content)
+        held.flush()
+        name = plain_name(record.native_id)  # what was packed came out with the member
+        found = _read(params, kind, (name, 0, None), held.name, limits)
+        yield from met_in(name, _tagged(found, record.language or language_of(params, name)))

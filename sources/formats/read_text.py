@@ -1,0 +1,246 @@
+"""Reading JSON Lines and plain text, packed or not, from any byte to any byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from phloem.catalog.nearest import nearest
+from phloem.sources.connector import Fault, SourceError
+from phloem.sources.formats.unpack import UnpackError, compression_of, unpack, unpack_all
+from phloem.sources.limits import Limits
+from phloem.sources.records import Record, batches
+
+PEEK = 100
+"""Records looked at before a run for the text column: if none of them has it, its name is wrong."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns or keys that hold a document's parts; None where there is none."""
+
+    text: str
+    id: str | None
+    language: str | None
+    title: str | None
+    url: str | None
+    media_type: str
+
+    def named(self) -> list[str]:
+        """The columns that are asked for."""
+        return [c for c in (self.text, self.id, self.language, self.title, self.url) if c]
+
+
+Line = tuple[int, bytes] | Fault
+Span = tuple[int, int | None]  # first byte, and the one after the last; None for the file's end
+
+
+def lines(file: BinaryIO, compression: str | None, limits: Limits) -> Iterator[Line]:
+    """(offset, line without its newline) of each line of a stream; offsets are of unpacked bytes.
+
+    A line longer than `limits.record_bytes` is a fault and is passed over; a stream that breaks
+    gives the lines that were whole, then a fault with the byte offset in the packed stream.
+    """
+    base = file.tell()
+    rest: list[bytes] = []
+    start, size = base, 0
+    try:
+        for chunk in unpack(file, compression, limits):
+            pieces = chunk.split(b"\n")
+            for piece in pieces[:-1]:
+                size += len(piece)
+                yield _line(start, [*rest, piece], size, limits)
+                start += size + 1
+                rest, size = [], 0
+            size += len(pieces[-1])
+            # What is over the limit is only counted.
+            rest = [*rest, pieces[-1]] if size <= limits.record_bytes else []
+    except UnpackError as error:
+        yield Fault(None, error.offset, error.reason, rest=True)
+        return
+    if size:
+        yield _line(start, rest, size, limits)
+
+
+def _line(start: int, pieces: list[bytes], size: int, limits: Limits) -> Line:
+    if size > limits.record_bytes:
+        return Fault(None, start, _too_large(limits))
+    return start, b"".join(pieces)
+
+
+def _too_large(limits: Limits) -> str:
+    return f"record larger than {limits.told('record_bytes')}"
+
+
+def _lines_between(path: str, name: str, span: Span, limits: Limits) -> Iterator[Line]:
+    """The lines of a file that begin in a span."""
+    start, end = span
+    with Path(path).open("rb") as file:
+        found = lines(file, compression_of(name)[0], limits)
+        if start:
+            file.seek(start - 1)  # a line that begins at `start` follows a newline there
+            found = islice(lines(file, None, limits), 1, None)
+        for line in found:
+            at = line.offset if isinstance(line, Fault) else line[0]
+            if end is not None and at >= end:
+                return
+            yield line
+
+
+def jsonl(
+    name: str, path: str, columns: Columns, span: Span, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The records of a JSON Lines file whose lines begin in a span."""
+    return batches(_json_records(name, path, columns, span, limits))
+
+
+def _json_records(
+    name: str, path: str, columns: Columns, span: Span, limits: Limits
+) -> Iterator[Record | Fault]:
+    for line in _lines_between(path, name, span, limits):
+        if isinstance(line, Fault):
+            yield line
+            continue
+        offset, raw = line
+        raw = raw.removeprefix(_BOM) if offset == 0 else raw
+        if raw.strip():
+            yield _json_record(f"{name}@{offset}", offset, raw, columns)
+
+
+def _json_record(native_id: str, offset: int, raw: bytes, columns: Columns) -> Record | Fault:
+    try:
+        # Bytes that are not UTF-8 pass through as surrogates and come back below.
+        value = json.loads(raw.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return Fault(native_id, offset, "not JSON")
+    if not isinstance(value, dict):
+        return Fault(native_id, offset, "not a JSON object")
+    own = value.get(columns.id) if columns.id else None
+    native_id = native_id if own is None else _encode(str(own)).decode("utf-8", "replace")
+    text = value.get(columns.text)
+    if not isinstance(text, str):
+        return Fault(native_id, offset, _lack(value, columns.text))
+    return Record(
+        native_id,
+        _encode(text),
+        columns.media_type,
+        url=_string(value, columns.url),
+        title=_string(value, columns.title),
+        language=_string(value, columns.language),
+    )
+
+
+def _lack(value: dict[str, Any], column: str) -> str:
+    if column not in value:
+        return f"no column {column!r}"
+    return "null text" if value[column] is None else "text is no string"
+
+
+def _string(value: dict[str, Any], column: str | None) -> str | None:
+    found = value.get(column) if column else None
+    return _encode(found).decode("utf-8", "replace") if isinstance(found, str) else None
+
+
+def _encode(text: str) -> bytes:
+    """The bytes of a string whose surrogates stand for bytes that are not UTF-8."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        pass
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate written as a \\u escape: bytes that no UTF-8 has
+        return text.encode("utf-8", "surrogatepass")
+
+
+def check_columns(name: str, path: str, columns: Columns) -> None:
+    """Raise SourceError if the first records are JSON objects and none has the text column."""
+    keys: dict[str, None] = {}
+    for line in islice(_lines_between(path, name, (0, None), Limits()), PEEK):
+        try:
+            value = json.loads(line[1]) if not isinstance(line, Fault) else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            keys |= dict.fromkeys(value)
+    if keys and columns.text not in keys:
+        raise SourceError(missing_column(name, columns.text, list(keys)))
+
+
+def missing_column(name: str, column: str, there: list[str]) -> str:
+    """What to say when a file lacks a column."""
+    return f"{name} has no column {column!r}; {nearest(column, there)}"
+
+
+def whole(
+    name: str, path: str, columns: Columns, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """A plain text file as one document; nothing of a file that is empty or breaks off."""
+    with Path(path).open("rb") as file:
+        try:
+            content = unpack_all(file, compression_of(name)[0], limits, "record_bytes")
+        except UnpackError as error:
+            yield Fault(name, error.offset, error.reason)
+            return
+    if content:
+        yield from batches(iter([Record(name, content, columns.media_type)]))
+
+
+def paragraphs(
+    name: str, path: str, columns: Columns, span: Span, limits: Limits
+) -> Iterator[pa.RecordBatch | Fault]:
+    """The blocks of a plain text file, between blank lines, that begin in a span."""
+    return batches(_blocks(name, path, columns, span, limits))
+
+
+def _blocks(
+    name: str, path: str, columns: Columns, span: Span, limits: Limits
+) -> Iterator[Record | Fault]:
+    start, end = span
+    held: list[bytes] = []
+    first = size = 0
+    # A block that began before `start` belongs to the range before: skip to the first blank line.
+    passing = start > 0 and not _blank_before(path, start)
+    for line in _lines_between(path, name, (start, None), limits):
+        offset = line.offset if isinstance(line, Fault) else line[0]
+        if end is not None and offset >= end and not held and not passing:
+            return
+        if isinstance(line, Fault):  # the block that it is in is lost with it, and told once
+            if line.rest or not passing:
+                yield line
+            held, size, passing = [], 0, True
+            continue
+        raw = line[1]
+        if raw.strip():
+            if passing:
+                continue
+            first = offset if not held else first
+            held.append(raw)
+            size += len(raw) + 1
+            if size > limits.record_bytes:
+                yield Fault(f"{name}@{first}", first, _too_large(limits))
+                held, size, passing = [], 0, True
+        else:
+            passing = False
+            if held:
+                yield Record(f"{name}@{first}", b"\n".join(held), columns.media_type)
+            held, size = [], 0
+    if held:
+        yield Record(f"{name}@{first}", b"\n".join(held), columns.media_type)
+
+
+def _blank_before(path: str, start: int) -> bool:
+    """Whether the line that holds the byte before `start` is blank, though it may end later."""
+    with Path(path).open("rb") as file:
+        file.seek(max(0, start - 4096))
+        before = file.read(min(start, 4096))
+        after = b"" if before.endswith(b"\n") else file.readline(4096)
+    return not (before.removesuffix(b"\n").rpartition(b"\n")[2] + after).strip()

@@ -1,0 +1,38 @@
+"""What packages and versions may be called: nothing that a client could take for an option."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from phloem.sources.connector import WrongError
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What an index's packages and versions look like: no option, path or address does.
+
+    Attributes:
+        name: Pattern of a whole name.
+        version: Pattern of a whole version.
+        standard: Where both are written down.
+    """
+
+    name: str
+    version: str
+    standard: str
+
+    def fault(self, name: str, version: str | None) -> str | None:
+        """Why a client must not be asked for this; None if it may."""
+        if not re.fullmatch(self.name, name):
+            return f"{name!r} is no package's name"
+        if version is not None and not re.fullmatch(self.version, version):
+            return f"{version!r} is no version of {name}"
+        return None
+
+    def require(self, name: str, version: str | None) -> None:
+        """Raise WrongError if a client must not be asked for this, card or lock file say it."""
+        fault = self.fault(name, version)
+        if fault:
+            msg = f"{fault} ({self.standard}); correct the card, or lock it again"
+            raise WrongError(msg)

@@ -1,0 +1,334 @@
+"""The local engine without its processes: sharing work out, trying again, saying why."""
+
+import json
+import re
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pebble import ProcessExpired
+
+from phloem.catalog.manifest import File, Shard, commit
+from phloem.catalog.store import Store
+from phloem.pipeline.engines import local
+from phloem.pipeline.engines.build import build, require_same
+from phloem.pipeline.engines.engine import (
+    Failure,
+    forget_failures,
+    note_failure,
+    noted_reason,
+    reason_of,
+)
+from phloem.pipeline.engines.local import (
+    ATTEMPTS,
+    WAVE_BYTES,
+    WAVE_TASKS,
+    Pool,
+    check_memory,
+    memory_needed,
+    resident_bytes,
+    run_wave,
+    waves,
+)
+from phloem.pipeline.run import told_failures
+from phloem.pipeline.stage import StageError, Task, made
+from phloem.sources.limits import Limits
+
+PRIVATE = "Привет, это личное письмо"
+
+
+def _task(name: str, size: int = 1, shuffled: int = 0) -> Task:
+    return Task("judge", (("judge", name),), name, size, {}, shuffled)
+
+
+# Waves --------------------------------------------------------------------------------------------
+@given(st.lists(st.integers(0, 3 * WAVE_BYTES[1]), max_size=200), st.integers(1, 32))
+def test_waves_hold_every_task_once_the_largest_first(sizes: list[int], workers: int) -> None:
+    tasks = [_task(f"{n:03}", size) for n, size in enumerate(sizes)]
+    found = waves(tasks, workers)
+    flat = [task for wave in found for task in wave]
+    assert flat == sorted(tasks, key=lambda task: -task.bytes)  # stable: ties by name
+    for wave in found:
+        assert 1 <= len(wave) <= WAVE_TASKS
+        assert len(wave) == 1 or sum(task.bytes for task in wave) <= WAVE_BYTES[1]
+    assert waves(tasks[::-1], workers) == found
+
+
+def test_waves_give_every_worker_several_of_a_large_stage() -> None:
+    tasks = [_task(f"{n:03}", 2**20) for n in range(128)]
+    assert len(waves(tasks, 4)) == 16  # four a worker, 8 MiB each
+    assert len(waves(tasks, 32)) == 128
+
+
+def test_waves_join_small_tasks() -> None:
+    assert len(waves([_task(str(n), 100) for n in range(WAVE_TASKS)], 8)) == 1
+
+
+# Memory -------------------------------------------------------------------------------------------
+def test_resident_bytes_are_those_of_this_process_at_least() -> None:
+    own = psutil.Process().memory_info().rss
+    assert 0.5 * own < resident_bytes() < psutil.virtual_memory().total
+
+
+def test_memory_needed_grows_with_workers_and_the_largest_shuffle() -> None:
+    small, large = _task("a", shuffled=10**6), _task("b", shuffled=10**9)
+    assert memory_needed([], 1) > 0
+    assert memory_needed([small], 2) == 2 * memory_needed([small], 1)
+    assert memory_needed([small, large], 1) == memory_needed([large], 1) > 10**9
+
+
+def test_check_memory_refuses_a_stage_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=4 * 10**9))
+    tasks = [_task("a", shuffled=10**9)]
+    with pytest.raises(StageError, match=r"stage bands may take 5\.5 GB .* 4\.0 GB; use fewer"):
+        check_memory("bands", tasks, 1)
+    check_memory("bands", [_task("a", shuffled=10**8)], 2)
+    check_memory("bands", [], 99)
+
+
+# Reasons ------------------------------------------------------------------------------------------
+def _raised(function: Callable[[], Any]) -> BaseException:
+    with pytest.raises(BaseException) as told:  # noqa: PT011 - any
+        function()
+    return told.value
+
+
+def _quoting() -> None:
+    raise ValueError(f"cannot read {PRIVATE!r}\nat all")
+
+
+def _ours() -> None:
+    try:
+        _quoting()
+    except ValueError as error:
+        raise StageError("split 3 holds\n  no text") from error
+
+
+def _beam() -> None:
+    try:
+        _ours()
+    except StageError as error:
+        raise RuntimeError(f"{error} [while running 'judge/Do'] {PRIVATE}") from error
+
+
+def _system() -> None:
+    try:
+        Path("/dev/null/nothing").read_text("utf-8")
+    except OSError as error:
+        raise RuntimeError(PRIVATE) from error
+
+
+def _hidden() -> None:
+    try:
+        _ours()
+    except StageError:
+        raise ValueError(PRIVATE) from None
+
+
+HERE = r"at .*test_local line \d+; its message may quote a document"
+REASONS: list[tuple[Callable[[], Any], str]] = [
+    (_quoting, f"ValueError {HERE}"),
+    (lambda: int(PRIVATE), f"ValueError {HERE}"),
+    (lambda: PRIVATE.encode("ascii"), f"UnicodeEncodeError {HERE}"),
+    (lambda: {}[PRIVATE], f"KeyError {HERE}"),
+    (_ours, "split 3 holds no text"),
+    (_beam, "split 3 holds no text"),
+    (_system, r"\[Errno 20\] Not a directory: '/dev/null/nothing'"),
+    (_hidden, f"ValueError {HERE}"),
+    (lambda: pa.array([PRIVATE]).cast(pa.int64()), f"ArrowInvalid {HERE}"),
+]
+
+
+@pytest.mark.parametrize(("function", "said"), REASONS)
+def test_reason_of_is_one_line_without_text(function: Callable[[], Any], said: str) -> None:
+    reason = reason_of(_raised(function))
+    assert re.fullmatch(said, reason)
+    assert PRIVATE[:6] not in reason
+
+
+def test_reason_of_beams_words_drops_what_beam_added() -> None:
+    assert reason_of(StageError("no text [while running 'judge/Do-ptransform-7']")) == "no text"
+
+
+def test_reason_of_no_error_says_so() -> None:
+    assert "without committing" in reason_of(None)
+
+
+@pytest.mark.beam
+def test_a_task_that_fails_leaves_one_safe_line_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def choke(store: Store, task: Task) -> list[Shard]:
+        if task.label == "bad":
+            int(PRIVATE)
+        shard = Shard("ingest", task.label, ())
+        commit(store, shard)
+        return [shard]
+
+    monkeypatch.setattr("phloem.pipeline.stages.ingest.run", choke)
+    store = Store(tmp_path)
+    tasks = [Task("ingest", (("ingest", name),), name, 1, {}) for name in ("bad", "good")]
+    run_wave(str(tmp_path), "ingest", [task.to_json() for task in tasks])
+    assert made(store, tasks[1])
+    assert noted_reason(store, tasks[1]) is None
+    assert re.fullmatch(f"ValueError {HERE}", noted_reason(store, tasks[0]) or "")
+    forget_failures(store, tasks)
+    assert noted_reason(store, tasks[0]) is None
+
+
+@pytest.mark.beam
+def test_run_wave_lets_one_safe_line_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def choke(*_: object) -> None:
+        int(PRIVATE)
+
+    def full(*_: object) -> None:
+        int(PRIVATE)  # as a note that cannot be written either
+
+    monkeypatch.setattr("phloem.pipeline.stages.ingest.run", choke)
+    monkeypatch.setattr("phloem.pipeline.engines.transforms.note_failure", full)
+    task = Task("ingest", (("ingest", "k"),), "split", 1, {})
+    error = _raised(lambda: run_wave(str(tmp_path), "ingest", [task.to_json()]))
+    assert isinstance(error, StageError)
+    assert re.fullmatch(f"ValueError {HERE}", str(error))
+    assert PRIVATE[:6] not in "".join(traceback.format_exception(error))
+
+
+def test_a_note_cut_short_says_so(tmp_path: Path) -> None:
+    store, task = Store(tmp_path), _task("a")
+    note_failure(store, task, StageError("no luck"))
+    assert noted_reason(store, task) == "no luck"
+    store.write_bytes("failures/judge/a.json", b'{"reas')
+    assert noted_reason(store, task) == "its note of failure was cut short"
+
+
+def test_failures_of_one_reason_are_told_once() -> None:
+    reasons = ["b.parquet is cut", *["Spark gave up"] * 14]
+    failures = [Failure(_task(f"{n}"), reason) for n, reason in enumerate(reasons)]
+    said = told_failures("bands", failures, 15)
+    assert said.startswith("stage bands: 15 of 15 tasks failed, the others are done: 0: b.parquet")
+    assert "; 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 4 more: Spark gave up. Mend the cause" in said
+    many = [Failure(_task("a"), f"reason {n}") for n in range(12)]
+    assert "a: reason 9; and 2 reasons more. Mend" in told_failures("measure", many, 12)
+
+
+@pytest.mark.beam
+def test_band_of_a_file_that_changed_says_which(tmp_path: Path) -> None:
+    """An engine learns only the kind of an error that fails its pipeline."""
+    store = Store(tmp_path)
+    key = "0" * 32
+    file_name = f"measure/{key}/minhash.parquet"
+    file = File("minhash.parquet", store.write_bytes(file_name, b"a"), 1)
+    commit(store, Shard("measure", key, (file,), {}))
+    (tmp_path / file_name).write_bytes(b"b")
+    work = {"key": "k", "band": 0, "rows": 8, "ranges": 1, "files": [[file_name, 1]]}
+    task = Task("bands", (("bands", "k"),), "band 0", 1, work)
+    with pytest.raises(StageError, match="is not what was written"):
+        run_wave(str(tmp_path), "bands", [task.to_json()])
+    said = f"{file_name} is not what was written; run again: it is made anew"
+    assert noted_reason(store, task) == said
+
+
+# The same build -----------------------------------------------------------------------------------
+def test_a_worker_built_otherwise_is_refused_with_every_difference() -> None:
+    require_same(build())
+    other = {**json.loads(build()), "pyarrow": "1.0", "phloem": "0123"}
+    with pytest.raises(StageError, match=r"phloem \w+ \(driver: 0123\), pyarrow .*driver: 1\.0"):
+        require_same(json.dumps(other))
+
+
+# Trying again -------------------------------------------------------------------------------------
+class InlineProcesses:
+    """Runs a wave at once, in this process; a task fails as often as it is told to."""
+
+    active = True  # as a pool that has not given itself up
+
+    def __init__(self, store: Store, faults: dict[str, list[Exception]]) -> None:
+        self.store = store
+        self.faults = faults
+        self.waves: list[list[str]] = []
+
+    def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
+        assert (function, timeout) == (local.run_marked, Limits().task_seconds)
+        _, root, stage, texts = args
+        assert (root, stage) == (self.store.root, "judge")
+        tasks = [Task.from_json(text) for text in texts]
+        self.waves.append([task.label for task in tasks])
+        future: Future[float] = Future()
+        for task in tasks:
+            if self.faults.get(task.label):
+                future.set_exception(self.faults[task.label].pop())
+                return future
+            commit(self.store, Shard("judge", task.label, ()))
+        future.set_result(0.5)
+        return future
+
+
+def _run(
+    tmp_path: Path, names: str, faults: dict[str, list[Exception]]
+) -> tuple[list[list[str]], list[str], list[tuple[str, str]], float]:
+    """(waves, labels of the tasks done, label and reason of each failure, CPU seconds)."""
+    store = Store(tmp_path)
+    pool = InlineProcesses(store, faults)
+    engine = Pool(str(tmp_path), 1, pool=pool)  # type: ignore[arg-type]
+    done: list[str] = []
+    failures = engine.run(
+        "judge", [_task(name) for name in names], lambda t, _: done.append(t.label)
+    )
+    told = [(failure.task.label, failure.reason) for failure in failures]
+    return pool.waves, done, told, engine.cpu_seconds
+
+
+def test_run_does_every_task_once(tmp_path: Path) -> None:
+    assert _run(tmp_path, "abc", {}) == ([["a", "b", "c"]], ["a", "b", "c"], [], 0.5)
+
+
+def test_run_without_tasks_starts_no_pool(tmp_path: Path) -> None:
+    engine = Pool(str(tmp_path), 1)
+    assert engine.run("judge", [], lambda *_: None) == []
+    assert engine.pool is None
+
+
+def test_run_tries_the_tasks_of_a_failed_wave_alone(tmp_path: Path) -> None:
+    faults: dict[str, list[Exception]] = {"b": [StageError("no luck") for _ in range(9)]}
+    tried, done, told, _ = _run(tmp_path, "abc", faults)
+    assert tried == [["a", "b", "c"], ["b"], ["c"]]
+    assert done == ["a", "c"]
+    assert told == [("b", "no luck")]
+
+
+def test_run_tries_a_killed_task_again_but_not_forever(tmp_path: Path) -> None:
+    killed: list[Exception] = [ProcessExpired("killed", code=-9) for _ in range(9)]
+    tried, done, told, cpu = _run(tmp_path, "ab", {"a": killed, "b": killed[:1]})
+    assert tried.count(["a"]) == ATTEMPTS - 1
+    assert (done, cpu) == (["b"], 0.5)
+    assert told == [("a", "its worker died (3 times; exit code -9)")]
+
+
+def test_run_does_not_try_again_what_its_worker_could_explain(tmp_path: Path) -> None:
+    class Explaining(InlineProcesses):
+        def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
+            future = super().schedule(function, args, timeout)
+            if future.exception():
+                note_failure(self.store, _task("b"), StageError("no luck"))
+            return future
+
+    processes = Explaining(Store(tmp_path), {"b": [StageError("the whole wave")]})
+    failures = Pool(str(tmp_path), 1, pool=processes).run(  # type: ignore[arg-type]
+        "judge", [_task("b")], lambda *_: None
+    )
+    assert processes.waves == [["b"]]
+    assert [failure.reason for failure in failures] == ["no luck"]
+
+
+def test_run_counts_a_task_that_committed_before_its_worker_died(tmp_path: Path) -> None:
+    tried, done, told, _ = _run(tmp_path, "ab", {"b": [ProcessExpired("killed", code=-9)]})
+    assert tried == [["a", "b"], ["b"]]
+    assert (done, told) == (["a", "b"], [])

@@ -1,0 +1,470 @@
+"""Spark: which options go together, that no wait is for ever, and the bytes of a real cluster."""
+
+import contextlib
+import functools
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from rich.console import Console
+from spark_cluster import Cluster, free_port, installed_cluster, options_of, reaching
+from tiny_workspace import (
+    change_recipe,
+    digests,
+    make_workspace,
+    new_root,
+    recipe_of,
+    redone,
+)
+from typer.testing import CliRunner
+
+from phloem.catalog.store import Store
+from phloem.catalog.views import connect
+from phloem.pipeline import run as running
+from phloem.pipeline.bench.engine import write_sample
+from phloem.pipeline.cli.app import app
+from phloem.pipeline.engines.runners import RunnerError
+from phloem.pipeline.engines.spark import spark
+from phloem.pipeline.engines.spark.spark import Spark, SparkEngine, SparkError, open_spark
+from phloem.pipeline.registry.registry import load_registry
+from phloem.pipeline.request import Request
+from phloem.pipeline.stage import Task
+from phloem.pipeline.watch.progress import Progress
+from phloem.pipeline.workspace import load_workspace
+from phloem.sources.limits import Limits
+
+BUNDLED = Path(__file__).resolve().parents[3] / "sources" / "bundled"
+PRIVATE = "Привет, это личное письмо"
+HERE = Spark("spark://127.0.0.1:7077", "server.jar")
+THERE = Spark("spark://10.1.2.3:7077", "server.jar")
+
+
+# Options ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "good",
+    [
+        HERE,
+        replace(HERE, master="spark://127.0.0.1:7077,localhost:7078", cores=2),
+        replace(HERE, master="local[2]"),
+        replace(HERE, settings=("spark.executor.memory=2g", "spark.a.b=c=d")),
+        replace(THERE, worker_pool="localhost:50000"),
+        replace(THERE, worker_image="registry.example.org/phloem:1"),
+        Spark(job_endpoint="localhost:8099"),
+        Spark(job_endpoint="10.1.2.3:8099", worker_pool="[::1]:50000"),
+    ],
+)
+def test_options_that_go_together(good: Spark) -> None:
+    good.check()
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        (Spark(), "needs --spark-master and --job-server-jar"),
+        (Spark(master="spark://localhost:7077"), "needs --spark-master and --job-server-jar"),
+        (replace(HERE, job_endpoint="localhost:8099"), "leave out --spark-master"),
+        (Spark(job_endpoint="localhost:8099", cores=3), "and --workers"),
+        (replace(HERE, worker_pool="a:1", worker_image="b"), "exclude each other"),
+        (replace(HERE, worker_pool="localhost"), "--worker-pool 'localhost' is not host:port"),
+        (replace(HERE, worker_pool="localhost:99999"), "is not host:port"),
+        (Spark(job_endpoint="http://a:1/x"), "is not host:port"),
+        (replace(HERE, master="yarn"), "neither spark://host:port nor local"),
+        (replace(HERE, master="spark://localhost"), "--spark-master 'localhost' is not host:port"),
+        (replace(HERE, settings=("memory=2g",)), "is not spark.some.key=value"),
+        (THERE, "is not on this machine"),
+        (Spark(job_endpoint="10.1.2.3:8099"), "is not on this machine"),
+    ],
+)
+def test_options_that_do_not_are_told(bad: Spark, told: str) -> None:
+    with pytest.raises(RunnerError) as error:
+        bad.check()
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--runner", "spark"], "needs --spark-master"),
+        (["--job-endpoint", "localhost:1"], "the runner is local"),
+        (["--runner", "dask"], "loses data"),
+        (["--runner", "spark", "--job-endpoint", "localhost:1", "--stage", "measure"], "--stage"),
+    ],
+)
+def test_command_tells_before_anything_is_made(
+    options: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(make_workspace(tmp_path / "workspace"))
+    result = CliRunner().invoke(app, ["run", "tiny", "--root", str(tmp_path / "root"), *options])
+    assert result.exit_code == 2
+    assert told in result.output
+    assert not (tmp_path / "root").exists()
+
+
+# Deadlines ----------------------------------------------------------------------------------------
+TASK = Task("judge", (("judge", "0" * 16),), "a task", 1, {})
+
+
+def _started_and_left() -> list[str]:
+    """What an engine started and did not end; a pool of this process's own may be there still."""
+    lines = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a cluster's executor that just ended
+            lines.append(" ".join(process.cmdline()))
+    return [line for line in lines if re.search("worker_pool|spark-submit|JobServer", line)]
+
+
+def _failing(asked: Spark, root: Path) -> str:
+    with (
+        open_spark(str(root), asked, Limits()) as engine,
+        pytest.raises(SparkError) as error,
+    ):
+        engine.run("judge", [TASK], lambda *_: None)
+    assert _started_and_left() == []
+    return str(error.value)
+
+
+@pytest.fixture
+def no_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Instead of Spark, a command to be written by the test."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    monkeypatch.setattr(spark, "START", 1.0)
+    (tmp_path / "server.jar").touch()
+    return tmp_path
+
+
+def _script(folder: Path, lines: str) -> Spark:
+    path = folder / "bin" / "spark-submit"
+    path.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
+    path.chmod(0o755)
+    # Neither a master nor a pool is looked for: what is tested is the job server.
+    return Spark("local[1]", str(folder / "server.jar"), worker_image="none")
+
+
+@pytest.mark.beam
+def test_start_nothing_for_no_tasks(tmp_path: Path) -> None:
+    with open_spark(str(tmp_path), replace(HERE, job_server="nowhere"), Limits()) as engine:
+        assert engine.run("judge", [], lambda *_: None) == []
+
+
+@pytest.mark.beam
+def test_start_master_that_does_not_answer(tmp_path: Path) -> None:
+    asked = Spark(f"spark://localhost:{free_port()}", "server.jar", worker_image="none")
+    assert "the Spark master at localhost:" in _failing(asked, tmp_path)
+
+
+@pytest.mark.beam
+def test_start_job_endpoint_that_does_not_answer(tmp_path: Path) -> None:
+    asked = Spark(job_endpoint=f"localhost:{free_port()}", worker_image="none")
+    assert "the job server at localhost:" in _failing(asked, tmp_path)
+
+
+@pytest.mark.beam
+def test_start_worker_pool_that_does_not_answer(tmp_path: Path) -> None:
+    asked = replace(HERE, worker_pool=f"localhost:{free_port()}")
+    assert "the worker pool at localhost:" in _failing(asked, tmp_path)
+
+
+@pytest.mark.beam
+def test_start_job_server_that_ends_says_its_last_word(no_spark: Path) -> None:
+    asked = _script(no_spark, "echo 'no such class'; echo '\tat its.stack.Trace'; exit 3")
+    told = _failing(asked, no_spark)
+    assert told == "the job server ended; it last said: no such class"
+
+
+@pytest.mark.beam
+def test_start_job_server_that_opens_no_port(no_spark: Path) -> None:
+    began = time.monotonic()
+    told = _failing(_script(no_spark, "echo waiting; sleep 600"), no_spark)
+    assert told == "the job server did not open its port in 1 s; it last said: waiting"
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.beam
+def test_start_no_spark_and_no_jar(no_spark: Path) -> None:
+    asked = Spark("local[1]", str(no_spark / "server.jar"), worker_image="none")
+    assert "no spark-submit in SPARK_HOME" in _failing(asked, no_spark)
+    asked = replace(asked, job_server="nowhere.jar")
+    assert "'nowhere.jar' is no file, nor group:artifact:version" in _failing(asked, no_spark)
+
+
+def test_jar_by_coordinates_that_maven_cannot_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maven = tmp_path / "mvn"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SparkError, match="mvn fetches a:b:1, and is not on PATH"):
+        spark.job_server_jar("a:b:1", tmp_path)
+    maven.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    maven.chmod(0o755)
+    with pytest.raises(SparkError, match="mvn could not fetch a:b:1"):
+        spark.job_server_jar("a:b:1", tmp_path)
+    maven.write_text(f"#!/bin/sh\n: > {tmp_path}/b-1.jar\n", encoding="utf-8")
+    assert spark.job_server_jar("a:b:1", tmp_path).is_file()
+
+
+@pytest.mark.beam
+def test_job_server_that_listens_and_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark, "SUBMIT", 2.0)
+    with socket.create_server(("localhost", 0)) as silent:
+        asked = Spark(job_endpoint=f"localhost:{silent.getsockname()[1]}", worker_image="none")
+        told = _failing(asked, tmp_path)
+    assert told == "the job server, given a pipeline, did not answer in 2 s"
+
+
+def test_within_tells_the_kind_of_an_error_only() -> None:
+    def fail() -> None:
+        raise ValueError(PRIVATE)
+
+    with pytest.raises(SparkError) as error:
+        spark.within(5, "the job server", fail)
+    assert str(error.value) == "the job server failed: ValueError"
+    assert spark.within(5, "it", lambda: 7) == 7
+
+
+def test_kinds_of_an_error_are_told_and_nothing_else() -> None:
+    said = (
+        f"org.apache.spark.SparkException: Job aborted: {PRIVATE}\n java.lang.RuntimeException:"
+        f" Error received from SDK harness: Traceback ValueError: {PRIVATE} ExecutorLostFailure"
+    )
+    assert spark.kinds_of(said) == "SparkException, RuntimeException, ExecutorLostFailure"
+    assert spark.kinds_of(PRIVATE) == "it did not say why"
+
+
+# The worker pool ----------------------------------------------------------------------------------
+@pytest.mark.beam
+@pytest.mark.parametrize(
+    ("address", "told"), [([], "usage:"), (["203.0.113.1:50000"], "cannot listen on 203.0.113.1")]
+)
+def test_worker_pool_that_cannot_serve_says_why(address: list[str], told: str) -> None:
+    command = [sys.executable, "-m", "phloem.pipeline.engines.spark.worker_pool", *address]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1
+    assert told in ended.stderr
+
+
+# A cluster ----------------------------------------------------------------------------------------
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Spark]]:
+    """A cluster, and how to reach it."""
+    with installed_cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found
+
+
+@pytest.fixture
+def asked(cluster: tuple[Cluster, Spark], monkeypatch: pytest.MonkeyPatch) -> Spark:
+    """How to reach the cluster, from a process that finds Spark."""
+    for name, value in reaching(cluster[0]).items():
+        monkeypatch.setenv(name, value)
+    return cluster[1]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str], Any]:
+    """A workspace, and the digests and release of a local run of it."""
+    top = tmp_path_factory.mktemp("expected")
+    folder = make_workspace(top / "workspace")
+    record = _run(folder, new_root(top / "root"), None)
+    return folder, digests(top / "root", record), record["release"]
+
+
+def _run(folder: Path, root: Path, opened: Callable[[], Any] | None) -> dict[str, Any]:
+    workspace = load_workspace(folder)
+    request = Request(recipe_of(folder), str(root), 1, runner="spark" if opened else "local")
+    result = running.run(
+        request, load_registry(workspace), workspace, Progress(Console(quiet=True)), opened
+    )
+    record: dict[str, Any] = json.loads(Store(str(root)).read_bytes(f"runs/{result.run_id}.json"))
+    return record
+
+
+def _on_spark(folder: Path, root: Path, asked: Spark) -> dict[str, Any]:
+    return _run(folder, root, functools.partial(open_spark, str(root), asked, Limits()))
+
+
+def _strange_folder(folder: Path) -> Path:
+    """A folder whose own modules have the names of what a worker imports."""
+    for name in ("pipeline", "phloem", "catalog", "apache_beam", "grpc"):
+        (folder / name).mkdir(parents=True)
+        text = "raise SystemExit('imported from the wrong place')\n"
+        (folder / name / "__init__.py").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.spark
+def test_cluster_makes_the_same_bytes(
+    asked: Spark,
+    expected: tuple[Path, dict[str, str], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, wanted, release = expected
+    monkeypatch.chdir(_strange_folder(tmp_path / "strange"))
+    root = new_root(tmp_path / "root")
+    record = _on_spark(folder, root, asked)
+    assert digests(root, record) == wanted
+    assert record["release"] == release
+    assert record["runner"] == "spark"
+    assert _started_and_left() == []
+    # All is there: a second run starts nothing, and needs no cluster.
+    again = _on_spark(folder, root, replace(asked, master=f"spark://localhost:{free_port()}"))
+    assert redone(again) == {}
+    assert again["release"] == release
+
+
+@pytest.mark.spark
+def test_cluster_makes_the_quickstart_of_20_mb(asked: Spark, tmp_path: Path) -> None:
+    write_sample(BUNDLED, tmp_path / "texts", 20)
+    made = {}
+    for name, options in (("local", ["--workers", "2"]), ("spark", options_of(asked))):
+        root = new_root(tmp_path / name)
+        command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "quickstart", *options]
+        command += ["--root", str(root), "--input", str(tmp_path / "texts" / "*.jsonl")]
+        subprocess.run(command, check=True, timeout=900)
+        (record,) = [json.loads(path.read_bytes()) for path in (root / "runs").glob("*.json")]
+        views = connect(Store(str(root)))
+        decisions = views.execute("select * from decisions order by id").fetchall()
+        made[name] = (digests(root, record), decisions, record["balance"], record["runner"])
+    assert made["spark"] == (*made["local"][:-1], "spark")
+    assert sum(counts["read"] for counts in made["local"][2].values()) > 4_000
+
+
+@pytest.mark.spark
+def test_cluster_the_driver_is_killed(
+    asked: Spark, expected: tuple[Path, dict[str, str], Any], tmp_path: Path
+) -> None:
+    folder, wanted, release = expected
+    root = new_root(tmp_path / "root")
+    command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--root", str(root)]
+    driver = psutil.Popen([*command, *options_of(asked)], cwd=folder)
+    until = time.monotonic() + 240
+    while not any(root.glob("measure/*/shard.json")) and time.monotonic() < until:
+        time.sleep(0.2)
+    family = driver.children(recursive=True)
+    driver.kill()
+    driver.wait()
+    assert len(family) > 3  # of the job server and of the worker pool
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert left == []
+    record = _on_spark(folder, root, asked)
+    assert "ingest" not in redone(record)
+    assert digests(root, record) == wanted
+    assert record["release"] == release
+
+
+def _executors(cluster: Cluster) -> list[psutil.Process]:
+    """The executors of this cluster: another one may run on this machine."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        line = " ".join(process.info["cmdline"] or [])
+        here = Path(process.info["cwd"] or "/").is_relative_to(cluster.work)
+        if here and "CoarseGrainedExecutorBackend" in line:
+            found.append(process)
+    return found
+
+
+def _workers(_: Cluster) -> list[psutil.Process]:
+    """The Python workers: forked by the process that the worker pool forks from."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            above = [" ".join(each.cmdline()) for each in process.parents()[:2]]
+            if "forkserver" in above[0] and "worker_pool" in above[1]:
+                found.append(process)
+    return found
+
+
+def _kill_one(find: Callable[[], list[psutil.Process]], killed: list[int]) -> None:
+    """Kill the first process that is found, once it has had a second to begin its work."""
+    until = time.monotonic() + 240
+    while not killed and time.monotonic() < until:
+        time.sleep(0.5)
+        for process in find()[:1]:
+            time.sleep(1)
+            process.kill()
+            killed.append(process.pid)
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("find", [_executors, _workers])
+def test_cluster_a_process_is_killed(
+    cluster: tuple[Cluster, Spark],
+    asked: Spark,
+    expected: tuple[Path, dict[str, str], Any],
+    tmp_path: Path,
+    find: Callable[[Cluster], list[psutil.Process]],
+) -> None:
+    folder, wanted, release = expected
+    root = new_root(tmp_path / "root")
+    killed: list[int] = []
+    killing = threading.Thread(target=_kill_one, args=[functools.partial(find, cluster[0]), killed])
+    killing.start()
+    try:
+        record = _on_spark(folder, root, asked)
+    except running.RunError as error:  # told, and the rerun does the rest
+        assert "tasks failed" in str(error)  # noqa: PT017 - either outcome is right
+        record = _on_spark(folder, root, asked)
+    killing.join()
+    assert killed
+    assert digests(root, record) == wanted
+    assert record["release"] == release
+
+
+@pytest.mark.spark
+def test_cluster_tasks_run_twice(
+    asked: Spark, expected: tuple[Path, dict[str, str], Any], tmp_path: Path
+) -> None:
+    folder, wanted, release = expected
+    root = new_root(tmp_path / "root")
+    eager = (
+        "spark.speculation=true",
+        "spark.speculation.interval=20ms",
+        "spark.speculation.multiplier=1.0001",
+        "spark.speculation.quantile=0.01",
+        "spark.speculation.minTaskRuntime=1ms",
+    )
+    record = _on_spark(folder, root, replace(asked, settings=(*asked.settings, *eager)))
+    assert digests(root, record) == wanted
+    assert record["release"] == release
+
+
+@pytest.mark.spark
+def test_cluster_a_task_fails_and_the_others_are_done(
+    asked: Spark, expected: tuple[Path, dict[str, str], Any], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(expected[0], tmp_path / "workspace")
+    change_recipe(folder, "vocab_size: 600", "vocab_size: 601")  # what the cache does not hold
+    root = new_root(tmp_path / "root")
+    with open_spark(str(root), asked, Limits()) as engine:
+        failures = engine.run("judge", [TASK], lambda *_: None)
+    assert [failure.task for failure in failures] == [TASK]
+    assert "KeyError" in failures[0].reason
+
+
+@pytest.mark.spark
+def test_cluster_the_job_server_dies(
+    asked: Spark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SparkEngine, "_look", _kill_job_server)
+    told = _failing(asked, new_root(tmp_path / "root"))
+    assert told == "the job server ended with exit code -9"
+
+
+def _kill_job_server(engine: SparkEngine, *_: object) -> list[Task]:
+    server = next(each for each in engine._served if each.name == "job server")
+    server.process.kill()
+    server.process.wait()
+    return [TASK]

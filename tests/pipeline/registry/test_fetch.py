@@ -1,0 +1,318 @@
+"""Fetch: files come into the root once, verified; what cannot be had is named, with its remedy."""
+
+import hashlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tiny_workspace import CARD
+
+from phloem.catalog.store import Store
+from phloem.pipeline.registry import fetch
+from phloem.pipeline.registry.fetch import FetchError, readings
+from phloem.sources.cards.source import Source
+from phloem.sources.clients import clients
+from phloem.sources.connector import (
+    GoneError,
+    Pin,
+    PinnedFile,
+    SourceError,
+    Split,
+    Strict,
+    WrongError,
+)
+
+LOCKED = "Все люди рождаются свободными".encode()
+
+
+class AnyParams(Strict):
+    """What the cards of these tests give."""
+
+    path: str
+    language_column: str
+    id_column: str
+
+
+@dataclass
+class Provider:
+    """A connector that serves bytes, or refuses, and counts what it is asked."""
+
+    served: bytes = LOCKED
+    gone: str = ""
+    fault: SourceError | None = None
+    reason: str | None = None
+    own: Path | None = None  # serves a file that lies here, as the user's own do
+    fetched: list[str] = field(default_factory=list)
+    Params: type[Strict] = AnyParams
+    VERSION: int = 1
+
+    def unavailable(self, params: Any) -> str | None:
+        return self.reason
+
+    def resolve(self, params: Any) -> Pin:
+        raise AssertionError("a run never asks what there is now")
+
+    def fetch(self, params: Any, pin: Pin, folder: Path) -> dict[str, str]:
+        if self.fault:
+            raise self.fault
+        if self.gone:
+            raise GoneError(self.gone)
+        path = self.own or folder / "served"
+        path.write_bytes(self.served)
+        self.fetched += [file.name for file in pin.files]
+        return {file.name: str(path) for file in pin.files}
+
+    def splits(self, params: Any, pin: Pin, files: Any) -> list[Split]:
+        assert {name: Path(path).read_bytes() for name, path in files.items()} == {"f": LOCKED}
+        return [Split("all", {})]
+
+    def read(self, params: Any, split: Split, files: Any) -> Any:
+        raise AssertionError("fetching reads no document")
+
+
+Serve = Callable[..., None]
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """Let providers stand where connectors stand, by name."""
+
+    def put(**providers: Provider) -> None:
+        monkeypatch.setattr(fetch, "find_connector", providers.__getitem__)
+
+    return put
+
+
+def _card(name: str) -> Source:
+    value = yaml.safe_load(CARD.replace("NAME", name).replace("PATH", "anywhere"))
+    value["access"]["connector"] = name
+    return Source.model_validate(value)
+
+
+SHA256 = hashlib.sha256(LOCKED).hexdigest()
+PIN = Pin("v1", (PinnedFile("f", SHA256, len(LOCKED)),))
+
+
+def _readings(store: Store, *names: str, skip: bool = False) -> tuple[Any, Any, list[str]]:
+    lines: list[str] = []
+    found, skipped = readings(
+        store, [_card(name) for name in names], dict.fromkeys(names, PIN),
+        skip_unavailable=skip, told=lines.append,
+    )  # fmt: skip
+    return found, skipped, lines
+
+
+def test_readings_fetch_each_file_once_under_its_sha256(serve: Serve, tmp_path: Path) -> None:
+    store, provider = Store(tmp_path), Provider()
+    serve(a=provider)
+    (reading,), _, lines = _readings(store, "a")
+    assert store.list("fetched") == [f"fetched/{SHA256}"]
+    assert reading.places == {"f": {"fetched": SHA256}}
+    assert [line.split(" (")[0] for line in lines] == ["fetched a v1"]
+    provider.reason = "no network"
+    again, _, lines = _readings(store, "a")
+    assert (again, lines, provider.fetched) == ([reading], [], ["f"])
+
+
+def test_readings_fetch_again_what_was_cut(serve: Serve, tmp_path: Path) -> None:
+    store, provider = Store(tmp_path), Provider()
+    serve(a=provider)
+    store.write_bytes(f"fetched/{SHA256}", LOCKED[:-1])
+    _readings(store, "a")
+    assert store.read_bytes(f"fetched/{SHA256}") == LOCKED
+
+
+def test_readings_bring_what_comes_with_the_package_into_the_root(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "root")
+    monkeypatch.setattr(fetch, "PACKAGE", tmp_path / "package")
+    (tmp_path / "package").mkdir()
+    serve(a=Provider(own=tmp_path / "package" / "f"))
+    (reading,), _, _ = _readings(store, "a")
+    assert reading.places == {"f": {"fetched": SHA256}}
+    assert store.read_bytes(f"fetched/{SHA256}") == LOCKED
+
+
+def test_readings_leave_ones_own_file_where_it_lies(serve: Serve, tmp_path: Path) -> None:
+    store = Store(tmp_path / "root")
+    serve(a=Provider(own=tmp_path / "mine"))
+    (reading,), _, lines = _readings(store, "a")
+    assert reading.places == {"f": {"path": str(tmp_path / "mine")}}
+    assert (store.list("fetched"), lines) == ([], [])
+
+
+def test_readings_of_other_bytes_than_locked_name_source_and_remedy(
+    serve: Serve, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    serve(a=Provider(served=LOCKED + b" "))
+    with pytest.raises(FetchError, match=r"a: f has sha256 .*the provider changed") as told:
+        _readings(store, "a")
+    assert str(told.value).endswith(f"then run `phloem sources lock a --root {tmp_path}`")
+    assert store.list("fetched") == []
+
+
+def test_readings_of_what_is_gone_end_with_the_command_for_that_source(
+    serve: Serve, tmp_path: Path
+) -> None:
+    serve(a=Provider(gone="v1 is gone, v2 is there; lock it again"))
+    with pytest.raises(FetchError) as told:
+        _readings(Store(tmp_path), "a")
+    assert str(told.value) == (
+        "1 of 1 sources cannot be read here: a: v1 is gone, v2 is there; lock it again:"
+        f" `phloem sources lock a --root {tmp_path}`"
+    )
+
+
+def test_readings_without_a_lock_entry_name_the_command(serve: Serve, tmp_path: Path) -> None:
+    serve(a=Provider())
+    with pytest.raises(FetchError, match="run `phloem sources lock a --root "):
+        readings(Store(tmp_path), [_card("a")], {}, skip_unavailable=False, told=print)
+
+
+def test_readings_name_all_that_is_missing_at_once(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All three serve the same bytes: the last, once fetched, would be there for the others too.
+    monkeypatch.setattr(fetch, "CLIENTS", 1)
+    serve(a=Provider(reason="this needs apt-get"), b=Provider(gone="b is gone"), c=Provider())
+    with pytest.raises(FetchError) as told:
+        _readings(Store(tmp_path), "a", "b", "c")
+    assert str(told.value) == (
+        "2 of 3 sources cannot be read here: a: this needs apt-get; b: b is gone:"
+        f" `phloem sources lock b --root {tmp_path}`; --skip-unavailable runs with the others"
+    )
+
+
+def test_readings_with_skip_unavailable_leave_out_and_say_why(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    c = Provider(fault=SourceError("host c does not answer"))
+    serve(a=Provider(reason="this needs apt-get"), b=Provider(), c=c, d=Provider(gone="d is gone"))
+    monkeypatch.setattr(fetch, "CLIENTS", 1)  # b comes second, and all serve the same bytes
+    found, skipped, lines = _readings(Store(tmp_path), "a", "c", "d", "b", skip=True)
+    assert [reading.card.id for reading in found] == ["b"]
+    assert skipped == {
+        "a": "this needs apt-get",
+        "c": "host c does not answer",
+        "d": f"d is gone: `phloem sources lock d --root {tmp_path}`",
+    }
+    assert lines[1:] == [f"left out {source}: {reason}" for source, reason in skipped.items()]
+
+
+@pytest.mark.parametrize(
+    ("provider", "pins", "said"),
+    [
+        (Provider(served=LOCKED + b"!"), {"b": PIN}, "f has sha256 .*the provider changed"),
+        (Provider(fault=WrongError("other bytes")), {"b": PIN}, "other bytes"),
+        (Provider(), {}, "no lock entry says what it holds"),
+        (Provider(Params=Strict), {"b": PIN}, "the card's access.params do not suit"),
+    ],
+    ids=["changed", "changed for its connector", "not locked", "wrong card"],
+)
+def test_readings_pass_over_nothing_that_is_wrong_with_a_source_though_they_may_skip(
+    serve: Serve,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: Provider,
+    pins: dict[str, Pin],
+    said: str,
+) -> None:
+    monkeypatch.setattr(fetch, "CLIENTS", 1)  # what c brought would be there for b too
+    serve(a=Provider(reason="this needs apt-get"), b=provider, c=Provider())
+    lines: list[str] = []
+    cards = [_card(name) for name in ("a", "b", "c")]
+    with pytest.raises(FetchError, match=f"2 of 3 sources .*b: {said}") as told:
+        readings(
+            Store(tmp_path), cards, {"a": PIN, "c": PIN, **pins},
+            skip_unavailable=True, told=lines.append,
+        )  # fmt: skip
+    assert "--skip-unavailable" not in str(told.value)
+    assert [line for line in lines if "left out" in line] == []
+
+
+NPM = """\
+#!{python}
+import json, shutil, sys
+asked = sys.argv[-1]
+if "view" in sys.argv:
+    print("2.0.0")
+elif asked == "kept@1.0.0":
+    shutil.copy({archive!r}, "kept-1.0.0.tgz")
+    print(json.dumps([{{"version": "1.0.0"}}]))
+else:
+    sys.exit("npm error code ETARGET\\nnpm error notarget No matching version")
+"""
+
+
+def test_readings_of_a_package_that_an_index_no_longer_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "archive"
+    archive.write_bytes(b"the package")
+    client = tmp_path / "bin" / "npm"
+    client.parent.mkdir()
+    client.write_text(NPM.format(python=sys.executable, archive=str(archive)), encoding="utf-8")
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(client.parent))
+    cards, pins = [], {}
+    for name in ("gone", "kept"):
+        value = yaml.safe_load(CARD.replace("NAME", name).replace("PATH", "anywhere"))
+        value["access"] = {"connector": "npm", "params": {"packages": [name]}}
+        cards.append(Source.model_validate(value))
+        pinned = replace(clients.pinned(archive), name=f"{name}@1.0.0.tgz")
+        other = replace(pinned, sha256=hashlib.sha256(b"of 1.0.0").hexdigest())
+        pins[name] = Pin("1.0.0", (pinned if name == "kept" else other,))
+
+    def read(root: str, *, skip: bool) -> tuple[list[str], dict[str, str]]:
+        store = Store(tmp_path / root)
+        found, skipped = readings(store, cards, pins, skip_unavailable=skip, told=lambda _: None)
+        return [reading.card.id for reading in found], skipped
+
+    reason = (
+        "gone 1.0.0 is no longer served; 2.0.0 is; look at what changed, then lock it again:"
+        f" `phloem sources lock gone --root {tmp_path}/"
+    )
+    with pytest.raises(FetchError, match=f"1 of 2 sources cannot be read here: gone: {reason}"):
+        read("stopped", skip=False)
+    left = {"gone": f"{reason}skipped`"}
+    assert read("skipped", skip=True) == (["kept"], left)
+    archive.write_bytes(b"another package")
+    assert read("skipped", skip=True) == (["kept"], left)  # its bytes are in the root
+    with pytest.raises(FetchError, match=r"kept: kept@1\.0\.0\.tgz has sha256 .* is locked"):
+        read("changed", skip=True)
+
+
+def test_readings_with_none_left_fail_though_they_may_skip(serve: Serve, tmp_path: Path) -> None:
+    serve(a=Provider(reason="this needs apt-get"))
+    with pytest.raises(FetchError, match="1 of 1 sources") as told:
+        _readings(Store(tmp_path), "a", skip=True)
+    assert "--skip-unavailable" not in str(told.value)
+
+
+def test_readings_with_parameters_of_another_connector_name_the_key(
+    serve: Serve, tmp_path: Path
+) -> None:
+    serve(a=Provider(Params=Strict))
+    with pytest.raises(FetchError, match=r"a: .* do not suit a: .*path"):
+        _readings(Store(tmp_path), "a")
+
+
+def test_keep_file_of_a_file_that_changed_raises(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"other")
+    with pytest.raises(FetchError, match="file changed while it was copied"):
+        fetch.keep_file(Store(tmp_path / "root"), tmp_path / "file", SHA256)
+    assert Store(tmp_path / "root").list("fetched") == []
+
+
+def test_find_connector_that_is_none_is_told_as_the_sources_fault(tmp_path: Path) -> None:
+    card = _card("a").model_copy(update={"access": _card("fils").access})
+    with pytest.raises(FetchError, match=r"a: no connector named 'fils'; did you mean files\?"):
+        readings(Store(tmp_path), [card], {"a": PIN}, skip_unavailable=False, told=print)
+    with pytest.raises(SourceError):
+        fetch.find_connector("fils")
