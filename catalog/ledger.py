@@ -12,7 +12,7 @@ from phloem.catalog.errors import PhloemError
 
 KEPT, DROPPED, QUARANTINED = "kept", "dropped", "quarantined"
 DUPLICATE = "duplicate"  # the reason of every document dropped for another one that is kept
-LICENCE = "licence"  # the reason of every document whose licence the policy does not allow
+REFUSED_LICENSE = "license"  # the reason of every document whose licence the policy does not allow
 FAULT = "fault"  # the reason of every document that an op could not work on
 
 PART = Column("part", pa.int32(), "Piece of the document, 0 unless something split it.")

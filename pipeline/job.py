@@ -19,7 +19,8 @@ from phloem.filters.op import Op
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.recipe import Recipe
 from phloem.pipeline.stage import STAGES, Task
-from phloem.pipeline.stages import compose, count, decide, elect, ingest, measure, nominate, tokens
+from phloem.pipeline.stages import candidates, compose, count, decide, ingest, measure, tokens
+from phloem.pipeline.stages import dedup as deduplicate
 from phloem.pipeline.stages.measure import Measured
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards.source import Source
@@ -131,8 +132,8 @@ def steps(job: Job, store: Store, made: Made) -> Steps:
     made["clean"] = [file.clean for file in files]
     made["measure"] = [shard for shards in sent for shard in shards[1:]]
     yield from _decisions(job, store, files, made)
-    licences = {id_: card.license.spdx for id_, card in job.cards.items()}
-    composing = compose.tasks(files, made["decide"], job.recipe.scrub, licences)
+    licenses = {id_: card.license.spdx for id_, card in job.cards.items()}
+    composing = compose.tasks(files, made["decide"], job.recipe.scrub, licenses)
     made["compose"] = _flat((yield Step("compose", tuple(composing))))
     if job.tokenizer:
         made["tokenizer"] = [job.tokenizer]
@@ -160,24 +161,24 @@ def _tallies(
 def _decisions(job: Job, store: Store, files: Sequence[Measured], made: Made) -> Steps:
     """From signatures and attributes to the ledger."""
     dedup = job.recipe.dedup
-    made["bands"] = _flat((yield Step("bands", tuple(nominate.band_tasks(files, dedup)))))
-    joining = nominate.component_task(made["bands"], files)
-    made["nominate"] = _flat((yield Step("nominate", (joining,))))
-    judging = decide.judge_tasks(files, job.ops, job.rules, _licences(job))
-    made["judge"] = _flat((yield Step("judge", tuple(judging))))
-    electing = elect.tasks(
+    made["bands"] = _flat((yield Step("bands", tuple(candidates.band_tasks(files, dedup)))))
+    joining = candidates.component_task(made["bands"], files)
+    made["candidates"] = _flat((yield Step("candidates", (joining,))))
+    judging = decide.filter_tasks(files, job.ops, job.rules, _terms(job))
+    made["filter"] = _flat((yield Step("filter", tuple(judging))))
+    electing = deduplicate.tasks(
         store,
-        made["nominate"][0],
+        made["candidates"][0],
         files,
-        made["judge"],
+        made["filter"],
         dedup=dedup,
         minhash=next((op for op in job.ops if op.name == "minhash"), None) if dedup else None,
         priority=[reading.card.id for reading in job.readings],
     )
-    made["elect"] = _flat((yield Step("elect", tuple(electing))))
-    duplicates = [shard.path("duplicates.parquet") for shard in made["elect"]]
-    made["settled"] = elect.settle_files(store, duplicates, files)
-    ledgers = decide.ledger_tasks(files, made["judge"], made["settled"])
+    made["dedup"] = _flat((yield Step("dedup", tuple(electing))))
+    duplicates = [shard.path("duplicates.parquet") for shard in made["dedup"]]
+    made["removals"] = deduplicate.settle_files(store, duplicates, files)
+    ledgers = decide.ledger_tasks(files, made["filter"], made["removals"])
     made["decide"] = _flat((yield Step("decide", tuple(ledgers))))
     _check_loss(job, made, store.root)
 
@@ -205,9 +206,9 @@ def dataset(job: Job, stage: str, shards: Sequence[Shard]) -> Dataset:
     spec: dict[str, Json] = {"recipe": recipe.name}
     if stage in ("clean", "measure"):
         spec["ops"] = [op.identity for op in job.ops]
-    if stage in ("judge", "decide"):
+    if stage in ("filter", "decide"):
         spec["rules"] = {id_: [r.name for r in rules] for id_, rules in sorted(job.rules.items())}
-    if stage in ("bands", "nominate", "elect"):
+    if stage in ("bands", "candidates", "dedup"):
         spec["dedup"] = recipe.dedup.model_dump() if recipe.dedup else None
     if stage == "compose":
         spec["scrub"] = dict(recipe.scrub)
@@ -241,7 +242,7 @@ def _ingest_step(job: Job) -> Step:
     return Step("ingest", tuple(tasks))
 
 
-def _licences(job: Job) -> dict[str, Json]:
+def _terms(job: Job) -> dict[str, Json]:
     refs = {name: sorted(duties) for name, duties in sorted(job.license_refs.items())}
     return {
         id_: {

@@ -24,10 +24,10 @@ RUNS = {
     "count": "phloem.pipeline.stages.count:run",
     "tally": "phloem.pipeline.stages.count:run_tally",
     "measure": "phloem.pipeline.stages.measure:run",
-    "bands": "phloem.pipeline.stages.nominate:run_band",
-    "nominate": "phloem.pipeline.stages.nominate:run_components",
-    "judge": "phloem.pipeline.stages.decide:run_judge",
-    "elect": "phloem.pipeline.stages.elect:run",
+    "bands": "phloem.pipeline.stages.candidates:run_band",
+    "candidates": "phloem.pipeline.stages.candidates:run_components",
+    "filter": "phloem.pipeline.stages.decide:run_filter",
+    "dedup": "phloem.pipeline.stages.dedup:run",
     "decide": "phloem.pipeline.stages.decide:run_ledger",
     "compose": "phloem.pipeline.stages.compose:run",
     "tokenizer": "phloem.pipeline.stages.tokens:run_train",
@@ -36,7 +36,7 @@ RUNS = {
 STAGES = tuple(RUNS)
 
 # What a stage's code makes of the same input: raised when that changes.
-VERSIONS = dict.fromkeys(SHARD_FILES, 1) | {"ingest": 2, "elect": 2}
+VERSIONS = dict.fromkeys(SHARD_FILES, 1) | {"ingest": 2, "dedup": 2}
 
 
 def shard_key(stage: str, spec: Mapping[str, Json], inputs: Sequence[str]) -> str:

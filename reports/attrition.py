@@ -9,13 +9,13 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from phloem.catalog.ledger import DUPLICATE, FAULT, KEPT, LICENCE
+from phloem.catalog.ledger import DUPLICATE, FAULT, KEPT, REFUSED_LICENSE
 from phloem.reports.headline import source_sums, unreadable
 from phloem.reports.run import Run
 
 Json = Any
 
-_NO_RULES = {FAULT, LICENCE, DUPLICATE}
+_NO_RULES = {FAULT, REFUSED_LICENSE, DUPLICATE}
 UNREADABLE = "unreadable"  # records that gave no document; they have no row in the ledger
 
 
@@ -114,7 +114,7 @@ def _steps(connection: DuckDBPyConnection, run: Run, read: int, unread: int) -> 
     own = sorted({*failed, *removed} - {rule["name"] for rule in run.rules} - _NO_RULES)
     order = [
         (FAULT, "every op can work on it"),
-        (LICENCE, "the policy allows its licence"),
+        (REFUSED_LICENSE, "the policy allows its licence"),
         *((rule["name"], asks(rule)) for rule in run.rules),
         *((name, _asks_of_cards(run, name)) for name in own),
         (DUPLICATE, "no better document that is kept says nearly the same"),

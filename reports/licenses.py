@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from phloem.catalog.ledger import KEPT, LICENCE
+from phloem.catalog.ledger import KEPT, REFUSED_LICENSE
 from phloem.catalog.licenses import OBLIGATIONS, obligations
 from phloem.reports.run import Run
 from phloem.reports.tokens import COUNTS
@@ -50,7 +50,7 @@ def licenses(connection: DuckDBPyConnection, run: Run) -> Licenses:
         f"""
         select coalesce(license, '') as expression,
             coalesce(list(distinct source order by source) filter (verdict = '{KEPT}'), []),
-            count(*) filter (verdict = '{KEPT}'), count(*) filter (reason = '{LICENCE}'),
+            count(*) filter (verdict = '{KEPT}'), count(*) filter (reason = '{REFUSED_LICENSE}'),
             coalesce(sum(text_bytes) filter (verdict = '{KEPT}'), 0), sum(tokens)
         from decisions left join (
             select id, sum(tokens) as tokens from {COUNTS} group by id

@@ -8,7 +8,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from phloem.catalog.ledger import DUPLICATE, KEPT, LICENCE
+from phloem.catalog.ledger import DUPLICATE, KEPT, REFUSED_LICENSE
 from phloem.catalog.store import Store
 from phloem.reports.excerpts import cut, masked_texts, texts_of
 from phloem.reports.run import Run
@@ -94,7 +94,7 @@ def samples(
         {"duplicate": DUPLICATE, "examples": examples},
     ).fetchall()
     texts = texts_of(store, run)
-    places = [(row[10], row[11]) for row in rows if row[0] != LICENCE]
+    places = [(row[10], row[11]) for row in rows if row[0] != REFUSED_LICENSE]
     found = masked_texts(store, texts, places)
     grouped: dict[str, list[Sample]] = {}
     documents: dict[str, int] = {}
@@ -129,7 +129,7 @@ def _kept_first(reason: Reason) -> tuple[bool, int, str]:
 
 
 def _why_no_text(why: str, own: Sequence[Sample], *, masked: bool) -> str:
-    if why == LICENCE:
+    if why == REFUSED_LICENSE:
         return "No text is shown of documents whose licence the policy does not allow."
     if not masked:
         return "No text is shown: the run did not look for personal data, so none can be masked."

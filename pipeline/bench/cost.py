@@ -18,10 +18,10 @@ from phloem.catalog.errors import UseError
 from phloem.catalog.store import Store
 from phloem.pipeline.job import Job, steps
 from phloem.pipeline.stage import STAGES, StageError, made
+from phloem.pipeline.stages.candidates import PAIR_BYTES
 from phloem.pipeline.stages.count import counting
-from phloem.pipeline.stages.elect import CHUNK_ROWS
+from phloem.pipeline.stages.dedup import CHUNK_ROWS
 from phloem.pipeline.stages.ingest import SHARD_TEXT_BYTES
-from phloem.pipeline.stages.nominate import PAIR_BYTES
 
 Json = Any
 
@@ -34,11 +34,11 @@ HOUR = 3600
 GB = 1e9
 
 # Memory of the steps that one process does alone, by row; tests hold the code to them.
-ID_BYTES = 3 * 32  # nominate: ids as hexadecimal digits, read, joined and sorted
-TREE_BYTES = 8 + 8 + 1  # nominate: a row's parent, its tree's size, whether it shares one
-MEMBER_BYTES = 16  # elect: component and row of a nominated document
-SHAPE_BYTES = 660  # elect: a file that a task names, as a Python dict
-SETTLED_BYTES = 1020  # settle: a duplicate and its survivor, as Python dicts
+ID_BYTES = 3 * 32  # candidates: ids as hexadecimal digits, read, joined and sorted
+TREE_BYTES = 8 + 8 + 1  # candidates: a row's parent, its tree's size, whether it shares one
+MEMBER_BYTES = 16  # dedup: component and row of a nominated document
+SHAPE_BYTES = 660  # dedup: a file that a task names, as a Python dict
+SETTLED_BYTES = 1020  # removals: a duplicate and its survivor, as Python dicts
 SHARD_BYTES = 1020  # the driver: a shard's record
 SHARDS_OF_FILE = 12  # ingest, clean, five ops, judge, settled, decide, compose, tokenize
 
@@ -65,7 +65,7 @@ class Measured(_Facts):
     text_bytes: PositiveInt
     packed_bytes: PositiveInt
     kept_bytes: PositiveInt
-    nominated: PositiveInt
+    candidates: PositiveInt
     components: PositiveInt
     duplicates: PositiveInt
     cpu_seconds: Mapping[str, PositiveFloat]
@@ -185,9 +185,9 @@ def text_files(size: Size) -> int:
     return max(1, math.ceil(size.text_bytes / SHARD_TEXT_BYTES))
 
 
-def nominated(size: Size, run: Measured) -> int:
+def candidates(size: Size, run: Measured) -> int:
     """Documents that share a band with another, as many as in the measured run."""
-    return round(size.documents * run.nominated / run.documents)
+    return round(size.documents * run.candidates / run.documents)
 
 
 def touched(size: Size, run: Measured) -> float:
@@ -197,8 +197,8 @@ def touched(size: Size, run: Measured) -> float:
     members lie anywhere.
     """
     files = text_files(size)
-    rows = min(CHUNK_ROWS, nominated(size, run))
-    anywhere = rows * (1 - run.components / run.nominated)
+    rows = min(CHUNK_ROWS, candidates(size, run))
+    anywhere = rows * (1 - run.components / run.candidates)
     missed: float = (1 - 1 / files) ** anywhere  # the share of files that none of them lies in
     return min(files, 1 + files * (1 - missed))
 
@@ -211,8 +211,8 @@ def tasks(size: Size, run: Measured) -> dict[str, int]:
         "count": counted,
         "tally": min(counted, 1),  # one a source, of which the largest may be nearly all
         "bands": BANDS * files,
-        "nominate": 1,
-        "elect": max(1, math.ceil(nominated(size, run) / CHUNK_ROWS)),
+        "candidates": 1,
+        "dedup": max(1, math.ceil(candidates(size, run) / CHUNK_ROWS)),
         "tokenizer": 1,
     }
     return {stage: split for stage in STAGES if (split := other.get(stage, files))}
@@ -264,7 +264,7 @@ def _compute_seconds(stage: str, size: Size, run: Measured) -> float:
 
 def _read_bytes(stage: str, size: Size, run: Measured) -> int:
     read = run.read_bytes[stage] * _grown(stage, size, run)
-    if stage == "elect":
+    if stage == "dedup":
         # An object store hands over whole files: the text, and what was measured of its rows.
         rows = sum(run.row_bytes.values()) * size.documents
         file_bytes = (size.text_bytes + rows) / text_files(size)
@@ -277,7 +277,7 @@ def listed_bytes(stage: str, size: Size, run: Measured) -> int:
     split = tasks(size, run)
     # The tasks of `bands` are bands, each of as many parts.
     listed = BANDS if stage == "bands" else split.get(stage, 0)
-    other = {"elect": touched(size, run), "tally": split.get("count", 0)}
+    other = {"dedup": touched(size, run), "tally": split.get("count", 0)}
     named = other.get(stage, text_files(size))
     return listed * (run.task_bytes[stage] + round(named * run.file_bytes.get(stage, 0)))
 
@@ -310,17 +310,17 @@ def _kwh(machine_hours: float, busy_hours: float, prices: Prices) -> float:
 
 def held(size: Size, run: Measured) -> list[Held]:
     """Memory of the steps that one process does alone, at their height."""
-    rows = nominated(size, run)
-    naming = tasks(size, run)["elect"] * touched(size, run)
+    rows = candidates(size, run)
+    naming = tasks(size, run)["dedup"] * touched(size, run)
     duplicates = size.documents * run.duplicates / run.documents
     shards = SHARDS_OF_FILE * text_files(size)
     return [
-        Held("nominate: are all ids unique", "one task", ID_BYTES * size.documents),
-        Held("nominate: join the components", "one task", TREE_BYTES * size.documents),
+        Held("candidates: are all ids unique", "one task", ID_BYTES * size.documents),
+        Held("candidates: join the components", "one task", TREE_BYTES * size.documents),
         Held("records of all shards", "driver", SHARD_BYTES * shards),
-        Held("elect: read the components", "driver", MEMBER_BYTES * rows),
-        Held("elect: list the files of each task", "driver", round(SHAPE_BYTES * naming)),
-        Held("settle: share out the election", "driver", round(SETTLED_BYTES * duplicates)),
+        Held("dedup: read the components", "driver", MEMBER_BYTES * rows),
+        Held("dedup: list the files of each task", "driver", round(SHAPE_BYTES * naming)),
+        Held("removals: share out the election", "driver", round(SETTLED_BYTES * duplicates)),
     ]
 
 

@@ -48,7 +48,7 @@ def sizes_table() -> str:
                 cost.short(size.text_bytes / TB),
                 cost.short(size.documents / 1e6),
                 f"{cost.text_files(size):,}",
-                cost.short(cost.nominated(size, run) / 1e6),
+                cost.short(cost.candidates(size, run) / 1e6),
             )
             for name, size in sizes().items()
         ],

@@ -20,7 +20,7 @@ from phloem.pipeline.engines import batches
 from phloem.pipeline.engines.build import require_same
 from phloem.pipeline.engines.engine import note_failure
 from phloem.pipeline.stage import Task, check_inputs, made, run_task
-from phloem.pipeline.stages import nominate
+from phloem.pipeline.stages import candidates
 
 batches.register()
 
@@ -139,7 +139,7 @@ class Nominate(beam.PTransform):
 
 def _parts(element: str) -> Iterator[str]:
     task = Task.from_json(element)
-    for part in nominate.parts(task):
+    for part in candidates.parts(task):
         yield json.dumps({**part, "key": task.work["key"]}, sort_keys=True)
 
 
@@ -171,9 +171,9 @@ class ReadBlocks(beam.DoFn):
             if self.built:
                 require_same(self.built)
             check_inputs(store, part)
-            empty = pa.RecordBatch.from_pylist([], schema=nominate.BLOCK)
+            empty = pa.RecordBatch.from_pylist([], schema=candidates.BLOCK)
             yield f"{part['key']}/0", empty
-            for number, block in nominate.blocks(store, part):
+            for number, block in candidates.blocks(store, part):
                 yield f"{part['key']}/{number}", block
 
 
@@ -190,8 +190,8 @@ class WriteEdges(beam.DoFn):
         key, _, number = name.rpartition("/")
         store = Store(self.root)
         with _noted(store, key):
-            edges = nominate.edges(list(found))
-            file = nominate.write_edges(store, key, int(number), edges)
+            edges = candidates.edges(list(found))
+            file = candidates.write_edges(store, key, int(number), edges)
         yield key, json.dumps(asdict(file), sort_keys=True)
 
 
@@ -208,7 +208,7 @@ class CommitBand(beam.DoFn):
         records = [File(**json.loads(file)) for file in files]
         store = Store(self.root)
         with _noted(store, key):
-            shard = nominate.commit_band(store, key, records)
+            shard = candidates.commit_band(store, key, records)
         yield json.dumps(shard.to_json(), sort_keys=True)
 
 
@@ -218,9 +218,9 @@ TRANSFORMS: dict[str, type[beam.PTransform]] = {
     "tally": Tally,
     "measure": Measure,
     "bands": Nominate,
-    "nominate": Components,
-    "judge": Judge,
-    "elect": Elect,
+    "candidates": Components,
+    "filter": Judge,
+    "dedup": Elect,
     "decide": Decide,
     "compose": Compose,
     "tokenizer": TrainTokenizer,

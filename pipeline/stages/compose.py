@@ -37,7 +37,7 @@ def tasks(
     files: Sequence[Measured],
     decided: Sequence[Shard],
     scrub: Mapping[str, str],
-    licences: Mapping[str, str],
+    licenses: Mapping[str, str],
 ) -> list[Task]:
     """One task for each text file.
 
@@ -45,7 +45,7 @@ def tasks(
         files: Text files in order.
         decided: The decide shard of each: only its kept rows matter here.
         scrub: Kind of personal data -> what replaces it; empty scrubs nothing.
-        licences: The card's licence of each source.
+        licenses: The card's licence of each source.
     """
     made = []
     for file, decisions in zip(files, decided, strict=True):
@@ -57,7 +57,7 @@ def tasks(
         }
         if scrub:
             used["spans"] = (file.ops["pii"], "pii.parquet")
-        spec = {"scrub": dict(scrub), "license": licences[text.source]}
+        spec = {"scrub": dict(scrub), "license": licenses[text.source]}
         inputs = [text.file.sha256, *(shard.file(name).sha256 for shard, name in used.values())]
         key = shard_key("compose", spec, inputs)
         paths = {what: shard.path(name) for what, (shard, name) in used.items()}

@@ -30,7 +30,7 @@ from phloem.pipeline.stages.measure import CLEAN_FAULT, Measured, fault_column
 
 Json = Any
 
-LICENCE_RANK = Column("licence_rank", pa.int64(), "Clearest licence first, 0 for public domain.")
+LICENSE_RANK = Column("license_rank", pa.int64(), "Clearest licence first, 0 for public domain.")
 VERDICTS = (
     ID,
     TEXT_HASH,
@@ -44,17 +44,17 @@ VERDICTS = (
     ledger.VALUE,
     ledger.THRESHOLD,
     ledger.FAILED_RULES,
-    LICENCE_RANK,
+    LICENSE_RANK,
 )
 Outcome = tuple[str, str | None, str | None]  # verdict, reason, column
 KEPT_ROWS = pa.schema([ledger.ROW.field])
 
 
-def judge_tasks(
+def filter_tasks(
     files: Sequence[Measured],
     ops: Sequence[Op],
     rules: Mapping[str, Sequence[Rule]],
-    licences: Mapping[str, Json],
+    licenses: Mapping[str, Json],
 ) -> list[Task]:
     """One task for each text file: every rule on every document.
 
@@ -62,17 +62,17 @@ def judge_tasks(
         files: Text files in order.
         ops: The recipe's ops.
         rules: The rules of each source, recipe's first.
-        licences: Of each source: the card's expression, what the policy forbids, known LicenseRefs.
+        licenses: Of each source: the card's expression, what the policy forbids, known LicenseRefs.
     """
     columns = {op.name: [c.name for c in op.writes] for op in ops if op.kind == MEASURE}
     made = []
     for file in files:
         text = file.text
         own = [rule.model_dump(mode="json") for rule in rules[text.source]]
-        spec = {"rules": own, "licence": licences[text.source]}
+        spec = {"rules": own, "license": licenses[text.source]}
         shards = {name: file.ops[name] for name in columns}
         digests = [shard.digest for shard in shards.values()]
-        key = shard_key("judge", spec, [text.file.sha256, file.clean.digest, *digests])
+        key = shard_key("filter", spec, [text.file.sha256, file.clean.digest, *digests])
         work = {
             **spec,
             "source": text.source,
@@ -83,11 +83,11 @@ def judge_tasks(
             "columns": columns,
         }
         size = sum(shard.bytes for shard in shards.values())
-        made.append(Task("judge", (("judge", key),), file.label, size, work))
+        made.append(Task("filter", (("filter", key),), file.label, size, work))
     return made
 
 
-def run_judge(store: Store, task: Task) -> list[Shard]:
+def run_filter(store: Store, task: Task) -> list[Shard]:
     """Judge one text file."""
     work = task.work
     ((stage, key),) = task.makes
@@ -101,7 +101,7 @@ def run_judge(store: Store, task: Task) -> list[Shard]:
             column = read_parquet(store, path, [column_name])[column_name]
             table = table.append_column(column_name, column)
     licenses = _licenses(store, work)
-    verdicts = judge(table, rules, licenses, work["licence"], list(work["attributes"]))
+    verdicts = judge(table, rules, licenses, work["license"], list(work["attributes"]))
     file = write_parquet(store, f"{stage}/{key}", "verdicts.parquet", verdicts)
     facts = {"source": work["source"], "text": work["text_file"], "documents": verdicts.num_rows}
     return [commit(store, Shard(stage, key, (file,), facts))]
@@ -113,7 +113,7 @@ def _licenses(store: Store, work: Json) -> list[str]:
     found: list[str] = []
     for number in range(reader.num_record_batches):
         own = reader.get_batch(number)[LICENSE.name]
-        found += pc.fill_null(own, work["licence"]["card"]).to_pylist()
+        found += pc.fill_null(own, work["license"]["card"]).to_pylist()
     return found
 
 
@@ -121,7 +121,7 @@ def judge(
     table: pa.Table,
     rules: Sequence[Rule],
     licenses: Sequence[str],
-    licence: Json,
+    terms: Json,
     ops: Sequence[str],
 ) -> pa.Table:
     """The verdict of every row before duplicates are settled.
@@ -133,7 +133,7 @@ def judge(
         table: Columns id, text_hash, text_bytes, language, those of the rules, and faults.
         rules: At most 64; bit i of `failed_rules` is rule i.
         licenses: SPDX expression of each row.
-        licence: {"forbidden": obligations, "refs": {LicenseRef: obligations}}.
+        terms: {"forbidden": obligations, "refs": {LicenseRef: obligations}}.
         ops: Names of the ops whose faults are in the table.
     """
     rows = table.num_rows
@@ -150,7 +150,7 @@ def judge(
         value[fresh] = values[fresh]
         threshold[fresh] = bounds[fresh]
     details = _faults(table, ops)
-    forbidden = _forbidden(licenses, licence)
+    forbidden = _forbidden(licenses, terms)
     verdict: list[str] = []
     reason: list[str | None] = []
     measured: list[str | None] = []
@@ -159,7 +159,7 @@ def judge(
         if details[row] is not None:
             outcome: Outcome = (QUARANTINED, ledger.FAULT, None)
         elif forbidden[licenses[row]]:
-            outcome = (DROPPED, ledger.LICENCE, None)
+            outcome = (DROPPED, ledger.REFUSED_LICENSE, None)
         elif bit >= 0:
             outcome = (DROPPED, rules[bit].name, rules[bit].column)
         else:
@@ -168,7 +168,7 @@ def judge(
         reason.append(outcome[1])
         measured.append(outcome[2])
     by_rule = np.array([m is not None for m in measured], dtype=bool)
-    ranks = {text: clarity(text, licence["refs"]) for text in sorted(set(licenses))}
+    ranks = {text: clarity(text, terms["refs"]) for text in sorted(set(licenses))}
     return pa.table(
         [
             table[ID.name],
@@ -229,10 +229,10 @@ def _faults(table: pa.Table, ops: Sequence[str]) -> list[str | None]:
     return details
 
 
-def _forbidden(licenses: Sequence[str], licence: Json) -> dict[str, bool]:
-    forbidden = set(licence["forbidden"])
+def _forbidden(licenses: Sequence[str], terms: Json) -> dict[str, bool]:
+    forbidden = set(terms["forbidden"])
     return {
-        text: bool(forbidden & set(obligations(text, licence["refs"])))
+        text: bool(forbidden & set(obligations(text, terms["refs"])))
         for text in sorted(set(licenses))
     }
 
@@ -249,7 +249,7 @@ def ledger_tasks(
             "source": text.source,
             "text_file": text.file.sha256,
             "verdicts": verdicts.path("verdicts.parquet"),
-            "settled": outcome.path("settled.json"),
+            "removals": outcome.path("removals.json"),
         }
         made.append(Task("decide", (("decide", key),), file.label, verdicts.bytes, work))
     return made
@@ -259,7 +259,7 @@ def run_ledger(store: Store, task: Task) -> list[Shard]:
     """Write the ledger and the kept rows of one text file."""
     work = task.work
     ((stage, key),) = task.makes
-    settled = json.loads(store.read_bytes(work["settled"]))
+    settled = json.loads(store.read_bytes(work["removals"]))
     judged = read_parquet(store, work["verdicts"])
     table = fill_ledger(judged, settled, work["source"], work["text_file"])
     verdicts = table[ledger.VERDICT.name].to_pylist()

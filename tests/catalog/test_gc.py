@@ -233,7 +233,7 @@ def test_gc_keeps_what_a_release_holds_though_its_run_was_given_up(old: Any) -> 
     gone = _collect(old.store)
     assert verify_release(old.store, release.name) == []
     assert {name.split("/")[0] for name in gone} == {
-        *("clean", "datasets", "elect", "ingest", "measure", "nominate")
+        *("clean", "datasets", "dedup", "ingest", "measure", "candidates")
     }
     assert [name for name in _files(root) if name.startswith("records/")] != []
 
@@ -343,26 +343,26 @@ def test_gc_takes_a_run_that_just_started_without_a_heartbeat_to_be_running(old:
 
 def test_gc_takes_away_notes_temporary_and_half_written_files(old: Any) -> None:
     store, root = old.store, Path(old.store.root)
-    (made,) = {name.split("/")[1] for name in _files(root) if name.startswith("elect/")}
-    store.write_bytes(f"failures/elect/{made}.json", b"{}")
-    store.write_bytes(f"failures/elect/{'a' * 32}.json", b"{}")
-    store.write_bytes(f"judge/{'b' * 32}/verdicts.parquet", b"half")
+    (made,) = {name.split("/")[1] for name in _files(root) if name.startswith("dedup/")}
+    store.write_bytes(f"failures/dedup/{made}.json", b"{}")
+    store.write_bytes(f"failures/dedup/{'a' * 32}.json", b"{}")
+    store.write_bytes(f"filter/{'b' * 32}/verdicts.parquet", b"half")
     gone = "heartbeats/20260301T000000Z-0123ab.json"
     store.write_bytes(gone, b"{}")
-    part, cut = f"elect/{made}/{_part('duplicates.parquet')}", f"runs/{_part('r.json')}"
+    part, cut = f"dedup/{made}/{_part('duplicates.parquet')}", f"runs/{_part('r.json')}"
     for name in (part, cut, f"records/{_part('r.json')}"):
         store.write_bytes(name, b"cut")
     _date(root, OLD)
     kept, found = _look(store)
     assert [(each.kind, each.name) for each in found] == [
         ("temporary file", part),
-        ("failure note", f"failures/elect/{made}.json"),
+        ("failure note", f"failures/dedup/{made}.json"),
         ("heartbeat", gone),
-        ("half-written shard", f"judge/{'b' * 32}"),
+        ("half-written shard", f"filter/{'b' * 32}"),
         ("temporary file", cut),
     ]
     delete(store, found, kept)
-    assert f"failures/elect/{'a' * 32}.json" in _files(root)  # its task is still to be done
+    assert f"failures/dedup/{'a' * 32}.json" in _files(root)  # its task is still to be done
 
 
 def test_gc_never_takes_a_release_for_a_shard(old: Any) -> None:
@@ -410,7 +410,7 @@ def test_gc_sees_a_root_through_a_relative_path(old: Any, monkeypatch: pytest.Mo
 KEY, SHA256 = "0123456789abcdef" * 2, "0123456789abcdef" * 4
 
 OWN = (
-    *(f"{folder}/{KEY}/a.jpg" for folder in ("photos", "ingest", "clean", "measure", "settled")),
+    *(f"{folder}/{KEY}/a.jpg" for folder in ("photos", "ingest", "clean", "measure", "removals")),
     f"photos/{KEY}/text.arrow",
     f"ingest/{KEY}/text.arrow",  # as `clean` calls its files, and `ingest` does not
     f"ingest/{KEY}/album/quarantine.parquet",
@@ -440,7 +440,7 @@ OWN = (
     "heartbeats/2026-03-01.json",
     f"failures/{KEY}.json",
     f"failures/photos/{KEY}.json",
-    "failures/elect/mine.json",
+    "failures/dedup/mine.json",
     "releases/notes.md",
     "reports/thesis/index.html",
     "records/thesis.json",
@@ -472,7 +472,7 @@ def test_gc_looks_at_nothing_in_a_folder_that_is_no_root(tmp_path: Path) -> None
     for name in (
         f"fetched/{SHA256}",
         f"ingest/{KEY}/quarantine.parquet",
-        f"judge/{KEY}/shard.json",
+        f"filter/{KEY}/shard.json",
     ):
         held[name] = b"{}"  # named as a run would, and nothing tells that one did
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -579,7 +579,7 @@ def test_gc_follows_no_link_and_deletes_none(old: Any, tmp_path: Path) -> None:
     links = {
         root / "count": away,  # a whole stage
         root / "tally" : away / KEY,
-        root / "judge" / KEY: away / KEY,  # a whole shard
+        root / "filter" / KEY: away / KEY,  # a whole shard
         root / "ingest" / KEY / "quarantine.parquet": away / "quarantine.parquet",
         root / "fetched" / SHA256: away / SHA256,
     }  # fmt: skip

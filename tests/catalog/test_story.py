@@ -111,7 +111,7 @@ def test_explain_quarantined_document_says_which_op_and_why(built_root: Any) -> 
 
 def test_explain_document_with_a_licence_of_its_own(built_root: Any) -> None:
     story = explain(built_root.store, built_root.ids["manual", "nc"])
-    assert (story.license, story.reason) == ("CC-BY-NC-4.0", "licence")
+    assert (story.license, story.reason) == ("CC-BY-NC-4.0", "license")
 
 
 def test_explain_rules_of_a_card_come_after_the_recipes(fresh_root: Any) -> None:

@@ -30,7 +30,7 @@ from phloem.pipeline.stage import STAGES, Task
 from phloem.sources.cards.source import local_card
 from phloem.sources.limits import Limits
 
-EXTRA = {"clean", "settled"}  # shards that no step of their own makes
+EXTRA = {"clean", "removals"}  # shards that no step of their own makes
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_dataset_says_what_of_the_recipe_bears_on_it(job: tuple[Job, Store, Path
     keys = {stage: set(dataset(given, stage, []).spec) - {"recipe"} for stage in STAGES}
     assert keys == {
         "ingest": set(), "count": set(), "tally": set(),
-        "measure": {"ops"}, "bands": {"dedup"}, "nominate": {"dedup"},
-        "judge": {"rules"}, "elect": {"dedup"}, "decide": {"rules"}, "compose": {"scrub"},
+        "measure": {"ops"}, "bands": {"dedup"}, "candidates": {"dedup"},
+        "filter": {"rules"}, "dedup": {"dedup"}, "decide": {"rules"}, "compose": {"scrub"},
         "tokenizer": set(), "tokenize": set(),
     }  # fmt: skip

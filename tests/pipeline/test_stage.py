@@ -116,20 +116,20 @@ def test_missing_keeps_the_order_of_tasks(store: Store) -> None:
 # Keys ---------------------------------------------------------------------------------------------
 def test_shard_key_depends_on_all_that_can_change_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [
-        shard_key("judge", {"min": 1}, ["x"]),
-        shard_key("elect", {"min": 1}, ["x"]),
-        shard_key("judge", {"min": 2}, ["x"]),
-        shard_key("judge", {"min": 1}, ["x", "y"]),
-        shard_key("judge", {"min": 1}, ["y", "x"]),
+        shard_key("filter", {"min": 1}, ["x"]),
+        shard_key("dedup", {"min": 1}, ["x"]),
+        shard_key("filter", {"min": 2}, ["x"]),
+        shard_key("filter", {"min": 1}, ["x", "y"]),
+        shard_key("filter", {"min": 1}, ["y", "x"]),
     ]
-    monkeypatch.setitem(stage.VERSIONS, "judge", 99)
-    keys.append(shard_key("judge", {"min": 1}, ["x"]))
+    monkeypatch.setitem(stage.VERSIONS, "filter", 99)
+    keys.append(shard_key("filter", {"min": 1}, ["x"]))
     monkeypatch.setattr(pa, "__version__", "0.1")
-    keys.append(shard_key("judge", {"min": 1}, ["x"]))
+    keys.append(shard_key("filter", {"min": 1}, ["x"]))
     assert len(set(keys)) == len(keys)
 
 
 def test_shard_key_of_one_spec_is_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = shard_key("judge", {"a": 1, "b": {"c": 2, "d": 3}}, ["x"])
-    monkeypatch.setitem(stage.VERSIONS, "elect", 99)
-    assert shard_key("judge", {"b": {"d": 3, "c": 2}, "a": 1}, ["x"]) == before
+    before = shard_key("filter", {"a": 1, "b": {"c": 2, "d": 3}}, ["x"])
+    monkeypatch.setitem(stage.VERSIONS, "dedup", 99)
+    assert shard_key("filter", {"b": {"d": 3, "c": 2}, "a": 1}, ["x"]) == before

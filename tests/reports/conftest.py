@@ -131,7 +131,7 @@ DOCUMENTS = (
         value=0.31,
         threshold=0.5,
     ),
-    Document("letters", "nc", "No trade in it.", license="CC-BY-NC-4.0", reason="licence"),
+    Document("letters", "nc", "No trade in it.", license="CC-BY-NC-4.0", reason="license"),
 )
 LOST = (("letters", "000-of-001", "part-2.jsonl.gz", None, 4096, "truncated gzip", 2),)
 

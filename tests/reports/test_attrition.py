@@ -14,7 +14,7 @@ def test_attrition_known_run_counts_first_failures_and_what_is_left(root: Any) -
     assert [(step.name, step.removed, step.left) for step in found.steps] == [
         ("unreadable", 2, 14),
         ("fault", 1, 13),
-        ("licence", 1, 12),
+        ("license", 1, 12),
         ("too_short", 2, 10),
         ("too_symbolic", 0, 10),
         ("unsure", 1, 9),
@@ -26,7 +26,7 @@ def test_attrition_bitmap_tells_would_fail_anyway_and_alone(root: Any) -> None:
     steps = {step.name: step for step in attrition(root.connection, root.run).steps}
     assert (steps["too_symbolic"].fails, steps["too_symbolic"].anyway) == (1, 1)
     assert (steps["too_short"].alone, steps["too_symbolic"].alone) == (1, 0)
-    assert steps["licence"].anyway is None
+    assert steps["license"].anyway is None
 
 
 def test_attrition_last_bit_of_the_bitmap_is_counted(build: Any, known: Any) -> None:

@@ -11,7 +11,7 @@ def test_samples_known_run_has_every_reason_but_duplicates(root: Any) -> None:
         ("kept", 7),
         ("too_short", 2),
         ("fault", 1),
-        ("licence", 1),
+        ("license", 1),
         ("unsure", 1),
     ]
 
@@ -25,8 +25,8 @@ def test_samples_value_and_threshold_come_with_the_excerpt(root: Any) -> None:
 
 def test_samples_licence_not_allowed_shows_no_text(root: Any) -> None:
     reasons = {r.name: r for r in samples(root.connection, root.store, root.run).reasons}
-    assert [sample.excerpt for sample in reasons["licence"].samples] == [None]
-    assert "licence" in reasons["licence"].why_no_text
+    assert [sample.excerpt for sample in reasons["license"].samples] == [None]
+    assert "licence" in reasons["license"].why_no_text
 
 
 def test_samples_fault_without_pii_shows_no_text_and_its_detail(root: Any) -> None:

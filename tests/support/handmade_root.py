@@ -169,8 +169,10 @@ def build_root(folder: Any, *, filler: int = 0, run_id: str = "20260102T030405-s
     tokenizer = _tokenizer(store, rows)
     shards["tokenize"] = [_tokenize(store, tokenizer, shard) for shard in shards["compose"]]
     shards["tokenizer"] = [tokenizer]
-    shards["elect"] = [_elect(store, rows)]
-    shards["nominate"] = [_commit_bytes(store, "nominate", "components.json", canonical([[0, 1]]))]
+    shards["dedup"] = [_elect(store, rows)]
+    shards["candidates"] = [
+        _commit_bytes(store, "candidates", "components.json", canonical([[0, 1]]))
+    ]
     datasets = {
         stage: Dataset(stage, {"recipe": "smoke"}, tuple(found)).save(store).name
         for stage, found in shards.items()
@@ -319,7 +321,7 @@ def verdict_of(source: str, document: Any) -> Json:
         detail = f"statistics: {FAULTY[source, native_id]}"
         row |= {"verdict": ledger.QUARANTINED, "reason": ledger.FAULT, "detail": detail}
     elif _license(source, native_id):
-        row |= {"verdict": ledger.DROPPED, "reason": ledger.LICENCE}
+        row |= {"verdict": ledger.DROPPED, "reason": ledger.LICENSE}
     elif failed & 1:
         row |= {"verdict": ledger.DROPPED, "reason": "too_short", "measured": "word_count"}
         row |= {"value": float(words), "threshold": float(bound)}
@@ -413,9 +415,9 @@ def _elect(store: Store, rows: dict[str, list[Any]]) -> Shard:
             "duplicate_of": [document_id(*winner)],
         }
     )
-    key = key_of("elect", "smoke", [])
-    file = write_parquet(store, f"elect/{key}", "duplicates.parquet", table)
-    return _commit(store, "elect", key, (file,), {"duplicates": 1})
+    key = key_of("dedup", "smoke", [])
+    file = write_parquet(store, f"dedup/{key}", "duplicates.parquet", table)
+    return _commit(store, "dedup", key, (file,), {"duplicates": 1})
 
 
 def _tokenizer(store: Store, rows: dict[str, list[Any]]) -> Shard:
@@ -475,7 +477,7 @@ def _record(
     }
     ingested = {shard.facts["source"]: shard.facts for shard in shards["ingest"]}
     decided = {shard.facts["source"]: shard.facts for shard in shards["decide"]}
-    stages = ("ingest", "measure", "nominate", "decide", "compose", "tokenizer", "tokenize")
+    stages = ("ingest", "measure", "candidates", "decide", "compose", "tokenizer", "tokenize")
     return {
         "run_id": run_id,
         "recipe": {"name": "smoke", "digest": digest_of(spec), "spec": spec},

@@ -28,7 +28,7 @@ from phloem.pipeline.job import Job, Made, steps
 from phloem.pipeline.recipe import load_recipe
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.stage import STAGES, StageError, Task
-from phloem.pipeline.stages import elect, nominate
+from phloem.pipeline.stages import candidates, dedup
 from phloem.pipeline.stages.measure import HASHES
 from phloem.pipeline.workspace import Workspace
 
@@ -56,7 +56,7 @@ def test_costs_of_the_measured_run_are_what_it_took():
     waiting = load_prices().read_mb_second * 1e6
     found = _by_stage(ITSELF)
     assert list(found) == list(STAGES)
-    for stage in set(STAGES) - {"elect"}:
+    for stage in set(STAGES) - {"dedup"}:
         seconds = RUN.cpu_seconds[stage] + RUN.read_bytes[stage] / waiting
         assert found[stage].core_hours == pytest.approx(seconds / 3600), stage
 
@@ -75,7 +75,7 @@ def test_costs_of_text_that_is_not_counted_have_no_count():
 
 def test_costs_of_twice_the_text_are_twice_those_of_map_stages():
     once, twice = _by_stage(ROOTS), _by_stage(Size(2 * ROOTS.text_bytes, 2 * ROOTS.documents))
-    for stage in ("ingest", "measure", "judge", "decide", "compose", "tokenize", "bands"):
+    for stage in ("ingest", "measure", "filter", "decide", "compose", "tokenize", "bands"):
         assert twice[stage].core_hours == pytest.approx(2 * once[stage].core_hours, rel=1e-3)
         assert twice[stage].tasks == pytest.approx(2 * once[stage].tasks, rel=1e-3)
     assert twice["bands"].shuffle_bytes == pytest.approx(2 * once["bands"].shuffle_bytes, rel=1e-3)
@@ -84,7 +84,7 @@ def test_costs_of_twice_the_text_are_twice_those_of_map_stages():
 def test_costs_of_longer_documents_spare_the_stages_that_count_documents():
     short, long = _by_stage(ROOTS), _by_stage(Size(ROOTS.text_bytes, ROOTS.documents // 2))
     assert long["measure"].core_hours == short["measure"].core_hours
-    assert long["judge"].core_hours == pytest.approx(short["judge"].core_hours / 2, rel=1e-3)
+    assert long["filter"].core_hours == pytest.approx(short["filter"].core_hours / 2, rel=1e-3)
 
 
 def test_costs_of_html_are_dearer_to_ingest_and_alike_after():
@@ -103,7 +103,7 @@ def test_hours_of_one_task_do_not_shrink_with_machines():
     few, many = (
         _by_stage(ROOTS, load_prices().model_copy(update={"workers": n})) for n in (1, 500)
     )
-    for stage in ("nominate", "tokenizer"):
+    for stage in ("candidates", "tokenizer"):
         assert few[stage].hours == many[stage].hours
         assert many[stage].workers == 1
     assert few["measure"].hours == pytest.approx(500 * many["measure"].hours)
@@ -112,8 +112,8 @@ def test_hours_of_one_task_do_not_shrink_with_machines():
 @pytest.mark.parametrize("files", [1, 40, 1000])
 def test_touched_files_are_as_many_as_rows_thrown_at_random_hit(files):
     size = Size(files * cost.SHARD_TEXT_BYTES, 10**9)
-    share = 1 - RUN.components / RUN.nominated
-    thrown = np.random.default_rng(7).integers(0, files, (50, round(elect.CHUNK_ROWS * share)))
+    share = 1 - RUN.components / RUN.candidates
+    thrown = np.random.default_rng(7).integers(0, files, (50, round(dedup.CHUNK_ROWS * share)))
     hit = np.mean([len(np.unique(row)) for row in thrown])
     assert cost.touched(size, RUN) == pytest.approx(hit, rel=0.02, abs=1)
     assert cost.touched(size, RUN) <= files
@@ -206,10 +206,10 @@ def test_memory_of_nominate_is_what_a_row_takes(tmp_path):
         }
         write_parquet(store, f"clean/{number}", "hashes.parquet", pa.table(columns))
         names.append([f"clean/{number}/hashes.parquet", rows])
-    _, peak = _peak(lambda: nominate._check_ids(store, names))
+    _, peak = _peak(lambda: candidates._check_ids(store, names))
     assert peak / (files * rows) == pytest.approx(cost.ID_BYTES, rel=0.1)
     parent = np.arange(files * rows, dtype=np.int64)
-    _, peak = _peak(lambda: nominate._shared.py_func(parent))
+    _, peak = _peak(lambda: candidates._shared.py_func(parent))
     assert (peak + parent.nbytes) / len(parent) == pytest.approx(cost.TREE_BYTES, rel=0.1)
 
 
@@ -222,22 +222,22 @@ def test_memory_of_settle_is_what_a_duplicate_takes(tmp_path):
         pa.array(["a"] * rows),
         pa.array([_hex(row)[:32] for row in range(rows)]),
     ]
-    table = pa.table(columns, schema=elect.DUPLICATES)
-    write_parquet(store, "elect/k", "duplicates.parquet", table)
+    table = pa.table(columns, schema=dedup.DUPLICATES)
+    write_parquet(store, "dedup/k", "duplicates.parquet", table)
     files = [("a", rows // 10)] * 20
-    _, peak = _peak(lambda: elect.settled(store, ["elect/k/duplicates.parquet"], files))
+    _, peak = _peak(lambda: dedup.settled(store, ["dedup/k/duplicates.parquet"], files))
     assert peak / rows == pytest.approx(cost.SETTLED_BYTES, rel=0.25)
 
 
 def test_memory_of_the_driver_is_what_its_records_take(tiny):
     _, _, made = tiny
-    assert sum(field.type.bit_width // 8 for field in nominate.COMPONENTS) == cost.MEMBER_BYTES
+    assert sum(field.type.bit_width // 8 for field in candidates.COMPONENTS) == cost.MEMBER_BYTES
     file = File("minhash.parquet", _hex(0), 2_071_614, 5083)
     record = Shard("measure", _hex(1)[:32], (file,), {"source": "a-source", "documents": 5083})
     text = json.dumps(record.to_json())
     left, _ = _peak(lambda: [Shard.from_json(json.loads(text)) for _ in range(2000)])
     assert left / 2000 == pytest.approx(cost.SHARD_BYTES, rel=0.25)
-    of_files = ("ingest", "clean", "measure", "judge", "settled", "decide", "compose", "tokenize")
+    of_files = ("ingest", "clean", "measure", "filter", "removals", "decide", "compose", "tokenize")
     files = len(made["clean"])
     # The small recipe measures with one op less than `quickstart`.
     assert sum(len(made[stage]) for stage in of_files) == (cost.SHARDS_OF_FILE - 1) * files
@@ -264,11 +264,11 @@ def _found(store: Store, task: Task) -> list[Shard]:
 def test_bytes_of_tasks_are_about_what_the_code_writes(tiny):
     """Paths of this machine and a recipe's rules make them longer or shorter, by a half or so."""
     for task in _tasks(tiny):
-        files = {"elect": 1}.get(task.stage, 2)
+        files = {"dedup": 1}.get(task.stage, 2)
         said = RUN.task_bytes[task.stage] + files * RUN.file_bytes.get(task.stage, 0)
-        if task.stage != "judge":  # it lists the rules, of which `quickstart` has many more
+        if task.stage != "filter":  # it lists the rules, of which `quickstart` has many more
             assert len(task.to_json()) == pytest.approx(said, rel=0.6), task.stage
-    shape = next(t for t in _tasks(tiny) if t.stage == "elect").work["files"][0]
+    shape = next(t for t in _tasks(tiny) if t.stage == "dedup").work["files"][0]
     parts = [value for name, value in shape.items() if name != "source"]
     assert sys.getsizeof(shape) + sum(map(sys.getsizeof, parts)) == pytest.approx(
         cost.SHAPE_BYTES, rel=0.25

@@ -66,7 +66,7 @@ def test_runner_dataflow_is_planned_for_but_not_run(monkeypatch):
 def test_plan_without_the_extra_says_what_to_install(monkeypatch):
     monkeypatch.setattr(runners.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(RunnerError, match=r"requirements-dataflow\.lock"):
-        dry_run("judge", [], Settings())
+        dry_run("filter", [], Settings())
     done = CliRunner().invoke(app, ["plan", "quickstart", "--runner", "dataflow"])
     assert done.exit_code == 2
     assert "requirements-dataflow.lock" in done.output
@@ -76,10 +76,10 @@ def test_plan_without_the_extra_says_what_to_install(monkeypatch):
 @beam
 @installed
 def test_dry_run_of_every_stage_finds_nothing():
-    found = check_all({"judge": [_task("judge"), _task("judge", text="ქართული")]}, Settings())
+    found = check_all({"filter": [_task("filter"), _task("filter", text="ქართული")]}, Settings())
     assert [each.stage for each in found] == list(STAGES)
     assert [each.faults for each in found] == [()] * len(STAGES)
-    assert {each.stage: each.tasks for each in found if each.tasks > 1} == {"judge": 2}
+    assert {each.stage: each.tasks for each in found if each.tasks > 1} == {"filter": 2}
     (bands,) = (each for each in found if each.stage == "bands")
     assert [name for name, _ in bands.shuffles] == [
         "Bands/Spread",
@@ -118,10 +118,10 @@ def test_check_finds_a_request_that_is_too_large(monkeypatch):
 @installed
 def test_dry_run_leaves_the_environment_as_it_was(monkeypatch):
     monkeypatch.delenv("NO_GCE_CHECK", raising=False)
-    check("judge", [], Settings())
+    check("filter", [], Settings())
     assert "NO_GCE_CHECK" not in os.environ
     monkeypatch.setenv("NO_GCE_CHECK", "no")
-    check("judge", [], Settings())
+    check("filter", [], Settings())
     assert os.environ["NO_GCE_CHECK"] == "no"
 
 

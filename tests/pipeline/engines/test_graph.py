@@ -66,7 +66,7 @@ def test_graph_of_a_map_stage_shuffles_its_tasks_only(stage):
 
 
 def test_graph_of_two_tasks_shuffles_what_create_lists_too():
-    assert shuffles(_graph("judge", {}, {}))[0] == ("Tasks/MaybeReshuffle/Reshuffle", "bytes")
+    assert shuffles(_graph("filter", {}, {}))[0] == ("Tasks/MaybeReshuffle/Reshuffle", "bytes")
 
 
 def test_nodes_are_all_transforms_once():
@@ -166,7 +166,7 @@ def _beside(text: str, others: list[str]) -> str:
 
 
 def test_fault_leaf_of_another_language():
-    graph = _graph("judge", {})
+    graph = _graph("filter", {})
     node = next(each for each, _ in nodes(graph) if each.unique_name == "Judge/Do")
     node.spec.urn = "beam:external:java:kafka:v1"
     (fault,) = faults(graph)
@@ -191,7 +191,7 @@ def test_fault_function_pickled_with_the_file_it_was_written_in():
 
 
 def test_fault_staged_file():
-    graph = _graph("judge", {})
+    graph = _graph("filter", {})
     staged = beam_runner_api_pb2.ArtifactFilePayload(path="/tmp/main_session")  # noqa: S108
     for environment in graph.components.environments.values():
         environment.dependencies.add(
@@ -201,7 +201,7 @@ def test_fault_staged_file():
 
 
 def test_payload_that_is_packed_otherwise_is_no_silent_pass():
-    graph = _graph("judge", {})
+    graph = _graph("filter", {})
     node = next(each for each, _ in nodes(graph) if each.unique_name == "Judge/Do")
     payload = beam_runner_api_pb2.ParDoPayload.FromString(node.spec.payload)
     payload.do_fn.payload = b"not packed"

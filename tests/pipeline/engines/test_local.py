@@ -46,7 +46,7 @@ PRIVATE = "Привет, это личное письмо"
 
 
 def _task(name: str, size: int = 1, shuffled: int = 0) -> Task:
-    return Task("judge", (("judge", name),), name, size, {}, shuffled)
+    return Task("filter", (("filter", name),), name, size, {}, shuffled)
 
 
 # Waves --------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def _beam() -> None:
     try:
         _ours()
     except StageError as error:
-        raise RuntimeError(f"{error} [while running 'judge/Do'] {PRIVATE}") from error
+        raise RuntimeError(f"{error} [while running 'filter/Do'] {PRIVATE}") from error
 
 
 def _system() -> None:
@@ -155,7 +155,7 @@ def test_reason_of_is_one_line_without_text(function: Callable[[], Any], said: s
 
 
 def test_reason_of_beams_words_drops_what_beam_added() -> None:
-    assert reason_of(StageError("no text [while running 'judge/Do-ptransform-7']")) == "no text"
+    assert reason_of(StageError("no text [while running 'filter/Do-ptransform-7']")) == "no text"
 
 
 def test_reason_of_no_error_says_so() -> None:
@@ -205,7 +205,7 @@ def test_a_note_cut_short_says_so(tmp_path: Path) -> None:
     store, task = Store(tmp_path), _task("a")
     note_failure(store, task, StageError("no luck"))
     assert noted_reason(store, task) == "no luck"
-    store.write_bytes("failures/judge/a.json", b'{"reas')
+    store.write_bytes("failures/filter/a.json", b'{"reas')
     assert noted_reason(store, task) == "its note of failure was cut short"
 
 
@@ -258,7 +258,7 @@ class InlineProcesses:
     def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
         assert (function, timeout) == (local.run_marked, Limits().task_seconds)
         _, root, stage, texts = args
-        assert (root, stage) == (self.store.root, "judge")
+        assert (root, stage) == (self.store.root, "filter")
         tasks = [Task.from_json(text) for text in texts]
         self.waves.append([task.label for task in tasks])
         future: Future[float] = Future()
@@ -266,7 +266,7 @@ class InlineProcesses:
             if self.faults.get(task.label):
                 future.set_exception(self.faults[task.label].pop())
                 return future
-            commit(self.store, Shard("judge", task.label, ()))
+            commit(self.store, Shard("filter", task.label, ()))
         future.set_result(0.5)
         return future
 
@@ -280,7 +280,7 @@ def _run(
     engine = Pool(str(tmp_path), 1, pool=pool)  # type: ignore[arg-type]
     done: list[str] = []
     failures = engine.run(
-        "judge", [_task(name) for name in names], lambda t, _: done.append(t.label)
+        "filter", [_task(name) for name in names], lambda t, _: done.append(t.label)
     )
     told = [(failure.task.label, failure.reason) for failure in failures]
     return pool.waves, done, told, engine.cpu_seconds
@@ -292,7 +292,7 @@ def test_run_does_every_task_once(tmp_path: Path) -> None:
 
 def test_run_without_tasks_starts_no_pool(tmp_path: Path) -> None:
     engine = Pool(str(tmp_path), 1)
-    assert engine.run("judge", [], lambda *_: None) == []
+    assert engine.run("filter", [], lambda *_: None) == []
     assert engine.pool is None
 
 
@@ -322,7 +322,7 @@ def test_run_does_not_try_again_what_its_worker_could_explain(tmp_path: Path) ->
 
     processes = Explaining(Store(tmp_path), {"b": [StageError("the whole wave")]})
     failures = Pool(str(tmp_path), 1, pool=processes).run(  # type: ignore[arg-type]
-        "judge", [_task("b")], lambda *_: None
+        "filter", [_task("b")], lambda *_: None
     )
     assert processes.waves == [["b"]]
     assert [failure.reason for failure in failures] == ["no luck"]

@@ -17,7 +17,7 @@ from phloem.filters.op import find_op
 from phloem.pipeline.engines.batches import RecordBatchCoder
 from phloem.pipeline.engines.transforms import TRANSFORMS, build, run_pipeline
 from phloem.pipeline.stage import RUNS, Task
-from phloem.pipeline.stages import nominate
+from phloem.pipeline.stages import candidates
 from phloem.pipeline.stages.measure import HASHES
 
 pytestmark = pytest.mark.beam
@@ -121,7 +121,7 @@ def test_nominate_through_beam_writes_what_the_plain_function_writes(
             "files": _signatures(store, TEXTS),
         }  # fmt: skip
         tasks.append(Task("bands", (("bands", "k"),), "band 3", 1, work))
-    (expected,) = nominate.run_band(plain, tasks[0])
+    (expected,) = candidates.run_band(plain, tasks[0])
     run_pipeline("bands", str(tmp_path / "beamed"), [tasks[1].to_json()], PipelineOptions(options))
     found = json.loads(beamed.read_bytes("bands/k/shard.json"))
     assert found["facts"] == {"edges": 2}
@@ -142,8 +142,8 @@ def test_whole_texts_leave_empty_ones_out(tmp_path: Path) -> None:
     ]
     write_parquet(store, "clean/0", "hashes.parquet", pa.Table.from_pylist(rows, schema(HASHES)))
     work = {
-        "band": nominate.EXACT, "rows": None, "ranges": 1, "key": "k",
+        "band": candidates.EXACT, "rows": None, "ranges": 1, "key": "k",
         "files": [["clean/0/hashes.parquet", 4]],
     }  # fmt: skip
-    (shard,) = nominate.run_band(store, Task("bands", (("bands", "k"),), "texts", 1, work))
+    (shard,) = candidates.run_band(store, Task("bands", (("bands", "k"),), "texts", 1, work))
     assert shard.facts["edges"] == 1

@@ -192,7 +192,7 @@ def test_sample_of_a_refused_licence_shows_no_text_but_judges_it(tmp_path):
     assert found.withheld == found.documents == 50
     assert [each.text for each in found.excerpts if each.text] == []
     assert found.kept > 0
-    assert "licence" not in found.verdicts
+    assert "license" not in found.verdicts
 
 
 def test_sample_excerpts_hold_no_personal_data(liar, tmp_path):

@@ -10,7 +10,7 @@ from phloem.catalog.columns import schema
 from phloem.catalog.rules import Rule, bound_of
 from phloem.pipeline.stages.decide import VERDICTS, fill_ledger, judge
 
-LICENCE = {"card": "MIT", "forbidden": ["unknown"], "refs": {}}
+TERMS = {"card": "MIT", "forbidden": ["unknown"], "refs": {}}
 RULES = [
     Rule(name="short", column="words", min={"default": 5, "zh": 2}),
     Rule(name="long", column="words", max=100),
@@ -29,7 +29,7 @@ def _judge(rows: list[dict[str, Any]], licenses: list[str] | None = None) -> lis
     blank = {"id": "i", "text_hash": "h", "text_bytes": 1, "kind": "a"}
     table = pa.Table.from_pylist([blank | row for row in rows], given)
     given_licenses = licenses or ["MIT"] * len(rows)
-    return judge(table, RULES, given_licenses, LICENCE, ["statistics"]).to_pylist()
+    return judge(table, RULES, given_licenses, TERMS, ["statistics"]).to_pylist()
 
 
 def test_judge_gives_the_first_failing_rule_and_the_map_of_all() -> None:
@@ -59,7 +59,7 @@ def test_judge_puts_a_fault_before_a_licence_before_a_rule() -> None:
         ],
         ["LicenseRef-nobody-knows", "LicenseRef-nobody-knows", "MIT"],
     )
-    assert [row["reason"] for row in rows] == ["fault", "licence", "short"]
+    assert [row["reason"] for row in rows] == ["fault", "license", "short"]
     assert rows[0]["verdict"] == "quarantined"
     assert rows[0]["detail"] == "statistics: broken"
     assert [row["failed_rules"] for row in rows] == [1, 1, 1]

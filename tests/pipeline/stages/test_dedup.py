@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from phloem.catalog.manifest import write_parquet
 from phloem.catalog.store import Store
 from phloem.filters.minhash import jaccard
-from phloem.pipeline.stages import elect
-from phloem.pipeline.stages.elect import (
+from phloem.pipeline.stages import dedup
+from phloem.pipeline.stages.dedup import (
     DUPLICATES,
     Candidate,
     chunks,
@@ -91,7 +91,7 @@ def test_settle_compares_no_texts_that_share_only_what_is_frequent(
 ) -> None:
     """Reports of one form with other numbers are one component, and none is a duplicate."""
     compared = []
-    monkeypatch.setattr(elect, "jaccard", lambda *pair: compared.append(pair) or jaccard(*pair))
+    monkeypatch.setattr(dedup, "jaccard", lambda *pair: compared.append(pair) or jaccard(*pair))
     frequent = range(100)
     sets = [[*frequent, *range(1000 + 300 * row, 1300 + 300 * row)] for row in range(200)]
     sets.append([*sets[7][:-5], 1, 7_000_000])  # and this is one

@@ -137,10 +137,10 @@ def tasks(
             )
         place = [[file["start"], file["source"]] for file in shape]
         chunk = digest_of([table["component"][low:high].to_pylist(), members.tolist()])
-        key = shard_key("elect", {**spec, "chunk": chunk, "files": place}, inputs)
+        key = shard_key("dedup", {**spec, "chunk": chunk, "files": place}, inputs)
         work = {**spec, "components": path, "chunk": [low, high], "files": shape}
         label = f"components {low}-{high}"
-        made.append(Task("elect", (("elect", key),), label, ROW_BYTES * (high - low), work))
+        made.append(Task("dedup", (("dedup", key),), label, ROW_BYTES * (high - low), work))
     return made
 
 
@@ -172,7 +172,7 @@ def run(store: Store, task: Task) -> list[Shard]:
     file = write_parquet(
         store, f"{stage}/{key}", "duplicates.parquet", pa.Table.from_pylist(rows, DUPLICATES)
     )
-    facts = {"nominated": high - low, "eligible": len(candidates), "duplicates": len(rows)}
+    facts = {"candidates": high - low, "eligible": len(candidates), "duplicates": len(rows)}
     return [commit(store, Shard(stage, key, (file,), facts))]
 
 
@@ -273,7 +273,7 @@ def _load(
 
 
 def _load_file(store: Store, work: Json, file: Json, own: np.ndarray) -> list[Candidate]:
-    names = [ID.name, TEXT_HASH.name, TEXT_BYTES.name, "verdict", "licence_rank"]
+    names = [ID.name, TEXT_HASH.name, TEXT_BYTES.name, "verdict", "license_rank"]
     verdicts = read_parquet(store, file["verdicts"], names).take(own)
     keep = np.asarray(pc.equal(verdicts["verdict"], KEPT).combine_chunks())
     own, verdicts = own[keep], verdicts.filter(pa.array(keep))
@@ -285,7 +285,7 @@ def _load_file(store: Store, work: Json, file: Json, own: np.ndarray) -> list[Ca
             id=row[ID.name],
             source=file["source"],
             text_hash=row[TEXT_HASH.name],
-            rank=(row["licence_rank"], priority, -row[TEXT_BYTES.name], row[ID.name]),
+            rank=(row["license_rank"], priority, -row[TEXT_BYTES.name], row[ID.name]),
             bands=bands[place],
         )
         for place, row in enumerate(verdicts.to_pylist())
@@ -336,13 +336,13 @@ def settle_files(store: Store, duplicates: Sequence[str], files: Sequence[Measur
     touched = settled(store, duplicates, [(f.text.source, f.text.file.rows or 0) for f in files])
     shards = []
     for rows in touched:
-        key = shard_key("settled", {}, [digest_of(rows)])
-        shard = find(store, "settled", key)
+        key = shard_key("removals", {}, [digest_of(rows)])
+        shard = find(store, "removals", key)
         if shard is None:
             data = canonical(rows)
-            sha256 = store.write_bytes(f"settled/{key}/settled.json", data)
-            file = File("settled.json", sha256, len(data), len(rows))
-            shard = commit(store, Shard("settled", key, (file,), {"rows": len(rows)}))
+            sha256 = store.write_bytes(f"removals/{key}/removals.json", data)
+            file = File("removals.json", sha256, len(data), len(rows))
+            shard = commit(store, Shard("removals", key, (file,), {"rows": len(rows)}))
         shards.append(shard)
     return shards
 

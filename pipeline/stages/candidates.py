@@ -147,13 +147,13 @@ def component_task(bands: Sequence[Shard], files: Sequence[Measured]) -> Task:
     """The one task that joins all bands' edges into components, and checks that ids are unique."""
     cleaned = [file.clean for file in files]
     inputs = [shard.digest for shard in (*bands, *cleaned)]
-    key = shard_key("nominate", {}, inputs)
+    key = shard_key("candidates", {}, inputs)
     work = {
         "edges": [shard.path(file.name) for shard in bands for file in shard.files],
         "hashes": [[s.path("hashes.parquet"), s.file("hashes.parquet").rows] for s in cleaned],
     }
     size = sum(shard.bytes for shard in bands)
-    return Task("nominate", (("nominate", key),), "components", size, work)
+    return Task("candidates", (("candidates", key),), "components", size, work)
 
 
 def run_components(store: Store, task: Task) -> list[Shard]:
@@ -172,7 +172,7 @@ def run_components(store: Store, task: Task) -> list[Shard]:
     order = np.lexsort((members, roots))
     table = pa.table([pa.array(roots[order]), pa.array(members[order])], schema=COMPONENTS)
     file = write_parquet(store, f"{stage}/{key}", "components.parquet", table)
-    facts = {"documents": rows, "nominated": len(members), "components": len(np.unique(roots))}
+    facts = {"documents": rows, "candidates": len(members), "components": len(np.unique(roots))}
     return [commit(store, Shard(stage, key, (file,), facts))]
 
 
