@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,8 +24,8 @@ from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import (
     COMMIT,
     KEY_DIGITS,
-    SHARD_FILES,
     Dataset,
+    Kind,
     Shard,
     digest_of,
     find,
@@ -40,23 +40,9 @@ Json = Any
 DATASETS, FETCHED, FAILURES, REPORTS = "datasets", "fetched", "failures", "reports"
 DAY_SECONDS = 86_400.0
 
-# Where a run writes, and what it calls what it writes there.
-_STAGE = f"(?:{'|'.join(SHARD_FILES)})"
 _KEY = f"[0-9a-f]{{{KEY_DIGITS}}}"
-_SHARD = re.compile(f"({_STAGE})/{_KEY}")
-_FILE = {
-    stage: re.compile(f"(?:{names}|{re.escape(COMMIT)}|{TEMPORARY})")
-    for stage, names in SHARD_FILES.items()
-}
-_MANIFEST = re.compile(rf"{DATASETS}/{_STAGE}-{_KEY}\.json")
-_NOTE = re.compile(rf"{FAILURES}/{_STAGE}/{_KEY}\.json")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _HEARTBEAT = re.compile(rf"{HEARTBEATS}/\d{{8}}T\d{{6}}Z-[0-9a-f]{{6}}\.json")
-_TEMPORARY = re.compile(
-    f"(?:{RUNS}|{HEARTBEATS}|{DATASETS}|{FETCHED}|{FAILURES}/{_STAGE}|{_STAGE}/{_KEY}"
-    f"|{RELEASES}/[^/]+|{REPORTS}/[^/]+)/{TEMPORARY}"
-)
-_PLACES = frozenset((RUNS, HEARTBEATS, DATASETS, FETCHED, FAILURES, RELEASES, REPORTS, *_FILE))
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-")  # begins one; a copy that was cut short may end anyhow
 # What reading a file raises that is none of a run's.
@@ -70,6 +56,48 @@ class GcError(PhloemError):
 
 class NoRootError(PhloemError):
     """A folder in which no run has written: nothing in it is looked at."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a run writes, and what it calls what it writes there.
+
+    Attributes:
+        stages: Names of the kinds of shards.
+        shard: Pattern of a shard's folder.
+        files: Pattern of the names in one, by kind.
+        manifest: Pattern of a dataset's manifest.
+        note: Pattern of the note of a failure.
+        temporary: Pattern of a file that is being written.
+        places: The folders right under the root.
+    """
+
+    stages: tuple[str, ...]
+    shard: re.Pattern[str]
+    files: Mapping[str, re.Pattern[str]]
+    manifest: re.Pattern[str]
+    note: re.Pattern[str]
+    temporary: re.Pattern[str]
+    places: frozenset[str]
+
+
+def layout(kinds: Sequence[Kind]) -> Layout:
+    """Where runs write that make these kinds of shards, which must be all that there are."""
+    stages = tuple(kind.name for kind in kinds)
+    stage = f"(?:{'|'.join(stages)})"
+    own = f"{re.escape(COMMIT)}|{TEMPORARY}"
+    files = {kind.name: re.compile(f"(?:{'|'.join([*kind.files, own])})") for kind in kinds}
+    folders = f"{FAILURES}/{stage}|{stage}/{_KEY}|{RELEASES}/[^/]+|{REPORTS}/[^/]+"
+    places = (RUNS, HEARTBEATS, DATASETS, FETCHED)
+    return Layout(
+        stages,
+        re.compile(f"({stage})/{_KEY}"),
+        files,
+        re.compile(rf"{DATASETS}/{stage}-{_KEY}\.json"),
+        re.compile(rf"{FAILURES}/{stage}/{_KEY}\.json"),
+        re.compile(f"(?:{'|'.join(places)}|{folders})/{TEMPORARY}"),
+        frozenset((*places, FAILURES, RELEASES, REPORTS, *stages)),
+    )
 
 
 @dataclass(frozen=True)
@@ -113,11 +141,14 @@ class Named:
     running: tuple[str, ...]
 
 
-def named(store: Store, needed: Iterable[str], *, older_than: float, now: float) -> Named:
+def named(
+    store: Store, where: Layout, needed: Iterable[str], *, older_than: float, now: float
+) -> Named:
     """All that releases, run records and their manifests name.
 
     Args:
         store: The root.
+        where: Where runs write.
         needed: sha256 of fetched files that must stay as well, such as models of known ops.
         older_than: Seconds for which a run without any heartbeat is taken to be running.
         now: This moment, seconds since 1970.
@@ -126,7 +157,7 @@ def named(store: Store, needed: Iterable[str], *, older_than: float, now: float)
         NoRootError: no run has written here.
         GcError: one of them cannot be read; the message names the file.
     """
-    _require_root(store)
+    _require_root(store, where)
     manifests: set[str] = set()
     hashes = set(needed)
     runs = {run_id: found for run_id in run_ids(store) if (found := _run(store, run_id))}
@@ -144,7 +175,7 @@ def named(store: Store, needed: Iterable[str], *, older_than: float, now: float)
         manifests |= {dataset["name"] for dataset in release["datasets"].values()}
         hashes |= _hashes(release)
     shards: set[str] = set()
-    for name in sorted(manifests | set(filter(_MANIFEST.fullmatch, store.list(DATASETS)))):
+    for name in sorted(manifests | set(filter(where.manifest.fullmatch, store.list(DATASETS)))):
         dataset = _dataset(store, name, needed=name in manifests)
         if name in manifests:
             shards |= {shard.folder for shard in dataset.shards}
@@ -154,14 +185,14 @@ def named(store: Store, needed: Iterable[str], *, older_than: float, now: float)
     )
 
 
-def _require_root(store: Store) -> None:
+def _require_root(store: Store, where: Layout) -> None:
     """Raise NoRootError unless some file here says of itself what its name says.
 
     A run writes its record before all else, so that one which was killed at once left one. Without
     a record, since a run was given up, a manifest or a shard of it tells. A mark of its own, which
     older roots would lack, would tell no more.
     """
-    for name in _evidence(store):
+    for name in _evidence(store, where):
         with suppress(*_FOREIGN):
             if _own_name(name, store.read_bytes(name)) == name:
                 return
@@ -175,13 +206,13 @@ def _require_root(store: Store) -> None:
     raise NoRootError(msg)
 
 
-def _evidence(store: Store) -> Iterator[str]:
+def _evidence(store: Store, where: Layout) -> Iterator[str]:
     """Files that may show that a run has written here, the likeliest first."""
     yield from (name for name in store.list(RUNS) if name.endswith(".json"))
     yield from (name for name in store.list(RECORDS) if name.endswith(".json"))
-    yield from filter(_MANIFEST.fullmatch, store.list(DATASETS))
-    for stage in SHARD_FILES:
-        yield from (f"{s}/{COMMIT}" for s in store.list(stage) if _SHARD.fullmatch(s))
+    yield from filter(where.manifest.fullmatch, store.list(DATASETS))
+    for stage in where.stages:
+        yield from (f"{s}/{COMMIT}" for s in store.list(stage) if where.shard.fullmatch(s))
 
 
 def _own_name(name: str, data: bytes) -> str:
@@ -248,7 +279,9 @@ def _hashes(value: Json) -> set[str]:
     return set(_SHA256.findall(json.dumps(value)))
 
 
-def waste(store: Store, kept: Named, *, older_than: float, now: float) -> list[Waste]:
+def waste(
+    store: Store, where: Layout, kept: Named, *, older_than: float, now: float
+) -> list[Waste]:
     """What nothing names and nobody has written lately, sorted by name.
 
     Files of which nobody can say when they were written are kept, and so is all that lies where
@@ -256,24 +289,25 @@ def waste(store: Store, kept: Named, *, older_than: float, now: float) -> list[W
 
     Args:
         store: The root.
+        where: Where runs write.
         kept: What must stay.
         older_than: Seconds that a file must have lain there.
         now: This moment, seconds since 1970.
     """
-    sizes = _sizes(store)
+    sizes = _sizes(store, where)
     whole = {
         shard: _listed(store, shard)
         for shard in (name.removesuffix(f"/{COMMIT}") for name in sizes)
-        if _SHARD.fullmatch(shard) and shard not in kept.shards
+        if where.shard.fullmatch(shard) and shard not in kept.shards
     }
     unnamed: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for name in sizes:
         shard, _, file = name.rpartition("/")
-        if (found := _SHARD.fullmatch(shard)) and shard not in kept.shards:
+        if (found := where.shard.fullmatch(shard)) and shard not in kept.shards:
             listed = whole.get(shard, frozenset())
-            if file in listed or _FILE[found[1]].fullmatch(file):
+            if file in listed or where.files[found[1]].fullmatch(file):
                 unnamed[shard, *(_WHOLE if listed else _HALF)].append(name)
-        elif kind := _unnamed(store, kept, name):
+        elif kind := _unnamed(store, where, kept, name):
             unnamed[name, *kind].append(name)
     return sorted(
         (
@@ -285,7 +319,7 @@ def waste(store: Store, kept: Named, *, older_than: float, now: float) -> list[W
     )
 
 
-def _sizes(store: Store) -> dict[str, int]:
+def _sizes(store: Store, where: Layout) -> dict[str, int]:
     """Bytes of every file where a run writes, by its name, those half-written included.
 
     No link is followed, nor named: a run makes none.
@@ -294,7 +328,7 @@ def _sizes(store: Store) -> dict[str, int]:
     found: dict[str, int] = {}
     for entry in store.fs.ls(base, detail=True):
         top = entry["name"].rstrip("/").rpartition("/")[2]
-        if top in _PLACES and entry["type"] == "directory" and not entry.get("islink"):
+        if top in where.places and entry["type"] == "directory" and not entry.get("islink"):
             for path, info in store.fs.find(entry["name"], detail=True).items():
                 if info["type"] == "file" and not info.get("islink"):
                     found[path.removeprefix(base).lstrip("/")] = int(info["size"] or 0)
@@ -310,26 +344,26 @@ def _listed(store: Store, shard: str) -> frozenset[str]:
         return frozenset()
 
 
-Kind = tuple[str, str]  # and the reason
+What = tuple[str, str]  # its kind, and the reason
 
 _WHOLE = ("shard", "no manifest of a run or release names it")
 _HALF = ("half-written shard", "it was never committed")
 
 
-def _unnamed(store: Store, kept: Named, name: str) -> Kind | None:
+def _unnamed(store: Store, where: Layout, kept: Named, name: str) -> What | None:
     """What a file is and why it is not needed, unless it is."""
     top, _, rest = name.partition("/")
     own = rest.removesuffix(".json")
     found = None
-    if _TEMPORARY.fullmatch(name):
+    if where.temporary.fullmatch(name):
         found = ("temporary file", "whoever wrote it did not come to its end")
     elif top == FETCHED and _SHA256.fullmatch(rest) and rest not in kept.fetched:
         found = ("fetched file", "no run record, release or op names it")
-    elif _MANIFEST.fullmatch(name) and name not in kept.manifests:
+    elif where.manifest.fullmatch(name) and name not in kept.manifests:
         found = ("manifest", "no run record or release names it")
     elif _HEARTBEAT.fullmatch(name) and own not in kept.runs:
         found = ("heartbeat", "its run has no record")
-    elif _NOTE.fullmatch(name) and find(store, *own.partition("/")[::2]):
+    elif where.note.fullmatch(name) and find(store, *own.partition("/")[::2]):
         found = ("failure note", "its task was done later")
     return found
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,30 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from phloem.catalog.store import MissingError, Store
+from phloem.catalog.store import ChangedError, MissingError, Store, holds
 
 Json = Any  # what json.dumps takes: dict, list, str, int, float, bool, None
 
 KEY_DIGITS = 32  # 128 bits: no collision among 10^15 shards (birthday bound below 10^-8)
 COMMIT = "shard.json"
-
-# Every kind of shard there is, and the names that its files may have: no run writes another.
-SHARD_FILES: Mapping[str, str] = {
-    "ingest": r"text-\d{5,}\.arrow|quarantine\.parquet",
-    "count": r"counts\.parquet",
-    "tally": r"frequent\.parquet",
-    "clean": r"text\.arrow|hashes\.parquet",
-    "measure": r"[A-Za-z_]\w*\.parquet",  # by the op
-    "bands": r"edges-\d{5,}\.arrow",
-    "candidates": r"components\.parquet",
-    "filter": r"verdicts\.parquet",
-    "dedup": r"duplicates\.parquet",
-    "removals": r"removals\.json",
-    "decide": r"(ledger|kept)\.parquet",
-    "compose": r"text\.arrow",
-    "tokenizer": r"tokenizer\.json",
-    "tokenize": r"tokens\.(arrow|bin|idx)|index\.parquet",
-}
 
 
 def canonical(value: Json) -> bytes:
@@ -57,6 +40,59 @@ def digest_of(value: Json) -> str:
 def key_of(stage: str, spec: Json, inputs: Sequence[str]) -> str:
     """A shard's key: the hash of its stage, its spec and the digests of what it reads."""
     return digest_of({"stage": stage, "spec": spec, "inputs": list(inputs)})[:KEY_DIGITS]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of shard, which lies at `<name>/<key>`.
+
+    Attributes:
+        name: The folder of all shards of the kind.
+        files: Pattern of its files' names -> their schema; None where it is no table, or where
+            the ops of the recipe say what its columns are.
+        version: Of the code that makes it: raised when it makes other bytes of the same input.
+    """
+
+    name: str
+    files: Mapping[str, pa.Schema | None]
+    version: int = 1
+
+    def key(self, spec: Mapping[str, Json], inputs: Sequence[str]) -> str:
+        """A shard's key: of its spec, its inputs, the code, and the library that writes it.
+
+        The same key is the same bytes: whatever can change them stands in it.
+        """
+        facts = {**spec, "code": self.version, "pyarrow": pa.__version__}
+        return key_of(self.name, facts, inputs)
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A file that somebody reads, and what it must hold: it is verified where it is opened.
+
+    Attributes:
+        path: Name under the root, or the absolute path of a user's own file on this machine.
+        sha256: Of the file, 64 hexadecimal digits.
+        bytes: Its size.
+        rows: How many it has, if it is a table.
+        is_kept: Whether a process keeps it, as it keeps a model: it is read once, not each time.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+    rows: int | None = None
+    is_kept: bool = False
+
+    def on_this_machine(self, store: Store) -> str:
+        """A path that holds it. Raises MissingError, and ChangedError if it holds other bytes."""
+        if not self.path.startswith("/"):
+            return store.local_path(self.path, self.sha256)
+        if not Path(self.path).is_file():
+            raise MissingError(f"{self.path} is gone since it was listed")
+        if not holds(self.path, self.sha256):
+            raise ChangedError(self.path)
+        return self.path
 
 
 @dataclass(frozen=True)
@@ -108,6 +144,11 @@ class Shard:
     def path(self, name: str) -> str:
         """The name under the root of one of its files."""
         return f"{self.folder}/{self.file(name).name}"
+
+    def ref(self, name: str) -> Ref:
+        """One of its files, for whoever reads it."""
+        file = self.file(name)
+        return Ref(f"{self.folder}/{name}", file.sha256, file.bytes, file.rows)
 
     def to_json(self) -> dict[str, Json]:
         """As plain JSON."""
@@ -256,9 +297,20 @@ def write_arrow(
     return File(name, out.sha256, out.bytes, rows)
 
 
-def read_arrow(store: Store, name: str) -> pa.ipc.RecordBatchFileReader:
-    """Open an Arrow IPC file; its batches are views of the mapped file."""
-    return pa.ipc.open_file(store.open(name))
+def _open(store: Store, file: str | Ref) -> pa.NativeFile:
+    return store.open(file) if isinstance(file, str) else store.open(file.path, file.sha256)
+
+
+def read_arrow(store: Store, file: str | Ref) -> pa.ipc.RecordBatchFileReader:
+    """Open an Arrow IPC file, a Ref verified; its batches are views of the mapped file."""
+    return pa.ipc.open_file(_open(store, file))
+
+
+def arrow_batches(store: Store, file: str | Ref) -> Iterator[pa.RecordBatch]:
+    """The batches of an Arrow IPC file, one after the other."""
+    reader = read_arrow(store, file)
+    for number in range(reader.num_record_batches):
+        yield reader.get_batch(number)
 
 
 def write_parquet(store: Store, folder: str, name: str, table: pa.Table) -> File:
@@ -274,16 +326,22 @@ def write_parquet(store: Store, folder: str, name: str, table: pa.Table) -> File
     return File(name, out.sha256, out.bytes, table.num_rows)
 
 
-def read_parquet(store: Store, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a Parquet file, all columns or these."""
+def open_parquet(store: Store, file: str | Ref) -> pq.ParquetFile:
+    """Open a Parquet file, a Ref verified."""
     # Not `pq.read_table`: it imports datasets and pandas, 1.5 s, to read one file.
-    file = pq.ParquetFile(store.open(name))
-    return file.read(columns=None if columns is None else list(columns))
+    return pq.ParquetFile(_open(store, file))
 
 
-def read_aligned(store: Store, names: Sequence[str]) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
+def read_parquet(store: Store, file: str | Ref, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file, all columns or these; a Ref is verified."""
+    return open_parquet(store, file).read(columns=None if columns is None else list(columns))
+
+
+def read_aligned(
+    store: Store, files: Sequence[str | Ref]
+) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
     """(first row, a batch of each file) over Arrow files of the same rows, cut at common bounds."""
-    readers = [read_arrow(store, name) for name in names]
+    readers = [read_arrow(store, file) for file in files]
     places = [0] * len(readers)  # next batch of each file
     rest: list[pa.RecordBatch | None] = [None] * len(readers)
     start = 0
@@ -299,7 +357,8 @@ def read_aligned(store: Store, names: Sequence[str]) -> Iterator[tuple[int, list
         held = [batch for batch in rest if batch is not None and batch.num_rows]
         if len(held) != len(readers):
             if held:
-                msg = f"{list(names)} do not hold the same rows: they part at row {start}"
+                named = [file if isinstance(file, str) else file.path for file in files]
+                msg = f"{named} do not hold the same rows: they part at row {start}"
                 raise ValueError(msg)
             return
         rows = min(batch.num_rows for batch in held)

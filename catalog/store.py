@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -44,6 +45,15 @@ class RootError(PhloemError, ValueError):
     """A root that cannot be opened: the message says why, and hides a password in its URL."""
 
 
+class ChangedError(PhloemError):
+    """A file does not hold what it should; `name` is its name under the root, or its path."""
+
+    def __init__(self, name: str) -> None:
+        """Say so of this file."""
+        self.name = name
+        super().__init__(f"{name} does not hold what was written")
+
+
 class StoreError(PhloemError, OSError):
     """What an object store did not do, however often it was asked: one line, without secrets."""
 
@@ -54,6 +64,21 @@ _PARTICIPLES = {"read": "read", "write": "written", "delete": "deleted"}
 def masked(text: str) -> str:
     """The text with `user:password@` of URLs hidden: what is printed or kept says no secret."""
     return _PASSWORD.sub("://***@", text)
+
+
+def holds(path: str, sha256: str) -> bool:
+    """Whether a file of this machine hashes to this: a process hashes it once, while it lies there.
+
+    One that was written anew since is hashed again.
+    """
+    state = Path(path).stat()
+    return _sha256_of(path, state.st_ino, state.st_size, state.st_mtime_ns) == sha256
+
+
+@functools.cache
+def _sha256_of(path: str, inode: int, size: int, written: int) -> str:  # noqa: ARG001 - the state
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_folder(folder: str) -> None:
@@ -237,25 +262,62 @@ class Store:
             digest.update(piece)
         return digest.hexdigest()
 
-    def open(self, name: str) -> pa.NativeFile:
-        """A file for reading at random, mapped: it takes no memory. Raises MissingError.
+    def open(self, name: str, sha256: str = "") -> pa.NativeFile:
+        """A file for reading at random, mapped: it takes no memory.
 
         From an object store it is copied first; the copy is gone when the last reader is.
+
+        Args:
+            name: Of the file.
+            sha256: What it must hash to, if it is given; a local file is hashed once a process.
+
+        Raises:
+            MissingError: there is none.
+            ChangedError: it holds something else.
         """
         if self.is_local:
             with self._asking("read", name):
-                return pa.memory_map(self.path(name))
+                opened = pa.memory_map(self.path(name))
+            self._require(name, self.path(name), sha256)
+            return opened
         with tempfile.NamedTemporaryFile(prefix="phloem-") as copy:
-            copy.writelines(self._pieces(name))
+            writing = Writing(cast("BinaryIO", copy))
+            for piece in self._pieces(name):
+                writing.write(piece)
             copy.flush()
+            writing.finish()
+            if sha256 and writing.sha256 != sha256:
+                raise ChangedError(name)
             return pa.memory_map(copy.name)
 
-    def local_path(self, name: str) -> str:
+    def _require(self, name: str, path: str, sha256: str) -> None:
+        if sha256 and not holds(path, sha256):
+            raise ChangedError(name)
+
+    def local_path(self, name: str, sha256: str = "") -> str:
         """A path on this machine that holds the file, for libraries that open paths only.
 
         Of an object store's file, one copy is kept for all processes of this user, as long as the
-        file does not change there. Raises MissingError.
+        file does not change there.
+
+        Args:
+            name: Of the file.
+            sha256: What it must hash to, if it is given: it is hashed once a process.
+
+        Raises:
+            MissingError: there is none.
+            ChangedError: it holds something else.
         """
+        path = self._local_path(name)
+        try:
+            self._require(name, path, sha256)
+        except ChangedError:
+            if not self.is_local:  # the copy may be what is broken
+                Path(path).unlink(missing_ok=True)
+            raise
+        return path
+
+    def _local_path(self, name: str) -> str:
         info = self._info(name)
         if self.is_local:
             return self.path(name)

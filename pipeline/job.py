@@ -5,23 +5,37 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from phloem.catalog.advice import command
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.ledger import Balance
-from phloem.catalog.manifest import Dataset, File, Shard
+from phloem.catalog.manifest import Dataset, Ref, Shard
 from phloem.catalog.policy import LOCAL, Policy, loss_alarm
 from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.recipe import Recipe
-from phloem.pipeline.stage import STAGES, Task
-from phloem.pipeline.stages import candidates, compose, count, decide, ingest, measure, tokens
-from phloem.pipeline.stages import dedup as deduplicate
-from phloem.pipeline.stages.measure import Measured
+from phloem.pipeline.stage import Task
+from phloem.pipeline.stages import (
+    STAGES,
+    bands,
+    candidates,
+    compose,
+    count,
+    decide,
+    ingest,
+    measure,
+    removals,
+    tally,
+    tokenize,
+    tokenizer,
+)
+from phloem.pipeline.stages import dedup as dedup_stage
+from phloem.pipeline.stages import filter as filter_stage
+from phloem.pipeline.stages.measure import MeasuredText
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards.source import Source
 
@@ -37,7 +51,7 @@ class Job:
         workspace: The user's own parts.
         readings: The sources that are read, in the recipe's order of priority.
         ops: The recipe's ops, bound.
-        models: Name under the root of each model file, by its name.
+        models: Each model file, by its name.
         policy: What a source and a release must satisfy.
         license_refs: Obligations of each LicenseRef that the project knows.
         tokenizer: The committed one that the recipe gives; None: it is trained.
@@ -47,7 +61,7 @@ class Job:
     workspace: Workspace
     readings: tuple[Reading, ...]
     ops: tuple[Op, ...]
-    models: Mapping[str, str]
+    models: Mapping[str, Ref]
     policy: Policy
     license_refs: Mapping[str, Sequence[str]]
     tokenizer: Shard | None = None
@@ -79,7 +93,7 @@ class Job:
             "tally": not counts,
             "tokenizer": self.recipe.tokenizer.train is None,
         }
-        return tuple(stage for stage in STAGES if not left_out.get(stage))
+        return tuple(stage.name for stage in STAGES if not left_out.get(stage.name))
 
     @property
     def rules(self) -> dict[str, list[Rule]]:
@@ -123,8 +137,8 @@ def steps(job: Job, store: Store, made: Made) -> Steps:
     found = measure.text_files(made["ingest"])
     tallies = yield from _tallies(job, found, made)
     text_files = [
-        measure.keyed(job.cards[source], name, file, job.chains[source], tallies.get(source))
-        for source, name, file in found
+        measure.keyed(job.cards[source], text, job.chains[source], tallies.get(source))
+        for source, text in found
     ]
     measuring = measure.tasks(text_files, job.chains, job.cards, job.models, job.place, tallies)
     sent = yield Step("measure", tuple(measuring))
@@ -138,35 +152,34 @@ def steps(job: Job, store: Store, made: Made) -> Steps:
     if job.tokenizer:
         made["tokenizer"] = [job.tokenizer]
     elif job.recipe.tokenizer.train:
-        train = tokens.train_task(made["compose"], job.recipe.tokenizer.train, job.recipe.scrub)
+        train = tokenizer.task(made["compose"], job.recipe.tokenizer.train, job.recipe.scrub)
         made["tokenizer"] = _flat((yield Step("tokenizer", (train,))))
-    tokenizing = tokens.tasks(made["compose"], made["tokenizer"][0])
+    tokenizing = tokenize.tasks(made["compose"], made["tokenizer"][0])
     made["tokenize"] = _flat((yield Step("tokenize", tuple(tokenizing))))
 
 
 def _tallies(
-    job: Job, found: Sequence[tuple[str, str, File]], made: Made
-) -> Generator[Step, list[list[Shard]], dict[str, Shard]]:
+    job: Job, found: Sequence[tuple[str, Ref]], made: Made
+) -> Generator[Step, list[list[Shard]], dict[str, Ref]]:
     """What is frequent in each source of which an op counts the texts; no step if none does."""
     counting = count.tasks(found, job.chains, job.cards, job.models, job.place)
     if not counting:
         return {}
     made["count"] = _flat((yield Step("count", tuple(counting))))
-    made["tally"] = _flat(
-        (yield Step("tally", tuple(count.tally_tasks(made["count"], job.chains))))
-    )
-    return {shard.facts["source"]: shard for shard in made["tally"]}
+    made["tally"] = _flat((yield Step("tally", tuple(tally.tasks(made["count"], job.chains)))))
+    files = {shard.facts["source"]: shard.ref(tally.FREQUENT_FILE) for shard in made["tally"]}
+    return {source: replace(file, is_kept=True) for source, file in files.items()}
 
 
-def _decisions(job: Job, store: Store, files: Sequence[Measured], made: Made) -> Steps:
+def _decisions(job: Job, store: Store, files: Sequence[MeasuredText], made: Made) -> Steps:
     """From signatures and attributes to the ledger."""
     dedup = job.recipe.dedup
-    made["bands"] = _flat((yield Step("bands", tuple(candidates.band_tasks(files, dedup)))))
-    joining = candidates.component_task(made["bands"], files)
+    made["bands"] = _flat((yield Step("bands", tuple(bands.tasks(files, dedup)))))
+    joining = candidates.task(made["bands"], files)
     made["candidates"] = _flat((yield Step("candidates", (joining,))))
-    judging = decide.filter_tasks(files, job.ops, job.rules, _terms(job))
-    made["filter"] = _flat((yield Step("filter", tuple(judging))))
-    electing = deduplicate.tasks(
+    filtering = filter_stage.tasks(files, job.ops, job.rules, _terms(job))
+    made["filter"] = _flat((yield Step("filter", tuple(filtering))))
+    comparing = dedup_stage.tasks(
         store,
         made["candidates"][0],
         files,
@@ -175,10 +188,11 @@ def _decisions(job: Job, store: Store, files: Sequence[Measured], made: Made) ->
         minhash=next((op for op in job.ops if op.name == "minhash"), None) if dedup else None,
         priority=[reading.card.id for reading in job.readings],
     )
-    made["dedup"] = _flat((yield Step("dedup", tuple(electing))))
-    duplicates = [shard.path("duplicates.parquet") for shard in made["dedup"]]
-    made["removals"] = deduplicate.settle_files(store, duplicates, files)
-    ledgers = decide.ledger_tasks(files, made["filter"], made["removals"])
+    made["dedup"] = _flat((yield Step("dedup", tuple(comparing))))
+    sharing = removals.task(made["dedup"], files)
+    made["removals"] = _flat((yield Step("removals", (sharing,))))
+    removed = removals.of_files(made["removals"][0], len(files))
+    ledgers = decide.tasks(files, made["filter"], removed)
     made["decide"] = _flat((yield Step("decide", tuple(ledgers))))
     _check_loss(job, made, store.root)
 
@@ -208,7 +222,7 @@ def dataset(job: Job, stage: str, shards: Sequence[Shard]) -> Dataset:
         spec["ops"] = [op.identity for op in job.ops]
     if stage in ("filter", "decide"):
         spec["rules"] = {id_: [r.name for r in rules] for id_, rules in sorted(job.rules.items())}
-    if stage in ("bands", "candidates", "dedup"):
+    if stage in ("bands", "candidates", "dedup", "removals"):
         spec["dedup"] = recipe.dedup.model_dump() if recipe.dedup else None
     if stage == "compose":
         spec["scrub"] = dict(recipe.scrub)
@@ -235,22 +249,20 @@ def _ingest_step(job: Job) -> Step:
     tasks = [
         task
         for reading in job.readings
-        for task in ingest.tasks(
-            reading.card, reading.pin, reading.splits, reading.places, job.place, job.recipe.limits
-        )
+        for task in ingest.tasks(reading, job.place, job.recipe.limits)
     ]
     return Step("ingest", tuple(tasks))
 
 
-def _terms(job: Job) -> dict[str, Json]:
-    refs = {name: sorted(duties) for name, duties in sorted(job.license_refs.items())}
+def _terms(job: Job) -> dict[str, filter_stage.Terms]:
+    refs = {name: tuple(sorted(duties)) for name, duties in sorted(job.license_refs.items())}
     return {
-        id_: {
-            "card": card.license.spdx,
+        id_: filter_stage.Terms(
+            card=card.license.spdx,
             # A user's own files are judged by no licence: nothing of them is ever released.
-            "forbidden": [] if id_ == LOCAL else sorted(job.policy.forbidden),
-            "refs": refs,
-        }
+            forbidden=() if id_ == LOCAL else tuple(sorted(job.policy.forbidden)),
+            refs=refs,
+        )
         for id_, card in job.cards.items()
     }
 

@@ -62,10 +62,7 @@ def disk_needed(job: Job, store: Store) -> int:
     """
     need = 0
     for reading in job.readings:
-        tasks = ingest.tasks(
-            reading.card, reading.pin, reading.splits, reading.places, job.place, job.recipe.limits
-        )
-        if missing(store, tasks):
+        if missing(store, ingest.tasks(reading, job.place, job.recipe.limits)):
             need += sum(written_bytes(file) for file in reading.pin.files)
     return need
 

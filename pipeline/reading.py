@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from phloem.catalog.manifest import Ref
 from phloem.sources.cards.source import Source
 from phloem.sources.connector import Pin, Split
-
-Json = Any
 
 
 @dataclass(frozen=True)
@@ -20,10 +18,10 @@ class Reading:
         card: What people decided.
         pin: What the lock file says it holds.
         splits: Its parts, each read by one worker.
-        places: Where each of its files lies: {"fetched": sha256} or {"path": …}.
+        files: Where each of its files lies, by its name in the pin.
     """
 
     card: Source
     pin: Pin
     splits: tuple[Split, ...]
-    places: Mapping[str, Json]
+    files: Mapping[str, Ref]

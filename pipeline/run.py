@@ -30,7 +30,7 @@ from phloem.pipeline.registry.registry import Registry, source_facts
 from phloem.pipeline.request import Request
 from phloem.pipeline.stage import StageError, Task, made, missing
 from phloem.pipeline.stages.measure import chain
-from phloem.pipeline.stages.tokens import given_tokenizer
+from phloem.pipeline.stages.tokenizer import given_tokenizer
 from phloem.pipeline.watch.account import Account, account_of
 from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.watch.record import Record, begin_record, note, now

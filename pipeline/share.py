@@ -16,7 +16,8 @@ from phloem.pipeline.job import Job, Step, steps
 from phloem.pipeline.registry.registry import Registry
 from phloem.pipeline.request import Request
 from phloem.pipeline.run import RunError, prepare, told_failures
-from phloem.pipeline.stage import STAGES, Task, made, missing
+from phloem.pipeline.stage import Task, made, missing, weights
+from phloem.pipeline.stages import STAGES
 from phloem.pipeline.watch.account import Account, account
 from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import Workspace
@@ -57,11 +58,12 @@ def own(share: Share, tasks: Sequence[Task]) -> list[Task]:
     All shares together hold each task once, whoever asks and whatever is made already: a task goes
     to the share that has least to read so far, the largest tasks first.
     """
-    sizes = [0] * share.of
+    sizes = [0.0] * share.of
     found = []
-    for task in sorted(tasks, key=lambda each: (-each.bytes, each.makes)):
+    weighed = zip(weights(tasks), tasks, strict=True)
+    for weight, task in sorted(weighed, key=lambda each: (-each[0], each[1].makes)):
         least = sizes.index(min(sizes))
-        sizes[least] += task.bytes + 1  # tasks of no size are shared out, too
+        sizes[least] += weight + 1  # tasks of no size are shared out, too
         if least == share.number - 1:
             found.append(task)
     return found
@@ -102,8 +104,9 @@ def run_share(
         RunError: tasks failed; the others of the share were still done.
         FetchError: a source or model cannot be had.
     """
-    if stage not in STAGES:
-        msg = f"no stage {stage!r}; there are {', '.join(STAGES)}, in this order"
+    names = [each.name for each in STAGES]
+    if stage not in names:
+        msg = f"no stage {stage!r}; there are {', '.join(names)}, in this order"
         raise ShareError(msg)
     began = time.monotonic()
     store = Store(request.root)
@@ -152,7 +155,8 @@ def _step(job: Job, store: Store, stage: str) -> Step:
     """
     going = steps(job, store, {})
     step = next(going)
-    while STAGES.index(step.stage) < STAGES.index(stage):
+    order = [each.name for each in STAGES]
+    while order.index(step.stage) < order.index(stage):
         found = [shards for task in step.tasks if (shards := made(store, task)) is not None]
         if len(found) < len(step.tasks):
             msg = (

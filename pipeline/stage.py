@@ -1,54 +1,100 @@
-"""A stage's unit of work: small, JSON-able, keyed by what it depends on."""
+"""What a stage is: a typed unit of work, the function that does it, and the files that it writes.
+
+Each module of `pipeline/stages` exports one `STAGE`; the tuple of all is in the package itself.
+"""
 
 from __future__ import annotations
 
 import functools
-import importlib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
 
 from phloem.catalog.errors import PhloemError
-from phloem.catalog.manifest import COMMIT, SHARD_FILES, Shard, canonical, find, key_of
-from phloem.catalog.store import Store
+from phloem.catalog.manifest import COMMIT, File, Kind, Ref, Shard, canonical, find
+from phloem.catalog.store import ChangedError, MissingError, Store
 
 Json = Any
-
-# In the order of a run; each is a module of this package with a function `run(store, task)`.
-RUNS = {
-    "ingest": "phloem.pipeline.stages.ingest:run",
-    "count": "phloem.pipeline.stages.count:run",
-    "tally": "phloem.pipeline.stages.count:run_tally",
-    "measure": "phloem.pipeline.stages.measure:run",
-    "bands": "phloem.pipeline.stages.candidates:run_band",
-    "candidates": "phloem.pipeline.stages.candidates:run_components",
-    "filter": "phloem.pipeline.stages.decide:run_filter",
-    "dedup": "phloem.pipeline.stages.dedup:run",
-    "decide": "phloem.pipeline.stages.decide:run_ledger",
-    "compose": "phloem.pipeline.stages.compose:run",
-    "tokenizer": "phloem.pipeline.stages.tokens:run_train",
-    "tokenize": "phloem.pipeline.stages.tokens:run_tokenize",
-}
-STAGES = tuple(RUNS)
-
-# What a stage's code makes of the same input: raised when that changes.
-VERSIONS = dict.fromkeys(SHARD_FILES, 1) | {"ingest": 2, "dedup": 2}
-
-
-def shard_key(stage: str, spec: Mapping[str, Json], inputs: Sequence[str]) -> str:
-    """A shard's key: of its spec, its inputs, its stage's code, and the library that writes it.
-
-    The same key is the same bytes: whatever can change them stands in it.
-    """
-    return key_of(stage, {**spec, "code": VERSIONS[stage], "pyarrow": pa.__version__}, inputs)
 
 
 class StageError(PhloemError):
     """A task that cannot be done: the message says which, and why, without any text of it."""
+
+
+class Work(BaseModel):
+    """What a task's function needs, as data; paths may stand here, since it is in no key.
+
+    Every file that is read stands here as a Ref.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+W = TypeVar("W", bound=Work)
+P = TypeVar("P", bound=Work)
+
+Grows = Literal["text", "counted text", "documents", "once"]
+"""What a stage's cost grows with: all text, the text of the sources of which an op counts the
+texts, the number of documents; or nothing, since it works on a sample of one size."""
+
+Tasks = Literal["files", "counted files", "counted sources", "bands", "components", "one"]
+"""What a stage has a task for: each text file, or each of those that are counted, each source of
+theirs, each band of the signatures, each run of components; or for all together."""
+
+
+@dataclass(frozen=True)
+class Shuffle(Generic[W, P]):
+    """How a stage is spread that groups what its parts give: plain functions that an engine calls.
+
+    Attributes:
+        part: The model of a part.
+        block: The schema of the rows that cross between workers.
+        parts: The parts of a task: each is read by itself.
+        blocks: (number of a range, rows of it) of a part.
+        write: Writes the rows of one range, of all parts in any order.
+        commit: Commits the shard of this key once all its ranges are written.
+    """
+
+    part: type[P]
+    block: pa.Schema
+    parts: Callable[[W], Iterator[P]]
+    blocks: Callable[[Store, P], Iterator[tuple[int, pa.RecordBatch]]]
+    write: Callable[[Store, str, int, Sequence[pa.RecordBatch]], File]
+    commit: Callable[[Store, str, Sequence[File]], Shard]
+
+
+@dataclass(frozen=True)
+class Stage(Generic[W]):
+    """One stage of a run.
+
+    Attributes:
+        name: What users call it; its own kind of shard is called so, too.
+        work: The model of what its function needs.
+        run: (store, key of the first shard, work) -> the shards that it commits, as a task's
+            `makes` lists them.
+        makes: The kinds of shards that it writes, with their files.
+        grows: What its cost grows with.
+        tasks: What it has a task for.
+        shuffle: How it is spread, if it groups; None: each task is done by itself.
+    """
+
+    name: str
+    work: type[W]
+    run: Callable[[Store, str, W], list[Shard]]
+    makes: tuple[Kind, ...]
+    grows: Grows
+    tasks: Tasks
+    shuffle: Shuffle[W, Any] | None = None
+
+    def task(self, key: str, label: str, work: W, *, shuffled_bytes: int = 0) -> Task:
+        """A task that makes one shard of the stage's own kind."""
+        return Task(self.name, ((self.name, key),), label, work, shuffled_bytes)
 
 
 @dataclass(frozen=True)
@@ -56,75 +102,109 @@ class Task:
     """One unit of work, which a worker does alone and commits.
 
     Attributes:
-        stage: Which stage it belongs to.
-        makes: (stage, key) of every shard that it commits.
+        stage: Name of its stage.
+        makes: (kind, key) of every shard that it commits.
         label: What a person sees: source, split or band.
-        bytes: About how much it reads, for sharing work out.
-        work: What its function needs. Paths and places may stand here: they are in no key.
+        work: What its function needs.
         shuffled_bytes: How much of it crosses between workers, and is held in memory meanwhile.
     """
 
     stage: str
     makes: tuple[tuple[str, str], ...]
     label: str
-    bytes: int
-    work: Json
+    work: Work
     shuffled_bytes: int = 0
+
+    @functools.cached_property
+    def inputs(self) -> tuple[Ref, ...]:
+        """Every file that it reads, once."""
+        return tuple({ref.path: ref for ref in refs(self.work)}.values())
+
+    @functools.cached_property
+    def bytes(self) -> int:
+        """How much it opens; what a process keeps, as it does models, is not counted."""
+        return sum(ref.bytes for ref in self.inputs if not ref.is_kept)
 
     def to_json(self) -> str:
         """As JSON text: what flows between Beam's transforms."""
-        return canonical(asdict(self)).decode()
+        value = {
+            "stage": self.stage,
+            "makes": self.makes,
+            "label": self.label,
+            "work": self.work.model_dump(mode="json"),
+            "shuffled_bytes": self.shuffled_bytes,
+        }
+        return canonical(value).decode()
 
     @classmethod
-    def from_json(cls, text: str) -> Task:
-        """From JSON text."""
+    def from_json(cls, text: str, stages: Mapping[str, Stage[Any]]) -> Self:
+        """From JSON text, its work as the stage of its name has it."""
         value = json.loads(text)
-        makes = tuple((stage, key) for stage, key in value.pop("makes"))
-        return cls(makes=makes, **value)
+        stage = stages[value["stage"]]
+        makes = tuple((kind, key) for kind, key in value["makes"])
+        work = stage.work.model_validate(value["work"])
+        return cls(stage.name, makes, value["label"], work, value["shuffled_bytes"])
 
 
-def run_task(store: Store, task: Task) -> list[Shard]:
-    """Do a task in this process and return what it committed."""
-    check_inputs(store, task.work)
-    module, _, name = RUNS[task.stage].partition(":")
-    function: Callable[[Store, Task], list[Shard]] = getattr(importlib.import_module(module), name)
-    return function(store, task)
+def refs(value: Json) -> Iterator[Ref]:
+    """Every Ref that stands anywhere in a value of a work."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from refs(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from refs(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from refs(each)
 
 
-_SHARD_FILE = re.compile(r'"([a-z]+)/([0-9a-f]{32})/([^"/]+)"')
+@contextmanager
+def inputs_verified(store: Store) -> Iterator[None]:
+    """Whoever opens an input that is not what it should be is told so, and it counts as never made.
 
-
-def check_inputs(store: Store, work: Json) -> None:
-    """Hash the committed files that a task's work names: nothing is made of what a disk changed.
-
-    Raises StageError naming such a file; its shard then counts as never made, and whoever reads it
-    later is told so. An object store checks what it keeps itself.
+    Raises StageError naming the file.
     """
-    if not store.is_local:
-        return
-    for stage, key, name in sorted(set(_SHARD_FILE.findall(canonical(work).decode()))):
-        shard = find(store, stage, key)
-        if shard is None:  # as a task beside this one, or before it, may have found
-            raise StageError(f"{stage}/{key} is not whole; run again: it is made anew")
-        try:
-            _require_hash(store.root, shard.path(name), shard.file(name).sha256)
-        except StageError:
-            store.delete(f"{shard.folder}/{COMMIT}")
-            raise
+    try:
+        yield
+    except MissingError as error:
+        msg = f"{error}; run again: what it was made from is read or fetched again"
+        raise StageError(msg) from None
+    except ChangedError as error:
+        if error.name.startswith("/"):
+            msg = f"{error.name} has changed since it was listed; run again: it is read anew"
+            raise StageError(msg) from None
+        _forget(store, error.name)
+        msg = f"{error.name} is not what was written; run again: it is made or fetched anew"
+        raise StageError(msg) from None
 
 
-@functools.cache  # what was found whole is looked at once a process; an error is not remembered
-def _require_hash(root: str, name: str, sha256: str) -> None:
-    if Store(root).sha256(name) != sha256:
-        raise StageError(f"{name} is not what was written; run again: it is made anew")
+def _forget(store: Store, name: str) -> None:
+    """Let a shard count as never committed, or a fetched file as never fetched."""
+    shard, _, _ = name.rpartition("/")
+    store.delete(f"{shard}/{COMMIT}" if "/" in shard else name)
 
 
 def made(store: Store, task: Task) -> list[Shard] | None:
     """What a task has committed, if all of it is there."""
-    shards = [find(store, stage, key) for stage, key in task.makes]
+    shards = [find(store, kind, key) for kind, key in task.makes]
     return None if None in shards else [shard for shard in shards if shard]
 
 
-def missing(store: Store, tasks: Sequence[Task]) -> list[Task]:
+def weights(tasks: Sequence[Task]) -> list[float]:
+    """Bytes that each task opens, where an input that several open counts a part for each.
+
+    For sharing work out: who does several of them opens it once, or has it at hand.
+    """
+    openers = Counter(ref.path for task in tasks for ref in task.inputs)
+    return [
+        sum(ref.bytes / openers[ref.path] for ref in task.inputs if not ref.is_kept)
+        for task in tasks
+    ]
+
+
+def missing(store: Store, tasks: Iterable[Task]) -> list[Task]:
     """The tasks that have not committed all that they make."""
     return [task for task in tasks if made(store, task) is None]

@@ -17,7 +17,7 @@ from shown import ROOT, Block
 from phloem.pipeline.docs import pages as docs
 from phloem.pipeline.logs import JsonLines
 from phloem.pipeline.recipe import Recipe
-from phloem.pipeline.stage import STAGES
+from phloem.pipeline.stages import BY_NAME
 from phloem.pipeline.workspace import load_workspace
 from phloem.sources.cards.source import Source
 from phloem.sources.limits import Limits
@@ -94,7 +94,7 @@ def test_links_to_a_heading_lead_to_one(page: Path) -> None:
 def test_slurm_s_loop_goes_through_all_stages() -> None:
     (block,) = (b for b in shown.blocks(ROOT / "docs" / "slurm.md") if "for stage in" in b.text)
     (stages,) = re.findall(r"for stage in (.*); do", block.text)
-    assert tuple(stages.split()) == STAGES
+    assert tuple(stages.split()) == tuple(BY_NAME)
 
 
 # Examples of files --------------------------------------------------------------------------------

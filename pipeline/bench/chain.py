@@ -199,8 +199,8 @@ def write_recipe(records: Sequence[Json], folder: Path) -> tuple[Path, Path]:
 def _model(folder: Path, told: Callable[[str], None]) -> Path:
     """The language model's file, which lies in its folder under its hash."""
     store = Store(str(folder / "models"))
-    (place,) = models(store, [find_op("language", {})], told).values()
-    return Path(store.local_path(place))
+    (model,) = models(store, [find_op("language", {})], told).values()
+    return Path(model.on_this_machine(store))
 
 
 def _own_chain(recipe: Path, model_folder: Path) -> Chain:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from phloem.catalog.errors import UseError
 from phloem.catalog.store import Store
 from phloem.pipeline.job import Job, steps
-from phloem.pipeline.stage import STAGES, StageError, made
-from phloem.pipeline.stages.candidates import PAIR_BYTES
+from phloem.pipeline.stage import StageError, made
+from phloem.pipeline.stages import BY_NAME, STAGES
+from phloem.pipeline.stages.bands import PAIR_BYTES
 from phloem.pipeline.stages.count import counting
 from phloem.pipeline.stages.dedup import CHUNK_ROWS
-from phloem.pipeline.stages.ingest import SHARD_TEXT_BYTES
+from phloem.pipeline.stages.ingest import SHARD_TEXT_BYTES, IngestWork
 
 Json = Any
 
@@ -36,11 +37,12 @@ GB = 1e9
 # Memory of the steps that one process does alone, by row; tests hold the code to them.
 ID_BYTES = 3 * 32  # candidates: ids as hexadecimal digits, read, joined and sorted
 TREE_BYTES = 8 + 8 + 1  # candidates: a row's parent, its tree's size, whether it shares one
-MEMBER_BYTES = 16  # dedup: component and row of a nominated document
-SHAPE_BYTES = 660  # dedup: a file that a task names, as a Python dict
-SETTLED_BYTES = 1020  # removals: a duplicate and its survivor, as Python dicts
+MEMBER_BYTES = 16  # dedup: component and row of a candidate
+SHAPE_BYTES = 8  # dedup: a file that a task names, which all tasks hold as one object
+REMOVAL_BYTES = 145  # removals: a duplicate, as it was found and in order, in Arrow
 SHARD_BYTES = 1020  # the driver: a shard's record
-SHARDS_OF_FILE = 12  # ingest, clean, five ops, judge, settled, decide, compose, tokenize
+OPS = 5  # of the measured recipe, each with a shard of its own
+SHARDS_OF_FILE = OPS + sum(stage.tasks == "files" for stage in STAGES)  # `measure`: the clean one
 
 
 class _Facts(BaseModel):
@@ -54,7 +56,7 @@ class Html(_Facts):
     text_bytes: PositiveInt
 
 
-class Measured(_Facts):
+class MeasuredRun(_Facts):
     """One measured run: what all estimates are scaled from."""
 
     date: Any
@@ -72,7 +74,8 @@ class Measured(_Facts):
     read_bytes: Mapping[str, int]
     task_bytes: Mapping[str, int]
     file_bytes: Mapping[str, int]
-    row_bytes: Mapping[str, int]
+    row_bytes: Mapping[str, PositiveFloat]
+    component_bytes: PositiveFloat
     html: Html
 
 
@@ -109,10 +112,10 @@ class PricesError(UseError):
     """A file of prices that says something it cannot."""
 
 
-def measured() -> Measured:
+def measured() -> MeasuredRun:
     """The run that all estimates are scaled from."""
     text = (COSTS / "measured.yaml").read_text(encoding="utf-8")
-    return Measured.model_validate(yaml.safe_load(text))
+    return MeasuredRun.model_validate(yaml.safe_load(text))
 
 
 def load_prices(path: Path = PRICES) -> Prices:
@@ -185,12 +188,12 @@ def text_files(size: Size) -> int:
     return max(1, math.ceil(size.text_bytes / SHARD_TEXT_BYTES))
 
 
-def candidates(size: Size, run: Measured) -> int:
+def candidates(size: Size, run: MeasuredRun) -> int:
     """Documents that share a band with another, as many as in the measured run."""
     return round(size.documents * run.candidates / run.documents)
 
 
-def touched(size: Size, run: Measured) -> float:
+def touched(size: Size, run: MeasuredRun) -> float:
     """Files that a task of elect reads: those of its rows, the first of each component aside.
 
     Components are ordered by their first row, so that those of a task lie side by side; the other
@@ -203,31 +206,31 @@ def touched(size: Size, run: Measured) -> float:
     return min(files, 1 + files * (1 - missed))
 
 
-def tasks(size: Size, run: Measured) -> dict[str, int]:
+def tasks(size: Size, run: MeasuredRun) -> dict[str, int]:
     """Tasks of each stage that has any, of `bands` its parts: what can be done side by side."""
     files = text_files(size)
     counted = math.ceil(size.counted_bytes / SHARD_TEXT_BYTES)
-    other = {
-        "count": counted,
-        "tally": min(counted, 1),  # one a source, of which the largest may be nearly all
+    number = {
+        "files": files,
+        "counted files": counted,
+        "counted sources": min(counted, 1),  # of which the largest may be nearly all
         "bands": BANDS * files,
-        "candidates": 1,
-        "dedup": max(1, math.ceil(candidates(size, run) / CHUNK_ROWS)),
-        "tokenizer": 1,
+        "components": max(1, math.ceil(candidates(size, run) / CHUNK_ROWS)),
+        "one": 1,
     }
-    return {stage: split for stage in STAGES if (split := other.get(stage, files))}
+    return {stage.name: split for stage in STAGES if (split := number[stage.tasks])}
 
 
-def _grown(stage: str, size: Size, run: Measured) -> float:
+def _grown(stage: str, size: Size, run: MeasuredRun) -> float:
     """How many times the measured run's work a stage has."""
-    if stage in ("count", "tally"):
-        return size.counted_bytes / run.text_bytes
-    if stage in ("ingest", "measure", "compose", "tokenizer", "tokenize"):
-        return size.text_bytes / run.text_bytes
-    return size.documents / run.documents
+    grown = {
+        "counted text": size.counted_bytes / run.text_bytes,
+        "documents": size.documents / run.documents,
+    }
+    return grown.get(BY_NAME[stage].grows, size.text_bytes / run.text_bytes)
 
 
-def costs(size: Size, prices: Prices, run: Measured) -> list[Cost]:
+def costs(size: Size, prices: Prices, run: MeasuredRun) -> list[Cost]:
     """What each stage of a run from nothing takes, in order."""
     found = []
     for stage, split in tasks(size, run).items():
@@ -254,25 +257,25 @@ def costs(size: Size, prices: Prices, run: Measured) -> list[Cost]:
     return found
 
 
-def _compute_seconds(stage: str, size: Size, run: Measured) -> float:
+def _compute_seconds(stage: str, size: Size, run: MeasuredRun) -> float:
     if stage == "ingest" and size.html:
         return run.html.cpu_seconds * size.text_bytes / run.html.text_bytes
-    if stage == "tokenizer":
-        return run.cpu_seconds[stage]  # it trains on a sample of one size
+    if BY_NAME[stage].grows == "once":
+        return run.cpu_seconds[stage]
     return run.cpu_seconds[stage] * _grown(stage, size, run)
 
 
-def _read_bytes(stage: str, size: Size, run: Measured) -> int:
-    read = run.read_bytes[stage] * _grown(stage, size, run)
-    if stage == "dedup":
-        # An object store hands over whole files: the text, and what was measured of its rows.
-        rows = sum(run.row_bytes.values()) * size.documents
-        file_bytes = (size.text_bytes + rows) / text_files(size)
-        read += tasks(size, run)[stage] * touched(size, run) * file_bytes
-    return round(read)
+def _read_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
+    if BY_NAME[stage].tasks != "components":
+        return round(run.read_bytes[stage] * _grown(stage, size, run))
+    # An object store hands over whole files: all components, the text, and what was measured of it.
+    rows = sum(run.row_bytes.values()) * size.documents
+    file_bytes = (size.text_bytes + rows) / text_files(size)
+    components = run.component_bytes * candidates(size, run)
+    return round(tasks(size, run)[stage] * (components + touched(size, run) * file_bytes))
 
 
-def listed_bytes(stage: str, size: Size, run: Measured) -> int:
+def listed_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
     """Of a stage's tasks as JSON, which the driver lists: each names the files that it reads."""
     split = tasks(size, run)
     # The tasks of `bands` are bands, each of as many parts.
@@ -282,7 +285,7 @@ def listed_bytes(stage: str, size: Size, run: Measured) -> int:
     return listed * (run.task_bytes[stage] + round(named * run.file_bytes.get(stage, 0)))
 
 
-def _shuffle_bytes(stage: str, size: Size, run: Measured) -> int:
+def _shuffle_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
     """Tasks are spread twice, where they are listed and by their stage; `bands` groups hashes."""
     listed = listed_bytes(stage, size, run)
     if stage != "bands":
@@ -308,7 +311,7 @@ def _kwh(machine_hours: float, busy_hours: float, prices: Prices) -> float:
     return (idle + busy_hours * (energy.max_watts - energy.min_watts)) * energy.pue / 1000
 
 
-def held(size: Size, run: Measured) -> list[Held]:
+def held(size: Size, run: MeasuredRun) -> list[Held]:
     """Memory of the steps that one process does alone, at their height."""
     rows = candidates(size, run)
     naming = tasks(size, run)["dedup"] * touched(size, run)
@@ -320,11 +323,11 @@ def held(size: Size, run: Measured) -> list[Held]:
         Held("records of all shards", "driver", SHARD_BYTES * shards),
         Held("dedup: read the components", "driver", MEMBER_BYTES * rows),
         Held("dedup: list the files of each task", "driver", round(SHAPE_BYTES * naming)),
-        Held("removals: share out the election", "driver", round(SETTLED_BYTES * duplicates)),
+        Held("removals: share out the duplicates", "one task", round(REMOVAL_BYTES * duplicates)),
     ]
 
 
-def size_of(job: Job, store: Store, run: Measured) -> tuple[Size, bool]:
+def size_of(job: Job, store: Store, run: MeasuredRun) -> tuple[Size, bool]:
     """How much a job reads, and whether that is known: what has been ingested is, the rest is not.
 
     What is not is taken for packed HTML, the dearest to read, of documents of middling length.
@@ -344,7 +347,9 @@ def size_of(job: Job, store: Store, run: Measured) -> tuple[Size, bool]:
             files = (file for shard in shards for file in shard.files)
             own = sum(file.bytes for file in files if file.name.startswith("text-"))
         text += own
-        counted += own if counting(job.chains[task.work["source"]]) is not None else 0
+        counted += (
+            own if counting(job.chains[cast("IngestWork", task.work).source]) is not None else 0
+        )
     documents += TEXT_PER_PACKED * packed * run.documents // run.text_bytes
     if not documents:
         raise StageError("the recipe reads no document, so that there is nothing to estimate")

@@ -22,7 +22,8 @@ from phloem.pipeline.engines.runners import local_options
 from phloem.pipeline.job import Job, steps
 from phloem.pipeline.request import OwnFiles, find_request
 from phloem.pipeline.run import prepare
-from phloem.pipeline.stage import StageError, Task, made, run_task
+from phloem.pipeline.stage import StageError, Task, made
+from phloem.pipeline.stages import run_task
 
 Json = Any
 

@@ -136,8 +136,8 @@ def _text_bytes(batch: pa.RecordBatch) -> int:
 
 
 def _paths(store: Store, needed: Sequence[Op]) -> dict[str, str]:
-    places = models(store, needed, lambda _: None)
-    return {name: store.local_path(place) for name, place in places.items()}
+    found = models(store, needed, lambda _: None)
+    return {name: ref.on_this_machine(store) for name, ref in found.items()}
 
 
 def _prepared(batches: Sequence[pa.RecordBatch], paths: Mapping[str, str]) -> list[pa.RecordBatch]:

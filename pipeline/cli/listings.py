@@ -59,8 +59,8 @@ def check_ops(names: Sequence[str], *, root: str) -> None:
         known = known_ops(find_workspace().ops)
         chosen = _chosen(names, known)
         store = open_root(root)
-        places = models(store, chosen, note)
-        paths = {name: store.local_path(place) for name, place in places.items()}
+        found = models(store, chosen, note)
+        paths = {name: ref.on_this_machine(store) for name, ref in found.items()}
         broken = False
         for op in chosen:
             faults = breaches(op, paths)

@@ -10,16 +10,17 @@ from typing import Any
 import typer
 
 from phloem.catalog.errors import UseError
-from phloem.catalog.gc import DAY_SECONDS, GcError, NoRootError, Waste, delete, named, waste
+from phloem.catalog.gc import DAY_SECONDS, GcError, NoRootError, Waste, delete, layout, named, waste
 from phloem.filters.op import ops
 from phloem.pipeline.cli.console import find_root, listing, note, print_json, put, say, told
 from phloem.pipeline.cli.doctor import examine
+from phloem.pipeline.stages import FORMER, KINDS
 from phloem.pipeline.watch.status import lines, rate, seconds_left, status
 from phloem.pipeline.workspace import find_workspace
 
 Json = Any
 
-KINDS = ("kind", "where", "count", "files", "MB", "reason")
+WASTE = ("kind", "where", "count", "files", "MB", "reason")
 STAGES = ("stage", "tasks", "cached", "finished", "documents", "MB", "MB/s", "seconds", "left")
 CHECKS = ("works", "what", "found", "mend")
 
@@ -32,8 +33,9 @@ def collect_garbage(*, root: str, yes: bool, older_than: float, as_json: bool) -
         workspace = find_workspace()
         models = {file.sha256 for op in ops(workspace.ops).values() for file in op.files}
         try:
-            kept = named(store, models, older_than=age, now=now)
-            found = waste(store, kept, older_than=age, now=now)
+            where = layout((*KINDS, *FORMER))
+            kept = named(store, where, models, older_than=age, now=now)
+            found = waste(store, where, kept, older_than=age, now=now)
             if yes:
                 delete(store, found, kept)
         except NoRootError as error:
@@ -50,7 +52,7 @@ def collect_garbage(*, root: str, yes: bool, older_than: float, as_json: bool) -
         )
         return
     if rows:
-        listing(rows, KINDS, as_json=False)
+        listing(rows, WASTE, as_json=False)
     did = "deleted" if yes else "would be deleted: --yes does so"
     put(f"{len(found):,} things nothing names, {size / 1e6:.1f} MB, {did}")
     if kept.running and not yes:

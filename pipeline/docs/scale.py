@@ -8,7 +8,7 @@ from types import MappingProxyType
 from phloem.pipeline.bench import cost
 from phloem.pipeline.bench.cost import Size
 from phloem.pipeline.docs.tables import Maker, table
-from phloem.pipeline.stage import STAGES
+from phloem.pipeline.stages import STAGES
 
 MACHINES = 250
 """Of four cores each: what a hundred hours of a thousand cores do is easy to imagine."""
@@ -38,10 +38,10 @@ def sizes() -> dict[str, Size]:
 
 
 def sizes_table() -> str:
-    """Text, documents, text files and nominated documents of each corpus."""
+    """Text, documents, text files and candidates of each corpus."""
     run = cost.measured()
     return table(
-        ["corpus", "text, TB", "documents, millions", "text files", "nominated, millions"],
+        ["corpus", "text, TB", "documents, millions", "text files", "candidates, millions"],
         [
             (
                 name,
@@ -92,7 +92,7 @@ def listed_table() -> str:
                     for size in sizes().values()
                 ),
             )
-            for stage in STAGES
+            for stage in (each.name for each in STAGES)
             if any(stage in cost.tasks(size, run) for size in sizes().values())
         ],
     )

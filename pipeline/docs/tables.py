@@ -20,7 +20,7 @@ from phloem.filters.op import Op, ops
 from phloem.pipeline.recipe import RECIPES
 from phloem.pipeline.registry.page import entries
 from phloem.pipeline.registry.registry import load_registry
-from phloem.pipeline.stage import RUNS
+from phloem.pipeline.stages import STAGES
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.registry import PARTS, headline, natural_coverage, programming_coverage
 from phloem.reports.sections import sections
@@ -95,13 +95,19 @@ def op_columns_table() -> str:
 
 
 def stages_table() -> str:
-    """The stages in the order of a run, with the function that does a task of each."""
+    """The stages in the order of a run: what each does, for what, and what it writes."""
     rows = []
-    for stage, place in RUNS.items():
-        module, _, name = place.partition(":")
-        function = getattr(importlib.import_module(module), name)
-        rows.append((f"`{stage}`", f"`{place.removeprefix('phloem.')}`", first_sentence(function)))
-    return table(["stage", "function", "a task"], rows)
+    for stage in STAGES:
+        module = stage.run.__module__.removeprefix("phloem.").replace(".", "/")
+        files = [f"`{kind.name}`: {', '.join(map(_plain, kind.files))}" for kind in stage.makes]
+        cells = (f"`{stage.name}`", f"`{module}.py`", first_sentence(stage.run))
+        rows.append((*cells, stage.tasks, stage.grows, "; ".join(files)))
+    return table(["stage", "module", "a task", "tasks for", "grows with", "writes"], rows)
+
+
+def _plain(pattern: str) -> str:
+    """The pattern of a file's name as people write it."""
+    return pattern.replace("\\d{5,}", "00000").replace("[A-Za-z_]\\w*", "OP").replace("\\", "")
 
 
 def recipes_table() -> str:

@@ -59,28 +59,35 @@ class Engine(Protocol):
 Opened = Callable[[], AbstractContextManager[Engine]]
 
 
-def _note_name(task: Task) -> str:
-    stage, key = task.makes[0]
-    return f"{FAILURES}/{stage}/{key}.json"
+def _note_name(shard: tuple[str, str]) -> str:
+    kind, key = shard
+    return f"{FAILURES}/{kind}/{key}.json"
 
 
-def note_failure(store: Store, task: Task, error: BaseException) -> None:
-    """Leave on the root why a task failed: its worker may be on another machine."""
-    note = {"label": task.label, "stage": task.stage, "reason": reason_of(error)}
-    store.write_bytes(_note_name(task), canonical(note))
+def note_failure(store: Store, shard: tuple[str, str], label: str, error: BaseException) -> None:
+    """Leave on the root why a task failed: its worker may be on another machine.
+
+    Args:
+        store: The root.
+        shard: (kind, key) of the first that the task makes.
+        label: What a person sees of the task.
+        error: What it ended with.
+    """
+    note = {"label": label, "kind": shard[0], "reason": reason_of(error)}
+    store.write_bytes(_note_name(shard), canonical(note))
 
 
 def forget_failures(store: Store, tasks: Sequence[Task]) -> None:
     """Remove the notes of earlier attempts, so that what is found later is of this one."""
-    noted = {stage: set(store.list(f"{FAILURES}/{stage}")) for stage in {t.stage for t in tasks}}
-    for task in tasks:
-        if _note_name(task) in noted[task.stage]:
-            store.delete(_note_name(task))
+    kinds = {task.makes[0][0] for task in tasks}
+    noted = {name for kind in kinds for name in store.list(f"{FAILURES}/{kind}")}
+    for name in noted & {_note_name(task.makes[0]) for task in tasks}:
+        store.delete(name)
 
 
 def noted_reason(store: Store, task: Task) -> str | None:
     """Why a task failed, if its worker could say so."""
-    name = _note_name(task)
+    name = _note_name(task.makes[0])
     if not store.exists(name):
         return None
     try:

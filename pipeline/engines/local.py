@@ -25,7 +25,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from phloem.catalog.store import Store
 from phloem.pipeline.engines.engine import Done, Failure, forget_failures, noted_reason, reason_of
 from phloem.pipeline.logs import quiet_clients
-from phloem.pipeline.stage import StageError, Task, made
+from phloem.pipeline.stage import StageError, Task, made, weights
 from phloem.sources.limits import Limits
 
 ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three are not
@@ -267,17 +267,17 @@ def check_memory(stage: str, tasks: Sequence[Task], workers: int) -> None:
 
 def waves(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
     """Tasks in groups for one pipeline each, the largest first, so that the ends meet."""
-    total = sum(task.bytes for task in tasks)
+    sizes = weights(tasks)
     least, most = WAVE_BYTES
-    size = max(least, min(most, total // (4 * workers)))
+    size = max(least, min(most, sum(sizes) // (4 * workers)))
     found: list[list[Task]] = []
-    room = 0
-    for task in sorted(tasks, key=lambda each: (-each.bytes, each.makes)):
-        if not found or room < task.bytes or len(found[-1]) >= WAVE_TASKS:
+    room = 0.0
+    for weight, task in sorted(zip(sizes, tasks, strict=True), key=lambda e: (-e[0], e[1].makes)):
+        if not found or room < weight or len(found[-1]) >= WAVE_TASKS:
             found.append([])
             room = size
         found[-1].append(task)
-        room -= task.bytes
+        room -= weight
     return found
 
 

@@ -1,6 +1,6 @@
-"""The Beam graph: one PTransform a stage, each `tasks | spread | fused ParDos | own writer`.
+"""The Beam graph: one pipeline a stage, `tasks | spread | fused ParDos | own writer`.
 
-What crosses a shuffle is tasks, file records and packed blocks of hashes: never text.
+What crosses a shuffle is tasks, file records and packed blocks of numbers: never text.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from phloem.catalog.manifest import File
+from phloem.catalog.manifest import File, canonical
 from phloem.catalog.store import Store
 from phloem.pipeline.engines import batches
 from phloem.pipeline.engines.build import require_same
 from phloem.pipeline.engines.engine import note_failure
-from phloem.pipeline.stage import Task, check_inputs, made, run_task
-from phloem.pipeline.stages import candidates
+from phloem.pipeline.stage import Shuffle, inputs_verified, made
+from phloem.pipeline.stages import BY_NAME, run_task, task_of
 
 batches.register()
 
@@ -42,20 +43,20 @@ class DoTask(beam.DoFn):
         An error is noted on the root and goes no further: it would fail the tasks beside it, and
         take text of a document along into the runner's logs.
         """
-        task = Task.from_json(element)
+        task = task_of(element)
         try:
             if self.built:
                 require_same(self.built)
             shards = made(self.store, task) or run_task(self.store, task)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-            note_failure(self.store, task, error)
+            note_failure(self.store, task.makes[0], task.label, error)
             return
         for shard in shards:
             yield json.dumps(shard.to_json(), sort_keys=True)
 
 
-class DoTasks(beam.PTransform):
-    """Tasks of one map stage, in any order, become committed shards."""
+class Each(beam.PTransform):
+    """Tasks of a stage, in any order, become committed shards."""
 
     def __init__(self, root: str, built: str) -> None:
         """Work under this root, on workers that are built like this."""
@@ -68,164 +69,116 @@ class DoTasks(beam.PTransform):
         return spread | "Do" >> beam.ParDo(DoTask(self.root, self.built)).with_output_types(str)
 
 
-class Ingest(DoTasks):
-    """Splits of sources become text files and quarantine rows."""
+class Grouped(beam.PTransform):
+    """Tasks of a stage that groups what their parts give become committed shards."""
 
-
-class Count(DoTasks):
-    """Text files become counts of what stands in them, by hash."""
-
-
-class Tally(DoTasks):
-    """Counts of all files of a source become the hashes of what is frequent in it."""
-
-
-class Measure(DoTasks):
-    """Text files become cleaned text and attribute files."""
-
-
-class Judge(DoTasks):
-    """Attribute files become verdicts."""
-
-
-class Elect(DoTasks):
-    """Components become duplicates, each verified against its survivor."""
-
-
-class Decide(DoTasks):
-    """Verdicts and the election's outcome become the ledger."""
-
-
-class Compose(DoTasks):
-    """Text files and their ledger become the kept, scrubbed text."""
-
-
-class TrainTokenizer(DoTasks):
-    """A sample of the kept text becomes a tokenizer."""
-
-
-class Tokenize(DoTasks):
-    """Composed text becomes token shards."""
-
-
-class Components(DoTasks):
-    """Edges of all bands become components."""
-
-
-class Nominate(beam.PTransform):
-    """Bands of signatures become edges between rows that share a band's hash."""
-
-    def __init__(self, root: str, built: str) -> None:
-        """Work under this root, on workers that are built like this."""
+    def __init__(self, stage: str, root: str, built: str) -> None:
+        """Do this stage under this root, on workers that are built like this."""
         super().__init__()
-        self.root, self.built = root, built
+        self.stage, self.root, self.built = stage, root, built
 
     def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
-        """Read each file's hashes, group them by range, write each range, commit each band."""
+        """Read each part, group its blocks by range, write each range, commit each task's shard."""
+        blocks = ReadBlocks(self.stage, self.root, self.built)
         return (
             pcoll
-            | "Files" >> beam.FlatMap(_parts).with_output_types(str)
+            | "Parts" >> beam.FlatMap(_parts).with_output_types(str)
             | "Spread" >> beam.Reshuffle().with_output_types(str)
-            | "Blocks"
-            >> beam.ParDo(ReadBlocks(self.root, self.built)).with_output_types(
-                tuple[str, pa.RecordBatch]
-            )
+            | "Blocks" >> beam.ParDo(blocks).with_output_types(tuple[str, pa.RecordBatch])
             | "By range" >> beam.GroupByKey()
-            | "Edges" >> beam.ParDo(WriteEdges(self.root)).with_output_types(tuple[str, str])
-            | "By band" >> beam.GroupByKey()
-            | "Commit" >> beam.ParDo(CommitBand(self.root)).with_output_types(str)
+            | "Write"
+            >> beam.ParDo(WriteRange(self.stage, self.root)).with_output_types(tuple[str, str])
+            | "By key" >> beam.GroupByKey()
+            | "Commit" >> beam.ParDo(CommitShard(self.stage, self.root)).with_output_types(str)
         )
 
 
+def _shuffle(stage: str) -> Shuffle[Any, Any]:
+    shuffle = BY_NAME[stage].shuffle
+    if shuffle is None:
+        raise ValueError(f"stage {stage} does not group: it is carried by Each")
+    return shuffle
+
+
 def _parts(element: str) -> Iterator[str]:
-    task = Task.from_json(element)
-    for part in candidates.parts(task):
-        yield json.dumps({**part, "key": task.work["key"]}, sort_keys=True)
+    task = task_of(element)
+    for part in _shuffle(task.stage).parts(task.work):
+        value = {"key": task.makes[0][1], "part": part.model_dump(mode="json")}
+        yield canonical(value).decode()
 
 
 @contextmanager
-def _noted(store: Store, key: str) -> Iterator[None]:
-    """Leave on the root why a band could not be made, and let the error go on.
+def _noted(store: Store, stage: str, key: str) -> Iterator[None]:
+    """Leave on the root why a shard could not be made, and let the error go on.
 
-    Of a part of a band it must fail the whole pipeline: without the part the band would be whole to
-    look at. But no runner tells the driver more of an error than its kind.
+    Of a part it must fail the whole pipeline: without the part the shard would be whole to look
+    at. But no runner tells the driver more of an error than its kind.
     """
     try:
-        yield
+        with inputs_verified(store):
+            yield
     except Exception as error:
-        note_failure(store, Task("bands", (("bands", key),), key, 0, None), error)
+        note_failure(store, (stage, key), key, error)
         raise
 
 
 class ReadBlocks(beam.DoFn):
-    """One file of one band becomes blocks of hashes and rows, keyed `band key/range`."""
+    """One part of a task becomes blocks of numbers, keyed `key of the shard/range`."""
 
-    def __init__(self, root: str, built: str) -> None:
-        """Keep the root's URL, and how the driver is built."""
-        self.root, self.built = root, built
+    def __init__(self, stage: str, root: str, built: str) -> None:
+        """Keep the stage, the root's URL, and how the driver is built."""
+        self.stage, self.root, self.built = stage, root, built
 
     def process(self, element: str) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """Yield a block for each range that has rows; an empty one keeps an empty band alive."""
-        part, store = json.loads(element), Store(self.root)
-        with _noted(store, part["key"]):
+        """Yield a block for each range that has rows; an empty one keeps an empty shard alive."""
+        given, store, shuffle = json.loads(element), Store(self.root), _shuffle(self.stage)
+        key = given["key"]
+        with _noted(store, self.stage, key):
             if self.built:
                 require_same(self.built)
-            check_inputs(store, part)
-            empty = pa.RecordBatch.from_pylist([], schema=candidates.BLOCK)
-            yield f"{part['key']}/0", empty
-            for number, block in candidates.blocks(store, part):
-                yield f"{part['key']}/{number}", block
+            part = shuffle.part.model_validate(given["part"])
+            yield f"{key}/0", pa.RecordBatch.from_pylist([], schema=shuffle.block)
+            for number, block in shuffle.blocks(store, part):
+                yield f"{key}/{number}", block
 
 
-class WriteEdges(beam.DoFn):
-    """All blocks of one range become one file of edges."""
+class WriteRange(beam.DoFn):
+    """All blocks of one range become one file."""
 
-    def __init__(self, root: str) -> None:
-        """Keep the root's URL."""
-        self.root = root
+    def __init__(self, stage: str, root: str) -> None:
+        """Keep the stage and the root's URL."""
+        self.stage, self.root = stage, root
 
     def process(self, element: tuple[str, Iterable[pa.RecordBatch]]) -> Iterator[tuple[str, str]]:
-        """Write the range's edges; yields (band key, file record)."""
+        """Write the range; yields (key of the shard, file record)."""
         name, found = element
         key, _, number = name.rpartition("/")
         store = Store(self.root)
-        with _noted(store, key):
-            edges = candidates.edges(list(found))
-            file = candidates.write_edges(store, key, int(number), edges)
+        with _noted(store, self.stage, key):
+            file = _shuffle(self.stage).write(store, key, int(number), list(found))
         yield key, json.dumps(asdict(file), sort_keys=True)
 
 
-class CommitBand(beam.DoFn):
-    """All files of one band become its committed shard."""
+class CommitShard(beam.DoFn):
+    """All files of one task become its committed shard."""
 
-    def __init__(self, root: str) -> None:
-        """Keep the root's URL."""
-        self.root = root
+    def __init__(self, stage: str, root: str) -> None:
+        """Keep the stage and the root's URL."""
+        self.stage, self.root = stage, root
 
     def process(self, element: tuple[str, Iterable[str]]) -> Iterator[str]:
-        """Commit the band; yields its record."""
+        """Commit the shard; yields its record."""
         key, files = element
         records = [File(**json.loads(file)) for file in files]
         store = Store(self.root)
-        with _noted(store, key):
-            shard = candidates.commit_band(store, key, records)
+        with _noted(store, self.stage, key):
+            shard = _shuffle(self.stage).commit(store, key, records)
         yield json.dumps(shard.to_json(), sort_keys=True)
 
 
-TRANSFORMS: dict[str, type[beam.PTransform]] = {
-    "ingest": Ingest,
-    "count": Count,
-    "tally": Tally,
-    "measure": Measure,
-    "bands": Nominate,
-    "candidates": Components,
-    "filter": Judge,
-    "dedup": Elect,
-    "decide": Decide,
-    "compose": Compose,
-    "tokenizer": TrainTokenizer,
-    "tokenize": Tokenize,
-}
+def transform(stage: str, root: str, built: str) -> beam.PTransform:
+    """What carries a stage's tasks."""
+    return Grouped(stage, root, built) if BY_NAME[stage].shuffle else Each(root, built)
 
 
 def build(
@@ -244,7 +197,7 @@ def build(
     (
         pipeline
         | "Tasks" >> beam.Create(list(tasks)).with_output_types(str)
-        | stage.capitalize() >> TRANSFORMS[stage](root, built)
+        | stage.capitalize() >> transform(stage, root, built)
     )
 
 

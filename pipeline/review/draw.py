@@ -13,7 +13,7 @@ from phloem.catalog.columns import CONTENT, NATIVE_ID
 from phloem.catalog.store import Store
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.registry.registry import params_of
-from phloem.pipeline.stages.ingest import document_id, place_of
+from phloem.pipeline.stages.ingest import document_id
 from phloem.sources.connector import Fault, find_connector
 from phloem.sources.limits import Limits
 
@@ -67,7 +67,7 @@ def draw(store: Store, reading: Reading, limits: Limits, documents: int) -> list
     """Read parts that lie evenly in the source, each as far as its share of the bytes goes."""
     connector = find_connector(reading.card.access.connector)
     params = params_of(connector, reading.card)
-    files = {name: place_of(store, place) for name, place in reading.places.items()}
+    files = {name: ref.on_this_machine(store) for name, ref in reading.files.items()}
     number = min(len(reading.splits), documents)
     chosen = [reading.splits[n * len(reading.splits) // number] for n in range(number)]
     left, ends = READ_BYTES, time.monotonic() + READ_SECONDS

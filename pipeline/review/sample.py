@@ -22,7 +22,6 @@ import pyarrow.compute as pc
 from phloem.catalog.columns import (
     DECLARED_LANGUAGE,
     ID,
-    INGESTED,
     LANGUAGE,
     MINHASH,
     NATIVE_ID,
@@ -30,17 +29,13 @@ from phloem.catalog.columns import (
     PII_SPANS,
     TEXT,
     TEXT_BYTES,
-    schema,
 )
-from phloem.catalog.ledger import DUPLICATE, KEPT, QUARANTINE, QUARANTINED
+from phloem.catalog.ledger import DUPLICATE, KEPT, QUARANTINED
 from phloem.catalog.licenses import obligations
 from phloem.catalog.manifest import (
     Shard,
-    commit,
     read_arrow,
     read_parquet,
-    write_arrow,
-    write_parquet,
 )
 from phloem.catalog.policy import load_policy
 from phloem.catalog.store import Store
@@ -52,14 +47,22 @@ from phloem.pipeline.registry.models import models
 from phloem.pipeline.registry.registry import Registry, reach_of
 from phloem.pipeline.review.draw import Drawn, draw, quotas
 from phloem.pipeline.review.held import held_elsewhere
-from phloem.pipeline.stage import run_task, shard_key
-from phloem.pipeline.stages.ingest import Ingested, document_id, extracted, extractors
+from phloem.pipeline.stages import run_task
+from phloem.pipeline.stages.ingest import (
+    INGEST,
+    Ingested,
+    document_id,
+    extracted,
+    extractors,
+    write_ingested,
+)
 from phloem.pipeline.stages.measure import chain, declared, declared_for
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.excerpts import Texts, cut, masked_texts
 from phloem.reports.source_sample import Excerpt, SampledLanguage, SourceSample
 from phloem.sources.cards.source import Source, card_files
 from phloem.sources.connector import Pin
+from phloem.sources.limits import Limits
 
 Json = Any
 
@@ -124,8 +127,8 @@ def sample(
     taken = quotas([len(part) for part in drawn], documents)
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         scratch = Store(folder)
-        for place in job.models.values():
-            keep_file(scratch, Path(store.local_path(place)), place.removeprefix("fetched/"))
+        for model in job.models.values():
+            keep_file(scratch, Path(model.on_this_machine(store)), model.sha256)
         return _measured(scratch, store, job, drawn, taken)
 
 
@@ -188,7 +191,7 @@ def _decided(scratch: Store, job: Job, texts: Sequence[pa.RecordBatch]) -> dict[
     made: Made = {}
     going = steps(job, scratch, made)
     next(going)  # a run would read the source here
-    step = going.send([[_ingest(scratch, job.readings[0].card, texts)]])
+    step = going.send([[_ingest(scratch, job.readings[0].card, job.recipe.limits, texts)]])
     while step.stage != "decide":
         step = going.send([run_task(scratch, task) for task in step.tasks])
     (decided,) = (shard for task in step.tasks for shard in run_task(scratch, task))
@@ -197,15 +200,10 @@ def _decided(scratch: Store, job: Job, texts: Sequence[pa.RecordBatch]) -> dict[
     return {**measured, "ingest": made["ingest"][0], "clean": made["clean"][0], "decide": decided}
 
 
-def _ingest(scratch: Store, card: Source, texts: Sequence[pa.RecordBatch]) -> Shard:
+def _ingest(scratch: Store, card: Source, limits: Limits, texts: Sequence[pa.RecordBatch]) -> Shard:
     """What drawing gave, as if a run had read it."""
-    key = shard_key("ingest", {"sample": card.id}, [])
-    folder = f"ingest/{key}"
-    text = write_arrow(scratch, folder, "text-00000.arrow", schema(INGESTED), iter(texts))
-    empty = pa.Table.from_pylist([], schema=schema(QUARANTINE))
-    files = (text, write_parquet(scratch, folder, "quarantine.parquet", empty))
-    facts = {"source": card.id, "split": "sample", "documents": text.rows}
-    return commit(scratch, Shard("ingest", key, files, facts))
+    reading = Ingested(card.id, "sample", limits)
+    return write_ingested(scratch, INGEST.key({"sample": card.id}, []), reading, iter(texts))
 
 
 # Looking ------------------------------------------------------------------------------------------
@@ -220,7 +218,7 @@ def _described(
     """What the stages made of a sample, in numbers and excerpts."""
     ledger = read_parquet(scratch, shards["decide"].path("ledger.parquet")).to_pylist()
     verdicts = Counter(KEPT if row["verdict"] == KEPT else row["reason"] for row in ledger)
-    model = load(store.local_path(job.models[LID.name]))
+    model = load(job.models[LID.name].on_this_machine(store))
     found = _documents(scratch, shards, job.readings[0].card, weights, model.known)
     languages = _languages(found)
     characters = np.array([each.characters for each in found])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,21 +18,54 @@ from phloem.catalog.columns import (
     TEXT_BYTES,
     schema,
 )
-from phloem.catalog.manifest import Shard, commit, read_aligned, read_parquet, write_arrow
+from phloem.catalog.manifest import (
+    Kind,
+    Ref,
+    Shard,
+    commit,
+    read_aligned,
+    read_parquet,
+    write_arrow,
+)
 from phloem.catalog.store import Store
 from phloem.filters.pii import replace_spans
-from phloem.pipeline.stage import Task, shard_key
-from phloem.pipeline.stages.measure import Measured
-
-Json = Any
+from phloem.pipeline.stage import Stage, Task, Work
+from phloem.pipeline.stages.measure import MeasuredText
 
 # Neither title nor URL: they may hold personal data that nobody looked for, and the catalog has
 # them by id.
 COMPOSED = (ID, SOURCE, LANGUAGE, LICENSE, TEXT)
 
 
+COMPOSE = Kind("compose", {r"text\.arrow": schema(COMPOSED)})
+
+
+class ComposeWork(Work):
+    """One text file.
+
+    Attributes:
+        source: Id of the card.
+        text: The file as it was ingested.
+        clean: Its cleaned text.
+        language: The language of each row.
+        kept: The rows that stay.
+        spans: Personal data of each row; None if nothing is scrubbed.
+        scrub: Kind of personal data -> what replaces it.
+        license: The card's, for documents without one of their own.
+    """
+
+    source: str
+    text: Ref
+    clean: Ref
+    language: Ref
+    kept: Ref
+    spans: Ref | None
+    scrub: Mapping[str, str]
+    license: str
+
+
 def tasks(
-    files: Sequence[Measured],
+    files: Sequence[MeasuredText],
     decided: Sequence[Shard],
     scrub: Mapping[str, str],
     licenses: Mapping[str, str],
@@ -50,60 +81,44 @@ def tasks(
     made = []
     for file, decisions in zip(files, decided, strict=True):
         text = file.text
-        used = {
-            "text": (file.clean, "text.arrow"),
-            "language": (file.ops["language"], "language.parquet"),
-            "kept": (decisions, "kept.parquet"),
-        }
-        if scrub:
-            used["spans"] = (file.ops["pii"], "pii.parquet")
-        spec = {"scrub": dict(scrub), "license": licenses[text.source]}
-        inputs = [text.file.sha256, *(shard.file(name).sha256 for shard, name in used.values())]
-        key = shard_key("compose", spec, inputs)
-        paths = {what: shard.path(name) for what, (shard, name) in used.items()}
-        work = {
-            **spec,
-            **paths,
-            "source": text.source,
-            "ingested": text.name,
-            "text_file": text.file.sha256,
-        }
-        made.append(Task("compose", (("compose", key),), file.label, text.file.bytes, work))
+        work = ComposeWork(
+            source=text.source,
+            text=text.ref,
+            clean=file.clean.ref("text.arrow"),
+            language=file.ops["language"].ref("language.parquet"),
+            kept=decisions.ref("kept.parquet"),
+            spans=file.ops["pii"].ref("pii.parquet") if scrub else None,
+            scrub=dict(scrub),
+            license=licenses[text.source],
+        )
+        used = [work.clean, work.language, work.kept, *([work.spans] if work.spans else [])]
+        spec = {"scrub": dict(scrub), "license": work.license}
+        key = COMPOSE.key(spec, [text.ref.sha256, *(ref.sha256 for ref in used)])
+        made.append(STAGE.task(key, file.label, work))
     return made
 
 
-def run(store: Store, task: Task) -> list[Shard]:
+def run(store: Store, key: str, work: ComposeWork) -> list[Shard]:
     """Write the kept documents of one text file."""
-    work = task.work
-    ((stage, key),) = task.makes
-    kept = read_parquet(store, work["kept"])["row"].to_numpy()
-    languages = read_parquet(store, work["language"], [LANGUAGE.name])[LANGUAGE.name]
-    spans = None
-    if work["scrub"]:
-        spans = read_parquet(store, work["spans"], [PII_SPANS.name])[PII_SPANS.name]
     counts: Counter[str] = Counter()
-    batches = _compose(store, work, kept, languages, spans, counts)
-    file = write_arrow(store, f"{stage}/{key}", "text.arrow", schema(COMPOSED), batches)
+    batches = _compose(store, work, counts)
+    file = write_arrow(store, f"{COMPOSE.name}/{key}", "text.arrow", schema(COMPOSED), batches)
     facts = {
-        "source": work["source"],
-        "text": work["text_file"],
+        "source": work.source,
+        "text": work.text.sha256,
         "documents": file.rows,
         "bytes": counts.pop(TEXT_BYTES.name, 0),
         "scrubbed": dict(sorted(counts.items())),
     }
-    return [commit(store, Shard(stage, key, (file,), facts))]
+    return [commit(store, Shard(COMPOSE.name, key, (file,), facts))]
 
 
-def _compose(
-    store: Store,
-    work: Json,
-    kept: np.ndarray,
-    languages: pa.ChunkedArray,
-    spans: pa.ChunkedArray | None,
-    counts: Counter[str],
-) -> Iterator[pa.RecordBatch]:
+def _compose(store: Store, work: ComposeWork, counts: Counter[str]) -> Iterator[pa.RecordBatch]:
     """The kept rows, scrubbed; counts their bytes and each kind that was replaced."""
-    for start, (batch, clean) in read_aligned(store, [work["ingested"], work["text"]]):
+    kept = read_parquet(store, work.kept)["row"].to_numpy()
+    languages = read_parquet(store, work.language, [LANGUAGE.name])[LANGUAGE.name]
+    spans = read_parquet(store, work.spans)[PII_SPANS.name] if work.spans else None
+    for start, (batch, clean) in read_aligned(store, [work.text, work.clean]):
         dense = kept[(kept >= start) & (kept < start + batch.num_rows)]
         rows = pa.array(dense - start)
         text = clean[TEXT.name].take(rows)
@@ -112,15 +127,18 @@ def _compose(
                 spans.take(pa.array(dense)).chunks or [pa.array([], PII_SPANS.type)]
             )
             kinds = own.flatten().field("kind").to_pylist()
-            counts.update(kind for kind in kinds if kind in work["scrub"])
-            text = replace_spans(text, own, work["scrub"])
+            counts.update(kind for kind in kinds if kind in work.scrub)
+            text = replace_spans(text, own, work.scrub)
         counts[TEXT_BYTES.name] += int(pc.sum(pc.binary_length(text)).as_py() or 0)
         made = {
             LANGUAGE.name: pa.concat_arrays(
                 languages.take(pa.array(dense)).chunks or [pa.array([], pa.string())]
             ),
-            LICENSE.name: batch[LICENSE.name].take(rows).fill_null(work["license"]),
+            LICENSE.name: batch[LICENSE.name].take(rows).fill_null(work.license),
             TEXT.name: text,
         }
         arrays = [made[c.name] if c.name in made else batch[c.name].take(rows) for c in COMPOSED]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema(COMPOSED))
+
+
+STAGE = Stage("compose", ComposeWork, run, (COMPOSE,), grows="text", tasks="files")

@@ -1,4 +1,4 @@
-"""Elect: in each component, which eligible documents stay, each removal verified.
+"""Dedup: in each component, which eligible documents are duplicates, each removal verified.
 
 A component's eligible documents are taken from best to worst; one is dropped only if its exact
 Jaccard similarity with a kept one that shares a band reaches the threshold. Nothing is dropped
@@ -19,13 +19,12 @@ import pyarrow.compute as pc
 from phloem.catalog.columns import ID, MINHASH, TEXT, TEXT_BYTES, TEXT_HASH
 from phloem.catalog.ledger import KEPT
 from phloem.catalog.manifest import (
-    File,
+    Kind,
+    Ref,
     Shard,
-    canonical,
+    arrow_batches,
     commit,
     digest_of,
-    find,
-    read_arrow,
     read_parquet,
     write_parquet,
 )
@@ -34,13 +33,12 @@ from phloem.filters.minhash import bands as band_hashes
 from phloem.filters.minhash import jaccard, shingles
 from phloem.filters.op import Op
 from phloem.pipeline.recipe import Dedup
-from phloem.pipeline.stage import Task, shard_key
-from phloem.pipeline.stages.measure import Measured
+from phloem.pipeline.stage import Stage, Task, Work
+from phloem.pipeline.stages.measure import MeasuredText
 
 Json = Any
 
-CHUNK_ROWS = 4096  # documents of whole components that one task settles; their texts are in memory
-ROW_BYTES = 8192  # what settling a document reads, about: text, signature, verdict
+CHUNK_ROWS = 4096  # documents of whole components that one task compares; their texts are in memory
 
 DUPLICATES = pa.schema(
     [
@@ -55,7 +53,7 @@ DUPLICATES = pa.schema(
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the election knows of one document beside its text.
+    """What is known of one document beside its text.
 
     Attributes:
         row: Dense row number.
@@ -85,11 +83,52 @@ def chunks(components: np.ndarray) -> list[tuple[int, int]]:
     return bounds
 
 
+DEDUP = Kind("dedup", {r"duplicates\.parquet": DUPLICATES}, version=2)
+
+
+class DedupFile(Work):
+    """A text file that rows of a chunk stand in.
+
+    Attributes:
+        source: Id of the card.
+        start: Dense number of its first row.
+        clean: Its cleaned text.
+        verdicts: What the rules say of its rows.
+        signatures: Of its rows; None for whole texts.
+    """
+
+    source: str
+    start: int
+    clean: Ref
+    verdicts: Ref
+    signatures: Ref | None
+
+
+class DedupWork(Work):
+    """One chunk of components.
+
+    Attributes:
+        components: Of all documents.
+        chunk: The first row of them, and the one behind the last.
+        files: Those that the chunk's rows stand in.
+        dedup: Bands, rows and threshold; None drops equal texts only.
+        ngram: Of the shingles.
+        priority: Source ids, the preferred first.
+    """
+
+    components: Ref
+    chunk: tuple[int, int]
+    files: tuple[DedupFile, ...]
+    dedup: Dedup | None
+    ngram: int
+    priority: tuple[str, ...]
+
+
 def tasks(
     store: Store,
-    nominated: Shard,
-    files: Sequence[Measured],
-    judged: Sequence[Shard],
+    candidates: Shard,
+    files: Sequence[MeasuredText],
+    filtered: Sequence[Shard],
     *,
     dedup: Dedup | None,
     minhash: Op | None,
@@ -99,64 +138,68 @@ def tasks(
 
     Args:
         store: The root, to read which rows the components hold.
-        nominated: The components.
+        candidates: The components.
         files: Text files in order.
-        judged: The judge shard of each.
-        dedup: Bands, rows and threshold; None settles whole texts only.
+        filtered: The verdicts of each.
+        dedup: Bands, rows and threshold; None drops equal texts only.
         minhash: The op as the recipe binds it.
         priority: Source ids, the preferred first.
     """
-    path = nominated.path("components.parquet")
-    table = read_parquet(store, path)
+    components = candidates.ref("components.parquet")
+    table = read_parquet(store, components)
     rows = table["row"].to_numpy()
-    starts = np.cumsum([0, *(file.text.file.rows or 0 for file in files)])
+    starts = np.cumsum([0, *(file.text.ref.rows or 0 for file in files)])
     spec = {
         "dedup": dedup.model_dump() if dedup else None,
         "minhash": minhash.identity if minhash else None,
         "priority": list(priority),
     }
     made = []
+    known: dict[int, DedupFile] = {}  # held once, however many tasks name it
     for low, high in chunks(table["component"].to_numpy()):
         members = rows[low:high]
         touched = np.unique(np.searchsorted(starts, members, side="right") - 1).tolist()
-        inputs, shape = [], []
+        inputs, own = [], []
         for number in touched:
-            file, verdicts = files[number], judged[number]
+            file, verdicts = files[number], filtered[number]
             signatures = file.ops["minhash"] if dedup else None
             inputs += [file.clean.digest, verdicts.digest]
             inputs += [signatures.digest] if signatures else []
-            shape.append(
-                {
-                    "source": file.text.source,
-                    "start": int(starts[number]),
-                    "rows": file.text.file.rows,
-                    "text": file.clean.path("text.arrow"),
-                    "verdicts": verdicts.path("verdicts.parquet"),
-                    "minhash": signatures.path("minhash.parquet") if signatures else None,
-                }
-            )
-        place = [[file["start"], file["source"]] for file in shape]
+            if number not in known:
+                known[number] = DedupFile(
+                    source=file.text.source,
+                    start=int(starts[number]),
+                    clean=file.clean.ref("text.arrow"),
+                    verdicts=verdicts.ref("verdicts.parquet"),
+                    signatures=signatures.ref("minhash.parquet") if signatures else None,
+                )
+            own.append(known[number])
+        place = [[file.start, file.source] for file in own]
         chunk = digest_of([table["component"][low:high].to_pylist(), members.tolist()])
-        key = shard_key("dedup", {**spec, "chunk": chunk, "files": place}, inputs)
-        work = {**spec, "components": path, "chunk": [low, high], "files": shape}
-        label = f"components {low}-{high}"
-        made.append(Task("dedup", (("dedup", key),), label, ROW_BYTES * (high - low), work))
+        key = DEDUP.key({**spec, "chunk": chunk, "files": place}, inputs)
+        work = DedupWork(
+            components=components,
+            chunk=(low, high),
+            files=tuple(own),
+            dedup=dedup,
+            ngram=minhash.identity["params"]["ngram"] if minhash else 0,
+            priority=tuple(priority),
+        )
+        made.append(STAGE.task(key, f"components {low}-{high}", work))
     return made
 
 
-def run(store: Store, task: Task) -> list[Shard]:
-    """Settle one chunk of components."""
-    work = task.work
-    ((stage, key),) = task.makes
-    low, high = work["chunk"]
-    table = read_parquet(store, work["components"]).slice(low, high - low)
+def run(store: Store, key: str, work: DedupWork) -> list[Shard]:
+    """Find the duplicates of one chunk of components."""
+    low, high = work.chunk
+    table = read_parquet(store, work.components).slice(low, high - low)
     members = table["row"].to_numpy()
     candidates, hashes = _load(store, work, np.sort(members))
     component_of = dict(zip(members.tolist(), table["component"].to_pylist(), strict=True))
     by_component: dict[int, list[Candidate]] = {}
     for candidate in candidates:
         by_component.setdefault(component_of[candidate.row], []).append(candidate)
-    threshold = work["dedup"]["jaccard"] if work["dedup"] else 1.0
+    threshold = work.dedup.jaccard if work.dedup else 1.0
     rows: list[dict[str, Json]] = [
         {
             "row": loser.row,
@@ -166,14 +209,17 @@ def run(store: Store, task: Task) -> list[Shard]:
             "duplicate_of": winner.id,
         }
         for group in by_component.values()
-        for loser, winner, similarity in settle(group, hashes, threshold)
+        for loser, winner, similarity in duplicates(group, hashes, threshold)
     ]
     rows.sort(key=lambda entry: entry["row"])
     file = write_parquet(
-        store, f"{stage}/{key}", "duplicates.parquet", pa.Table.from_pylist(rows, DUPLICATES)
+        store,
+        f"{DEDUP.name}/{key}",
+        "duplicates.parquet",
+        pa.Table.from_pylist(rows, DUPLICATES),
     )
     facts = {"candidates": high - low, "eligible": len(candidates), "duplicates": len(rows)}
-    return [commit(store, Shard(stage, key, (file,), facts))]
+    return [commit(store, Shard(DEDUP.name, key, (file,), facts))]
 
 
 class _Kept:
@@ -225,7 +271,7 @@ def rare_shingles(hashes: Sequence[np.ndarray], threshold: float) -> list[list[i
     return found
 
 
-def settle(
+def duplicates(
     group: Sequence[Candidate], hashes: Mapping[int, np.ndarray], threshold: float
 ) -> Iterator[tuple[Candidate, Candidate, float]]:
     """(dropped, the kept one it resembles, Jaccard similarity to 1e-4) within one component.
@@ -256,34 +302,34 @@ def settle(
 
 
 def _load(
-    store: Store, work: Json, members: np.ndarray
+    store: Store, work: DedupWork, members: np.ndarray
 ) -> tuple[list[Candidate], dict[int, np.ndarray]]:
     """The eligible members of a chunk, and their shingles by dense row."""
     candidates: list[Candidate] = []
     hashes: dict[int, np.ndarray] = {}
-    for file in work["files"]:
-        start = file["start"]
-        own = members[(members >= start) & (members < start + file["rows"])] - start
+    for file in work.files:
+        rows = file.clean.rows or 0
+        own = members[(members >= file.start) & (members < file.start + rows)] - file.start
         found = _load_file(store, work, file, own)
         candidates += found
-        if work["dedup"] and found:
-            eligible = np.array([candidate.row - start for candidate in found], dtype=np.int64)
+        if work.dedup and found:
+            eligible = np.array([candidate.row - file.start for candidate in found], dtype=np.int64)
             hashes |= _shingles(store, work, file, eligible)
     return candidates, hashes
 
 
-def _load_file(store: Store, work: Json, file: Json, own: np.ndarray) -> list[Candidate]:
+def _load_file(store: Store, work: DedupWork, file: DedupFile, own: np.ndarray) -> list[Candidate]:
     names = [ID.name, TEXT_HASH.name, TEXT_BYTES.name, "verdict", "license_rank"]
-    verdicts = read_parquet(store, file["verdicts"], names).take(own)
+    verdicts = read_parquet(store, file.verdicts, names).take(own)
     keep = np.asarray(pc.equal(verdicts["verdict"], KEPT).combine_chunks())
     own, verdicts = own[keep], verdicts.filter(pa.array(keep))
-    bands = _bands(store, work, file, own)
-    priority = work["priority"].index(file["source"])
+    bands = _bands(store, work.dedup, file, own)
+    priority = work.priority.index(file.source)
     return [
         Candidate(
-            row=int(own[place]) + file["start"],
+            row=int(own[place]) + file.start,
             id=row[ID.name],
-            source=file["source"],
+            source=file.source,
             text_hash=row[TEXT_HASH.name],
             rank=(row["license_rank"], priority, -row[TEXT_BYTES.name], row[ID.name]),
             bands=bands[place],
@@ -292,34 +338,34 @@ def _load_file(store: Store, work: Json, file: Json, own: np.ndarray) -> list[Ca
     ]
 
 
-def _bands(store: Store, work: Json, file: Json, own: np.ndarray) -> list[tuple[int, ...]]:
+def _bands(
+    store: Store, dedup: Dedup | None, file: DedupFile, own: np.ndarray
+) -> list[tuple[int, ...]]:
     """The band hashes of some rows of a file; empty where there is no signature."""
-    if not work["dedup"] or not len(own):
+    if not dedup or not file.signatures or not len(own):
         return [()] * len(own)
-    count, rows = work["dedup"]["bands"], work["dedup"]["rows"]
-    column = read_parquet(store, file["minhash"], [MINHASH.name])[MINHASH.name].take(own)
+    column = read_parquet(store, file.signatures, [MINHASH.name])[MINHASH.name].take(own)
     flat = pa.concat_arrays(column.chunks)
-    hashed = band_hashes(flat, bands=count, rows=rows)
+    hashed = band_hashes(flat, bands=dedup.bands, rows=dedup.rows)
     valid = flat.is_valid().to_pylist()
     return [tuple(hashed[:, n].tolist()) if ok else () for n, ok in enumerate(valid)]
 
 
-def _shingles(store: Store, work: Json, file: Json, own: np.ndarray) -> dict[int, np.ndarray]:
-    texts = take_rows(store, file["text"], own, TEXT.name)
-    ngram = work["minhash"]["params"]["ngram"]
-    offsets, values = shingles(texts, ngram=ngram)
+def _shingles(
+    store: Store, work: DedupWork, file: DedupFile, own: np.ndarray
+) -> dict[int, np.ndarray]:
+    texts = take_rows(store, file.clean, own, TEXT.name)
+    offsets, values = shingles(texts, ngram=work.ngram)
     return {
-        int(row) + file["start"]: values[offsets[place] : offsets[place + 1]]
+        int(row) + file.start: values[offsets[place] : offsets[place + 1]]
         for place, row in enumerate(own)
     }
 
 
-def take_rows(store: Store, name: str, rows: np.ndarray, column: str) -> pa.Array:
+def take_rows(store: Store, file: str | Ref, rows: np.ndarray, column: str) -> pa.Array:
     """Some rows, ascending, of one column of an Arrow file: only their batches are touched."""
-    reader = read_arrow(store, name)
     found, start = [], 0
-    for number in range(reader.num_record_batches):
-        batch = reader.get_batch(number)
+    for batch in arrow_batches(store, file):
         inside = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
         if len(inside):
             found.append(batch[column].take(pa.array(inside)))
@@ -327,49 +373,4 @@ def take_rows(store: Store, name: str, rows: np.ndarray, column: str) -> pa.Arra
     return pa.concat_arrays(found) if found else pa.array([], pa.string())
 
 
-def settle_files(store: Store, duplicates: Sequence[str], files: Sequence[Measured]) -> list[Shard]:
-    """Share the election's outcome out to the text files: for each, the rows that it touched.
-
-    A file holds {row, duplicate_of, similarity, found_in} for each such row, and is keyed by what
-    it holds: a text file whose rows were not touched anew keeps its ledger.
-    """
-    touched = settled(store, duplicates, [(f.text.source, f.text.file.rows or 0) for f in files])
-    shards = []
-    for rows in touched:
-        key = shard_key("removals", {}, [digest_of(rows)])
-        shard = find(store, "removals", key)
-        if shard is None:
-            data = canonical(rows)
-            sha256 = store.write_bytes(f"removals/{key}/removals.json", data)
-            file = File("removals.json", sha256, len(data), len(rows))
-            shard = commit(store, Shard("removals", key, (file,), {"rows": len(rows)}))
-        shards.append(shard)
-    return shards
-
-
-def settled(
-    store: Store, duplicates: Sequence[str], files: Sequence[tuple[str, int]]
-) -> list[list[Json]]:
-    """For each text file (source, rows), in order: what the election says of its rows."""
-    ends = np.cumsum([rows for _, rows in files])
-    touched: list[dict[int, Json]] = [{} for _ in files]
-
-    def entry(dense: int) -> tuple[int, Json]:
-        place = int(np.searchsorted(ends, dense, side="right"))
-        row = dense - (int(ends[place - 1]) if place else 0)
-        blank: dict[str, Json] = {
-            "row": row,
-            "duplicate_of": None,
-            "similarity": None,
-            "found_in": [],
-        }
-        return place, touched[place].setdefault(row, blank)
-
-    for name in duplicates:
-        for loss in read_parquet(store, name).to_pylist():
-            _, loser = entry(loss["row"])
-            loser["duplicate_of"], loser["similarity"] = loss["duplicate_of"], loss["similarity"]
-            place, winner = entry(loss["duplicate_of_row"])
-            if loss["source"] != files[place][0]:
-                winner["found_in"] = sorted({*winner["found_in"], loss["source"]})
-    return [[rows[row] for row in sorted(rows)] for rows in touched]
+STAGE = Stage("dedup", DedupWork, run, (DEDUP,), grows="documents", tasks="components")

@@ -22,13 +22,22 @@ from phloem.catalog.columns import (
     schema,
 )
 from phloem.catalog.ledger import QUARANTINE
-from phloem.catalog.manifest import File, Shard, commit, rechunk, write_arrow, write_parquet
+from phloem.catalog.manifest import (
+    File,
+    Kind,
+    Ref,
+    Shard,
+    commit,
+    rechunk,
+    write_arrow,
+    write_parquet,
+)
 from phloem.catalog.store import Store
 from phloem.filters.op import EXTRACTOR, Op, ops
-from phloem.pipeline.stage import StageError, Task, shard_key
+from phloem.pipeline.reading import Reading
+from phloem.pipeline.stage import Stage, StageError, Task, Work
 from phloem.pipeline.workspace import enter
-from phloem.sources.cards.source import Source
-from phloem.sources.connector import Fault, Pin, Split, file_of, find_connector
+from phloem.sources.connector import Fault, Split, file_of, find_connector
 from phloem.sources.limits import Limits
 
 Json = Any
@@ -54,46 +63,71 @@ def extractors(modules: Sequence[str] = ()) -> dict[str, Op]:
     return found
 
 
-def tasks(
-    source: Source,
-    pin: Pin,
-    splits: Sequence[Split],
-    places: Mapping[str, Json],
-    workspace: tuple[str, Sequence[str]],
-    limits: Limits,
-) -> list[Task]:
+INGEST = Kind(
+    "ingest",
+    {r"text-\d{5,}\.arrow": schema(INGESTED), r"quarantine\.parquet": schema(QUARANTINE)},
+    version=2,
+)
+
+
+class IngestWork(Work):
+    """One split of a source.
+
+    Attributes:
+        source: Id of the card.
+        connector: What reads it.
+        params: What the card gives the connector.
+        split: The part to read.
+        files: Each pinned file that the split reads, by its name.
+        limits: How much a document, a record, an archive may have.
+        place: Folder that the workspace's op modules are imported from, and their names.
+    """
+
+    source: str
+    connector: str
+    params: Mapping[str, Json]
+    split: Split
+    files: Mapping[str, Ref]
+    limits: Limits
+    place: tuple[str, tuple[str, ...]]
+
+
+def tasks(reading: Reading, place: tuple[str, tuple[str, ...]], limits: Limits) -> list[Task]:
     """One task for each split of a source.
 
     Args:
-        source: The card.
-        pin: What the lock file says the source holds.
-        splits: Of the connector.
-        places: Where each of the pin's files lies: {"fetched": sha256} or {"path": …}.
-        workspace: Folder that a workspace's op modules are imported from, and their names.
+        reading: The source, its splits and its files.
+        place: Folder that a workspace's op modules are imported from, and their names.
         limits: How much a document, a record, an archive may have.
     """
-    folder, modules = workspace
-    connector = source.access.connector
+    card = reading.card
+    connector, params = card.access.connector, dict(card.access.params)
+    _, modules = place
     spec = {
-        "source": source.id,
+        "source": card.id,
         "connector": [connector, find_connector(connector).VERSION],
         "extractors": {op.name: op.identity for op in extractors(modules).values()},
         "ends": [SHARD_TEXT_BYTES, SHARD_ROWS],
         "limits": limits.deciding(),
+        "params": params,
     }
     made = []
-    for split in splits:
-        own = [file for file in pin.files if not split.files or file.name in split.files]
-        asked = {**spec, "split": [split.name, split.spec], "params": dict(source.access.params)}
-        key = shard_key("ingest", asked, [file.sha256 for file in own])
-        work = {
-            **asked,
-            "files": {file.name: places[file.name] for file in own},
-            "workspace": [folder, list(modules)],
-        }
-        size = sum(file.bytes for file in own)
-        label = f"{source.id} {split.name}"
-        made.append(Task("ingest", (("ingest", key),), label, size, work))
+    for split in reading.splits:
+        names = [each.name for each in reading.pin.files]
+        files = {name: reading.files[name] for name in split.files or names}
+        asked = {**spec, "split": [split.name, split.spec]}
+        ordered = [files[name].sha256 for name in names if name in files]
+        work = IngestWork(
+            source=card.id,
+            connector=connector,
+            params=params,
+            split=split,
+            files={name: files[name] for name in names if name in files},
+            limits=limits,
+            place=place,
+        )
+        key = INGEST.key(asked, ordered)
+        made.append(STAGE.task(key, f"{card.id} {split.name}", work))
     return made
 
 
@@ -134,25 +168,28 @@ class Ingested:
         return said or next(iter(self.files), None)
 
 
-def run(store: Store, task: Task) -> list[Shard]:
-    """Read one split into text files and a quarantine file, and commit them."""
-    work = task.work
-    ((stage, key),) = task.makes
-    workspace_folder, modules = work["workspace"]
-    enter(workspace_folder)
-    connector = find_connector(work["connector"][0])
-    params = connector.Params.model_validate(work["params"])
-    split = Split(*work["split"])
-    files = {name: place_of(store, place) for name, place in work["files"].items()}
-    limits = Limits.model_validate(work["limits"])
+def run(store: Store, key: str, work: IngestWork) -> list[Shard]:
+    """Read one split into text files and a quarantine file."""
+    folder, modules = work.place
+    enter(folder)
+    connector = find_connector(work.connector)
+    params = connector.Params.model_validate(work.params)
+    files = {name: ref.on_this_machine(store) for name, ref in work.files.items()}
     reading = Ingested(
-        work["source"], split.name, limits, tuple(files), by_type=extractors(modules)
+        work.source, work.split.name, work.limits, tuple(files), by_type=extractors(modules)
     )
-    batches = extracted(connector.read(params, split, files, limits), reading)
-    folder = f"{stage}/{key}"
+    batches = extracted(connector.read(params, work.split, files, work.limits), reading)
+    return [write_ingested(store, key, reading, batches)]
+
+
+def write_ingested(
+    store: Store, key: str, reading: Ingested, batches: Iterator[pa.RecordBatch]
+) -> Shard:
+    """Commit what was read of a split: its text files, its quarantine, and what was counted."""
     # The source and the split stand in each file, so that no two files of different ones, though
     # both be empty, have one hash.
-    said = {"source": work["source"], "split": split.name}
+    said = {"source": reading.source, "split": reading.split}
+    folder = f"{INGEST.name}/{key}"
     texts: list[File] = []
     for part in _parts(batches):
         numbered = schema(INGESTED).with_metadata({**said, "part": str(len(texts))})
@@ -160,20 +197,14 @@ def run(store: Store, task: Task) -> list[Shard]:
     rows = pa.Table.from_pylist(reading.faults, schema=schema(QUARANTINE))
     quarantine = write_parquet(store, folder, "quarantine.parquet", rows)
     facts = {
-        "source": work["source"],
-        "split": split.name,
+        **said,
         "read": reading.read,
         "documents": sum(file.rows or 0 for file in texts),
         "quarantined": sum(row["records"] for row in reading.faults),
         "rests": reading.rests,
         "content_bytes": reading.content_bytes,
     }
-    return [commit(store, Shard(stage, key, (*texts, quarantine), facts))]
-
-
-def place_of(store: Store, place: Mapping[str, str]) -> str:
-    """The path on this machine of a fetched or local file."""
-    return place["path"] if "path" in place else store.local_path(f"fetched/{place['fetched']}")
+    return commit(store, Shard(INGEST.name, key, (*texts, quarantine), facts))
 
 
 def _parts(batches: Iterator[pa.RecordBatch]) -> Iterator[Iterator[pa.RecordBatch]]:
@@ -300,3 +331,6 @@ def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: Ingested) -> pa.Re
 def document_id(source: str, native_id: str) -> str:
     """xxh3_128 of source id, a NUL and native id, 32 hexadecimal digits."""
     return xxhash.xxh3_128_hexdigest(f"{source}\0{native_id}".encode())
+
+
+STAGE = Stage("ingest", IngestWork, run, (INGEST,), grows="text", tasks="files")

@@ -21,11 +21,12 @@ from phloem.catalog.columns import (
     schema,
 )
 from phloem.catalog.manifest import (
-    File,
+    Kind,
+    Ref,
     Shard,
+    arrow_batches,
     commit,
     find,
-    read_arrow,
     read_parquet,
     write_arrow,
     write_parquet,
@@ -34,7 +35,7 @@ from phloem.catalog.store import Store
 from phloem.filters.language import UNKNOWN
 from phloem.filters.op import COUNTED, REWRITE, Op, find_op
 from phloem.pipeline.recipe import OpSpec, RecipeError, op_spec
-from phloem.pipeline.stage import Task, shard_key
+from phloem.pipeline.stage import Stage, Task, Work
 from phloem.pipeline.workspace import enter
 from phloem.sources.cards.source import Source
 
@@ -43,9 +44,11 @@ Json = Any
 CLEAN_FAULT = Column(
     "clean_fault", pa.string(), "The rewrite that could not work on the document, and why; or null."
 )
-FREQUENT = "frequent.parquet"  # of a tally
-CLEAN = (ID, TEXT)
+CLEANED = (ID, TEXT)
 HASHES = (ID, TEXT_HASH, TEXT_BYTES, CLEAN_FAULT)
+
+CLEAN = Kind("clean", {r"text\.arrow": schema(CLEANED), r"hashes\.parquet": schema(HASHES)})
+MEASURE = Kind("measure", {r"[A-Za-z_]\w*\.parquet": None})  # by the op, with its columns
 
 
 @dataclass(frozen=True)
@@ -54,21 +57,19 @@ class TextFile:
 
     Attributes:
         source: The card's id.
-        name: Its path under the root.
-        file: Its name, hash and rows.
+        ref: The file.
         clean: Key of the cleaned text.
         ops: Key of each measuring op's file, by op name, in the recipe's order.
     """
 
     source: str
-    name: str
-    file: File
+    ref: Ref
     clean: str
     ops: Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredText:
     """A text file with all that measuring made of it.
 
     Attributes:
@@ -84,21 +85,26 @@ class Measured:
     @property
     def label(self) -> str:
         """What a person sees: source and file."""
-        return f"{self.text.source} {self.text.name.rsplit('/', 1)[-1]}"
+        return label(self.text.source, self.text.ref)
 
 
-def measured(files: Sequence[TextFile], sent: Sequence[Sequence[Shard]]) -> list[Measured]:
+def measured(files: Sequence[TextFile], sent: Sequence[Sequence[Shard]]) -> list[MeasuredText]:
     """Each text file with the shards that its task committed, in the order that it makes them."""
     return [
-        Measured(text, shards[0], dict(zip(text.ops, shards[1:], strict=True)))
+        MeasuredText(text, shards[0], dict(zip(text.ops, shards[1:], strict=True)))
         for text, shards in zip(files, sent, strict=True)
     ]
 
 
-def text_files(ingested: Sequence[Shard]) -> list[tuple[str, str, File]]:
-    """(source, path under the root, file) of every text file, in order."""
+def label(source: str, text: Ref) -> str:
+    """What a person sees of a text file: its source and name."""
+    return f"{source} {text.path.rsplit('/', 1)[-1]}"
+
+
+def text_files(ingested: Sequence[Shard]) -> list[tuple[str, Ref]]:
+    """Source and text file of every text file, in order."""
     return [
-        (shard.facts["source"], shard.path(file.name), file)
+        (shard.facts["source"], shard.ref(file.name))
         for shard in ingested
         for file in shard.files
         if file.name.startswith("text-")
@@ -130,9 +136,7 @@ def declared(source: Source) -> list[str]:
     return [tag for tag in source.languages if tag != UNKNOWN]
 
 
-def keyed(
-    source: Source, name: str, file: File, ops: Sequence[Op], tally: Shard | None = None
-) -> TextFile:
+def keyed(source: Source, text: Ref, ops: Sequence[Op], tally: Ref | None = None) -> TextFile:
     """The keys of what is measured on a text file.
 
     An op's key depends on the rewrites before it, and on the ops whose columns it reads; nothing
@@ -141,8 +145,7 @@ def keyed(
 
     Args:
         source: The card.
-        name: The file's path under the root.
-        file: Its hash.
+        text: The file.
         ops: The source's chain.
         tally: What is frequent in the source; None if no op of the chain counts.
     """
@@ -152,25 +155,57 @@ def keyed(
     for op in ops:
         identity = op.identity
         if tally and op.counts:
-            identity = {**identity, COUNTED: tally.file(FREQUENT).sha256}
+            identity = {**identity, COUNTED: tally.sha256}
         if op.kind == REWRITE:
             rewrites.append(identity)
             continue
         reads = {c.name: makers[c.name] for c in op.reads if c.name in makers}
         spec = {"op": identity, "rewrites": list(rewrites), "reads": reads}
-        keys[op.name] = shard_key("measure", spec, [file.sha256])
+        keys[op.name] = MEASURE.key(spec, [text.sha256])
         makers |= {column.name: keys[op.name] for column in op.writes}
-    clean = shard_key("clean", {"rewrites": rewrites}, [file.sha256])
-    return TextFile(source.id, name, file, clean, keys)
+    clean = CLEAN.key({"rewrites": rewrites}, [text.sha256])
+    return TextFile(source.id, text, clean, keys)
+
+
+class OpCall(Work):
+    """An op as the recipe binds it; `key` of what it measures, None for a rewrite."""
+
+    name: str
+    params: Mapping[str, Json]
+    key: str | None = None
+
+
+class MeasureWork(Work):
+    """One text file, with the keys of all that is measured on it.
+
+    Attributes:
+        source: Id of the card.
+        text: The file.
+        clean: Key of the cleaned text.
+        ops: The source's chain, in order.
+        declared: Languages of the card.
+        models: The files that the ops need, by name.
+        tally: What is frequent in the source, if an op of its chain counts.
+        place: Folder that a workspace's op modules are imported from, and their names.
+    """
+
+    source: str
+    text: Ref
+    clean: str
+    ops: tuple[OpCall, ...]
+    declared: tuple[str, ...]
+    models: Mapping[str, Ref]
+    tally: Ref | None = None
+    place: tuple[str, tuple[str, ...]]
 
 
 def tasks(
     files: Sequence[TextFile],
     ops: Mapping[str, Sequence[Op]],
     sources: Mapping[str, Source],
-    models: Mapping[str, str],
-    workspace: tuple[str, Sequence[str]],
-    tallies: Mapping[str, Shard],
+    models: Mapping[str, Ref],
+    place: tuple[str, tuple[str, ...]],
+    tallies: Mapping[str, Ref],
 ) -> list[Task]:
     """One task for each text file: a single pass over it makes all that is missing.
 
@@ -178,28 +213,37 @@ def tasks(
         files: Text files with their keys.
         ops: The chain of each source, by id.
         sources: The cards by id.
-        models: Name under the root of each model file, by its name.
-        workspace: Folder that a workspace's op modules are imported from, and their names.
+        models: Each model file, by its name.
+        place: Folder that a workspace's op modules are imported from, and their names.
         tallies: What is frequent in each source of which an op counts the texts, by id.
     """
     made = []
     for text in files:
-        work = {
-            "source": text.source,
-            "text": text.name,
-            "text_file": text.file.sha256,
-            "clean": text.clean,
-            "ops": [[op.name, dict(op.params), text.ops.get(op.name)] for op in ops[text.source]],
-            "declared": declared(sources[text.source]),
-            "models": dict(models),
-            "workspace": [workspace[0], list(workspace[1])],
-        }
-        if text.source in tallies:
-            work["counted"] = tallies[text.source].path(FREQUENT)
-        makes = (("clean", text.clean), *(("measure", key) for key in text.ops.values()))
-        label = f"{text.source} {text.name.rsplit('/', 1)[-1]}"
-        made.append(Task("measure", makes, label, text.file.bytes, work))
+        chain_ = ops[text.source]
+        work = MeasureWork(
+            source=text.source,
+            text=text.ref,
+            clean=text.clean,
+            ops=calls(chain_, text.ops),
+            declared=tuple(declared(sources[text.source])),
+            models=needed(chain_, models),
+            tally=tallies.get(text.source),
+            place=place,
+        )
+        keys = ((MEASURE.name, key) for key in text.ops.values())
+        makes = ((CLEAN.name, text.clean), *keys)
+        made.append(Task(STAGE.name, makes, label(text.source, text.ref), work))
     return made
+
+
+def calls(ops: Sequence[Op], keys: Mapping[str, str]) -> tuple[OpCall, ...]:
+    """Ops as a worker finds them again."""
+    return tuple(OpCall(name=op.name, params=dict(op.params), key=keys.get(op.name)) for op in ops)
+
+
+def needed(ops: Sequence[Op], models: Mapping[str, Ref]) -> dict[str, Ref]:
+    """The model files that these ops need, by name."""
+    return {file.name: models[file.name] for op in ops for file in op.files}
 
 
 @dataclass
@@ -213,27 +257,26 @@ class _Column:
     faults: list[str | None]
 
 
-def run(store: Store, task: Task) -> list[Shard]:
+def run(store: Store, key: str, work: MeasureWork) -> list[Shard]:
     """Make the cleaned text and the missing attribute files of one text file, in one pass."""
-    work = task.work
-    folder, modules = work["workspace"]
+    folder, modules = work.place
     enter(folder)
-    paths = {name: store.local_path(place) for name, place in work["models"].items()}
-    if "counted" in work:
-        paths[COUNTED] = store.local_path(work["counted"])
-    ops = [find_op(name, params, modules) for name, params, _ in work["ops"]]
-    columns = [_column(store, op, key) for op, (_, _, key) in zip(ops, work["ops"], strict=True)]
-    clean = find(store, "clean", work["clean"])
+    paths = {name: ref.on_this_machine(store) for name, ref in work.models.items()}
+    if work.tally:
+        paths[COUNTED] = work.tally.on_this_machine(store)
+    ops = [find_op(call.name, call.params, modules) for call in work.ops]
+    columns = [_column(store, op, call.key) for op, call in zip(ops, work.ops, strict=True)]
+    clean = find(store, CLEAN.name, key)
     hashes: list[pa.RecordBatch] = []
     stream = _pass(store, work, ops, columns, paths, hashes)
     shards = []
     if clean is None:
-        place = f"clean/{work['clean']}"
-        text = write_arrow(store, place, "text.arrow", schema(CLEAN), stream)
+        place = f"{CLEAN.name}/{key}"
+        text = write_arrow(store, place, "text.arrow", schema(CLEANED), stream)
         table = pa.Table.from_batches(hashes, schema(HASHES))
         files = (text, write_parquet(store, place, "hashes.parquet", table))
-        facts = {"source": work["source"], "text": work["text_file"], "documents": text.rows}
-        clean = commit(store, Shard("clean", work["clean"], files, facts))
+        facts = {"source": work.source, "text": work.text.sha256, "documents": text.rows}
+        clean = commit(store, Shard(CLEAN.name, key, files, facts))
     else:
         for _ in stream:
             pass
@@ -245,27 +288,25 @@ def run(store: Store, task: Task) -> list[Shard]:
 def _column(store: Store, op: Op, key: str | None) -> _Column | None:
     if key is None:
         return None
-    shard = find(store, "measure", key)
+    shard = find(store, MEASURE.name, key)
     known = None
     if shard is not None:
-        known = read_parquet(store, shard.path(f"{op.name}.parquet"))
+        known = read_parquet(store, shard.ref(f"{op.name}.parquet"))
     return _Column(op, key, known, [], [])
 
 
 def _pass(
     store: Store,
-    work: Json,
+    work: MeasureWork,
     ops: Sequence[Op],
     columns: Sequence[_Column | None],
     paths: Mapping[str, str],
     hashes: list[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """Run the ops batch by batch; yields the cleaned text, and fills the columns and hashes."""
-    reader = read_arrow(store, work["text"])
     start = 0
-    for number in range(reader.num_record_batches):
-        batch = reader.get_batch(number)
-        batch = with_declared(batch, work["declared"])
+    for found in arrow_batches(store, work.text):
+        batch = with_declared(found, work.declared)
         broken: dict[int, str] = {}
         for op, column in zip(ops, columns, strict=True):
             if column is not None and column.known is not None:
@@ -280,7 +321,7 @@ def _pass(
             column.chunks.append(list(measured.arrays))
             column.faults += [measured.faults.get(row) for row in range(batch.num_rows)]
         start += batch.num_rows
-        clean = batch.select([column.name for column in CLEAN])
+        clean = batch.select([column.name for column in CLEANED])
         hashes.append(_hashes(clean, broken))
         yield clean
 
@@ -335,8 +376,8 @@ def _hashes(clean: pa.RecordBatch, broken: Mapping[int, str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema(HASHES))
 
 
-def _commit_op(store: Store, work: Json, column: _Column) -> Shard:
-    known = find(store, "measure", column.key)
+def _commit_op(store: Store, work: MeasureWork, column: _Column) -> Shard:
+    known = find(store, MEASURE.name, column.key)
     if known is not None:
         return known
     op = column.op
@@ -346,17 +387,20 @@ def _commit_op(store: Store, work: Json, column: _Column) -> Shard:
     faults = pa.chunked_array([pa.array(column.faults, pa.string())])
     names = [written.name for written in op.writes] + [fault_column(op.name)]
     table = pa.Table.from_arrays([*arrays, faults], names=names)
-    file = write_parquet(store, f"measure/{column.key}", f"{op.name}.parquet", table)
+    file = write_parquet(store, f"{MEASURE.name}/{column.key}", f"{op.name}.parquet", table)
     facts = {
-        "source": work["source"],
-        "text": work["text_file"],
+        "source": work.source,
+        "text": work.text.sha256,
         "op": op.name,
         "documents": table.num_rows,
         "faults": len(column.faults) - column.faults.count(None),
     }
-    return commit(store, Shard("measure", column.key, (file,), facts))
+    return commit(store, Shard(MEASURE.name, column.key, (file,), facts))
 
 
 def fault_column(op_name: str) -> str:
     """The column in an op's file that holds why it could not work on a row; null if it could."""
     return f"{op_name}_fault"
+
+
+STAGE = Stage("measure", MeasureWork, run, (MEASURE, CLEAN), grows="text", tasks="files")

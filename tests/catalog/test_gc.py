@@ -22,6 +22,7 @@ from phloem.catalog.gc import (
     NoRootError,
     Waste,
     delete,
+    layout,
     named,
     waste,
 )
@@ -29,16 +30,20 @@ from phloem.catalog.manifest import Dataset, File, Shard, canonical, commit
 from phloem.catalog.records import append
 from phloem.catalog.release import make_release, verify_release
 from phloem.catalog.store import Store
+from phloem.pipeline.stages import FORMER, KINDS
 
 NOW = 2_000_000_000.0  # seconds since 1970
 OLD, YOUNG = NOW - 2 * DAY_SECONDS, NOW - DAY_SECONDS / 2
 
 
+WHERE = layout((*KINDS, *FORMER))
+
+
 def _look(
     store: Store, now: float = NOW, needed: tuple[str, ...] = ()
 ) -> tuple[Named, list[Waste]]:
-    kept = named(store, needed, older_than=DAY_SECONDS, now=now)
-    return kept, waste(store, kept, older_than=DAY_SECONDS, now=now)
+    kept = named(store, WHERE, needed, older_than=DAY_SECONDS, now=now)
+    return kept, waste(store, WHERE, kept, older_than=DAY_SECONDS, now=now)
 
 
 def _collect(store: Store, now: float = NOW) -> list[str]:
@@ -357,8 +362,8 @@ def test_gc_takes_away_notes_temporary_and_half_written_files(old: Any) -> None:
     assert [(each.kind, each.name) for each in found] == [
         ("temporary file", part),
         ("failure note", f"failures/dedup/{made}.json"),
-        ("heartbeat", gone),
         ("half-written shard", f"filter/{'b' * 32}"),
+        ("heartbeat", gone),
         ("temporary file", cut),
     ]
     delete(store, found, kept)

@@ -26,11 +26,12 @@ from phloem.pipeline import job as module
 from phloem.pipeline import run as running
 from phloem.pipeline.engines.engine import Failure
 from phloem.pipeline.job import Job, LossError, Made, balance, dataset
-from phloem.pipeline.stage import STAGES, Task
+from phloem.pipeline.stage import Task
+from phloem.pipeline.stages import BY_NAME
 from phloem.sources.cards.source import local_card
 from phloem.sources.limits import Limits
 
-EXTRA = {"clean", "removals"}  # shards that no step of their own makes
+EXTRA = {"clean"}  # `measure` makes them
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_steps_run_every_stage_once_and_balance(job: tuple[Job, Store, Path]) ->
     made: Made = {}
     assert finish(given, store, made) == list(given.stages)
     assert set(made) == {*given.stages, *EXTRA}
-    assert set(STAGES) - set(given.stages) == {"count", "tally"}  # no op counts the texts
+    assert set(BY_NAME) - set(given.stages) == {"count", "tally"}  # no op counts the texts
     counts = balance(given.cards, made["ingest"], made["decide"])
     assert counts == {"first": Balance(9, 6, 2, 1), "second": Balance(3, 1, 2, 0)}
     check_balance(counts)
@@ -189,10 +190,10 @@ def test_rules_of_a_source_end_with_those_of_its_card(job: tuple[Job, Store, Pat
 
 def test_dataset_says_what_of_the_recipe_bears_on_it(job: tuple[Job, Store, Path]) -> None:
     given, _, _ = job
-    keys = {stage: set(dataset(given, stage, []).spec) - {"recipe"} for stage in STAGES}
+    keys = {stage: set(dataset(given, stage, []).spec) - {"recipe"} for stage in BY_NAME}
     assert keys == {
         "ingest": set(), "count": set(), "tally": set(),
         "measure": {"ops"}, "bands": {"dedup"}, "candidates": {"dedup"},
-        "filter": {"rules"}, "dedup": {"dedup"}, "decide": {"rules"}, "compose": {"scrub"},
-        "tokenizer": set(), "tokenize": set(),
+        "filter": {"rules"}, "dedup": {"dedup"}, "removals": {"dedup"}, "decide": {"rules"},
+        "compose": {"scrub"}, "tokenizer": set(), "tokenize": set(),
     }  # fmt: skip

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_engine import inline
 from rich.console import Console
+from some_tasks import some_task
 from tiny_workspace import (
     ARTICLES,
     add_source,
@@ -46,7 +47,7 @@ SOURCES = 8
 
 
 def _task(name: str, size: int) -> Task:
-    return Task("measure", (("measure", name),), name, size, {})
+    return some_task(name, size)
 
 
 @given(st.lists(st.integers(0, 1000), max_size=60), st.integers(1, 9), st.randoms())

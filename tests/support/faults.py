@@ -220,6 +220,6 @@ def patched(folder: Path, code: str) -> dict[str, str]:
 
 def run_twice_at_once(root: str, text: str) -> None:
     """Do a task in this process, as a worker does: for a pool of the tests' own."""
-    from phloem.pipeline.stage import Task, run_task
+    from phloem.pipeline.stages import run_task, task_of
 
-    run_task(Store(root), Task.from_json(text))
+    run_task(Store(root), task_of(text))

@@ -321,7 +321,7 @@ def verdict_of(source: str, document: Any) -> Json:
         detail = f"statistics: {FAULTY[source, native_id]}"
         row |= {"verdict": ledger.QUARANTINED, "reason": ledger.FAULT, "detail": detail}
     elif _license(source, native_id):
-        row |= {"verdict": ledger.DROPPED, "reason": ledger.LICENSE}
+        row |= {"verdict": ledger.DROPPED, "reason": ledger.REFUSED_LICENSE}
     elif failed & 1:
         row |= {"verdict": ledger.DROPPED, "reason": "too_short", "measured": "word_count"}
         row |= {"value": float(words), "threshold": float(bound)}

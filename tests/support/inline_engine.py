@@ -14,7 +14,8 @@ from phloem.pipeline.engines.engine import Failure
 from phloem.pipeline.job import Job, Made, steps
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.request import Request
-from phloem.pipeline.stage import Task, run_task
+from phloem.pipeline.stage import Task
+from phloem.pipeline.stages import run_task
 from phloem.pipeline.workspace import load_workspace
 from phloem.sources.limits import Limits
 

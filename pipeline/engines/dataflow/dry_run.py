@@ -18,7 +18,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from phloem.pipeline.engines.dataflow.graph import Graph, faults, nodes, shuffles
 from phloem.pipeline.engines.runners import DATAFLOW, RunnerError, check_planned
 from phloem.pipeline.engines.transforms import build
-from phloem.pipeline.stage import STAGES, Task
+from phloem.pipeline.stage import Task
+from phloem.pipeline.stages import STAGES
+
+STAND_IN = "{}"  # for a task: a dry run hands none out
 
 REQUEST_BYTES = 20_000_000
 """Of a job's request, which holds its tasks: the limit that Dataflow documents."""
@@ -123,7 +126,7 @@ def check(stage: str, tasks: Sequence[Task], settings: Settings) -> Checked:
         tasks: Its tasks; if none are known, one of no work stands for them.
         settings: Where it would run.
     """
-    texts = [task.to_json() for task in tasks] or [_stand_in(stage).to_json()]
+    texts = [task.to_json() for task in tasks] or [STAND_IN]
     graph = dry_run(stage, texts, settings)
     size = len(graph.SerializeToString())
     found = faults(graph)
@@ -138,11 +141,7 @@ def check(stage: str, tasks: Sequence[Task], settings: Settings) -> Checked:
 
 def check_all(known: dict[str, Sequence[Task]], settings: Settings) -> list[Checked]:
     """Dry-run every stage, each with its tasks where they are known."""
-    return [check(stage, known.get(stage, ()), settings) for stage in STAGES]
-
-
-def _stand_in(stage: str) -> Task:
-    return Task(stage, ((stage, "stand-in"),), "stand-in", 0, {"key": "stand-in", "files": []})
+    return [check(stage.name, known.get(stage.name, ()), settings) for stage in STAGES]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from tiny_workspace import change_recipe, digests, make_workspace, new_root, rec
 from typer.testing import CliRunner, Result
 
 from phloem.catalog.gc import delete, named, waste
-from phloem.catalog.manifest import COMMIT, SHARD_FILES
+from phloem.catalog.manifest import COMMIT
 from phloem.catalog.release import verify_release
 from phloem.catalog.runs import run_ids
 from phloem.catalog.store import Store
@@ -28,7 +28,7 @@ from phloem.pipeline.cli.app import app
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.request import Request
 from phloem.pipeline.run import run
-from phloem.pipeline.stage import VERSIONS
+from phloem.pipeline.stages import KINDS
 from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import load_workspace
 from phloem.sources.limits import Limits
@@ -151,14 +151,10 @@ def test_gc_knows_every_file_that_a_run_writes(places: tuple[Path, Path]) -> Non
     folder, root = places
     record = _run(folder, root)
     written = {tuple(name.split("/")) for name in _files(root)}
-    in_shards = {(parts[0], parts[-1]) for parts in written if parts[0] in VERSIONS}
-    assert set(SHARD_FILES) - {"count", "tally"} == {stage for stage, _ in in_shards}
-    unknown = {
-        (stage, name)
-        for stage, name in in_shards - {(stage, COMMIT) for stage in VERSIONS}
-        if not re.fullmatch(SHARD_FILES[stage], name)
-    }
-    assert unknown == set()
+    known = {kind.name: "|".join([*kind.files, COMMIT]) for kind in KINDS}
+    in_shards = {(parts[0], parts[-1]) for parts in written if parts[0] in known}
+    assert known.keys() - {"count", "tally"} == {kind for kind, _ in in_shards}
+    assert {each for each in in_shards if not re.fullmatch(known[each[0]], each[1])} == set()
     (root / "runs" / f"{record['run_id']}.json").unlink()
     for commit in root.rglob(
         COMMIT

@@ -7,9 +7,9 @@ import re
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
+from some_tasks import some_task
 from tiny_workspace import make_workspace
 from typer.testing import CliRunner
 
@@ -20,7 +20,7 @@ from phloem.pipeline.engines.dataflow import dry_run as dataflow
 from phloem.pipeline.engines.dataflow.dry_run import Settings, check, check_all, dry_run, options
 from phloem.pipeline.engines.dataflow.graph import nodes
 from phloem.pipeline.engines.runners import RunnerError, check_planned, check_runner
-from phloem.pipeline.stage import STAGES, Task
+from phloem.pipeline.stages import BY_NAME
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -29,10 +29,6 @@ installed = pytest.mark.skipif(
     importlib.util.find_spec("apitools") is None,
     reason="needs the extra `dataflow`: requirements-dataflow.lock in an environment of its own",
 )
-
-
-def _task(stage: str, **work: Any) -> Task:
-    return Task(stage, ((stage, "k"),), "label", 1, {"files": [], **work})
 
 
 # Options and names --------------------------------------------------------------------------------
@@ -76,10 +72,10 @@ def test_plan_without_the_extra_says_what_to_install(monkeypatch):
 @beam
 @installed
 def test_dry_run_of_every_stage_finds_nothing():
-    found = check_all({"filter": [_task("filter"), _task("filter", text="ქართული")]}, Settings())
-    assert [each.stage for each in found] == list(STAGES)
-    assert [each.faults for each in found] == [()] * len(STAGES)
-    assert {each.stage: each.tasks for each in found if each.tasks > 1} == {"filter": 2}
+    found = check_all({"tally": [some_task("a"), some_task("b", source="ქართული")]}, Settings())
+    assert [each.stage for each in found] == list(BY_NAME)
+    assert [each.faults for each in found] == [()] * len(BY_NAME)
+    assert {each.stage: each.tasks for each in found if each.tasks > 1} == {"tally": 2}
     (bands,) = (each for each in found if each.stage == "bands")
     assert [name for name, _ in bands.shuffles] == [
         "Bands/Spread",
@@ -91,7 +87,7 @@ def test_dry_run_of_every_stage_finds_nothing():
 @beam
 @installed
 def test_dry_run_graph_names_the_image_and_keeps_every_transform():
-    graph = dry_run("bands", [_task("bands").to_json()], Settings(image="phloem:of-a-test"))
+    graph = dry_run("bands", ["{}"], Settings(image="phloem:of-a-test"))
     (environment,) = graph.components.environments.values()
     assert environment.urn == "beam:env:docker:v1"
     assert b"phloem:of-a-test" in environment.payload
@@ -101,7 +97,7 @@ def test_dry_run_graph_names_the_image_and_keeps_every_transform():
 @beam
 @installed
 def test_check_finds_a_path_of_this_machine_in_a_task():
-    found = check("ingest", [_task("ingest", path="/srv/texts/a.jsonl")], Settings())
+    found = check("tally", [some_task("k", source="/srv/texts/a.jsonl")], Settings())
     assert found.faults == ("Tasks holds the path '/srv/texts/a.jsonl' of this machine",)
 
 
@@ -109,7 +105,7 @@ def test_check_finds_a_path_of_this_machine_in_a_task():
 @installed
 def test_check_finds_a_request_that_is_too_large(monkeypatch):
     monkeypatch.setattr(dataflow, "REQUEST_BYTES", 20_000)
-    tasks = [_task("measure", text=os.urandom(500).hex()) for _ in range(20)]
+    tasks = [some_task("k", source=os.urandom(500).hex()) for _ in range(20)]
     (fault,) = check("measure", tasks, Settings()).faults
     assert fault.startswith("its 20 tasks make a request of ")
 
@@ -135,7 +131,7 @@ def test_plan_command_tells_files_that_only_this_machine_has(tmp_path, monkeypat
     done = CliRunner().invoke(app, [*asked, "--json"])
     assert done.exit_code == 1, done.output
     rows = {row["stage"]: row for row in json.loads(done.stdout)["dataflow"]}
-    assert list(rows) == list(STAGES)
+    assert list(rows) == list(BY_NAME)
     assert [name for name, row in rows.items() if row["faults"]] == ["ingest"]
     assert any("first.jsonl" in fault for fault in rows["ingest"]["faults"])
     shown = CliRunner().invoke(app, asked)

@@ -21,7 +21,7 @@ from phloem.pipeline.engines.dataflow.graph import (
     shuffles,
 )
 from phloem.pipeline.engines.transforms import build
-from phloem.pipeline.stage import STAGES, Task
+from phloem.pipeline.stages import BY_NAME
 
 pytestmark = pytest.mark.beam
 
@@ -30,9 +30,8 @@ ROOT = "gs://bucket/root"
 
 
 def _graph(stage: str, *works: Any) -> Graph:
-    tasks = [Task(stage, ((stage, "k"),), "label", 1, {"files": [], **work}) for work in works]
     pipeline = beam.Pipeline(options=OPTIONS)
-    build(pipeline, stage, ROOT, [task.to_json() for task in tasks])
+    build(pipeline, stage, ROOT, [json.dumps(work) for work in works])
     return pipeline.to_runner_api()
 
 
@@ -45,7 +44,7 @@ def _planted(transform: beam.PTransform) -> Graph:
 
 
 # The stages ---------------------------------------------------------------------------------------
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", BY_NAME)
 def test_graph_of_a_stage_has_no_fault(stage):
     assert faults(_graph(stage, {})) == []
     assert faults(_graph(stage, {"text": "ingest/k/text-00000.arrow"}, {"source": "أخبار"})) == []
@@ -55,11 +54,11 @@ def test_graph_of_bands_groups_hashes_by_range_and_files_by_band():
     assert shuffles(_graph("bands", {})) == [
         ("Bands/Spread", "str"),
         ("Bands/By range", "(str, RecordBatch)"),
-        ("Bands/By band", "(str, str)"),
+        ("Bands/By key", "(str, str)"),
     ]
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "bands"])
+@pytest.mark.parametrize("stage", [name for name, stage in BY_NAME.items() if not stage.shuffle])
 def test_graph_of_a_map_stage_shuffles_its_tasks_only(stage):
     (shuffle,) = shuffles(_graph(stage, {}))
     assert shuffle == (f"{stage.capitalize()}/Spread", "str")
@@ -167,10 +166,10 @@ def _beside(text: str, others: list[str]) -> str:
 
 def test_fault_leaf_of_another_language():
     graph = _graph("filter", {})
-    node = next(each for each, _ in nodes(graph) if each.unique_name == "Judge/Do")
+    node = next(each for each, _ in nodes(graph) if each.unique_name == "Filter/Do")
     node.spec.urn = "beam:external:java:kafka:v1"
     (fault,) = faults(graph)
-    assert fault == "Judge/Do is a beam:external:java:kafka:v1, which not every runner has"
+    assert fault == "Filter/Do is a beam:external:java:kafka:v1, which not every runner has"
 
 
 @pytest.mark.parametrize("place", ["/srv/texts/corpus", "file:///data", "C:\\corpus"])
@@ -202,7 +201,7 @@ def test_fault_staged_file():
 
 def test_payload_that_is_packed_otherwise_is_no_silent_pass():
     graph = _graph("filter", {})
-    node = next(each for each, _ in nodes(graph) if each.unique_name == "Judge/Do")
+    node = next(each for each, _ in nodes(graph) if each.unique_name == "Filter/Do")
     payload = beam_runner_api_pb2.ParDoPayload.FromString(node.spec.payload)
     payload.do_fn.payload = b"not packed"
     node.spec.payload = payload.SerializeToString()

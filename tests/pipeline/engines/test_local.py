@@ -1,5 +1,6 @@
 """The local engine without its processes: sharing work out, trying again, saying why."""
 
+import dataclasses
 import json
 import re
 import traceback
@@ -15,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pebble import ProcessExpired
+from some_tasks import some_task
 
-from phloem.catalog.manifest import File, Shard, commit
+from phloem.catalog.manifest import File, Ref, Shard, commit
 from phloem.catalog.store import Store
 from phloem.pipeline.engines import local
 from phloem.pipeline.engines.build import build, require_same
@@ -39,20 +41,17 @@ from phloem.pipeline.engines.local import (
     waves,
 )
 from phloem.pipeline.run import told_failures
-from phloem.pipeline.stage import StageError, Task, made
+from phloem.pipeline.stage import StageError, made
+from phloem.pipeline.stages import BY_NAME, bands, task_of
 from phloem.sources.limits import Limits
 
 PRIVATE = "Привет, это личное письмо"
 
 
-def _task(name: str, size: int = 1, shuffled: int = 0) -> Task:
-    return Task("filter", (("filter", name),), name, size, {}, shuffled)
-
-
 # Waves --------------------------------------------------------------------------------------------
 @given(st.lists(st.integers(0, 3 * WAVE_BYTES[1]), max_size=200), st.integers(1, 32))
 def test_waves_hold_every_task_once_the_largest_first(sizes: list[int], workers: int) -> None:
-    tasks = [_task(f"{n:03}", size) for n, size in enumerate(sizes)]
+    tasks = [some_task(f"{n:03}", size) for n, size in enumerate(sizes)]
     found = waves(tasks, workers)
     flat = [task for wave in found for task in wave]
     assert flat == sorted(tasks, key=lambda task: -task.bytes)  # stable: ties by name
@@ -63,13 +62,13 @@ def test_waves_hold_every_task_once_the_largest_first(sizes: list[int], workers:
 
 
 def test_waves_give_every_worker_several_of_a_large_stage() -> None:
-    tasks = [_task(f"{n:03}", 2**20) for n in range(128)]
+    tasks = [some_task(f"{n:03}", 2**20) for n in range(128)]
     assert len(waves(tasks, 4)) == 16  # four a worker, 8 MiB each
     assert len(waves(tasks, 32)) == 128
 
 
 def test_waves_join_small_tasks() -> None:
-    assert len(waves([_task(str(n), 100) for n in range(WAVE_TASKS)], 8)) == 1
+    assert len(waves([some_task(str(n), 100) for n in range(WAVE_TASKS)], 8)) == 1
 
 
 # Memory -------------------------------------------------------------------------------------------
@@ -79,7 +78,7 @@ def test_resident_bytes_are_those_of_this_process_at_least() -> None:
 
 
 def test_memory_needed_grows_with_workers_and_the_largest_shuffle() -> None:
-    small, large = _task("a", shuffled=10**6), _task("b", shuffled=10**9)
+    small, large = some_task("a", shuffled_bytes=10**6), some_task("b", shuffled_bytes=10**9)
     assert memory_needed([], 1) > 0
     assert memory_needed([small], 2) == 2 * memory_needed([small], 1)
     assert memory_needed([small, large], 1) == memory_needed([large], 1) > 10**9
@@ -87,10 +86,10 @@ def test_memory_needed_grows_with_workers_and_the_largest_shuffle() -> None:
 
 def test_check_memory_refuses_a_stage_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=4 * 10**9))
-    tasks = [_task("a", shuffled=10**9)]
+    tasks = [some_task("a", shuffled_bytes=10**9)]
     with pytest.raises(StageError, match=r"stage bands may take 5\.5 GB .* 4\.0 GB; use fewer"):
         check_memory("bands", tasks, 1)
-    check_memory("bands", [_task("a", shuffled=10**8)], 2)
+    check_memory("bands", [some_task("a", shuffled_bytes=10**8)], 2)
     check_memory("bands", [], 99)
 
 
@@ -116,7 +115,7 @@ def _beam() -> None:
     try:
         _ours()
     except StageError as error:
-        raise RuntimeError(f"{error} [while running 'filter/Do'] {PRIVATE}") from error
+        raise RuntimeError(f"{error} [while running 'tally/Do'] {PRIVATE}") from error
 
 
 def _system() -> None:
@@ -155,28 +154,31 @@ def test_reason_of_is_one_line_without_text(function: Callable[[], Any], said: s
 
 
 def test_reason_of_beams_words_drops_what_beam_added() -> None:
-    assert reason_of(StageError("no text [while running 'filter/Do-ptransform-7']")) == "no text"
+    assert reason_of(StageError("no text [while running 'tally/Do-ptransform-7']")) == "no text"
 
 
 def test_reason_of_no_error_says_so() -> None:
     assert "without committing" in reason_of(None)
 
 
+def _patch_tally(monkeypatch: pytest.MonkeyPatch, run: Any) -> None:
+    changed = dataclasses.replace(BY_NAME["tally"], run=run)
+    monkeypatch.setattr("phloem.pipeline.stages.BY_NAME", {**BY_NAME, "tally": changed})
+
+
 @pytest.mark.beam
 def test_a_task_that_fails_leaves_one_safe_line_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def choke(store: Store, task: Task) -> list[Shard]:
-        if task.label == "bad":
+    def choke(store: Store, key: str, _: Any) -> list[Shard]:
+        if key == "bad":
             int(PRIVATE)
-        shard = Shard("ingest", task.label, ())
-        commit(store, shard)
-        return [shard]
+        return [commit(store, Shard("tally", key, ()))]
 
-    monkeypatch.setattr("phloem.pipeline.stages.ingest.run", choke)
+    _patch_tally(monkeypatch, choke)
     store = Store(tmp_path)
-    tasks = [Task("ingest", (("ingest", name),), name, 1, {}) for name in ("bad", "good")]
-    run_wave(str(tmp_path), "ingest", [task.to_json() for task in tasks])
+    tasks = [some_task(name) for name in ("bad", "good")]
+    run_wave(str(tmp_path), "tally", [task.to_json() for task in tasks])
     assert made(store, tasks[1])
     assert noted_reason(store, tasks[1]) is None
     assert re.fullmatch(f"ValueError {HERE}", noted_reason(store, tasks[0]) or "")
@@ -192,30 +194,29 @@ def test_run_wave_lets_one_safe_line_out(monkeypatch: pytest.MonkeyPatch, tmp_pa
     def full(*_: object) -> None:
         int(PRIVATE)  # as a note that cannot be written either
 
-    monkeypatch.setattr("phloem.pipeline.stages.ingest.run", choke)
+    _patch_tally(monkeypatch, choke)
     monkeypatch.setattr("phloem.pipeline.engines.transforms.note_failure", full)
-    task = Task("ingest", (("ingest", "k"),), "split", 1, {})
-    error = _raised(lambda: run_wave(str(tmp_path), "ingest", [task.to_json()]))
+    error = _raised(lambda: run_wave(str(tmp_path), "tally", [some_task("k").to_json()]))
     assert isinstance(error, StageError)
     assert re.fullmatch(f"ValueError {HERE}", str(error))
     assert PRIVATE[:6] not in "".join(traceback.format_exception(error))
 
 
 def test_a_note_cut_short_says_so(tmp_path: Path) -> None:
-    store, task = Store(tmp_path), _task("a")
-    note_failure(store, task, StageError("no luck"))
+    store, task = Store(tmp_path), some_task("a")
+    note_failure(store, ("tally", "a"), "a", StageError("no luck"))
     assert noted_reason(store, task) == "no luck"
-    store.write_bytes("failures/filter/a.json", b'{"reas')
+    store.write_bytes("failures/tally/a.json", b'{"reas')
     assert noted_reason(store, task) == "its note of failure was cut short"
 
 
 def test_failures_of_one_reason_are_told_once() -> None:
     reasons = ["b.parquet is cut", *["Spark gave up"] * 14]
-    failures = [Failure(_task(f"{n}"), reason) for n, reason in enumerate(reasons)]
+    failures = [Failure(some_task(f"{n}"), reason) for n, reason in enumerate(reasons)]
     said = told_failures("bands", failures, 15)
     assert said.startswith("stage bands: 15 of 15 tasks failed, the others are done: 0: b.parquet")
     assert "; 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 4 more: Spark gave up. Mend the cause" in said
-    many = [Failure(_task("a"), f"reason {n}") for n in range(12)]
+    many = [Failure(some_task("a"), f"reason {n}") for n in range(12)]
     assert "a: reason 9; and 2 reasons more. Mend" in told_failures("measure", many, 12)
 
 
@@ -228,11 +229,12 @@ def test_band_of_a_file_that_changed_says_which(tmp_path: Path) -> None:
     file = File("minhash.parquet", store.write_bytes(file_name, b"a"), 1)
     commit(store, Shard("measure", key, (file,), {}))
     (tmp_path / file_name).write_bytes(b"b")
-    work = {"key": "k", "band": 0, "rows": 8, "ranges": 1, "files": [[file_name, 1]]}
-    task = Task("bands", (("bands", "k"),), "band 0", 1, work)
+    ref = Ref(file_name, file.sha256, 1, 1)
+    work = bands.BandsWork(band=0, rows=8, ranges=1, key="k", files=(ref,))
+    task = bands.STAGE.task("k", "band 0", work)
     with pytest.raises(StageError, match="is not what was written"):
         run_wave(str(tmp_path), "bands", [task.to_json()])
-    said = f"{file_name} is not what was written; run again: it is made anew"
+    said = f"{file_name} is not what was written; run again: it is made or fetched anew"
     assert noted_reason(store, task) == said
 
 
@@ -258,15 +260,15 @@ class InlineProcesses:
     def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
         assert (function, timeout) == (local.run_marked, Limits().task_seconds)
         _, root, stage, texts = args
-        assert (root, stage) == (self.store.root, "filter")
-        tasks = [Task.from_json(text) for text in texts]
+        assert (root, stage) == (self.store.root, "tally")
+        tasks = [task_of(text) for text in texts]
         self.waves.append([task.label for task in tasks])
         future: Future[float] = Future()
         for task in tasks:
             if self.faults.get(task.label):
                 future.set_exception(self.faults[task.label].pop())
                 return future
-            commit(self.store, Shard("filter", task.label, ()))
+            commit(self.store, Shard("tally", task.label, ()))
         future.set_result(0.5)
         return future
 
@@ -280,7 +282,7 @@ def _run(
     engine = Pool(str(tmp_path), 1, pool=pool)  # type: ignore[arg-type]
     done: list[str] = []
     failures = engine.run(
-        "filter", [_task(name) for name in names], lambda t, _: done.append(t.label)
+        "tally", [some_task(name) for name in names], lambda t, _: done.append(t.label)
     )
     told = [(failure.task.label, failure.reason) for failure in failures]
     return pool.waves, done, told, engine.cpu_seconds
@@ -292,7 +294,7 @@ def test_run_does_every_task_once(tmp_path: Path) -> None:
 
 def test_run_without_tasks_starts_no_pool(tmp_path: Path) -> None:
     engine = Pool(str(tmp_path), 1)
-    assert engine.run("filter", [], lambda *_: None) == []
+    assert engine.run("tally", [], lambda *_: None) == []
     assert engine.pool is None
 
 
@@ -317,12 +319,12 @@ def test_run_does_not_try_again_what_its_worker_could_explain(tmp_path: Path) ->
         def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
             future = super().schedule(function, args, timeout)
             if future.exception():
-                note_failure(self.store, _task("b"), StageError("no luck"))
+                note_failure(self.store, ("tally", "b"), "b", StageError("no luck"))
             return future
 
     processes = Explaining(Store(tmp_path), {"b": [StageError("the whole wave")]})
     failures = Pool(str(tmp_path), 1, pool=processes).run(  # type: ignore[arg-type]
-        "filter", [_task("b")], lambda *_: None
+        "tally", [some_task("b")], lambda *_: None
     )
     assert processes.waves == [["b"]]
     assert [failure.reason for failure in failures] == ["no luck"]

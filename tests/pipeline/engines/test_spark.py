@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 from rich.console import Console
+from some_tasks import some_task
 from spark_cluster import Cluster, free_port, installed_cluster, options_of, reaching
 from tiny_workspace import (
     change_recipe,
@@ -112,7 +113,7 @@ def test_command_tells_before_anything_is_made(
 
 
 # Deadlines ----------------------------------------------------------------------------------------
-TASK = Task("filter", (("filter", "0" * 16),), "a task", 1, {})
+TASK = some_task("0" * 16)
 
 
 def _started_and_left() -> list[str]:
@@ -129,7 +130,7 @@ def _failing(asked: Spark, root: Path) -> str:
         open_spark(str(root), asked, Limits()) as engine,
         pytest.raises(SparkError) as error,
     ):
-        engine.run("filter", [TASK], lambda *_: None)
+        engine.run("tally", [TASK], lambda *_: None)
     assert _started_and_left() == []
     return str(error.value)
 
@@ -155,7 +156,7 @@ def _script(folder: Path, lines: str) -> Spark:
 @pytest.mark.beam
 def test_start_nothing_for_no_tasks(tmp_path: Path) -> None:
     with open_spark(str(tmp_path), replace(HERE, job_server="nowhere"), Limits()) as engine:
-        assert engine.run("filter", [], lambda *_: None) == []
+        assert engine.run("tally", [], lambda *_: None) == []
 
 
 @pytest.mark.beam
@@ -449,7 +450,7 @@ def test_cluster_a_task_fails_and_the_others_are_done(
     change_recipe(folder, "vocab_size: 600", "vocab_size: 601")  # what the cache does not hold
     root = new_root(tmp_path / "root")
     with open_spark(str(root), asked, Limits()) as engine:
-        failures = engine.run("filter", [TASK], lambda *_: None)
+        failures = engine.run("tally", [TASK], lambda *_: None)
     assert [failure.task for failure in failures] == [TASK]
     assert "KeyError" in failures[0].reason
 

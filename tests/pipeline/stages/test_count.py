@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 from collections import Counter
@@ -31,10 +30,11 @@ from tiny_workspace import (
 )
 
 from phloem.catalog.columns import DECLARED_LANGUAGES, LANGUAGE, TEXT
-from phloem.catalog.gc import named, waste
+from phloem.catalog.gc import layout, named, waste
 from phloem.catalog.manifest import (
     COMMIT,
-    SHARD_FILES,
+    File,
+    Ref,
     read_arrow,
     read_parquet,
     write_parquet,
@@ -52,8 +52,8 @@ from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.request import Request
 from phloem.pipeline.review.locking import lock
 from phloem.pipeline.share import Share, ShareError, run_share
-from phloem.pipeline.stage import missing, run_task
-from phloem.pipeline.stages import count
+from phloem.pipeline.stage import missing
+from phloem.pipeline.stages import KINDS, count, run_task, tally
 from phloem.pipeline.stages.measure import chain
 from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import load_workspace
@@ -302,7 +302,7 @@ def test_counts_are_the_same_bytes_however_few_are_held(
     folder, root = workspace
     _, _, made = _measured(folder, root)
     monkeypatch.setattr(count, "PENDING", 1)
-    monkeypatch.setattr(count, "AT_ONCE", 3)
+    monkeypatch.setattr(tally, "AT_ONCE", 3)
     _, _, again = _measured(folder, new_root(tmp_path / "again"))
     for stage in ("count", "tally"):
         assert [shard.digest for shard in again[stage]] == [shard.digest for shard in made[stage]]
@@ -342,12 +342,10 @@ def test_sums_of_files_are_those_of_the_whole(
     for number, part in enumerate(parts):
         hashes = np.array(sorted(part), np.uint64)
         counts = np.array([part[each] for each in sorted(part)], np.int64)
-        write_parquet(
-            store, "count/k", f"{number}.parquet", pa.table([hashes, counts], schema=COUNTS)
-        )
-        names.append(f"count/k/{number}.parquet")
+        table = pa.table([hashes, counts], schema=COUNTS)
+        names.append(_ref(write_parquet(store, "count/k", f"{number}.parquet", table)))
     found: list[tuple[int, int]] = []
-    for hashes, counts in count.sums(store, names, sum(map(len, parts)), at_once=at_once):
+    for hashes, counts in tally.sums(store, names, at_once=at_once):
         found += zip(hashes.tolist(), counts.tolist(), strict=True)
     total: Counter[int] = Counter()
     for part in parts:
@@ -355,14 +353,17 @@ def test_sums_of_files_are_those_of_the_whole(
     assert found == sorted(total.items())
 
 
+def _ref(file: File) -> Ref:
+    return Ref(f"count/k/{file.name}", file.sha256, file.bytes, file.rows)
+
+
 def test_sums_read_files_of_many_row_groups_range_by_range(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     rows = 150_000
     hashes = np.unique(np.random.default_rng(3).integers(0, 2**64, rows, dtype=np.uint64))
     table = pa.table([hashes, np.ones(len(hashes), np.int64)], schema=COUNTS)
-    for name in ("a", "b"):
-        write_parquet(store, "count/k", name, table)
-    found = list(count.sums(store, ["count/k/a", "count/k/b"], 2 * rows, at_once=20_000))
+    names = [_ref(write_parquet(store, "count/k", name, table)) for name in ("a", "b")]
+    found = list(tally.sums(store, names, at_once=20_000))
     assert len(found) == 15
     assert max(len(own) for own, _ in found) < 20_000
     assert np.array_equal(np.concatenate([own for own, _ in found]), hashes)
@@ -396,11 +397,11 @@ def test_key_of_a_count_depends_on_declared_languages_only_if_they_are_read(
     job, _, made = _measured(folder, root)
     card = job.cards["first"]
     other = card.model_copy(update={"languages": ("de",)})
-    texts = [("first", "ingest/k/text-00000.arrow", made["ingest"][0].files[0])]
+    texts = [("first", made["ingest"][0].ref("text-00000.arrow"))]
     measured = chain(card, [find_op("language", {})], ())
 
     def key(ops: list[Op], source: Any) -> str:
-        models = {file.name: "fetched/x" for each in ops for file in each.files}
+        models = {f.name: Ref("fetched/x", "x", 1) for each in ops for f in each.files}
         (task,) = count.tasks(texts, {"first": ops}, {"first": source}, models, ("", ()))
         return task.makes[0][1]
 
@@ -456,12 +457,13 @@ def test_run_counts_the_same_with_one_worker_or_two_or_resumed(
     assert one["release"] == two["release"] == resumed["release"]
     assert redone(run_tiny(folder, root)) == {}
     store = Store(str(root))
-    kept = named(store, [], older_than=0.0, now=time.time())
-    left = waste(store, kept, older_than=0.0, now=time.time() + 10)
+    where = layout(KINDS)
+    kept = named(store, where, [], older_than=0.0, now=time.time())
+    left = waste(store, where, kept, older_than=0.0, now=time.time() + 10)
     assert not [each for each in left if each.name.startswith(("count/", "tally/"))]
     for stage in ("count", "tally"):
         names = {path.name for path in Path(root, stage).glob("*/*")} - {COMMIT}
-        assert all(re.fullmatch(SHARD_FILES[stage], name) for name in names)
+        assert all(where.files[stage].fullmatch(name) for name in names)
     release = json.loads(store.read_bytes(f"releases/{one['release']}/release.json"))
     assert {"count", "tally"}.isdisjoint(release["datasets"])
 

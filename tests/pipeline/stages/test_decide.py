@@ -1,98 +1,23 @@
-"""Verdicts: order of reasons, bounds by language, nulls, and the map of failed rules."""
-
-from typing import Any
+"""The ledger: what the rules and what deduplication say, row by row."""
 
 import pyarrow as pa
-from hypothesis import given
-from hypothesis import strategies as st
 
 from phloem.catalog.columns import schema
-from phloem.catalog.rules import Rule, bound_of
-from phloem.pipeline.stages.decide import VERDICTS, fill_ledger, judge
-
-TERMS = {"card": "MIT", "forbidden": ["unknown"], "refs": {}}
-RULES = [
-    Rule(name="short", column="words", min={"default": 5, "zh": 2}),
-    Rule(name="long", column="words", max=100),
-    Rule(name="strange", column="kind", among=("a", "b")),
-]
-
-
-def _judge(rows: list[dict[str, Any]], licenses: list[str] | None = None) -> list[dict[str, Any]]:
-    given = pa.schema(
-        [
-            ("id", pa.string()), ("text_hash", pa.string()), ("text_bytes", pa.int64()),
-            ("language", pa.string()), ("words", pa.float64()), ("kind", pa.string()),
-            ("clean_fault", pa.string()), ("statistics_fault", pa.string()),
-        ]
-    )  # fmt: skip
-    blank = {"id": "i", "text_hash": "h", "text_bytes": 1, "kind": "a"}
-    table = pa.Table.from_pylist([blank | row for row in rows], given)
-    given_licenses = licenses or ["MIT"] * len(rows)
-    return judge(table, RULES, given_licenses, TERMS, ["statistics"]).to_pylist()
-
-
-def test_judge_gives_the_first_failing_rule_and_the_map_of_all() -> None:
-    (row,) = _judge([{"words": 3, "language": "en", "kind": "x"}])
-    assert (row["verdict"], row["reason"], row["measured"]) == ("dropped", "short", "words")
-    assert (row["value"], row["threshold"], row["failed_rules"]) == (3.0, 5.0, 0b101)
-
-
-def test_judge_uses_the_bound_of_the_language() -> None:
-    verdicts = [row["verdict"] for row in _judge(
-        [{"words": 3, "language": "zh-Hant"}, {"words": 3, "language": None}]
-    )]  # fmt: skip
-    assert verdicts == ["kept", "dropped"]
-
-
-def test_judge_does_not_judge_a_null() -> None:
-    (row,) = _judge([{"words": None, "language": "en", "kind": None}])
-    assert (row["verdict"], row["failed_rules"]) == ("kept", 0)
-
-
-def test_judge_puts_a_fault_before_a_licence_before_a_rule() -> None:
-    rows = _judge(
-        [
-            {"words": 1, "language": "en", "statistics_fault": "broken"},
-            {"words": 1, "language": "en"},
-            {"words": 1, "language": "en"},
-        ],
-        ["LicenseRef-nobody-knows", "LicenseRef-nobody-knows", "MIT"],
-    )
-    assert [row["reason"] for row in rows] == ["fault", "license", "short"]
-    assert rows[0]["verdict"] == "quarantined"
-    assert rows[0]["detail"] == "statistics: broken"
-    assert [row["failed_rules"] for row in rows] == [1, 1, 1]
-
-
-def test_judge_of_no_rows_gives_none() -> None:
-    assert _judge([]) == []
-
-
-@given(
-    st.lists(
-        st.tuples(st.none() | st.integers(0, 120), st.sampled_from(["en", "zh", "zh-Hant", None])),
-        max_size=12,
-    )
-)
-def test_judge_agrees_with_rules_read_one_by_one(rows: list[tuple[int | None, str | None]]) -> None:
-    found = _judge([{"words": words, "language": language} for words, language in rows])
-    for (words, language), row in zip(rows, found, strict=True):
-        low = bound_of(RULES[0].min, language) or 0
-        short = words is not None and words < low
-        long = words is not None and words > 100
-        assert row["failed_rules"] == short + 2 * long
-        assert row["verdict"] == ("dropped" if short or long else "kept")
+from phloem.pipeline.stages.decide import fill_ledger
+from phloem.pipeline.stages.filter import VERDICTS
 
 
 def test_fill_ledger_drops_duplicates_and_names_where_else_a_text_was_found() -> None:
-    schema_rows = _judge([{"words": 9, "language": "en"}, {"words": 9, "language": "en"}])
-    settled = [
+    rows = [
+        {"id": id_, "text_bytes": 9, "verdict": "kept", "failed_rules": 0, "license": "MIT"}
+        for id_ in ("a", "b")
+    ]
+    removals = [
         {"row": 0, "duplicate_of": None, "similarity": None, "found_in": ["other"]},
         {"row": 1, "duplicate_of": "x", "similarity": 0.8, "found_in": []},
     ]
-    verdicts = pa.Table.from_pylist(schema_rows).cast(schema(VERDICTS))
-    first, second = fill_ledger(verdicts, settled, "s", "ingest/k/text-00000.arrow").to_pylist()
+    verdicts = pa.Table.from_pylist(rows, schema(VERDICTS))
+    first, second = fill_ledger(verdicts, removals, "s", "ingest/k/text-00000.arrow").to_pylist()
     assert (first["verdict"], first["found_in"], first["row"]) == ("kept", ["other"], 0)
     assert (second["verdict"], second["reason"]) == ("dropped", "duplicate")
     assert (second["duplicate_of"], second["similarity"]) == ("x", 0.8)

@@ -1,24 +1,19 @@
-"""The election: every removal is verified against a kept document, and chains drop nothing."""
+"""Deduplication: every removal is verified against a kept document, and chains drop nothing."""
 
 import itertools
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phloem.catalog.manifest import write_parquet
-from phloem.catalog.store import Store
 from phloem.filters.minhash import jaccard
 from phloem.pipeline.stages import dedup
 from phloem.pipeline.stages.dedup import (
-    DUPLICATES,
     Candidate,
     chunks,
+    duplicates,
     rare_shingles,
-    settle,
-    settled,
 )
 
 
@@ -31,39 +26,41 @@ def _shingles(*values: int) -> np.ndarray:
     return np.array(values, dtype=np.uint64)
 
 
-def test_settle_keeps_the_end_of_a_chain_that_resembles_no_kept_document() -> None:
+def test_duplicates_keeps_the_end_of_a_chain_that_resembles_no_kept_document() -> None:
     """A ~ B and B ~ C, but A and C differ: B goes, C stays."""
     a, b, c = (_candidate(row, (1,)) for row in range(3))
     hashes = {0: _shingles(1, 2, 3, 4), 1: _shingles(2, 3, 4, 5), 2: _shingles(3, 4, 5, 6)}
-    dropped = list(settle([c, b, a], hashes, 0.6))
+    dropped = list(duplicates([c, b, a], hashes, 0.6))
     assert [(loser.row, winner.row, score) for loser, winner, score in dropped] == [(1, 0, 0.6)]
 
 
-def test_settle_prefers_the_better_rank_whatever_the_order_given() -> None:
+def test_duplicates_prefers_the_better_rank_whatever_the_order_given() -> None:
     better, worse = _candidate(5, (1,), rank=0), _candidate(2, (1,), rank=1)
     hashes = {5: _shingles(1, 2), 2: _shingles(1, 2)}
     for group in ([better, worse], [worse, better]):
-        ((loser, winner, score),) = settle(group, hashes, 0.7)
+        ((loser, winner, score),) = duplicates(group, hashes, 0.7)
         assert (loser.row, winner.row, score) == (2, 5, 1.0)
 
 
-def test_settle_without_a_shared_band_drops_nothing() -> None:
+def test_duplicates_without_a_shared_band_drops_nothing() -> None:
     left, right = _candidate(0, (1,)), _candidate(1, (2,))
     hashes = {0: _shingles(1, 2), 1: _shingles(1, 2)}
-    assert list(settle([left, right], hashes, 0.7)) == []
+    assert list(duplicates([left, right], hashes, 0.7)) == []
 
 
-def test_settle_drops_one_text_held_twice_without_any_signature() -> None:
+def test_duplicates_drops_one_text_held_twice_without_any_signature() -> None:
     left, right = _candidate(0, (), "same"), _candidate(1, (), "same")
-    ((loser, winner, score),) = settle([left, right], {}, 1.0)
+    ((loser, winner, score),) = duplicates([left, right], {}, 1.0)
     assert (loser.row, winner.row, score) == (1, 0, 1.0)
 
 
 @given(st.lists(st.frozensets(st.integers(0, 8), min_size=1), min_size=2, max_size=8))
-def test_settle_keeps_only_documents_that_differ_from_all_kept(sets: list[frozenset[int]]) -> None:
+def test_duplicates_leave_documents_that_differ_from_all_kept(
+    sets: list[frozenset[int]],
+) -> None:
     group = [_candidate(row, (1,)) for row in range(len(sets))]
     hashes = {row: _shingles(*sorted(members)) for row, members in enumerate(sets)}
-    dropped = {loser.row: winner.row for loser, winner, _ in settle(group, hashes, 0.5)}
+    dropped = {loser.row: winner.row for loser, winner, _ in duplicates(group, hashes, 0.5)}
     kept = [row for row in range(len(sets)) if row not in dropped]
     assert not set(dropped.values()) & set(dropped)
     for row, winner in dropped.items():
@@ -86,7 +83,7 @@ def test_rare_shingles_are_shared_by_all_that_reach_the_threshold(
             assert set(rare[one]) & set(rare[other])
 
 
-def test_settle_compares_no_texts_that_share_only_what_is_frequent(
+def test_duplicates_compares_no_texts_that_share_only_what_is_frequent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Reports of one form with other numbers are one component, and none is a duplicate."""
@@ -97,7 +94,7 @@ def test_settle_compares_no_texts_that_share_only_what_is_frequent(
     sets.append([*sets[7][:-5], 1, 7_000_000])  # and this is one
     group = [_candidate(row, (1,), rank=row) for row in range(len(sets))]
     hashes = {row: _shingles(*sorted(set(members))) for row, members in enumerate(sets)}
-    ((loser, winner, score),) = settle(group, hashes, 0.7)
+    ((loser, winner, score),) = duplicates(group, hashes, 0.7)
     assert (loser.row, winner.row) == (200, 7)
     assert score > 0.9
     assert len(compared) == 1
@@ -107,18 +104,3 @@ def test_chunks_never_cut_a_component() -> None:
     components = np.array([0] * 3000 + [1] * 3000 + [2] * 10)
     assert chunks(components) == [(0, 6000), (6000, 6010)]
     assert chunks(np.array([], dtype=np.int64)) == []
-
-
-def test_settled_shares_the_outcome_out_to_files_and_names_other_sources() -> None:
-    store = Store("memory://settled")
-    losses = [
-        {"row": 3, "duplicate_of_row": 0, "similarity": 0.9, "source": "b", "duplicate_of": "x"},
-        {"row": 1, "duplicate_of_row": 0, "similarity": 0.8, "source": "a", "duplicate_of": "x"},
-    ]
-    write_parquet(store, "e", "d.parquet", pa.Table.from_pylist(losses, DUPLICATES))
-    first, second = settled(store, ["e/d.parquet"], [("a", 2), ("b", 2)])
-    assert first == [
-        {"row": 0, "duplicate_of": None, "similarity": None, "found_in": ["b"]},
-        {"row": 1, "duplicate_of": "x", "similarity": 0.8, "found_in": []},
-    ]
-    assert second == [{"row": 1, "duplicate_of": "x", "similarity": 0.9, "found_in": []}]

@@ -9,7 +9,6 @@ import pytest
 
 from phloem.catalog.manifest import Shard, read_arrow, read_parquet
 from phloem.catalog.store import Store
-from phloem.pipeline.stage import Task
 from phloem.pipeline.stages import ingest
 from phloem.sources.connector import Fault, Split, Strict
 from phloem.sources.limits import Limits
@@ -40,12 +39,11 @@ def _ingest(
     fake = SimpleNamespace(Params=NoParams, read=read)
     monkeypatch.setattr(ingest, "find_connector", lambda _: fake)
     store = Store("memory://" + str(id(records)))
-    work = {
-        "source": "s", "connector": ["fake", 1], "params": {}, "split": ["only", {}], "files": {},
-        "workspace": ["", []], "limits": limits.deciding(),
-    }  # fmt: skip
-    task = Task("ingest", (("ingest", "k"),), "s only", 1, work)
-    (shard,) = ingest.run(store, task)
+    work = ingest.IngestWork(
+        source="s", connector="fake", params={}, split=Split("only", {}), files={},
+        place=("", ()), limits=limits,
+    )  # fmt: skip
+    (shard,) = ingest.run(store, "k", work)
     return store, shard
 
 
@@ -160,11 +158,10 @@ def test_run_gives_empty_files_of_two_sources_different_hashes(
     for source in ("s", "t"):
         fake = SimpleNamespace(Params=NoParams, read=lambda *_: iter(()))
         monkeypatch.setattr(ingest, "find_connector", lambda _, fake=fake: fake)
-        work = {
-            "source": source, "connector": ["fake", 1], "params": {}, "split": ["only", {}],
-            "files": {}, "workspace": ["", []], "limits": {},
-        }  # fmt: skip
-        task = Task("ingest", (("ingest", source),), source, 1, work)
-        (shard,) = ingest.run(Store("memory://empties"), task)
+        work = ingest.IngestWork(
+            source=source, connector="fake", params={}, split=Split("only", {}), files={},
+            place=("", ()), limits=Limits(),
+        )  # fmt: skip
+        (shard,) = ingest.run(Store("memory://empties"), source, work)
         hashes.add(shard.file("text-00000.arrow").sha256)
     assert len(hashes) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import tarfile
@@ -16,20 +17,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from phloem.catalog.manifest import read_parquet
+from phloem.catalog.manifest import Ref, read_parquet
 from phloem.catalog.policy import load_policy, loss_alarm
 from phloem.catalog.store import Store
 from phloem.pipeline.job import balance
+from phloem.pipeline.reading import Reading
 from phloem.pipeline.registry.registry import local_card
 from phloem.pipeline.stage import StageError, Task
-from phloem.pipeline.stages import ingest
+from phloem.pipeline.stages import ingest, run_task
 from phloem.sources.cards.source import Access
 from phloem.sources.clients.clients import pinned
-from phloem.sources.connector import Fault, Files, Pin, PinnedFile, find_connector
+from phloem.sources.connector import Fault, Files, Pin, PinnedFile, Split, find_connector
 from phloem.sources.connectors import files
 from phloem.sources.limits import Limits
 
 Json = Any
+
+EMPTY = hashlib.sha256().hexdigest()
 
 
 def tasks_of(connector: str, params: dict[str, Json], pin: Pin, found: Files) -> list[Task]:
@@ -38,13 +42,13 @@ def tasks_of(connector: str, params: dict[str, Json], pin: Pin, found: Files) ->
     splits = module.splits(module.Params.model_validate(params), pin, found)
     access = Access(connector=connector, params=params)
     card = local_card("unused").model_copy(update={"access": access})
-    places = {name: {"path": path} for name, path in found.items()}
-    return ingest.tasks(card, pin, splits, places, ("", ()), Limits())
+    refs = {each.name: Ref(found[each.name], each.sha256, each.bytes) for each in pin.files}
+    return ingest.tasks(Reading(card, pin, tuple(splits), refs), ("", ()), Limits())
 
 
 def quarantined(tasks: list[Task], store: Store) -> list[dict[str, Json]]:
     """The quarantine rows of all tasks."""
-    shards = [shard for task in tasks for shard in ingest.run(store, task)]
+    shards = [shard for task in tasks for shard in run_task(store, task)]
     rows = [read_parquet(store, shard.path("quarantine.parquet")).to_pylist() for shard in shards]
     assert sum(s.facts["rests"] for s in shards) <= sum(map(len, rows))
     return [row for each in rows for row in each]
@@ -134,7 +138,7 @@ def test_broken_file_among_small_ones_is_named(
     store = Store(f"memory://{tmp_path}")
     rows = quarantined(tasks, store)
     assert {row["file"] for row in rows} == {f"part-2{ending}"}
-    (shard,) = ingest.run(store, tasks[0])
+    (shard,) = run_task(store, tasks[0])
     assert shard.facts["rests"] == rests
     found = balance([shard.facts["source"]], [shard], [])
     cut = {shard.facts["source"]: shard.facts["rests"]}
@@ -231,7 +235,7 @@ def test_connector_names_what_it_could_not_read(tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize("found", [Fault(None, 3, "broken"), "documents"])
 def test_connector_that_reads_several_files_and_does_not_say_which_is_refused(
-    monkeypatch: pytest.MonkeyPatch, found: Fault | str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Fault | str
 ) -> None:
     batch = pa.RecordBatch.from_pydict(
         {"native_id": ["a"], "content": [b"a"], "media_type": ["text/plain"]}
@@ -244,12 +248,16 @@ def test_connector_that_reads_several_files_and_does_not_say_which_is_refused(
     monkeypatch.setattr(ingest, "find_connector", lambda _: fake)
 
     def run(*names: str) -> None:
-        work = {
-            "source": "s", "connector": ["fake", 1], "params": {"path": "x"},
-            "split": ["only", {}], "workspace": ["", []], "limits": Limits().deciding(),
-            "files": {name: {"path": name} for name in names},
-        }  # fmt: skip
-        ingest.run(Store("memory://refused"), Task("ingest", (("ingest", "k"),), "s", 1, work))
+        refs = {}
+        for name in names:
+            path = tmp_path / name
+            path.write_bytes(b"")
+            refs[name] = Ref(str(path), EMPTY, 0)
+        work = ingest.IngestWork(
+            source="s", connector="fake", params={"path": "x"}, split=Split("only", {}),
+            place=("", ()), limits=Limits(), files=refs,
+        )  # fmt: skip
+        ingest.run(Store("memory://refused"), "k", work)
 
     run("a.txt")
     with pytest.raises(StageError, match=r"reads 2 files and .* `met_in`"):

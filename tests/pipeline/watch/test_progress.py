@@ -4,13 +4,13 @@ import io
 
 import pytest
 from rich.console import Console
+from some_tasks import some_task
 
 from phloem.catalog.manifest import Shard
-from phloem.pipeline.stage import Task
 from phloem.pipeline.watch import progress as module
 from phloem.pipeline.watch.progress import Progress, StageProgress
 
-TASKS = [Task("decide", (("decide", str(n)),), f"split {n}", 500_000, {}) for n in range(4)]
+TASKS = [some_task(f"split {n}", 500_000) for n in range(4)]
 
 
 def _shard(documents: int, dropped: int = 0) -> Shard:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from some_tasks import some_task
 from tiny_workspace import make_workspace, new_root
 from typer.testing import CliRunner
 
@@ -184,7 +185,7 @@ def test_a_record_that_was_cut_short_is_named_and_the_others_shown(
 
 # The writer ---------------------------------------------------------------------------------------
 def _task(size: int) -> Task:
-    return Task("measure", (("measure", f"{size:032x}"),), "a", size, {})
+    return some_task(f"{size:032x}", size)
 
 
 def test_heartbeats_count_and_the_last_says_so(tmp_path: Path) -> None:
