@@ -211,7 +211,7 @@ def run(
     """
     from phloem.pipeline.cli import commands
     from phloem.pipeline.cli.console import typed
-    from phloem.pipeline.engines.spark.spark import Spark
+    from phloem.pipeline.engines.spark.options import Spark
 
     commands.run_recipe(
         recipe,

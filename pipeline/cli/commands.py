@@ -29,7 +29,8 @@ from phloem.pipeline.cli.console import (
     told,
 )
 from phloem.pipeline.engines.runners import DATAFLOW, SPARK, check_planned, check_runner
-from phloem.pipeline.engines.spark.spark import Spark, open_spark
+from phloem.pipeline.engines.spark.engine import open_spark
+from phloem.pipeline.engines.spark.options import Spark
 from phloem.pipeline.job import Job, steps
 from phloem.pipeline.plan import disk_needed, plan
 from phloem.pipeline.registry.registry import load_registry

@@ -25,7 +25,7 @@ import psutil
 from phloem.catalog.advice import INSTALL, install_extra
 from phloem.catalog.store import Store
 from phloem.filters.op import models_folder, ops
-from phloem.pipeline.engines.spark.spark import SparkError, spark_submit
+from phloem.pipeline.engines.spark.server import SparkError, spark_submit
 from phloem.pipeline.registry.registry import load_registry, params_of
 from phloem.pipeline.request import local_workers
 from phloem.pipeline.workspace import Workspace, WorkspaceError, find_workspace

@@ -46,7 +46,7 @@ from phloem.pipeline.registry.fetch import keep_file, readings
 from phloem.pipeline.registry.models import models
 from phloem.pipeline.registry.registry import Registry, reach_of
 from phloem.pipeline.review.draw import Drawn, draw, quotas
-from phloem.pipeline.review.held import held_elsewhere
+from phloem.pipeline.review.overlap import overlap
 from phloem.pipeline.stages import run_task
 from phloem.pipeline.stages.ingest import (
     INGEST,
@@ -223,7 +223,7 @@ def _described(
     languages = _languages(found)
     characters = np.array([each.characters for each in found])
     signatures = _column(scratch, shards["minhash"], "minhash.parquet", MINHASH.name)
-    run, elsewhere = held_elsewhere(store, job, pa.concat_arrays(signatures.chunks))
+    run, elsewhere = overlap(store, job, pa.concat_arrays(signatures.chunks))
     refused = _refused(job, ledger)
     return replace(
         known,

@@ -157,7 +157,7 @@ def commit_band(store: Store, key: str, files: Sequence[File]) -> Shard:
 
 
 def run(store: Store, key: str, work: BandsWork) -> list[Shard]:
-    """Join the rows that share one band of their signatures; an engine may spread this over many."""
+    """Join the rows that share one band; an engine may spread this over many workers."""
     by_range = {0: [pa.RecordBatch.from_pylist([], schema=BLOCK)]}
     for part in parts(work):
         for number, block in blocks(store, part):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from outside import require
 
-from phloem.pipeline.engines.spark.spark import Spark
+from phloem.pipeline.engines.spark.options import Spark
 
 START_SECONDS = 90.0
 SETTINGS = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1"}

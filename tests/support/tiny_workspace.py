@@ -13,7 +13,8 @@ from rich.console import Console
 from phloem.catalog.store import Store
 from phloem.filters.op import models_folder, ops
 from phloem.pipeline import run as running
-from phloem.pipeline.engines.spark.spark import Spark, open_spark
+from phloem.pipeline.engines.spark.engine import open_spark
+from phloem.pipeline.engines.spark.options import Spark
 from phloem.pipeline.recipe import Recipe, load_recipe
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.request import Request

@@ -36,8 +36,11 @@ from phloem.pipeline import run as running
 from phloem.pipeline.bench.engine import write_sample
 from phloem.pipeline.cli.app import app
 from phloem.pipeline.engines.runners import RunnerError
-from phloem.pipeline.engines.spark import spark
-from phloem.pipeline.engines.spark.spark import Spark, SparkEngine, SparkError, open_spark
+from phloem.pipeline.engines.spark import engine as spark_engine
+from phloem.pipeline.engines.spark import server
+from phloem.pipeline.engines.spark.engine import SparkEngine, open_spark
+from phloem.pipeline.engines.spark.options import Spark
+from phloem.pipeline.engines.spark.server import SparkError
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.request import Request
 from phloem.pipeline.stage import Task
@@ -140,7 +143,7 @@ def no_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Instead of Spark, a command to be written by the test."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
-    monkeypatch.setattr(spark, "START", 1.0)
+    monkeypatch.setattr(server, "START", 1.0)
     (tmp_path / "server.jar").touch()
     return tmp_path
 
@@ -206,20 +209,20 @@ def test_jar_by_coordinates_that_maven_cannot_have(
     maven = tmp_path / "mvn"
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SparkError, match="mvn fetches a:b:1, and is not on PATH"):
-        spark.job_server_jar("a:b:1", tmp_path)
+        server.job_server_jar("a:b:1", tmp_path)
     maven.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     maven.chmod(0o755)
     with pytest.raises(SparkError, match="mvn could not fetch a:b:1"):
-        spark.job_server_jar("a:b:1", tmp_path)
+        server.job_server_jar("a:b:1", tmp_path)
     maven.write_text(f"#!/bin/sh\n: > {tmp_path}/b-1.jar\n", encoding="utf-8")
-    assert spark.job_server_jar("a:b:1", tmp_path).is_file()
+    assert server.job_server_jar("a:b:1", tmp_path).is_file()
 
 
 @pytest.mark.beam
 def test_job_server_that_listens_and_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spark, "SUBMIT", 2.0)
+    monkeypatch.setattr(spark_engine, "SUBMIT", 2.0)
     with socket.create_server(("localhost", 0)) as silent:
         asked = Spark(job_endpoint=f"localhost:{silent.getsockname()[1]}", worker_image="none")
         told = _failing(asked, tmp_path)
@@ -231,9 +234,9 @@ def test_within_tells_the_kind_of_an_error_only() -> None:
         raise ValueError(PRIVATE)
 
     with pytest.raises(SparkError) as error:
-        spark.within(5, "the job server", fail)
+        spark_engine.within(5, "the job server", fail)
     assert str(error.value) == "the job server failed: ValueError"
-    assert spark.within(5, "it", lambda: 7) == 7
+    assert spark_engine.within(5, "it", lambda: 7) == 7
 
 
 def test_kinds_of_an_error_are_told_and_nothing_else() -> None:
@@ -241,8 +244,8 @@ def test_kinds_of_an_error_are_told_and_nothing_else() -> None:
         f"org.apache.spark.SparkException: Job aborted: {PRIVATE}\n java.lang.RuntimeException:"
         f" Error received from SDK harness: Traceback ValueError: {PRIVATE} ExecutorLostFailure"
     )
-    assert spark.kinds_of(said) == "SparkException, RuntimeException, ExecutorLostFailure"
-    assert spark.kinds_of(PRIVATE) == "it did not say why"
+    assert spark_engine.kinds_of(said) == "SparkException, RuntimeException, ExecutorLostFailure"
+    assert spark_engine.kinds_of(PRIVATE) == "it did not say why"
 
 
 # The worker pool ----------------------------------------------------------------------------------

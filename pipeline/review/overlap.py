@@ -15,7 +15,7 @@ from phloem.pipeline.job import Job
 from phloem.pipeline.recipe import Dedup
 
 
-def held_elsewhere(store: Store, job: Job, own: pa.Array) -> tuple[str, dict[str, int]]:
+def overlap(store: Store, job: Job, own: pa.Array) -> tuple[str, dict[str, int]]:
     """The newest run, and how many of these documents each of its other sources has nearly alike.
 
     Their similarity is estimated by the signatures: it is not verified on texts, as a run does.

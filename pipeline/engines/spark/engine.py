@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import re
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -18,7 +13,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import psutil
 
@@ -26,20 +20,25 @@ from phloem.catalog.store import Store
 from phloem.pipeline.engines.build import build as built
 from phloem.pipeline.engines.engine import NO_COMMIT, Done, Failure, forget_failures, noted_reason
 from phloem.pipeline.engines.local import resident_bytes
-from phloem.pipeline.engines.runners import RunnerError
-from phloem.pipeline.stage import StageError, Task, made
+from phloem.pipeline.engines.spark.options import Spark, address, is_loopback, masters
+from phloem.pipeline.engines.spark.server import (
+    CONNECT,
+    Served,
+    SparkError,
+    free_ports,
+    job_server_jar,
+    require_reachable,
+    served,
+    spark_submit,
+)
+from phloem.pipeline.stage import Task, made
 from phloem.sources.limits import Limits
 
 DRIVER = "org.apache.beam.runners.spark.SparkJobServerDriver"
-POM = Path(__file__).with_name("pom.xml")
 
 # Seconds that each of these may take, before it is told that it did not answer.
-CONNECT = 5.0  # a TCP connection
-START = 180.0  # the job server or the worker pool, until its port is open: a JVM takes 5 to 20
-FETCH = 900.0  # Maven, for a job server with all that it needs: 100 MB
 SUBMIT = 120.0  # a pipeline to the job server
 ANSWER = 60.0  # one question to the job server
-STOP = 15.0  # a process that is asked to end, before it is killed
 SLACK = 600.0  # on top of a task's own limit: executors start, tasks queue
 POLL = 1.0  # between looks at the root
 POLL_SHARE = 4  # looking takes a fifth of the time at most: a root may be slow to list
@@ -58,7 +57,6 @@ SETTINGS = {
 }
 KEEP_WORKERS = 5_000  # ms without work until a Python worker ends
 
-COORDINATES = re.compile(r"[\w.-]+:[\w.-]+:[\w.-]+")
 # Of a job's error only the kinds of the exceptions are told: the rest may quote a document.
 KINDS = re.compile(
     r"\b(?:[a-z]\w*\.){2,}(?:\w+\$)?([A-Z]\w*(?:Exception|Error))\b|\b(\w*LostFailure)\b"
@@ -67,233 +65,6 @@ KINDS = re.compile(
 T = TypeVar("T")
 
 
-class SparkError(StageError):
-    """Spark, its job server or its workers did not do as asked: which of them, and what to do."""
-
-
-@dataclass(frozen=True)
-class Spark:
-    """Where a run's tasks are done, as a user gives it.
-
-    Attributes:
-        master: `spark://host:port` of a standalone cluster, or `local[N]`.
-        job_server: Path of the job server's jar, or its Maven coordinates.
-        job_endpoint: `host:port` of a job server that runs already; then neither of the others.
-        worker_pool: `host:port` at which each executor reaches a pool of Python workers.
-        worker_image: Container image with Phloem, of which each executor starts a worker.
-        settings: `key=value` for Spark, such as `spark.executor.memory=2g`.
-        cores: Most cores of the cluster to take; all of them if None.
-    """
-
-    master: str = ""
-    job_server: str = ""
-    job_endpoint: str = ""
-    worker_pool: str = ""
-    worker_image: str = ""
-    settings: tuple[str, ...] = ()
-    cores: int | None = None
-
-    def check(self) -> None:
-        """Raise RunnerError for options that are missing, malformed or do not go together."""
-        if self.job_endpoint and (self.master or self.job_server or self.settings or self.cores):
-            raise RunnerError(
-                "--job-endpoint is a job server that runs already, with its own master, jar and"
-                " settings: leave out --spark-master, --job-server-jar, --spark-conf and --workers"
-            )
-        if not self.job_endpoint and not (self.master and self.job_server):
-            raise RunnerError(
-                "runner spark needs --spark-master and --job-server-jar, or --job-endpoint;"
-                f" `mvn -q package -f {POM} -Dto=FOLDER` makes the jar, see docs/spark.md"
-            )
-        if self.worker_pool and self.worker_image:
-            raise RunnerError("--worker-pool and --worker-image exclude each other: give one")
-        for option, value in (
-            ("--job-endpoint", self.job_endpoint),
-            ("--worker-pool", self.worker_pool),
-        ):
-            if value:
-                _address(option, value)
-        if self.master:
-            _masters(self.master)
-        for setting in self.settings:
-            if not re.fullmatch(r"spark\.[^=\s]+=.*", setting):
-                raise RunnerError(f"--spark-conf {setting!r} is not spark.some.key=value")
-        if not (self.worker_pool or self.worker_image) and not self.is_here():
-            raise RunnerError(
-                f"the cluster {self.master or self.job_endpoint} is not on this machine: its"
-                " executors need Python workers of their own; give --worker-pool or --worker-image"
-            )
-
-    def is_here(self) -> bool:
-        """Whether the cluster, as far as its address tells, is this machine alone."""
-        if self.job_endpoint:
-            return _is_loopback(_address("--job-endpoint", self.job_endpoint)[0])
-        return all(_is_loopback(host) for host, _ in _masters(self.master))
-
-
-def _address(option: str, text: str) -> tuple[str, int]:
-    """Host and port. Raises RunnerError."""
-    try:
-        parts = urlsplit(f"//{text}")
-        if parts.hostname and parts.port and text == parts.netloc:
-            return parts.hostname, parts.port
-    except ValueError:
-        pass
-    raise RunnerError(f"{option} {text!r} is not host:port")
-
-
-def _masters(master: str) -> list[tuple[str, int]]:
-    """The addresses of a master: several where others stand by, none for `local[N]`."""
-    if re.fullmatch(r"local(\[(\d+|\*)\])?", master):
-        return []
-    if not master.startswith("spark://"):
-        raise RunnerError(
-            f"--spark-master {master!r} is neither spark://host:port nor local[N]; Beam's job"
-            " server runs on no other kind of cluster"
-        )
-    hosts = master.removeprefix("spark://").split(",")
-    return [_address("--spark-master", host) for host in hosts]
-
-
-def _is_loopback(host: str) -> bool:
-    return host in {"localhost", "::1"} or host.startswith("127.")
-
-
-# Processes ----------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Served:
-    """A process that listens on a port.
-
-    Attributes:
-        name: What it is, for a person.
-        process: Leader of its own process group; ends the others when this process is gone.
-        log: What it wrote.
-    """
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def check(self) -> None:
-        """Raise SparkError if it has ended."""
-        code = self.process.poll()
-        if code is not None:
-            raise SparkError(f"the {self.name} ended with exit code {code}")
-
-    def last_line(self) -> str:
-        """The last thing it said before it had any work: no stack trace, no long line."""
-        lines = self.log.read_text("utf-8", errors="replace").splitlines()
-        said = [line.strip() for line in lines if line.strip() and not line.startswith(("\t", " "))]
-        return said[-1][:200] if said else "nothing"
-
-
-@contextmanager
-def served(name: str, command: Sequence[str], port: int, folder: Path) -> Iterator[Served]:
-    """A process that answers on a port of this machine; it and all it started end with the block.
-
-    Raises SparkError if it ends or does not open its port in time.
-    """
-    log = folder / f"{name.replace(' ', '-')}.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "phloem.pipeline.engines.spark.tether", *command],
-            stdin=subprocess.PIPE,  # closes with this process, were it killed
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            # Started in a folder with its own `pipeline/`, nothing must be imported from there.
-            env={**os.environ, "PYTHONSAFEPATH": "1"},
-            start_new_session=True,  # Ctrl-C is the driver's business, and all end together
-        )
-    found = Served(name, process, log)
-    try:
-        until = time.monotonic() + START
-        while not reachable("localhost", port):
-            if process.poll() is not None or time.monotonic() > until:
-                ended = process.poll() is not None
-                what = "ended" if ended else f"did not open its port in {START:.0f} s"
-                raise SparkError(f"the {name} {what}; it last said: {found.last_line()}")
-            time.sleep(0.2)
-        yield found
-    finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process group: ask, wait, kill whatever is left of it."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(STOP)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def reachable(host: str, port: int) -> bool:
-    """Whether something accepts TCP connections there."""
-    try:
-        socket.create_connection((host, port), timeout=CONNECT).close()
-    except OSError:
-        return False
-    return True
-
-
-def _require_reachable(what: str, addresses: Sequence[tuple[str, int]], hint: str) -> None:
-    if addresses and not any(reachable(*address) for address in addresses):
-        told = ", ".join(f"{host}:{port}" for host, port in addresses)
-        raise SparkError(f"the {what} at {told} does not answer; {hint}")
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("localhost", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
-def spark_submit() -> str:
-    """Spark's launcher: of SPARK_HOME, else from PATH. Raises SparkError if there is none."""
-    home = os.environ.get("SPARK_HOME")
-    found = shutil.which("spark-submit", path=str(Path(home) / "bin") if home else None)
-    if found is None:
-        where = f"SPARK_HOME ({home})" if home else "PATH, and SPARK_HOME is not set"
-        raise SparkError(
-            f"no spark-submit in {where}; install Spark 3.5, such as pyspark==3.5.9 in an"
-            " environment of its own, and set SPARK_HOME"
-        )
-    return found
-
-
-def job_server_jar(asked: str, folder: Path) -> Path:
-    """The jar at a path, or fetched into a folder by its Maven coordinates. Raises SparkError."""
-    path = Path(asked).expanduser().resolve()
-    if path.is_file():
-        return path
-    if not COORDINATES.fullmatch(asked):
-        raise SparkError(
-            f"--job-server-jar {asked!r} is no file, nor group:artifact:version;"
-            f" `mvn -q package -f {POM} -Dto=FOLDER` makes one"
-        )
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise SparkError(f"mvn fetches {asked}, and is not on PATH; install Maven, or give a path")
-    command = [
-        *(maven, "-q", "-B", "dependency:copy", f"-Dartifact={asked}"),
-        f"-DoutputDirectory={folder}",
-    ]
-    try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=FETCH)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise SparkError(
-            f"mvn could not fetch {asked}: {type(error).__name__}; `{' '.join(command)}` says why"
-        ) from None
-    _, artifact, version = asked.split(":")
-    return folder / f"{artifact}-{version}.jar"
-
-
-# Jobs ---------------------------------------------------------------------------------------------
 def within(seconds: float, what: str, call: Callable[[], T]) -> T:
     """What a call returns. Raises SparkError if it fails, or takes longer than this."""
     outcome: queue.Queue[tuple[T, None] | tuple[None, Exception]] = queue.Queue()
@@ -378,8 +149,8 @@ class SparkEngine:
         environment = self._environment(folder)
         endpoint, artifacts = self.spark.job_endpoint, ""
         if endpoint:
-            address = _address("--job-endpoint", endpoint)
-            _require_reachable("job server", [address], "start it, or see --job-server-jar")
+            at = address("--job-endpoint", endpoint)
+            require_reachable("job server", [at], "start it, or see --job-server-jar")
         else:
             endpoint, artifacts = self._job_server(folder)
         self._options = [
@@ -402,13 +173,13 @@ class SparkEngine:
             return ["--environment_type=DOCKER", f"--environment_config={spark.worker_image}"]
         pool = spark.worker_pool
         if pool:
-            address = _address("--worker-pool", pool)
+            at = address("--worker-pool", pool)
             # On a cluster each executor has a pool beside it; this machine need not.
-            if not _is_loopback(address[0]) or spark.is_here():
+            if not is_loopback(at[0]) or spark.is_here():
                 hint = "start it there, as docs/spark.md says"
-                _require_reachable("worker pool", [address], hint)
+                require_reachable("worker pool", [at], hint)
         else:
-            (port,) = _free_ports(1)
+            (port,) = free_ports(1)
             pool = f"localhost:{port}"
             command = [sys.executable, "-m", "phloem.pipeline.engines.spark.worker_pool", pool]
             self._serve("worker pool", command, port, folder)
@@ -418,9 +189,9 @@ class SparkEngine:
         """Start a job server; its address, and the option that ships its jar."""
         spark = self.spark
         hint = "start the cluster, or mend --spark-master"
-        _require_reachable("Spark master", _masters(spark.master), hint)
+        require_reachable("Spark master", masters(spark.master), hint)
         jar = job_server_jar(spark.job_server, folder)
-        job, artifact, expansion = _free_ports(3)
+        job, artifact, expansion = free_ports(3)
         settings = [f"{key}={value}" for key, value in SETTINGS.items()]
         settings += [f"spark.cores.max={spark.cores}"] if spark.cores else []
         command = [
