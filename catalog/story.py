@@ -97,6 +97,7 @@ class Story:
         pii: Kind of personal data -> spans found.
         replaced: Kinds that compose replaced.
         tokens: Its token range; None if not kept.
+        shards: Folders of all shards that were made of its text file, in the order of the stages.
         releases: Names of the releases that hold those tokens.
         excerpt: Beginning of the text, personal data masked; empty where nobody looked for any.
     """
@@ -128,6 +129,7 @@ class Story:
     pii: Mapping[str, int]
     replaced: tuple[str, ...]
     tokens: TokenRange | None
+    shards: tuple[str, ...]
     releases: tuple[str, ...]
     excerpt: str
 
@@ -182,6 +184,7 @@ def explain(store: Store, document: str, run_id: str | None = None) -> Story:
         pii=dict(sorted(found.items())),
         replaced=tuple(sorted(set(found) & set(scrub))) if composed else (),
         tokens=tokens,
+        shards=tuple(_shards(store, record, file)),
         releases=tuple(_releases(store, token_shard)),
         excerpt=_excerpt(store, parts["clean"], row["row"], spans, scrub),
     )
@@ -254,6 +257,14 @@ def _shard_of(store: Store, record: Mapping[str, Json], stage: str, text: str) -
     dataset = dataset_of(store, record, stage)
     shards = dataset.shards if dataset else ()
     return next((shard for shard in shards if shard.facts.get("text") == text), None)
+
+
+def _shards(store: Store, record: Mapping[str, Json], text: str) -> Iterator[str]:
+    """Whatever a stage made of one text file, whichever stages there are."""
+    for stage in record.get("datasets", {}):
+        dataset = dataset_of(store, record, stage)
+        shards = dataset.shards if dataset else ()
+        yield from (shard.folder for shard in shards if shard.facts.get("text") == text)
 
 
 def _ingested(store: Store, record: Mapping[str, Json], text: str) -> str | None:

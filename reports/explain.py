@@ -21,6 +21,7 @@ WIDTH = 100  # columns of a terminal
 LABEL = 12  # columns of the labels at the left
 TWINS = 5  # copies that are named
 TITLE = 80  # characters of a title
+DIGITS = 8  # of a shard's key: no two of one root begin alike, as good as ever
 
 # Said in lines of their own.
 _ELSEWHERE = frozenset(
@@ -53,6 +54,7 @@ def render_story(story: Story, *, excerpt: bool = False) -> str:
         ("verdict", [_verdict(story)]),
         ("shard", [_composed(story)]),
         ("tokens", [_tokens(story)]),
+        ("shards", [_shards(story)]),
         ("releases", [", ".join(story.releases) or "none"]),
     ]
     if excerpt:
@@ -134,6 +136,12 @@ def _value(value: Json) -> str:
     if isinstance(value, list | tuple):
         return f"({len(value)} values)"  # may be long; `phloem catalog query` shows them
     return cut(str(value), characters=TITLE)
+
+
+def _shards(story: Story) -> str:
+    """Where its text file was worked on: the first digits of each key find the folder."""
+    parted = (folder.partition("/") for folder in story.shards)
+    return ", ".join(f"{kind}/{key[:DIGITS]}" for kind, _, key in parted) or "all are gone"
 
 
 def _personal(story: Story) -> str:

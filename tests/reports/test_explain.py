@@ -55,6 +55,7 @@ KEPT = Story(
     pii={"email": 1},
     replaced=("email",),
     tokens=TokenRange("tokenize/k", 100, 50),
+    shards=("clean/0123456789abcdef", "filter/fedcba9876543210"),
     releases=("test-2026",),
     excerpt="Write to <EMAIL> soon.",
 )
@@ -86,6 +87,12 @@ def test_render_story_kept_document_is_followed_to_its_tokens() -> None:
 def test_render_story_names_the_text_file_where_it_lies() -> None:
     assert lines_of(KEPT, "read") == "ingest/k/text-00000.arrow row 3"
     assert lines_of(replace(KEPT, ingested=None), "read") == "a text file that is gone, row 3"
+
+
+def test_render_story_names_the_shards_of_its_text_file() -> None:
+    assert lines_of(KEPT, "shards") == "clean/01234567, filter/fedcba98"
+    gone = replace(KEPT, shards=())
+    assert lines_of(gone, "shards") == "all are gone"
 
 
 def test_render_story_every_rule_has_value_and_bounds() -> None:
