@@ -30,6 +30,7 @@ from phloem.sources.connector import (
 )
 from phloem.sources.formats.archives import BROKEN, tar_members
 from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.together import together
 from phloem.sources.formats.unpack import UnpackError, unpack_all
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
@@ -158,18 +159,10 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """Books that follow each other, of about `SPLIT_BYTES` together."""
+    """One split a book; of very many, those of about `SPLIT_BYTES` `together`."""
     del params, files
-    found: list[Split] = []
-    held: list[str] = []
-    size = 0
-    for file in pin.files:
-        if held and size + file.bytes > SPLIT_BYTES:
-            found.append(Split(held[0], {"files": held}, tuple(held)))
-            held, size = [], 0
-        held = [*held, file.name]
-        size += file.bytes
-    return [*found, Split(held[0], {"files": held}, tuple(held))] if held else found
+    names = together({file.name: file.bytes for file in pin.files}, SPLIT_BYTES)
+    return [Split(held[0], {"files": held}, tuple(held)) for held in names]
 
 
 def read(

@@ -67,7 +67,7 @@ class Params(Strict):
     )
     split: str = Field(default="train", description="Name of the split.")
     text_column: str = Field(default="text", description="Column that holds the text.")
-    id_column: str | None = Field(default=None, description="Column of the source's own names.")
+    id_column: str | None = Field(default=None, description="Column of names, each there once.")
     language_column: str | None = Field(default=None, description="Column of BCP-47 tags.")
     title_column: str | None = Field(default=None, description="Column of titles.")
     url_column: str | None = Field(default=None, description="Column of addresses.")

@@ -22,6 +22,7 @@ from phloem.sources.clients.snapshots import fetch_files, pin_files
 from phloem.sources.connector import Fault, Files, Pin, Reach, SourceError, Split, Strict, met_in
 from phloem.sources.formats.creative_commons import spdx_of
 from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.together import together
 from phloem.sources.formats.unpack import UnpackError, unpack_all
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
@@ -172,20 +173,10 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """Articles that follow each other, of about `SPLIT_BYTES` together."""
+    """One split an article; of very many, those of about `SPLIT_BYTES` `together`."""
     del params, files
-    found: list[Split] = []
-    held: list[str] = []
-    size = 0
-    for file in pin.files:
-        if not file.name.endswith(".xml"):
-            continue
-        if held and size + file.bytes > SPLIT_BYTES:
-            found.append(_split(held))
-            held, size = [], 0
-        held = [*held, file.name.removesuffix(".xml")]
-        size += file.bytes
-    return [*found, _split(held)] if held else found
+    sizes = {f.name.removesuffix(".xml"): f.bytes for f in pin.files if f.name.endswith(".xml")}
+    return [_split(articles) for articles in together(sizes, SPLIT_BYTES)]
 
 
 def _split(articles: list[str]) -> Split:

@@ -54,7 +54,7 @@ class Format(Strict):
         default=None, description="Null: by the ending of the name."
     )
     text_column: str = Field(default="text", description="Column or key that holds the text.")
-    id_column: str | None = Field(default=None, description="Column of the source's own names.")
+    id_column: str | None = Field(default=None, description="Column of names, each there once.")
     language_column: str | None = Field(default=None, description="Column of BCP-47 tags.")
     title_column: str | None = Field(default=None, description="Column of titles.")
     url_column: str | None = Field(default=None, description="Column of addresses.")

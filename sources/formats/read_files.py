@@ -35,11 +35,12 @@ from phloem.sources.formats.formats import (
     members_of,
     plain_name,
 )
+from phloem.sources.formats.together import together
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
 
 SPLIT_BYTES = 32 * 2**20
-"""Bytes of unpacked text that one split holds, about; small files share one."""
+"""Bytes of unpacked text that one split holds, about; very many small files share some."""
 
 PACKED = 4  # bytes of text in a byte of gzip or zstd, about: documentation has 3 to 5
 
@@ -47,29 +48,28 @@ Part = tuple[str, int, int | None]  # file, and the first and last of bytes, row
 
 
 def splits(params: Format, pin: Pin, files: Files, size: int) -> list[Split]:
-    """Parts of about `size` bytes: ranges of large files, and small files together.
+    """Parts of about `size` bytes of each file, and very many small files `together`.
 
     A part is [file, start, end]: bytes of plain JSON Lines and of plain text cut at blank lines,
-    row groups of Parquet, members of a zip, or the whole file where end is null.
+    row groups of Parquet, members of a zip, or the whole file where end is null. What the parts of
+    a file are depends on that file alone.
 
     Raises SourceError if the text column is in none of the first records.
     """
-    parts = [part for file in pin.files for part in _parts(params, file, files[file.name], size)]
-    found: list[Split] = []
-    held: list[Part] = []
-    weight = 0
-    for part, more in parts:
-        if held and weight + more > size:
-            found.append(_split(held))
-            held, weight = [], 0
-        held.append(part)
-        weight += more
-    return [*found, _split(held)] if held else found
+    parts = {file.name: _parts(params, file, files[file.name], size) for file in pin.files}
+    cut = [part for own in parts.values() if len(own) > 1 for part, _ in own]
+    whole = {
+        file.name: max(file.bytes, parts[file.name][0][1])
+        for file in pin.files
+        if len(parts[file.name]) == 1
+    }
+    shared = [[parts[name][0][0] for name in names] for names in together(whole, size)]
+    return [_split(each) for each in [*([part] for part in cut), *shared]]
 
 
 def _split(parts: Sequence[Part]) -> Split:
     name, start, _ = parts[0]
-    files = tuple(dict.fromkeys(file for file, _, _ in parts))
+    files = tuple(file for file, _, _ in parts)
     return Split(f"{name}@{start}" if start else name, {"parts": [[*p] for p in parts]}, files)
 
 

@@ -15,6 +15,7 @@ from reading import contents, read_all, read_files
 
 from phloem.sources.connector import Pin, PinnedFile, SourceError
 from phloem.sources.connectors import gutenberg
+from phloem.sources.formats import together
 
 BOOK = """\ufeffThe Project Gutenberg eBook of {title}
 
@@ -140,16 +141,19 @@ def test_gutenberg_include_and_exclude_choose_numbers(host: web_host.Host) -> No
         gutenberg.resolve(gutenberg.Params(languages=["pt"], include=[2]))
 
 
-def test_gutenberg_books_share_splits_up_to_their_size(
+def test_gutenberg_very_many_books_share_splits_up_to_their_size(
     host: web_host.Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = gutenberg.Params(languages=["pt", "zh"])
     pin = gutenberg.resolve(params)
-    assert len(gutenberg.splits(params, pin, {})) == 1
-    monkeypatch.setattr(gutenberg, "SPLIT_BYTES", 1)
     assert len(gutenberg.splits(params, pin, {})) == 3
+    monkeypatch.setattr(together, "ALONE", 2)
+    monkeypatch.setattr(together, "BITS", 0)
+    assert len(gutenberg.splits(params, pin, {})) == 1
     rows, faults = read_all(gutenberg, params, tmp_path / "files")
     assert (len(rows), faults) == (3, [])
+    monkeypatch.setattr(gutenberg, "SPLIT_BYTES", 1)
+    assert len(gutenberg.splits(params, pin, {})) == 3
 
 
 @pytest.mark.parametrize("broken", [b"no bzip2", bz2.compress(b"no tar"), b""])

@@ -16,6 +16,7 @@ from reading import Rows, read_all, read_files
 from phloem.filters.extract_jats import jats
 from phloem.sources.connector import Fault, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import pmc
+from phloem.sources.formats import together
 
 CC = "https://creativecommons.org/licenses/by/4.0/"
 
@@ -185,13 +186,22 @@ def test_pmc_title_with_a_lone_surrogate_is_read(tmp_path: Path) -> None:
     assert (row["title"], faults) == ("C?", [])
 
 
-def test_pmc_articles_share_splits_up_to_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pmc_very_many_articles_share_splits_up_to_their_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     names = [f"PMC{n}.1{ending}" for n in range(5) for ending in (".json", ".xml")]
     pin = Pin("1", tuple(PinnedFile(name, "0" * 64, 10) for name in names))
+    assert [s.files for s in pmc.splits(pmc.Params(), pin, {})] == [
+        (f"PMC{n}.1.json", f"PMC{n}.1.xml") for n in range(5)
+    ]
+    monkeypatch.setattr(together, "ALONE", 4)
+    monkeypatch.setattr(together, "BITS", 0)
     (whole,) = pmc.splits(pmc.Params(), pin, {})
     assert whole.files == tuple(names)
-    monkeypatch.setattr(pmc, "SPLIT_BYTES", 20)
-    assert [s.name for s in pmc.splits(pmc.Params(), pin, {})] == ["PMC0.1", "PMC2.1", "PMC4.1"]
+    monkeypatch.setattr(pmc, "SPLIT_BYTES", 100)
+    assert len(pmc.splits(pmc.Params(), pin, {})) == 1
+    monkeypatch.setattr(pmc, "SPLIT_BYTES", 49)
+    assert len(pmc.splits(pmc.Params(), pin, {})) == 5
 
 
 @pytest.mark.parametrize("query", ["a) OR (b", "(a", 'b"', ")", 'a")"('])

@@ -29,11 +29,19 @@ from phloem.sources.cards.source import Access
 from phloem.sources.clients.clients import pinned
 from phloem.sources.connector import Fault, Files, Pin, PinnedFile, Split, find_connector
 from phloem.sources.connectors import files
+from phloem.sources.formats import together
 from phloem.sources.limits import Limits
 
 Json = Any
 
 EMPTY = hashlib.sha256().hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def _shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few files share a split too."""
+    monkeypatch.setattr(together, "ALONE", 0)
+    monkeypatch.setattr(together, "BITS", 0)
 
 
 def tasks_of(connector: str, params: dict[str, Json], pin: Pin, found: Files) -> list[Task]:
