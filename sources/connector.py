@@ -10,6 +10,12 @@ raised when it reads other documents out of the same bytes, and six functions:
     def splits(params, pin, files) -> list[Split]
     def read(params, split, files, limits) -> Iterator[pa.RecordBatch | Fault]
 
+What the splits of a file are depends on that file alone: one that comes or goes changes those of no
+other, so that nothing else is read again. Very many small files are put `together` by their names.
+
+One that can look without the network has a seventh, `unlocked(params, pin) -> list[str]`: the files
+that the card names now and the pin lacks, which a run does not read and so tells of.
+
 What is beyond a limit that it meets is a Fault that names the limit, never an error. A split that
 reads several files says of all that it gives which of them it met it in: see `met_in`.
 """
@@ -202,6 +208,12 @@ class Connector(Protocol):
     def read(  # noqa: D102
         self, params: Any, split: Split, files: Files, limits: Limits
     ) -> Iterator[pa.RecordBatch | Fault]: ...
+
+
+def unlocked(connector: Connector, params: Any, pin: Pin) -> list[str]:
+    """Files that a card names now and its pin lacks; none where the connector cannot look."""
+    look = getattr(connector, "unlocked", None)
+    return look(params, pin) if look else []
 
 
 def connectors() -> list[str]:

@@ -25,9 +25,11 @@ from phloem.sources.connector import (
     SourceError,
     WrongError,
     find_connector,
+    unlocked,
 )
 
 PACKAGE = Path(phloem.__file__).parent
+NAMED = 5  # files that a line names, before it counts the others
 CLIENTS = 4  # package clients at once: they wait for the network more than they work
 
 
@@ -56,7 +58,8 @@ def readings(
         skip_unavailable: Leave out sources that are not to be had, rather than fail. What else is
             wrong with a source stops every run: bytes that changed under a locked name are a
             provider's mistake or somebody's doing, and a person has to look.
-        told: Called with a line for a person when something is fetched.
+        told: Called with a line for a person when something is fetched, and where a card names
+            files by now that its lock entry lacks.
 
     Returns:
         The sources that can be read, in order, and the reason of each that was left out.
@@ -98,7 +101,18 @@ def _reading(store: Store, card: Source, pin: Pin | None, told: Callable[[str], 
         name: ref.path if ref.path.startswith("/") else store.local_path(ref.path)
         for name, ref in refs.items()
     }
+    left = unlocked(connector, params, pin)
+    if left:
+        told(_told_unlocked(card, left, store))
     return Reading(card, pin, tuple(connector.splits(params, pin, files)), refs)
+
+
+def _told_unlocked(card: Source, left: Sequence[str], store: Store) -> str:
+    more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
+    return (
+        f"{card.id}: {len(left)} files that its card names are not locked and not read:"
+        f" {', '.join(left[:NAMED])}{more}; `{_lock(card.id, store)}` locks them"
+    )
 
 
 def _refs(

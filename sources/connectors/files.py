@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from phloem.sources.web import addresses
 AT_ONCE = 4  # files that are hashed: more would only seek on a disk, and burden a server
 MAX_FILES = 1_000_000  # a glob that finds more has lost its way
 
+_WILDCARD = re.compile(r"[*?[]")
 _PACKAGE = Path(__file__).parent.parent
 BUNDLED = "bundled/"
 
@@ -43,7 +45,8 @@ class Params(Format):
 
     Attributes:
         path: Path, glob or URL that fsspec knows, or several. ``bundled/…`` lies in this package;
-            any other relative path is relative to the working folder.
+            any other relative path is relative to the working folder. A file's name is its path
+            below the folder in which all that is given here begins to differ or to be a pattern.
     """
 
     path: str | list[str] = Field(description="Path, glob or URL, or several of them.")
@@ -91,9 +94,9 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     Raises:
         GoneError: a pinned file is not there any more.
         WrongError: a file's bytes are not those that were pinned.
-        SourceError: no file is there, or they cannot be listed.
+        SourceError: they cannot be listed or read.
     """
-    found = _found(params)
+    found, _ = _matched(params)
     gone = [file.name for file in pin.files if file.name not in found]
     if gone:
         msg = (
@@ -115,42 +118,64 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     return {file.name: copies[found[file.name]] or found[file.name] for file in pin.files}
 
 
+def unlocked(params: Params, pin: Pin) -> list[str]:
+    """Files of this machine that the card's paths match now and the pin lacks."""
+    if reach(params) == "network":
+        return []
+    places, _ = _matched(params)
+    return sorted(places.keys() - {file.name for file in pin.files})
+
+
 def _found(params: Params) -> dict[str, str]:
-    """Path or URL of each file, by its name below the folder that all share; sorted.
+    """Path or URL of each file, by its name; sorted.
 
     Raises SourceError naming every pattern that matches nothing.
     """
-    patterns = [params.path] if isinstance(params.path, str) else params.path
-    places: set[str] = set()
-    missing = []
-    for pattern in patterns:
-        matched = _expand(params, pattern)
-        places.update(matched)
-        missing += [] if matched else [pattern]
+    places, missing = _matched(params)
     if missing or not places:
         msg = f"no file matches {', '.join(missing) or 'an empty list of paths'}"
         raise SourceError(msg)
     if len(places) > MAX_FILES:
         msg = f"{len(places)} files match, more than {MAX_FILES}: give a narrower path"
         raise SourceError(msg)
-    shared = _shared_folder(places)
-    return {place[shared:]: place for place in sorted(places)}
+    return places
 
 
-def _expand(params: Params, pattern: str) -> list[str]:
-    """The files that a path, glob or URL names; of a folder, those right inside it."""
+def _matched(params: Params) -> tuple[dict[str, str], list[str]]:
+    """Path or URL of each file by its name, sorted; and the patterns that match nothing.
+
+    A name is the path below the folder that all the card's paths share, up to where a pattern
+    begins: another file that a pattern matches renames none.
+    """
+    patterns = [params.path] if isinstance(params.path, str) else params.path
+    expanded = {pattern: _expand(params, pattern) for pattern in patterns}
+    places = {place for _, found in expanded.values() for place in found}
+    shared = _shared_folder([folder for folder, _ in expanded.values()])
+    missing = [pattern for pattern, (_, found) in expanded.items() if not found]
+    return {place.removeprefix(shared): place for place in sorted(places)}, missing
+
+
+def _expand(params: Params, pattern: str) -> tuple[str, list[str]]:
+    """The files that a path, glob or URL names, of a folder those right inside it; and the folder.
+
+    Of a glob, that is the folder that its first wildcard stands in.
+    """
     if pattern.startswith(BUNDLED):
         pattern = str(_PACKAGE / pattern)
     try:
         told = addresses.options(pattern, params.hosts, params.redirects)
         fs, path = fsspec.core.url_to_fs(pattern, **told)
-        found = fs.glob(path) if any(c in path for c in "*?[") else [path]
-        found = [inner for outer in found for inner in _files(fs, outer)]
+        fixed = _WILDCARD.split(path)[0]
+        outer = [path] if fixed == path else fs.glob(path)
+        found = [inner for each in outer for inner in _files(fs, each)]
     except addresses.errors() as error:
         msg = f"{pattern} cannot be listed: {type(error).__name__}: {error}"
         raise SourceError(msg) from None
+    is_folder = fixed == path and found != [path]
+    folder = f"{path.rstrip('/')}/" if is_folder else fixed[: fixed.rfind("/") + 1]
     local = "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
-    return [place if local else fs.unstrip_protocol(place) for place in found]
+    named = [folder, *found] if local else [fs.unstrip_protocol(each) for each in (folder, *found)]
+    return named[0], named[1:]
 
 
 def _files(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
@@ -159,11 +184,11 @@ def _files(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
     return [item["name"] for item in fs.ls(path, detail=True) if item["type"] == "file"]
 
 
-def _shared_folder(places: set[str]) -> int:
-    """Characters of the folder that all places share, with its last slash."""
-    first, last = min(places), max(places)
+def _shared_folder(folders: Sequence[str]) -> str:
+    """The folder that these lie in, with its last slash; empty if there is none."""
+    first, last = min(folders, default=""), max(folders, default="")
     end = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    return first.rfind("/", 0, end) + 1
+    return first[: first.rfind("/", 0, end) + 1]
 
 
 def _all_hashed(params: Params, copies: Mapping[str, str | None]) -> Iterator[tuple[str, int]]:

@@ -21,7 +21,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phloem.sources.connector import Fault, GoneError, SourceError
+from phloem.sources.connector import Fault, GoneError, Pin, SourceError
 from phloem.sources.connectors import files
 from phloem.sources.formats import read_text
 from phloem.sources.limits import Limits
@@ -341,9 +341,49 @@ def test_fetch_changed_or_lost_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"y")
     with pytest.raises(SourceError, match=r"a\.txt has sha256 .* is locked"):
         files.fetch(params, pin, tmp_path)
-    (tmp_path / "a.txt").unlink()
-    with pytest.raises(GoneError, match="lock them again"):
-        files.fetch(params, pin, tmp_path)
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).unlink()
+        with pytest.raises(GoneError, match=r"such as a\.txt; .* lock them again"):
+            files.fetch(params, pin, tmp_path)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    names=st.lists(
+        st.tuples(st.lists(st.sampled_from("abกé"), max_size=2), st.sampled_from("xyz"))
+    ),
+    path=st.sampled_from(["**/*.txt", "*/*.txt", "a/**", ["a/**", "**/x.txt"], "a/"]),
+)
+def test_files_a_further_one_renames_none_and_is_told_as_unlocked(
+    tmp_path_factory: pytest.TempPathFactory,
+    names: list[tuple[list[str], str]],
+    path: str | list[str],
+) -> None:
+    folder = tmp_path_factory.mktemp("names")
+    paths = [f"{folder}/{each}" for each in ([path] if isinstance(path, str) else path)]
+    params = files.Params(path=paths)
+    pin = Pin("1", ())
+    for inner in [
+        "a/0.txt",
+        "a/x.txt",
+        *("/".join([*folders, f"{n}.txt"]) for folders, n in names),
+    ]:
+        (folder / inner).parent.mkdir(parents=True, exist_ok=True)
+        (folder / inner).write_text(inner)
+        if inner == "a/0.txt":  # one of two patterns may match nothing yet
+            continue
+        told = set(files.unlocked(params, pin))
+        before, pin = pin, files.resolve(params)
+        assert told == {file.name for file in pin.files} - {file.name for file in before.files}
+        assert set(before.files) <= set(pin.files)
+        assert files.unlocked(params, pin) == []
+    found = files.fetch(params, pin, folder)
+    assert all(f"{folder}/{Path(place).read_text()}" == place for place in found.values())
+
+
+def test_files_of_addresses_are_not_looked_for_while_a_run_reads() -> None:
+    params = files.Params(path=["https://example.org/a.txt", "/nowhere/*.txt"])
+    assert files.unlocked(params, Pin("1", ())) == []
 
 
 def test_fetch_address_is_copied_into_the_folder(tmp_path: Path) -> None:

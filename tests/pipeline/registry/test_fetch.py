@@ -1,6 +1,7 @@
 """Fetch: files come into the root once, verified; what cannot be had is named, with its remedy."""
 
 import hashlib
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from tiny_workspace import CARD
 from phloem.catalog.store import Store
 from phloem.pipeline.registry import fetch
 from phloem.pipeline.registry.fetch import FetchError, readings
-from phloem.sources.cards.source import Source
+from phloem.sources.cards.source import Access, Source
 from phloem.sources.clients import clients
 from phloem.sources.connector import (
     GoneError,
@@ -25,6 +26,7 @@ from phloem.sources.connector import (
     Strict,
     WrongError,
 )
+from phloem.sources.connectors import files
 
 LOCKED = "Все люди рождаются свободными".encode()
 
@@ -47,6 +49,7 @@ class Provider:
     reason: str | None = None
     own: Path | None = None  # serves a file that lies here, as the user's own do
     fetched: list[str] = field(default_factory=list)
+    more: list[str] = field(default_factory=list)  # files that its card names by now
     Params: type[Strict] = AnyParams
     VERSION: int = 1
 
@@ -65,6 +68,9 @@ class Provider:
         path.write_bytes(self.served)
         self.fetched += [file.name for file in pin.files]
         return {file.name: str(path) for file in pin.files}
+
+    def unlocked(self, params: Any, pin: Pin) -> list[str]:
+        return self.more
 
     def splits(self, params: Any, pin: Pin, files: Any) -> list[Split]:
         assert {name: Path(path).read_bytes() for name, path in files.items()} == {"f": LOCKED}
@@ -144,6 +150,41 @@ def test_readings_leave_ones_own_file_where_it_lies(serve: Serve, tmp_path: Path
     (reading,), _, lines = _readings(store, "a")
     assert reading.files["f"].path == str(tmp_path / "mine")
     assert (store.list("fetched"), lines) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [(["b", "ก"], "2 files .*: b, ก;"), (list("bcdefgh"), "7 files .*: b, c, d, e, f and 2 more;")],
+)
+def test_readings_name_files_that_are_not_locked(
+    serve: Serve, tmp_path: Path, more: list[str], said: str
+) -> None:
+    serve(a=Provider(more=more))
+    for _ in range(2):  # also where all that is locked lies in the root
+        _, _, lines = _readings(Store(tmp_path), "a")
+        remedy = f"`phloem sources lock a --root {tmp_path}` locks them"
+        assert re.fullmatch(f"a: {said} {re.escape(remedy)}", lines[-1])
+
+
+def test_readings_of_ones_own_file_that_changed_or_is_lost_name_it(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
+    card = _card("a").model_copy(
+        update={"access": Access(connector="files", params={"path": f"{tmp_path}/*.jsonl"})}
+    )
+    params = files.Params.model_validate(card.access.params)
+    pins = {"a": files.resolve(params)}
+
+    def said() -> str:
+        with pytest.raises(FetchError) as told:
+            readings(Store(tmp_path), [card], pins, skip_unavailable=False, told=print)
+        return str(told.value)
+
+    (tmp_path / "two.jsonl").write_text("other", encoding="utf-8")
+    assert "a: two.jsonl has sha256" in said()
+    (tmp_path / "two.jsonl").unlink()
+    assert "such as two.jsonl" in said()
+    assert f"`phloem sources lock a --root {tmp_path}`" in said()
 
 
 def test_readings_of_other_bytes_than_locked_name_source_and_remedy(
