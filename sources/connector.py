@@ -1,7 +1,9 @@
 """What every connector module offers, and the small things that pass between it and a run.
 
 A connector is a module in `sources/connectors/` with a pydantic model `Params`, a `VERSION` that is
-raised when it reads other documents out of the same bytes, and six functions:
+raised when it reads other documents out of the same bytes, `LIBRARIES` that names the distributions
+whose code decides what it reads out of them (a parser, a decompressor: not what only brings bytes,
+since those are verified), and six functions:
 
     def reach(params) -> Reach                   # what a machine needs to have the bytes
     def unavailable(params) -> str | None        # why this machine cannot use it; None if it can
@@ -199,6 +201,7 @@ class Connector(Protocol):
 
     Params: type[Strict]
     VERSION: int
+    LIBRARIES: tuple[str, ...]
 
     def reach(self, params: Any) -> Reach: ...  # noqa: D102
     def unavailable(self, params: Any) -> str | None: ...  # noqa: D102

@@ -91,7 +91,8 @@ def run_recipe(
         request = dataclasses.replace(request, runner=runner)
         opened = None
         if runner == SPARK:
-            opened = functools.partial(open_spark, root, spark, request.recipe.limits)
+            limits, modules = request.recipe.limits, workspace.ops
+            opened = functools.partial(open_spark, root, spark, limits, modules)
         result = running.run(request, registry, workspace, Progress(out), opened)
         put(f"run      {result.run_id} in {result.seconds:.1f} s")
         put(f"report   {_place(root, result.report)}")

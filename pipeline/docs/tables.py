@@ -128,8 +128,9 @@ def connectors_table() -> str:
             f"`{key}`{'' if field.is_required() else ' (optional)'}: {field.description or ''}"
             for key, field in module.Params.model_fields.items()
         ]
-        rows.append((f"`{name}`", first_sentence(module), "; ".join(taken)))
-    return table(["connector", "reads", "parameters"], rows)
+        libraries = _code(module.LIBRARIES) or "Python's own"
+        rows.append((f"`{name}`", first_sentence(module), libraries, "; ".join(taken)))
+    return table(["connector", "reads", "libraries", "parameters"], rows)
 
 
 def sections_table() -> str:

@@ -6,37 +6,55 @@ import functools
 import hashlib
 import json
 import platform
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import phloem
+from phloem.filters.op import ops
 from phloem.pipeline.stage import StageError
+from phloem.sources.connector import connectors, find_connector
 
-# Whose versions can change a byte of what a stage writes: those that read, measure or write text.
-LIBRARIES = (
-    "apache-beam",
-    "fasttext-community",
-    "numba",
-    "numpy",
-    "phonenumbers",
-    "pyarrow",
-    "resiliparse",
-    "tokenizers",
-    "xxhash",
-    "zstandard",
-)
+ENGINE = {
+    "apache-beam": "groups rows and hands batches on",
+    "license-expression": "a rule reads the licence of each document",
+    "numba": "compiles the loops over text",
+    "numpy": "hashes, signatures and tokens are its arrays",
+    "pyarrow": "writes every file of a shard",
+    "pydantic": "checks and completes limits, rules and parameters",
+    "pyyaml": "reads the lists of languages",
+    "tokenizers": "makes a tokenizer that a recipe trains",
+    "xxhash": "makes the documents' ids",
+}
+"""What the stages themselves compute with, whatever ops and connectors there are, and what for."""
 
 
-@functools.cache
-def build() -> str:
+def libraries(modules: Sequence[str] = ()) -> list[str]:
+    """Distributions whose versions can change a byte of what a stage writes.
+
+    They are those of all ops, these further op modules' too, of all connectors, and of the engine.
+    """
+    found = [each for op in ops(modules).values() for each in op.libraries]
+    found += [each for name in connectors() for each in find_connector(name).LIBRARIES]
+    return sorted({*found, *ENGINE})
+
+
+def build(modules: Sequence[str] = ()) -> str:
     """This process's code and libraries, as JSON text that is equal where they are equal.
 
     Python counts with its minor version: patches of one minor version read and write the same.
+
+    Args:
+        modules: A workspace's op modules.
     """
-    facts = {name: _version(name) for name in LIBRARIES}
+    return json.dumps(_facts(libraries(modules)), sort_keys=True)
+
+
+def _facts(names: Iterable[str]) -> dict[str, str]:
+    facts = {name: _version(name) for name in names}
     facts["python"] = ".".join(platform.python_version_tuple()[:2])
     facts["phloem"] = _code()
-    return json.dumps(facts, sort_keys=True)
+    return facts
 
 
 def _version(name: str) -> str:
@@ -46,6 +64,7 @@ def _version(name: str) -> str:
         return "missing"
 
 
+@functools.cache
 def _code() -> str:
     """The hash of all code and data that computes: not of pages, tests or cards."""
     digest = hashlib.sha256()
@@ -58,22 +77,23 @@ def _code() -> str:
     return digest.hexdigest()[:16]
 
 
+@functools.cache  # what is the same is looked at once a process; an error is not remembered
 def require_same(expected: str) -> None:
     """Raise StageError, naming every difference, if this process is not built as the driver is.
 
     Keys of shards are made by the driver: another library on a worker would write other bytes
-    under the same key.
+    under the same key. Which libraries count the driver says, who knows all ops of the run.
     """
-    if expected == build():
-        return
-    theirs, ours = json.loads(expected), json.loads(build())
+    theirs = json.loads(expected)
+    ours = _facts(theirs.keys() - {"python", "phloem"})
     found = [
-        f"{name} {ours.get(name)} (driver: {theirs.get(name)})"
-        for name in sorted({*theirs, *ours})
-        if theirs.get(name) != ours.get(name)
+        f"{name} {ours[name]} (driver: {theirs[name]})"
+        for name in sorted(theirs)
+        if theirs[name] != ours[name]
     ]
-    msg = (
-        f"the worker on {platform.node()} is not built as the driver is: {', '.join(found)};"
-        " install the same lock file and the same Phloem there"
-    )
-    raise StageError(msg)
+    if found:
+        msg = (
+            f"the worker on {platform.node()} is not built as the driver is: {', '.join(found)};"
+            " install the same lock file and the same Phloem there"
+        )
+        raise StageError(msg)

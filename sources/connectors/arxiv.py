@@ -58,6 +58,7 @@ _OWN_LICENSES = {
 _SET = re.compile(r"[a-z][a-z-]*(:[A-Za-z][A-Za-z-]*){0,2}")
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
+LIBRARIES = ()
 
 
 class Params(Strict):

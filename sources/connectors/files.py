@@ -38,6 +38,7 @@ BUNDLED = "bundled/"
 
 
 VERSION = 2  # raised when it reads other documents out of the same bytes
+LIBRARIES = read_files.LIBRARIES
 
 
 class Params(Format):

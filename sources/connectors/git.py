@@ -39,6 +39,7 @@ from phloem.sources.naming import Naming
 from phloem.sources.records import Record, batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
+LIBRARIES = ("zstandard",)
 
 _ENDING = ".zip"
 _SCHEME = "https://"

@@ -61,6 +61,7 @@ _FIELD = re.compile(
 )
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
+LIBRARIES = ()
 
 
 class Params(Strict):

@@ -28,6 +28,7 @@ from phloem.sources.limits import Limits
 from phloem.sources.web.download import download, names_of
 
 VERSION = 2  # raised when it reads other documents out of the same bytes
+LIBRARIES = read_files.LIBRARIES
 
 
 class Params(Format):

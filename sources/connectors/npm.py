@@ -29,6 +29,7 @@ from phloem.sources.naming import Naming
 from phloem.sources.records import batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
+LIBRARIES = ("zstandard",)
 
 _ENDING = ".tgz"
 _ENVIRONMENT = {

@@ -58,6 +58,7 @@ _CODES = {
 _NUMBER = re.compile(r"\d{1,12}")
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
+LIBRARIES = ()
 
 
 class Params(Strict):

@@ -51,6 +51,7 @@ _SERVED = re.compile(r"from versions: ([^)]*)\)")
 
 
 VERSION = 3  # raised when it reads other documents out of the same bytes
+LIBRARIES = ("zstandard",)
 
 
 class Params(Packages):

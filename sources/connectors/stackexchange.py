@@ -50,6 +50,7 @@ _LICENSES = (("2018-05-02", "4.0"), ("2011-04-08", "3.0"), ("", "2.5"))
 _NAMED = re.compile(r"CC BY-SA (2\.5|3\.0|4\.0)")
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
+LIBRARIES = ()
 
 
 class Params(Strict):

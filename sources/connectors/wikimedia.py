@@ -56,6 +56,7 @@ _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 _MARKUP = re.compile(r"<[^<>]*>|\[\[[^\[\]]*\]\]")
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
+LIBRARIES = ()
 
 
 class Params(Strict):

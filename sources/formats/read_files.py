@@ -39,6 +39,9 @@ from phloem.sources.formats.together import together
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
 
+LIBRARIES = ("pyarrow", "zstandard")
+"""Distributions whose code decides what is read, of all formats together."""
+
 SPLIT_BYTES = 32 * 2**20
 """Bytes of unpacked text that one split holds, about; very many small files share some."""
 

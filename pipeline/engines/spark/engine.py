@@ -99,6 +99,7 @@ class SparkEngine:
         root: URL of the root, the same for every machine.
         spark: Where tasks are done.
         limits: How long a task may take.
+        modules: A workspace's op modules, whose libraries workers must have too.
         cpu_seconds: CPU time of this machine's processes below this one, as last seen.
         peak_bytes: Most resident memory seen of this machine's processes.
     """
@@ -106,6 +107,7 @@ class SparkEngine:
     root: str
     spark: Spark
     limits: Limits
+    modules: Sequence[str] = ()
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
     _stack: ExitStack = field(default_factory=ExitStack, repr=False)
@@ -254,7 +256,7 @@ class SparkEngine:
 
         options = PipelineOptions([*self._options, f"--job_name=phloem-{stage}"])
         pipeline = beam.Pipeline(options=options)
-        build(pipeline, stage, self.root, [task.to_json() for task in tasks], built())
+        build(pipeline, stage, self.root, [task.to_json() for task in tasks], built(self.modules))
         graph = PortableRunner.get_proto_pipeline(pipeline, options)
         job, _, _ = JobServiceHandle(self._jobs, options).submit(graph)
         return str(job)
@@ -326,7 +328,9 @@ def _ended() -> tuple[int, ...]:
 
 
 @contextmanager
-def open_spark(root: str, spark: Spark, limits: Limits) -> Iterator[SparkEngine]:
+def open_spark(
+    root: str, spark: Spark, limits: Limits, modules: Sequence[str] = ()
+) -> Iterator[SparkEngine]:
     """An engine that does tasks on Spark; all that it started ends with the block.
 
     Raises:
@@ -334,7 +338,8 @@ def open_spark(root: str, spark: Spark, limits: Limits) -> Iterator[SparkEngine]
     """
     spark.check()
     # Workers have another folder to be in: a path must not depend on it.
-    engine = SparkEngine(root if "://" in root else str(Path(root).resolve()), spark, limits)
+    place = root if "://" in root else str(Path(root).resolve())
+    engine = SparkEngine(place, spark, limits, modules)
     try:
         yield engine
     finally:
