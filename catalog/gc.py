@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from phloem.catalog.advice import command
-from phloem.catalog.errors import PhloemError
+from phloem.catalog.errors import PhloemError, UseError
 from phloem.catalog.manifest import (
     COMMIT,
     KEY_DIGITS,
@@ -54,7 +54,7 @@ class GcError(PhloemError):
     """Nothing may be deleted now: the message says why, and what to do."""
 
 
-class NoRootError(PhloemError):
+class NoRootError(UseError):
     """A folder in which no run has written: nothing in it is looked at."""
 
 
@@ -377,6 +377,24 @@ def _age(store: Store, name: str, now: float) -> float:
     if written.tzinfo is None:
         written = written.replace(tzinfo=UTC)
     return now - written.timestamp()
+
+
+def by_kind(found: Iterable[Waste]) -> list[dict[str, Json]]:
+    """Waste as rows for a person: one for each kind and reason in each folder of the root."""
+    groups: dict[tuple[str, str, str], list[Waste]] = defaultdict(list)
+    for each in found:
+        groups[each.name.partition("/")[0], each.kind, each.reason].append(each)
+    return [
+        {
+            "kind": kind,
+            "where": where,
+            "count": len(group),
+            "files": sum(each.files for each in group),
+            "MB": round(sum(each.bytes for each in group) / 1e6, 3),
+            "reason": reason,
+        }
+        for (where, kind, reason), group in sorted(groups.items())
+    ]
 
 
 def delete(store: Store, found: Iterable[Waste], kept: Named) -> None:

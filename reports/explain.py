@@ -10,9 +10,10 @@ from phloem.catalog.columns import LANGUAGE, LANGUAGE_SCORE, PII_SPANS, TEXT_BYT
 from phloem.catalog.ledger import KEPT
 from phloem.catalog.policy import approval_fault
 from phloem.catalog.story import Judged, Story, Twin
-from phloem.reports.excerpts import EXCERPT_CHARACTERS, cut, visible
+from phloem.reports.excerpts import EXCERPT_CHARACTERS, cut
 from phloem.reports.languages import declaring
 from phloem.reports.numerals import count, decimal
+from phloem.reports.visible import visible
 
 Json = Any
 Lines = list[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from phloem.reports.excerpts import visible
+from phloem.reports.visible import visible
 
 SHOWN = 160  # characters of a value in a line
 NOTHING = "nothing"

@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from phloem.reports import charts, numerals
-from phloem.reports.excerpts import visible
+from phloem.reports.visible import visible
 
 LONG_TABLE = 50  # rows from which the rest of a table is folded away
 SHOWN_ROWS = 30  # of a long table

@@ -1,25 +1,19 @@
-"""What a command prints: rows as a table or as JSON, and errors in one line with an exit code."""
+"""What a command prints: lines, rows as a table or as JSON; none may steer the terminal."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from phloem.catalog.advice import ROOT_VARIABLE, command
-from phloem.catalog.errors import PhloemError, UseError
-from phloem.catalog.store import RootError, Store, masked
-from phloem.reports.excerpts import visible
+from phloem.reports.visible import visible
 
 Json = Any
-
 
 PIPE_WIDTH = 10_000  # a pipe has no width: what reads it wants whole cells
 
@@ -41,24 +35,6 @@ out = plain()
 err = plain(stderr=True)
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """Say an error in one line on stderr and exit with its code; anything else is a bug."""
-    try:
-        yield
-    except (PhloemError, OSError) as error:  # a full disk, a folder that may not be written, …
-        say(error)
-        raise typer.Exit(getattr(error, "exit_code", 1)) from None
-    except KeyboardInterrupt:
-        note("interrupted: run the same command again, what is done is not done again")
-        raise typer.Exit(1) from None
-
-
-def say(error: Exception) -> None:
-    """Print an error."""
-    note(f"error: {error}")
-
-
 def put(line: str) -> None:
     """Print a line on stdout; names out of sources stand in it, and none may steer the terminal."""
     out.print(visible(line))
@@ -69,32 +45,18 @@ def note(line: str) -> None:
     err.print(visible(line))
 
 
-def open_root(root: str) -> Store:
-    """A root, which need not exist yet. Raises UseError for a URL that cannot be opened here."""
-    if not root:
-        raise UseError("--root is empty; give a folder, or the URL of one")
+def write(text: str) -> None:
+    """Write on stdout a text that is safe already, as it is; end quietly if nobody reads on."""
     try:
-        return Store(root)
-    except RootError as error:
-        raise UseError(f"--root {error}") from None
-
-
-def find_root(root: str) -> Store:
-    """A root that is there. Raises UseError for one that no run has made."""
-    store = open_root(root)
-    if not store.exists(""):
-        msg = (
-            f"there is no root at {root}; `{command('run', 'RECIPE', root=root)}` makes one,"
-            f" --root or {ROOT_VARIABLE} names another"
-        )
-        raise UseError(msg)
-    return store
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        out.on_broken_pipe()
 
 
 def print_json(value: Json) -> None:
     """Print a value as JSON; what JSON does not know, as text."""
     text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
-    sys.stdout.write(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+    write(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 
 def listing(rows: Sequence[Mapping[str, Json]], columns: Sequence[str], *, as_json: bool) -> None:
@@ -119,29 +81,3 @@ def _cell(value: Json) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return visible(str(value))
-
-
-# Settings of a cluster whose values no record keeps: those that Spark itself redacts
-# (spark.redaction.regex of its configuration, 3.5), and whatever else is called a key.
-SECRET = re.compile("secret|password|token|credential|key", re.IGNORECASE)
-
-
-def typed(context: typer.Context) -> tuple[str, ...]:
-    """A command's words as they can be typed again, but for its root and what is secret."""
-    words = [context.info_name or ""]
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if source is None or source.name != "COMMANDLINE" or parameter.name == "root":
-            continue
-        value = context.params[parameter.name or ""]
-        values = value if isinstance(value, (list, tuple)) else [value]
-        flag = parameter.opts[:1] if parameter.param_type_name == "option" else []
-        for each in values:
-            told = _setting(str(each)) if parameter.name == "spark_conf" else masked(str(each))
-            words += flag if each is True else [*flag, told]
-    return tuple(words)
-
-
-def _setting(given: str) -> str:
-    """A setting of a cluster, KEY=VALUE, as a record may keep it: a secret value is ***."""
-    return f"{given.partition('=')[0]}=***" if SECRET.search(given) else masked(given)

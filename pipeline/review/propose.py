@@ -12,16 +12,21 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from phloem.catalog.errors import UseError
+from phloem.pipeline.registry.registry import lint_all
 from phloem.pipeline.review.tree_registry import yaml_fault
+from phloem.pipeline.workspace import Workspace
 from phloem.reports.markdown import code
-from phloem.sources.cards.source import card_files, check_card
+from phloem.sources.cards.approvals import approvals_folder
+from phloem.sources.cards.lint import Finding
+from phloem.sources.cards.source import Kind, card_files, check_card
+from phloem.sources.connector import connectors
 
 Json = Any
 
@@ -41,6 +46,23 @@ LABELS: Mapping[str, str] = {
     "What is missing": "reason",
 }
 """What the form calls each answer; `.github/ISSUE_TEMPLATE/source.yml` has the same, by a test."""
+
+QUESTIONS: Mapping[str, str] = {
+    "id": "Id, such as folk-tales-sw: it names the work, and is never used again",
+    "name": "Name, as its makers call it",
+    "summary": "Summary: what the texts are, who made them, which part is taken, why it was chosen",
+    "homepage": "Homepage, where a reader finds it",
+    "kind": f"Kind: {', '.join(get_args(Kind))}",
+    "languages": "Languages, BCP-47 tags with commas between; zxx for code",
+    "license": "Licence, an SPDX expression; LicenseRef-unknown if nobody has looked",
+    "connector": f"Connector: {', '.join(connectors())}",
+    "params": "The connector's parameters as YAML, such as {packages: [nltk]}",
+    "custodian": "Custodian: who makes it and answers for it",
+    "personal_data": "Personal data: none, incidental or personal",
+    "personal_note": "Whose data it is, and where",
+    "reason": "What is missing before it can be read",
+}
+"""How a terminal asks for each; the status of what comes of them is `proposed`."""
 
 OWN_LINE = "# yaml-language-server: $schema=../schema.json\n"
 EMPTY = "_No response_"  # as GitHub writes an answer that was left out
@@ -87,6 +109,39 @@ def answers_of(body: str) -> dict[str, str]:
     return found
 
 
+def write_card(
+    answers: Mapping[str, str], workspace: Workspace, known: Collection[str]
+) -> tuple[Path, list[Finding]]:
+    """Write a proposed card into the workspace, or else the project.
+
+    Args:
+        answers: By field of `QUESTIONS`.
+        workspace: Into whose first folder of cards it goes, if it has any.
+        known: Ids of the cards that there are.
+
+    Returns:
+        The card's file, and what the rules find in it.
+
+    Raises:
+        UseError: there is such a card, or the answers make none; nothing is written.
+    """
+    if answers["id"] in known:
+        msg = f"there is a card {answers['id']!r} already; choose another id, or change that one"
+        raise UseError(msg)
+    folder = workspace.sources[0] if workspace.sources else approvals_folder().parent / "entries"
+    path = folder / f"{answers['id']}.yaml"
+    card = card_of_answers(answers)
+    _, faults = check_card(path, card)
+    if faults:
+        raise UseError("; ".join(fault.removeprefix(f"{path}: ") for fault in faults))
+    path.write_text(("" if workspace.sources else OWN_LINE) + _text(card), encoding="utf-8")
+    return path, [found for found in lint_all(workspace) if found.file == str(path)]
+
+
+def _text(card: Mapping[str, Json]) -> str:
+    return yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=100)
+
+
 def card_of(answers: Mapping[str, str]) -> tuple[dict[str, Json], list[str]]:
     """The plain data of a card of twelve fields, or what of the answers makes none."""
     given = {field: answers.get(field, "") for field in LABELS.values()}
@@ -119,8 +174,7 @@ def propose(event: Mapping[str, Json], folder: Path) -> bool:
         )
         (folder / "comment.md").write_text(text, encoding="utf-8")
         return False
-    written = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
-    (folder / "card.yaml").write_text(OWN_LINE + written, encoding="utf-8")
+    (folder / "card.yaml").write_text(OWN_LINE + _text(card), encoding="utf-8")
     (folder / "id").write_text(card["id"], encoding="utf-8")
     text = (
         f"A proposed card, made from the form of #{number}; no run reads it. The review comes once"

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from phloem.catalog.manifest import Shard
 from phloem.pipeline.stage import Task
-from phloem.reports.excerpts import visible
+from phloem.reports.visible import visible
 
 LINE_SECONDS = 10.0  # between plain lines of one stage
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phloem.reports.excerpts import cut, mask, masked_texts, texts_of, visible
+from phloem.reports.excerpts import cut, mask, masked_texts, texts_of
 
 
 def span(text: str, part: str, kind: str = "email") -> dict[str, Any]:
@@ -52,16 +52,6 @@ def test_mask_any_spans_hide_what_they_cover_and_no_more(
     hidden = {place for own in cuts for place in range(own["start"], own["end"])}
     outside = bytes(byte for place, byte in enumerate(data) if place not in hidden).decode()
     assert mask(text, cuts).replace("[\0]", "") == outside.replace("[\0]", "")
-
-
-def test_visible_control_and_reordering_characters_are_shown() -> None:
-    assert visible("a\x00b\x1b\x7f\x85") == "a␀b␛␡\ufffd"
-    assert visible("\u202eabc\u202c\u2066") == "[U+202E]abc[U+202C][U+2066]"
-
-
-def test_visible_marks_that_scripts_need_stay() -> None:
-    text = "می\u200cخواهم क्\u200dष \u200e\u200f\tline\nnext 👩\u200d🚀"
-    assert visible(text) == text
 
 
 def test_cut_long_text_ends_with_an_ellipsis() -> None:

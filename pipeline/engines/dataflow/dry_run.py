@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from phloem.catalog.store import Store
 from phloem.pipeline.engines.dataflow.graph import Graph, faults, nodes, shuffles
 from phloem.pipeline.engines.runners import DATAFLOW, RunnerError, check_planned
 from phloem.pipeline.engines.transforms import build
+from phloem.pipeline.job import Job, steps
 from phloem.pipeline.stage import Task
 from phloem.pipeline.stages import STAGES
 
@@ -142,6 +144,12 @@ def check(stage: str, tasks: Sequence[Task], settings: Settings) -> Checked:
 def check_all(known: dict[str, Sequence[Task]], settings: Settings) -> list[Checked]:
     """Dry-run every stage, each with its tasks where they are known."""
     return [check(stage.name, known.get(stage.name, ()), settings) for stage in STAGES]
+
+
+def check_job(job: Job, store: Store) -> list[Checked]:
+    """Dry-run every stage of a job: its first with the tasks that a run would do."""
+    first = next(steps(job, store, {}))
+    return check_all({first.stage: first.tasks}, Settings())
 
 
 @contextmanager

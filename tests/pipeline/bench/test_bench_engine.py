@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from tiny_workspace import ARTICLES
+from typer.testing import CliRunner
 
 from phloem.pipeline.bench.engine import write_sample
-from phloem.pipeline.cli.commands import run_bench_engine
+from phloem.pipeline.cli.app import app
 from phloem.pipeline.stage import StageError
 
 
@@ -47,12 +48,14 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.beam
-def test_rows_say_what_was_measured(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_say_what_was_measured(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("phloem.pipeline.bench.engine.FILE_BYTES", 200_000)
-    run_bench_engine(data, sizes=[1], as_json=True)
-    rows = {row["row"]: row for row in json.loads(capsys.readouterr().out)}
+    result = CliRunner().invoke(
+        app, ["bench", "engine", "--data", str(data), "--size", "1", "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    rows = {row["row"]: row for row in json.loads(result.stdout)}
+    assert [line.partition(": ")[0] for line in result.stderr.splitlines()] == list(rows)
     assert rows["measure, Beam in this process"]["says"].endswith("CPU over the plain loop")
     assert rows["measure, 2 workers"]["says"].endswith("times one worker")
     run = rows["whole run of quickstart, 1 MB"]

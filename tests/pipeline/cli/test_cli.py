@@ -32,7 +32,7 @@ from phloem.catalog.manifest import Dataset, read_arrow
 from phloem.catalog.store import Store
 from phloem.pipeline import run as running
 from phloem.pipeline.cli.app import app
-from phloem.pipeline.cli.console import typed
+from phloem.pipeline.cli.options import typed
 from phloem.pipeline.docs import commands as docs_cli
 from phloem.pipeline.engines.runners import REFUSED
 from phloem.pipeline.stages.ingest import document_id

@@ -16,17 +16,17 @@ import pytest
 from typer.testing import CliRunner
 
 from phloem.catalog.advice import install_extra
-from phloem.pipeline.cli import doctor
 from phloem.pipeline.cli.app import app
+from phloem.pipeline.watch import machine
 from phloem.sources.connector import connectors
 
 
-def _by_name(root: Path | str) -> dict[str, doctor.Check]:
-    return {each.what: each for each in doctor.examine(str(root))}
+def _by_name(root: Path | str) -> dict[str, machine.Check]:
+    return {each.what: each for each in machine.examine(str(root))}
 
 
 def test_every_check_that_fails_says_how_to_mend_it(tmp_path: Path) -> None:
-    found = doctor.examine(str(tmp_path / "root"))
+    found = machine.examine(str(tmp_path / "root"))
     for each in found:
         assert bool(each.mend) != each.works, each
     assert len({each.what for each in found}) == len(found)
@@ -43,7 +43,7 @@ def test_a_whole_environment_works(tmp_path: Path) -> None:
 
 def test_extras_are_those_of_the_project_file() -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {*doctor.EXTRAS, "dataflow"} == set(project["optional-dependencies"])
+    assert {*machine.EXTRAS, "dataflow"} == set(project["optional-dependencies"])
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_a_root_that_may_not_be_written_is_told(
     def refused(**_: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refused)
+    monkeypatch.setattr(machine.tempfile, "TemporaryFile", refused)
     found = _by_name(tmp_path / "not" / "there")["root"]
     assert (found.works, found.needed) == (False, True)
     assert "Permission denied" in found.found
@@ -107,8 +107,8 @@ def test_little_memory_asks_for_fewer_workers(
     class Memory:
         total, available = 4e9, 0.7e9
 
-    monkeypatch.setattr(doctor.psutil, "virtual_memory", Memory)
-    monkeypatch.setattr(doctor, "local_workers", lambda: 8)
+    monkeypatch.setattr(machine.psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(machine, "local_workers", lambda: 8)
     assert "--workers 2" in _by_name(tmp_path)["memory"].mend
 
 

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 from phloem.catalog.store import Store
 from phloem.pipeline import run as running
 from phloem.pipeline.cli.app import app
-from phloem.pipeline.cli.review_commands import available
 from phloem.pipeline.registry.registry import Registry, load_registry
 from phloem.pipeline.review.draw import Drawn, quotas
 from phloem.pipeline.review.locking import lock
 from phloem.pipeline.review.sample import measured_languages, sample
+from phloem.pipeline.review.samples import available
 from phloem.pipeline.stages.ingest import document_id
 from phloem.pipeline.workspace import Workspace, load_workspace
 from phloem.reports.source_sample import COUNTED_HERE, SourceSample, markdown, page, row

@@ -24,8 +24,10 @@ from phloem.catalog.policy import POLICIES
 from phloem.catalog.runs import load_run, newest_run
 from phloem.catalog.store import Store
 from phloem.pipeline import run as running
-from phloem.pipeline.cli import sources_commands
+from phloem.pipeline.cli import sources as sources_group
 from phloem.pipeline.cli.app import app
+from phloem.pipeline.registry import stats
+from phloem.pipeline.review.propose import QUESTIONS
 from phloem.sources.cards.links import broken, links
 from phloem.sources.cards.source import Source, approvals, sources
 from phloem.sources.connectors import files
@@ -214,7 +216,7 @@ def card(**changes: Any) -> Source:
 
 def test_stats_count_each_part_once_and_each_language() -> None:
     pypi = {"connector": "pypi", "params": {"packages": ["x"]}}
-    value = sources_commands.stats(
+    value = stats.stats(
         [
             card(),
             card(id="a", access=pypi, kind="code", languages=["zxx"], domains=["Python", "web"]),
@@ -235,7 +237,7 @@ def test_stats_count_each_part_once_and_each_language() -> None:
         "2 active sources: 1 readable on a machine that reaches only package indexes, 1 more by"
         " anyone with a network; 1 proposed"
     )
-    assert "0 of BLOOM's 46 natural languages, 0 of its 13" in sources_commands.breadth(value)
+    assert "0 of BLOOM's 46 natural languages, 0 of its 13" in stats.breadth(value)
 
 
 def test_stats_of_the_project_agree_with_its_cards(
@@ -406,7 +408,7 @@ def test_new_without_a_terminal_names_all_that_is_missing(workspace: Path) -> No
 def test_new_on_a_terminal_asks_for_what_is_missing(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources_commands, "_is_terminal", lambda: True)
+    monkeypatch.setattr(sources_group, "_is_terminal", lambda: True)
     typed = f"{NEW['name']}\npersonal\nTellers of 1912, by name.\n"
     result = phloem("sources", "new", *options(name="", personal_data=""), typed=typed)
     assert result.exit_code == 0, result.output
@@ -444,9 +446,9 @@ def test_new_card_that_breaks_a_rule_is_told_at_once(workspace: Path) -> None:
     assert (workspace / "cards" / "hadithi.yaml").is_file()
 
 
-def test_new_fields_are_the_options_of_the_command() -> None:
+def test_new_questions_are_the_options_of_the_command() -> None:
     command = typer.main.get_command(app)
     found = command.commands["sources"].commands["new"].params  # type: ignore[attr-defined]
     assert {param.opts[0].removeprefix("--") for param in found} == {
-        name.replace("_", "-") for name in sources_commands.FIELDS
+        name.replace("_", "-") for name in QUESTIONS
     }

@@ -1,0 +1,115 @@
+"""`phloem bench`: how fast ops, the engine and whole chains are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from phloem.pipeline.cli.console import listing, note
+from phloem.pipeline.cli.options import AsJson
+
+app = typer.Typer()
+
+
+@app.command()
+def bench(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            exists=True,
+            file_okay=False,
+            help="Folder of .jsonl.gz files; each line has id, text and, if known, lang.",
+        ),
+    ],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ops|engine|chain]",
+            help="Every op and a whole run; or what Beam adds to a plain loop, what a second worker"
+            " gains, and how time and memory grow with the corpus; or a whole chain beside those of"
+            " other makers, and how often both decide alike.",
+        ),
+    ] = "ops",
+    op: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--op", help="Measure this op only, or 'tokenize' or 'whole run'; again for more."
+        ),
+    ] = None,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, help="Passes, of which the best counts.")
+    ] = 3,
+    peers: Annotated[
+        bool,
+        typer.Option(
+            "--peers",
+            help="Measure other makers' tools that are installed, on the same text in the same"
+            " run: only such ratios count, since machines drift.",
+        ),
+    ] = False,
+    size: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--size",
+            min=1,
+            help="MB of text that the engine is measured on; again for more. By default 10, 100 and"
+            " 1000, which needs 15 GB of disk.",
+        ),
+    ] = None,
+    datatrove: Annotated[
+        str | None,
+        typer.Option(
+            "--datatrove",
+            metavar="PYTHON",
+            help="For chain: interpreter of an environment with datatrove[processing,io].",
+        ),
+    ] = None,
+    dolma: Annotated[
+        str | None,
+        typer.Option(
+            "--dolma",
+            metavar="PYTHON",
+            help="For chain: interpreter of an environment with dolma, measured too.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure ops and the whole run, the engine, or chains, in MB of text per CPU second.
+
+    [bold]phloem bench --data texts --op statistics --peers[/bold]
+    [bold]phloem bench chain --data texts --datatrove other/bin/python[/bold]
+    """
+    columns: Sequence[str]
+    rows: Iterable[dict[str, Any]]
+    if what == "ops":
+        from phloem.pipeline.bench import ops
+
+        columns = ops.COLUMNS
+        rows = ops.bench(data, names=op or [], repeat=repeat, peers=peers)
+    elif what == "engine":
+        from phloem.pipeline.bench import engine
+
+        columns = engine.COLUMNS
+        rows = _noted(engine.bench_engine(data, sizes_mb=size or [10, 100, 1000]), "wall s", " s")
+    elif what == "chain":
+        if datatrove is None:
+            raise typer.BadParameter("chain needs --datatrove PYTHON, an interpreter that has it")
+        from phloem.pipeline.bench import chain
+
+        others = {"datatrove": datatrove} | ({"dolma": dolma} if dolma else {})
+        columns = chain.COLUMNS
+        rows = _noted(chain.bench_chain(data, peers=others, repeat=repeat, told=note), "says")
+    else:
+        raise typer.BadParameter(f"{what!r} is nothing to measure; there are ops, engine and chain")
+    listing(list(rows), columns, as_json=as_json)
+
+
+def _noted(rows: Iterable[dict[str, Any]], column: str, unit: str = "") -> Iterable[dict[str, Any]]:
+    """The rows, each told as it is measured: the next may take an hour."""
+    for row in rows:
+        note(f"{row['row']}: {row[column]}{unit}")
+        yield row

@@ -1,0 +1,52 @@
+"""`phloem release`: what a trainer may read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from phloem.catalog.advice import ROOT
+from phloem.pipeline.cli.console import listing, put
+from phloem.pipeline.cli.options import AsJson, Root, find_root
+
+app = typer.Typer(name="release", help="What a trainer may read.", no_args_is_help=True)
+
+COLUMNS = ("name", "date", "recipe", "policy", "sources")
+
+
+@app.command("list")
+def list_(root: Root = ROOT, as_json: AsJson = False) -> None:
+    """List the releases that the root holds."""
+    from phloem.catalog.release import list_releases
+
+    rows = [
+        {
+            "name": release.name,
+            "date": release.date,
+            "recipe": release.recipe,
+            "policy": release.policy,
+            "sources": len(release.sources),
+        }
+        for release in list_releases(find_root(root))
+    ]
+    listing(rows, COLUMNS, as_json=as_json)
+
+
+@app.command("verify")
+def verify(
+    name: Annotated[str, typer.Argument(help="A release's name, as in `phloem release list`.")],
+    root: Root = ROOT,
+    as_json: AsJson = False,
+) -> None:
+    """Hash every file of a release again, and compare; exit code 1 if one is not as released."""
+    from phloem.catalog.release import verify_release
+
+    rows = [dataclasses.asdict(each) for each in verify_release(find_root(root), name)]
+    if as_json or rows:
+        listing(rows, list(rows[0]) if rows else [], as_json=as_json)
+    if not as_json:
+        put(f"{name}: {len(rows)} faults" if rows else f"{name}: whole, every byte as released")
+    if rows:
+        raise typer.Exit(1)

@@ -1,0 +1,92 @@
+"""Where errors end: ours and the system's in a line with their exit code, any other as it is."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from phloem.catalog import runs
+from phloem.catalog.errors import PhloemError, UseError
+from phloem.catalog.store import StoreError
+from phloem.pipeline.cli.app import app
+
+AGAIN = "interrupted: run the same command again, what is done is not done again\n"
+
+
+def _raised(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Result:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(runs, "newest_run", fail)
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["report", "--root", "."])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (PhloemError("no"), 1, "error: no\n"),
+        (UseError("not so"), 2, "error: not so\n"),
+        (StoreError("away"), 1, "error: away\n"),
+        (OSError(errno.ENOSPC, "full", "a\x1b[2J"), 1, "error: [Errno 28] full: 'a\\x1b[2J'\n"),
+        (PhloemError("a\x1b[2J [red]b"), 1, "error: a␛[2J [red]b\n"),
+        (KeyboardInterrupt(), 1, AGAIN),
+    ],
+)
+def test_errors_of_ours_and_the_systems_are_a_line(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
+) -> None:
+    result = _raised(error, monkeypatch)
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", said)
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("a bug"), RuntimeError("a bug")])
+def test_any_other_error_is_a_bug_and_stays_one(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    result = _raised(error, monkeypatch)
+    assert result.exception is error
+    assert result.stderr == ""
+
+
+STARTED = {
+    "console script": (
+        "-c",
+        "import sys; from phloem.pipeline.cli.app import main; sys.argv[0] = 'phloem'; main()",
+    ),
+    "module": ("-m", "phloem.pipeline.cli"),
+}
+
+
+@pytest.mark.parametrize("how", list(STARTED))
+def test_errors_end_alike_however_the_command_is_started(how: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *STARTED[how], "catalog", "datasets", "--root", "nowhere"],
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: there is no root at nowhere")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_command_ends_quietly_when_nobody_reads_on(form: tuple[str, ...]) -> None:
+    with subprocess.Popen(
+        [sys.executable, *STARTED["module"], "sources", "list", *form],
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        started.stdout.close()  # as `head` does that has seen enough
+        assert started.stderr.read() == ""
+    assert started.returncode == 1
