@@ -37,7 +37,7 @@ TEMPORARY = r"\.[^/]+\.tmp-[0-9a-f]{32}"
 _PASSWORD = re.compile(r"://[^/@:\s]*:(?!\d+/)[^@\s]*@")
 
 
-class MissingError(FileNotFoundError):
+class MissingError(PhloemError, FileNotFoundError):
     """A name that the root does not hold."""
 
 

@@ -13,6 +13,8 @@ from types import MappingProxyType
 
 import yaml
 
+from phloem.catalog.errors import PhloemError
+
 FOLDER = Path(__file__).with_name("languages")
 
 
@@ -42,7 +44,7 @@ UNLISTED = Language(name="unlisted", script="Zyyy", spaced=True)
 """What holds for a language without a file: no stop words, no regions."""
 
 
-class LanguageFileError(ValueError):
+class LanguageFileError(PhloemError, ValueError):
     """A language file that does not say what it must."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from phloem.catalog.store import Store
 from phloem.pipeline.bench.cost import (
     PRICES,
-    Measured,
+    MeasuredRun,
     Prices,
     Size,
     costs,
@@ -41,7 +41,7 @@ class Estimate:
     size: Size
     known: bool
     prices: Prices
-    run: Measured
+    run: MeasuredRun
 
     def to_json(self) -> dict[str, Json]:
         """All of it as plain data."""

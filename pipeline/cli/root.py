@@ -15,7 +15,7 @@ from phloem.pipeline.cli.options import AsJson, Root, find_root
 app = typer.Typer()
 
 STAGES = ("stage", "tasks", "cached", "finished", "documents", "MB", "MB/s", "seconds", "left")
-KINDS = ("kind", "where", "count", "files", "MB", "reason")
+WASTE = ("kind", "where", "count", "files", "MB", "reason")
 
 
 @app.command()
@@ -103,7 +103,7 @@ def gc(
         )
         return
     if rows:
-        listing(rows, KINDS, as_json=False)
+        listing(rows, WASTE, as_json=False)
     did = "deleted" if yes else "would be deleted: --yes does so"
     put(f"{len(found):,} things nothing names, {size / 1e6:.1f} MB, {did}")
     if kept.running and not yes:

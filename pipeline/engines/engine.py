@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import Shard, canonical
 from phloem.catalog.store import Store
 from phloem.pipeline.stage import Task
@@ -107,7 +108,7 @@ def reason_of(error: BaseException | None) -> str:
     chain = [error]
     while inner := _origin(chain[-1]):
         chain.append(inner)
-    ours = [each for each in chain if type(each).__module__.startswith("phloem.")]
+    ours = [each for each in chain if isinstance(each, PhloemError)]
     system = [each for each in chain if isinstance(each, OSError)]
     if ours or system:
         # Beam adds to the message where it was raised, in its own words.

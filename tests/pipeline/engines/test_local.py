@@ -43,6 +43,7 @@ from phloem.pipeline.engines.local import (
 from phloem.pipeline.run import told_failures
 from phloem.pipeline.stage import StageError, made
 from phloem.pipeline.stages import BY_NAME, bands, task_of
+from phloem.sources.formats.unpack import UnpackError
 from phloem.sources.limits import Limits
 
 PRIVATE = "Привет, это личное письмо"
@@ -132,6 +133,16 @@ def _hidden() -> None:
         raise ValueError(PRIVATE) from None
 
 
+def _pydantic() -> None:
+    """As a model of ours raises it: its message quotes what it was given."""
+    Limits.model_validate({PRIVATE: PRIVATE})
+
+
+def _inner() -> None:
+    """An error of ours that is none for a person: who raises it does not mind what it says."""
+    raise UnpackError(PRIVATE, 0)
+
+
 HERE = r"at .*test_local line \d+; its message may quote a document"
 REASONS: list[tuple[Callable[[], Any], str]] = [
     (_quoting, f"ValueError {HERE}"),
@@ -142,6 +153,8 @@ REASONS: list[tuple[Callable[[], Any], str]] = [
     (_beam, "split 3 holds no text"),
     (_system, r"\[Errno 20\] Not a directory: '/dev/null/nothing'"),
     (_hidden, f"ValueError {HERE}"),
+    (_pydantic, f"ValidationError {HERE}"),
+    (_inner, f"UnpackError {HERE}"),
     (lambda: pa.array([PRIVATE]).cast(pa.int64()), f"ArrowInvalid {HERE}"),
 ]
 
