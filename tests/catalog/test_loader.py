@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_root import fables
 
 from phloem.catalog.handoff.loader import BLOCK, ReleaseTokens, as_torch, blend, permute
 from phloem.catalog.handoff.megatron import read_indexed
@@ -51,10 +52,8 @@ def _documents(root: Any) -> list[list[int]]:
     return found
 
 
-def test_release_tokens_refuse_a_changed_manifest(tmp_path: Path) -> None:
-    from handmade_root import build_root
-
-    root = build_root(tmp_path)
+def test_release_tokens_refuse_a_changed_manifest(fresh_root: Any) -> None:
+    root = fresh_root
     release = make_release(root.store, root.run_id, name="first")
     name = release.datasets["tokenize"]["name"]
     whole = root.store.read_bytes(name)
@@ -242,11 +241,12 @@ def test_pickled_tokens_are_the_same_in_another_process(released: Any, context: 
 )
 @pytest.mark.parametrize("url", [None, "memory://{}"])
 def test_copied_tokens_go_on_alike(
-    tmp_path: Path, url: str | None, again: Callable[[ReleaseTokens], ReleaseTokens]
+    built_root: Any,
+    tmp_path: Path,
+    url: str | None,
+    again: Callable[[ReleaseTokens], ReleaseTokens],
 ) -> None:
-    from handmade_root import build_root
-
-    root = build_root(url.format(uuid.uuid4().hex) if url else tmp_path)
+    root = built_root.copy(url.format(uuid.uuid4().hex) if url else tmp_path / "root")
     make_release(root.store, root.run_id, name="first")
     tokens = _tokens(root, limit=30, rank=1, world_size=2, seed=3, weights={"manual": 1})
     _take(tokens, 5)
@@ -255,12 +255,13 @@ def test_copied_tokens_go_on_alike(
     assert _pass(copied) == _pass(tokens)
 
 
-def test_pickled_tokens_are_small_however_large_the_release(released: Any, tmp_path: Path) -> None:
-    from handmade_root import build_root
-
-    root = build_root(tmp_path, filler=2000)
-    make_release(root.store, root.run_id, name="first")
-    few, many = _tokens(released), _tokens(root)
+def test_pickled_tokens_are_small_however_large_the_release(
+    fresh_root: Any, tmp_path: Path
+) -> None:
+    root = fables(tmp_path / "large", filler=200)
+    for each in (fresh_root, root):
+        make_release(each.store, each.run_id, name="first")
+    few, many = _tokens(fresh_root), _tokens(root)
     assert many.release.tokens > 20 * few.release.tokens
     sizes = [len(pickle.dumps(tokens)) for tokens in (few, many)]
     assert max(sizes) < 2048

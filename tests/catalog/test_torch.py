@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from real_root import fables
 
 from phloem.catalog.handoff.loader import ReleaseTokens, as_torch
 from phloem.catalog.release import ReleaseError, make_release
@@ -180,9 +181,7 @@ def test_batches_of_a_large_vocabulary_hold_its_tokens(large_vocabulary: Any) ->
 
 # Processes ----------------------------------------------------------------------------------------
 def test_dataset_pickles_small_and_again(released: Any, tmp_path: Path) -> None:
-    from handmade_root import build_root
-
-    root = build_root(tmp_path, filler=2000)
+    root = fables(tmp_path, filler=200)
     make_release(root.store, root.run_id, name="first")
     dataset = as_torch(_tokens(root, limit=8))
     assert len(pickle.dumps(dataset)) < 4096

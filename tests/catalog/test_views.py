@@ -3,6 +3,7 @@
 # ruff: noqa: S608 -- the names are those of the views
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from phloem.catalog.store import Store
 from phloem.catalog.view_columns import OF_OPS, VIEWS, schema_rows
 from phloem.catalog.views import connect, select
 
+OPS = ("frail", "language", "minhash", "pii", "statistics")
+
 
 @pytest.fixture(scope="module", params=["local", "memory"])
-def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from handmade_root import build_root
-
-    local = tmp_path_factory.mktemp("it's a root")
-    built = build_root(local if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+def root(
+    request: pytest.FixtureRequest, built_root: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    local = tmp_path_factory.mktemp("place") / "it's a root"
+    built = built_root.copy(local if request.param == "local" else f"memory://{uuid.uuid4().hex}")
     make_release(built.store, built.run_id, name="first")
     return built
 
@@ -55,7 +58,7 @@ def test_measures_hold_every_column_of_every_op(connection: duckdb.DuckDBPyConne
     found = _columns(connection, "measures")
     for column in ("language", "language_score", "word_count", "minhash", "pii_spans"):
         assert column in found
-    for op in ("language", "statistics", "minhash", "pii"):
+    for op in OPS:
         assert f"{op}_fault" in found
 
 
@@ -66,8 +69,8 @@ def test_measures_join_row_by_row(connection: duckdb.DuckDBPyConnection, root: A
         for key, id_ in root.ids.items()
         if key in {("fables", "5"), ("manual", "zh"), ("fables", "6")}
     }
-    assert got["fables", "5"] == [(51, "fables", 4, "th")]
-    assert got["manual", "zh"] == [(23, "manual", 4, "zh")]
+    assert got["fables", "5"] == [(39, "fables", 4, "th")]
+    assert got["manual", "zh"] == [(49, "manual", 4, "zh")]
     assert got["fables", "6"] == [(0, "fables", 5, "und")]
     assert connection.execute("select count(*) from measures").fetchall() == [(12,)]
 
@@ -84,45 +87,46 @@ def test_decisions_agree_with_the_balance(connection: duckdb.DuckDBPyConnection)
 def test_quarantine_sums_to_the_balance(connection: duckdb.DuckDBPyConnection) -> None:
     sql = "select source, sum(records), max(reason) from quarantine group by 1 order by 1"
     assert connection.execute(sql).fetchall() == [
-        ("fables", 1, "statistics: text longer than the op can hold"),
-        ("manual", 1, "not UTF-8"),
+        ("fables", 1, "frail: text longer than the op can hold"),
+        ("manual", 1, "not JSON"),
     ]
 
 
 def test_quarantine_names_the_file_that_a_record_was_met_in(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
-    sql = "select file, native_id from quarantine order by source"
-    assert connection.execute(sql).fetchall() == [(None, None), ("a.jsonl", "bad")]
+    sql = "select source, file, native_id from quarantine order by source"
+    fable, (_, file, native_id) = connection.execute(sql).fetchall()
+    assert (fable, file) == (("fables", None, None), "manual.jsonl")
+    assert re.fullmatch(r"manual\.jsonl@\d+", native_id)
 
 
 @pytest.mark.parametrize("kind", ["local", "memory"])
 def test_quarantine_of_a_root_from_before_it_named_files_is_read_without(
-    tmp_path: Path, kind: str
+    built_root: Any, tmp_path: Path, kind: str
 ) -> None:
-    from handmade_root import build_root
-
-    built = build_root(tmp_path if kind == "local" else f"memory://{uuid.uuid4().hex}")
+    local = tmp_path / "root"
+    built = built_root.copy(local if kind == "local" else f"memory://{uuid.uuid4().hex}")
     for shard in Dataset.load(built.store, built.record["datasets"]["ingest"]).shards:
         table = read_parquet(built.store, shard.path("quarantine.parquet"))
         write_parquet(built.store, shard.folder, "quarantine.parquet", table.drop(["file"]))
     connection = connect(built.store)
     assert _columns(connection, "quarantine") == _documented("quarantine")
-    sql = "select file, native_id, records from quarantine where id is null"
-    assert connection.execute(sql).fetchall() == [(None, "bad", 1)]
+    sql = "select file, reason, records from quarantine where id is null"
+    assert connection.execute(sql).fetchall() == [(None, "not JSON", 1)]
 
 
 def test_duplicates_name_both_sides(connection: duckdb.DuckDBPyConnection, root: Any) -> None:
     sql = "select id, source, duplicate_of, duplicate_of_source, similarity from duplicates"
     loser, winner = root.ids["manual", "fox"], root.ids["fables", "1"]
-    assert connection.execute(sql).fetchall() == [(loser, "manual", winner, "fables", 0.9231)]
+    assert connection.execute(sql).fetchall() == [(loser, "manual", winner, "fables", 0.9167)]
 
 
 def test_runs_releases_datasets_and_shards_say_what_there_is(
     connection: duckdb.DuckDBPyConnection, root: Any
 ) -> None:
     runs = connection.execute("select run_id, recipe, status, read, kept from runs").fetchall()
-    assert runs == [(root.run_id, "smoke", "done", 13, 6)]
+    assert runs == [(root.run_id, "tiny", "done", 13, 6)]
     releases = connection.execute("select name, documents, sources from releases").fetchall()
     assert releases == [("first", 6, ["fables", "manual"])]
     stages = connection.execute("select stage from datasets order by 1").fetchall()
@@ -130,7 +134,7 @@ def test_runs_releases_datasets_and_shards_say_what_there_is(
     ops = connection.execute(
         "select op, sum(documents) from shards where op is not null group by 1 order by 1"
     )
-    assert ops.fetchall() == [(op, 12) for op in ("language", "minhash", "pii", "statistics")]
+    assert ops.fetchall() == [(op, 12) for op in OPS]
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,14 @@
 import functools
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from phloem.catalog.store import Store
@@ -70,6 +73,7 @@ ARTICLES = {
 ADDRESS = "maria.silva@correio.pt"
 
 Documents = list[dict[str, Any]]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 FIRST: Documents = [
     *({"id": tag, "text": text, "lang": tag} for tag, text in ARTICLES.items()),
@@ -99,11 +103,14 @@ def write_jsonl(path: Path, rows: Documents, broken: str = "") -> Path:
     return path
 
 
-def add_source(folder: Path, name: str, rows: Documents, broken: str = "") -> None:
-    """Write a source's documents and card, and lock it."""
+def add_source(
+    folder: Path, name: str, rows: Documents, broken: str = "", card: Mapping[str, Any] = NOTHING
+) -> None:
+    """Write a source's documents and card, with what its card says of its own, and lock it."""
     path = write_jsonl(folder / f"{name}.jsonl", rows, broken)
-    card = CARD.replace("NAME", name).replace("PATH", str(path))
-    (folder / "cards" / f"{name}.yaml").write_text(card, encoding="utf-8")
+    said = yaml.safe_load(CARD.replace("NAME", name).replace("PATH", str(path))) | card
+    text = yaml.safe_dump(said, allow_unicode=True, sort_keys=False)
+    (folder / "cards" / f"{name}.yaml").write_text(text, encoding="utf-8")
     list(lock(load_workspace(folder), [name]))
 
 

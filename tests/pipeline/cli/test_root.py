@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade_root import build_root
 from inline_engine import inline
 from object_store import serving
+from real_root import fables
 from rich.console import Console
 from tiny_workspace import change_recipe, digests, make_workspace, new_root, recipe_of, redone
 from typer.testing import CliRunner, Result
@@ -167,9 +167,9 @@ def test_gc_knows_every_file_that_a_run_writes(places: tuple[Path, Path]) -> Non
     assert kept == {"fetched", "records", "reports"}  # models of ops, what happened, the page
 
 
-def test_gc_of_a_root_on_an_object_store() -> None:
+def test_gc_of_a_root_on_an_object_store(tmp_path: Path) -> None:
     with serving() as server:
-        built = build_root(server.root())
+        built = fables(tmp_path).copy(server.root())
         half = f"clean/{'c' * 32}/text.arrow"
         built.store.write_bytes(half, b"nobody's")
         now = time.time() + LONG_AGO
