@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from typing import Any
@@ -20,6 +21,7 @@ SHOWN_ROWS = 30  # of a long table
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
+@functools.cache
 def environment() -> jinja2.Environment:
     """Templates that escape whatever they put out."""
     made = jinja2.Environment(

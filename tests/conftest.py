@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from outside import require
+
+from phloem.sources.cards import source
 
 settings.register_profile(
     "fast",
@@ -27,6 +32,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a program that cannot run here, before any fixture of it begins."""
     for mark in item.iter_markers("needs"):
         require(*mark.args)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cheap_disk_and_cards() -> Iterator[None]:
+    """What costs a third of a test and is not its subject: no test pulls the plug of the machine,
+    and none changes the project's own cards, some five hundred, which are parsed once.
+    """
+    own = Path(source.__file__).parents[1] / "entries"
+    plain, once = source.read_yaml, functools.cache(source.read_yaml)
+
+    def read_yaml(path: Path) -> object:
+        return once(path) if path.parent == own else plain(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "read_yaml", read_yaml)
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 class NetworkError(Exception):
