@@ -26,37 +26,37 @@ def test_duplicates_matrix_has_dropped_in_rows_and_kept_in_columns(root: Any) ->
 
 
 def test_duplicates_many_sources_say_what_is_left_out(build: Any, known: Any) -> None:
-    one = known.Document("s00", "kept", known.HARBOUR)
-    lost = {"reason": "duplicate", "similarity": 1.0, "duplicate_of": one.id}
-    copies = [known.Document(f"s{n:02}", "c", known.HARBOUR, **lost) for n in range(1, 20)]
-    root = build([one, *copies], ())
+    text, name = known.HARBOUR, "Each ship of the source s{:02} is in its book of ships."
+    documents = {
+        f"s{n:02}": [known.Document("copy", text), known.Document("own", name.format(n))]
+        for n in range(15)
+    }
+    root = build(documents)
     matrix = duplicates(root.connection, root.store, root.run).matrix
     assert len(matrix.sources) == 12
-    assert sum(map(sum, matrix.cells)) + matrix.left_out == 19
+    assert sum(map(sum, matrix.cells)) + matrix.left_out == 14
 
 
 def test_duplicates_pair_marks_the_words_that_differ(root: Any) -> None:
     (pair,) = duplicates(root.connection, root.store, root.run).pairs
-    assert [p.text for p in pair.dropped.pieces if p.differs] == ["minute", "freight"]
-    assert [p.text for p in pair.kept.pieces if p.differs] == ["hour", "cargo"]
+    assert [p.text for p in pair.dropped.pieces if p.differs] == ["haven", "departed."]
+    assert [p.text for p in pair.kept.pieces if p.differs] == ["harbour", "sailed."]
     assert (pair.dropped.source, pair.kept.source) == ("letters", "books")
 
 
 def test_duplicates_pair_has_its_personal_data_masked(build: Any, known: Any) -> None:
-    text = f"Ask harbour@example.org whose flag flew. {known.HARBOUR}"
-    kept = known.Document("a", "1", text)
-    lost = {"reason": "duplicate", "similarity": 0.9, "duplicate_of": kept.id}
-    loser = known.Document("a", "2", text.replace("flag", "sail", 1), **lost)
-    root = build([kept, loser], ())
+    text = f"Ask harbour@portos.pt whose flag flew. {known.HARBOUR}"
+    texts = (text, text.replace("flag", "sail", 1))
+    root = build({"a": [known.Document(str(n), each) for n, each in enumerate(texts)]})
     (pair,) = duplicates(root.connection, root.store, root.run).pairs
     for side in (pair.dropped, pair.kept):
         shown = "".join(piece.text for piece in side.pieces)
         assert "[email]" in shown
-        assert "example.org" not in shown
+        assert "portos.pt" not in shown
 
 
 def test_duplicates_none_gives_empty_sections(build: Any, known: Any) -> None:
-    root = build([known.Document("a", "1", "x")], ())
+    root = build({"a": [known.Document("1", known.HARBOUR)]})
     found = duplicates(root.connection, root.store, root.run)
     assert (found.documents, found.bins, found.pairs, found.matrix.sources) == (0, (), (), ())
 

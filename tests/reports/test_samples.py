@@ -19,8 +19,8 @@ def test_samples_known_run_has_every_reason_but_duplicates(root: Any) -> None:
 def test_samples_value_and_threshold_come_with_the_excerpt(root: Any) -> None:
     reasons = {r.name: r for r in samples(root.connection, root.store, root.run).reasons}
     (unsure,) = reasons["unsure"].samples
-    assert (unsure.measured, unsure.value, unsure.threshold) == ("language_score", 0.31, 0.5)
-    assert unsure.excerpt == "ok ok 😀 ??? [email] ok"
+    assert (unsure.measured, unsure.value, unsure.threshold) == ("language_score", 0.5741, 0.6)
+    assert unsure.excerpt == "lorem ipsum bricolage 混ぜ 😀 [email] żółw kaputt"
 
 
 def test_samples_licence_not_allowed_shows_no_text(root: Any) -> None:
@@ -32,7 +32,7 @@ def test_samples_licence_not_allowed_shows_no_text(root: Any) -> None:
 def test_samples_fault_without_pii_shows_no_text_and_its_detail(root: Any) -> None:
     reasons = {r.name: r for r in samples(root.connection, root.store, root.run).reasons}
     (fault,) = reasons["fault"].samples
-    assert (fault.excerpt, fault.detail) == (None, "pii: too long")
+    assert (fault.excerpt, fault.detail) == (None, "frail_rewrite: too long")
 
 
 def test_samples_choice_spreads_over_sources_and_is_the_same_again(root: Any) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
 from typing import Any
 from unittest.mock import ANY
 
+import pyarrow as pa
 import pytest
 
+from phloem.catalog.columns import DECLARED_LANGUAGE
+from phloem.catalog.manifest import read_arrow, write_arrow
+from phloem.catalog.released import load_release
+from phloem.catalog.story import explain
 from phloem.reports import numerals
 from phloem.reports.cards import cards
 from phloem.reports.charts import heat, histogram, stacked
@@ -18,6 +28,18 @@ from phloem.reports.provenance import provenance
 from phloem.reports.quarantine import quarantine
 from phloem.reports.stages import stages
 from phloem.reports.tokens import load_token_counts, tokens
+
+KEPT = (
+    *(("books", name) for name in ("harbour", "hostile")),
+    *(("letters", name) for name in ("mail", "ar", "hi", "th", "zh")),
+)
+
+
+def _tokens(root: Any, source: str, name: str) -> int:
+    """How many tokens became of a document."""
+    found = explain(root.store, root.ids[source, name]).tokens
+    assert found is not None
+    return found.count
 
 
 @pytest.fixture
@@ -36,14 +58,14 @@ def test_personal_known_run_counts_spans_and_documents(root: Any) -> None:
 
 
 def test_personal_no_op_looked_is_not_said_to_be_none_found(build: Any) -> None:
-    root = build(without=["measure"])
+    root = build(without="measure")
     assert not personal(root.store, root.run).looked
 
 
 def test_licenses_known_run_splits_documents_bytes_and_tokens(counted: Any) -> None:
     found = licenses(counted.connection, counted.run)
     assert [(own.expression, own.documents, own.dropped, own.tokens) for own in found.licenses] == [
-        ("CC0-1.0", 7, 0, 377),
+        ("CC0-1.0", 7, 0, load_release(counted.store, counted.run.release).tokens),
         ("CC-BY-NC-4.0", 0, 1, 0),
     ]
     assert found.licenses[0].obligations == ()
@@ -52,37 +74,70 @@ def test_licenses_known_run_splits_documents_bytes_and_tokens(counted: Any) -> N
 
 
 def test_licenses_reference_of_the_record_is_known(build: Any, known: Any) -> None:
-    refs = {"LicenseRef-port": ["attribution"]}
-    root = build([known.Document("a", "1", "x", license="LicenseRef-port")], (), license_refs=refs)
+    documents = [
+        known.Document("1", known.HARBOUR),
+        known.Document("2", "x", license="LicenseRef-port"),
+    ]
+    root = build({"a": documents}, license_refs={"LicenseRef-port": ["attribution"]})
     load_token_counts(root.connection, root.store, root.run)
-    assert licenses(root.connection, root.run).licenses[0].obligations == ("attribution",)
+    found = {own.expression: own for own in licenses(root.connection, root.run).licenses}
+    assert found["LicenseRef-port"].obligations == ("attribution",)
 
 
-def test_languages_declared_and_found_are_told_apart(counted: Any) -> None:
+def test_languages_declared_and_found_are_told_apart(counted: Any, known: Any) -> None:
     found = languages(counted.connection, counted.store, counted.run)
-    assert ("ja", "zh-Hans", 1, 1) in found.confusions
-    assert (found.agreeing, found.contradicted) == (12, 2)
-    assert (found.undecided, found.undeclared) == (0, 0)
+    assert ("ja", "zh", 1, 1) in found.confusions
+    assert (found.agreeing, found.contradicted) == (11, 2)
+    assert (found.undecided, found.undeclared) == (1, 0)  # an op failed on one
     by_tag = {own.tag: own for own in found.languages}
-    assert (by_tag["en"].read, by_tag["en"].kept, by_tag["en"].tokens) == (9, 3, 187)
-    assert by_tag["hi"].tokens_per_byte == pytest.approx(0.5)
-    assert by_tag["fr"].tokens_per_byte is None
+    assert (by_tag["en"].read, by_tag["en"].kept) == (8, 3)
+    english = (("books", "harbour"), ("books", "hostile"), ("letters", "mail"))
+    assert by_tag["en"].tokens == sum(_tokens(counted, *name) for name in english)
+    (text,) = (own.text for own in known.DOCUMENTS["letters"] if own.id == "hi")
+    per_byte = _tokens(counted, "letters", "hi") / len(text.encode())
+    assert by_tag["hi"].tokens_per_byte == pytest.approx(per_byte)
+    assert by_tag["pl"].tokens_per_byte is None
 
 
-SPOKEN = {"sw": "Habari", "th": "สวัสดี", "zh-Hans": "你好", "und": "12 345"}
+SPOKEN = {
+    "vi": "Tất cả mọi người sinh ra đều được tự do và bình đẳng về nhân phẩm và quyền.",
+    "th": "สวัสดี",
+    "zh": "你好",
+    "und": "12 345",
+}
 
 
-@pytest.mark.parametrize("of_card", [["und"], [], ["sw", "und"]])
+@pytest.fixture(scope="module")
+def spoken(known: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The root of `SPOKEN`, each text named by its language."""
+    documents = {"a": [known.Document(tag, text) for tag, text in SPOKEN.items()]}
+    return known.made(tmp_path_factory.mktemp("spoken"), documents, {"a": {"languages": ["und"]}})
+
+
+def declare(root: Any, tag: str | None) -> None:
+    """As if the source gave each document this tag, and the texts were found as they were."""
+    (shard,) = root.shards("ingest")
+    name = "text-00000.arrow"
+    table = read_arrow(root.store, shard.path(name)).read_all()
+    place = table.schema.get_field_index(DECLARED_LANGUAGE.name)
+    column = pa.array([tag] * len(table), DECLARED_LANGUAGE.type)
+    batches = table.set_column(place, DECLARED_LANGUAGE.field, column).to_batches()
+    write_arrow(root.store, shard.folder, name, batches[0].schema, iter(batches))
+
+
+@pytest.mark.parametrize("of_card", [["und"], [], ["vi", "und"]])
 @pytest.mark.parametrize("own", [None, "und", "", "th"])
 def test_languages_that_nobody_declares_are_not_contradicted(
-    build: Any, known: Any, of_card: list[str], own: str | None
+    known: Any, spoken: Any, tmp_path: Path, of_card: list[str], own: str | None
 ) -> None:
     """`und` declares nothing, of a card or of a document: the other one speaks, if it does."""
-    documents = [known.Document("a", tag, text, tag, declared=own) for tag, text in SPOKEN.items()]
-    root = build(documents, (), sources={"a": {**known.card_of("a"), "languages": of_card}})
+    changed = spoken.copy(tmp_path / "root")
+    declare(changed, own)
+    card = {**spoken.record["sources"]["a"], "languages": of_card}
+    root = known.opened(changed, sources={"a": card})
     load_token_counts(root.connection, root.store, root.run)
     found = languages(root.connection, root.store, root.run)
-    declared = "th" if own == "th" else "sw" if "sw" in of_card else None
+    declared = "th" if own == "th" else "vi" if "vi" in of_card else None
     bearing = (found.agreeing, found.contradicted, found.undecided, found.undeclared)
     assert bearing == ((1, 2, 1, 0) if declared else (0, 0, 0, 4))
     others = [tag for tag in SPOKEN if tag not in ("und", declared)] if declared else []
@@ -91,7 +146,7 @@ def test_languages_that_nobody_declares_are_not_contradicted(
 
 
 def test_languages_run_without_tokens_has_no_fertility(build: Any) -> None:
-    root = build(without=["tokenize"])
+    root = build(without="tokenize")
     load_token_counts(root.connection, root.store, root.run)
     found = languages(root.connection, root.store, root.run)
     assert {own.tokens for own in found.languages} == {None}
@@ -99,32 +154,45 @@ def test_languages_run_without_tokens_has_no_fertility(build: Any) -> None:
 
 def test_tokens_known_run_by_source_and_length(counted: Any) -> None:
     found = tokens(counted.connection, counted.store, counted.run)
+    counts = {place: _tokens(counted, *place) for place in KEPT}
+    books, letters = (
+        sum(n for (source, _), n in counts.items() if source == own) for own in ("books", "letters")
+    )
     assert [(own.source, own.documents, own.tokens) for own in found.sources] == [
-        ("letters", 5, 221),
-        ("books", 2, 156),
+        ("letters", 5, letters),
+        ("books", 2, books),
     ]
-    assert found.bins == (("16", 2), ("32", 2), ("64", 3))
-    assert (found.longest, found.median) == (82, 54)
+    powers = Counter(2 ** (count.bit_length() - 1) for count in counts.values())
+    assert {int(bound): documents for bound, documents in found.bins if documents} == powers
+    assert (found.longest, found.median) == (max(counts.values()), median(counts.values()))
 
 
-def test_quarantine_reading_and_measuring_are_both_listed(root: Any) -> None:
-    first, second = quarantine(root.connection).troubles
-    assert (first.source, first.reason, first.records) == ("letters", "truncated gzip", 2)
-    assert first.where == "part-2.jsonl.gz, byte 4,096"
-    assert (second.reason, second.met) == ("pii: too long", "measuring")
+def test_quarantine_reading_and_measuring_are_both_listed(root: Any, known: Any) -> None:
+    troubles = {own.source: own for own in quarantine(root.connection).troubles}
+    first, second = troubles["letters"], troubles["books"]
+    assert (first.reason, first.records) == ("not JSON", 1)
+    rows = [asdict(own) for own in known.DOCUMENTS["letters"]]  # a line each, before the bad one
+    size = sum(len(json.dumps(row, ensure_ascii=False).encode()) + 1 for row in rows)
+    assert first.where == f"letters.jsonl, byte {size:,}"
+    assert (second.reason, second.met) == ("frail_rewrite: too long", "measuring")
 
 
 def test_stages_cached_stage_claims_no_speed(root: Any) -> None:
-    found = stages(root.run)
+    read = replace(root.run.stages[0], bytes=8_000_000, cpu_seconds=4.0)
+    again = replace(read, cached=read.tasks)
+    found = stages(replace(root.run, stages=(read, again)))
     assert [own.megabytes_per_cpu_second for own in found.stages] == [2.0, None]
 
 
 def test_cards_only_web_addresses_become_links(root: Any) -> None:
-    by_id = {card.id: card for card in cards(root.run).cards}
+    said = {**root.run.sources["books"], "homepage": "javascript:alert(1)"}
+    skipped = {"absent": "apt-get is not on this machine"}
+    run = replace(root.run, sources={**root.run.sources, "books": said}, skipped=skipped)
+    by_id = {card.id: card for card in cards(run).cards}
     assert by_id["books"].homepage == ""
     assert by_id["letters"].homepage == "https://example.org/letters"
     assert by_id["books"].approved_by == ""
-    assert cards(root.run).skipped == (("absent", "apt-get is not on this machine"),)
+    assert cards(run).skipped == (("absent", "apt-get is not on this machine"),)
 
 
 def test_provenance_names_digests_and_how_to_verify(root: Any) -> None:
@@ -133,7 +201,7 @@ def test_provenance_names_digests_and_how_to_verify(root: Any) -> None:
     assert all(len(made.digest) == 64 for made in found.datasets)
     root_of = ["--root", root.store.root]
     assert [shlex.split(command)[1:] for command, _ in found.commands] == [
-        ["release", "verify", "test-2026", *root_of],
+        ["release", "verify", root.run.release, *root_of],
         ["run", root.run.recipe, *root_of],
         ["explain", "ID", "--run", root.run.run_id, *root_of],
         ["catalog", "query", ANY, "--run", root.run.run_id, *root_of],

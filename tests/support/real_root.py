@@ -12,13 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from inline_engine import inline
-from tiny_workspace import ARTICLES, add_source, new_root, run_tiny
+from tiny_workspace import ARTICLES, new_root, run_tiny, write_source
 
 from phloem.catalog.columns import LICENSE, NATIVE_ID
 from phloem.catalog.manifest import Dataset, Shard, read_parquet
 from phloem.catalog.store import Store
 from phloem.pipeline import run as running
+from phloem.pipeline.review.locking import lock
 from phloem.pipeline.stages.ingest import document_id
+from phloem.pipeline.workspace import load_workspace
 from phloem.sources.connectors import files
 
 Json = Any
@@ -122,8 +124,10 @@ def make_root(
     cards: Mapping[str, Json],
     documents: Mapping[str, Sequence[Document]],
     broken: Mapping[str, str],
+    *,
+    released: bool = False,
 ) -> Root:
-    """Run a recipe over documents, up to where a release is made.
+    """Run a recipe over documents.
 
     Args:
         folder: For the workspace and, below `root`, for the root.
@@ -131,6 +135,7 @@ def make_root(
         cards: What each source's card says beside what all say.
         documents: Of each source.
         broken: Of some sources, a line that can not be read.
+        released: Whether its release is made too.
     """
     workspace = folder / "workspace"
     for name in ("recipes", "cards"):
@@ -143,11 +148,13 @@ def make_root(
     root, licenses = new_root(folder / "root"), {}
     for source, held in documents.items():
         rows = [asdict(document) for document in held]
-        add_source(workspace, source, rows, broken.get(source, ""), cards.get(source, {}))
+        write_source(workspace, source, rows, broken.get(source, ""), cards.get(source, {}))
         licenses |= {each.id: each.license for each in held if each.license}
+    list(lock(load_workspace(workspace), list(documents)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "open_pool", inline)
-        patch.setattr(running, "_release", lambda *_: None)
+        if not released:
+            patch.setattr(running, "_release", lambda *_: None)
         patch.setattr(files, "read", _licensing(files.read, licenses))
         record = run_tiny(workspace, root)
     ids = {(s, each.id): document_id(s, each.id) for s, held in documents.items() for each in held}

@@ -103,15 +103,20 @@ def write_jsonl(path: Path, rows: Documents, broken: str = "") -> Path:
     return path
 
 
-def add_source(
+def add_source(folder: Path, name: str, rows: Documents, broken: str = "") -> None:
+    """Write a source's documents and card, and lock it."""
+    write_source(folder, name, rows, broken)
+    list(lock(load_workspace(folder), [name]))
+
+
+def write_source(
     folder: Path, name: str, rows: Documents, broken: str = "", card: Mapping[str, Any] = NOTHING
 ) -> None:
-    """Write a source's documents and card, with what its card says of its own, and lock it."""
+    """Write a source's documents, and its card with what that says of its own."""
     path = write_jsonl(folder / f"{name}.jsonl", rows, broken)
     said = yaml.safe_load(CARD.replace("NAME", name).replace("PATH", str(path))) | card
     text = yaml.safe_dump(said, allow_unicode=True, sort_keys=False)
     (folder / "cards" / f"{name}.yaml").write_text(text, encoding="utf-8")
-    list(lock(load_workspace(folder), [name]))
 
 
 def make_workspace(folder: Path) -> Path:
