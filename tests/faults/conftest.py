@@ -45,7 +45,7 @@ def world(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> World:
     top = tmp_path_factory.mktemp("world")
     folder = make_world(top / "workspace")
     root = new_root(top / "root")
-    return folder, root, run_tiny(folder, root, workers=2)
+    return folder, root, run_tiny(folder, root)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ PAGE = FOLDER.parents[1] / "docs" / "faults.md"
 HEAD = """\
 # What a run withstands
 
-Each row is a test with the local engine, in [`tests/faults`](../tests/faults): it disturbs a run
-over about 280 documents in many scripts, and compares what comes of it with an undisturbed run:
-the digests of all datasets and the release. `python tests/faults/matrix.py` writes this page out
-of the tests, and a test fails if it is stale.
+Each row is a test in [`tests/faults`](../tests/faults): it disturbs a run over about 280 documents
+in many scripts, with the local engine where a process is what is disturbed, and compares what comes
+of it with an undisturbed run: the digests of all datasets and the release. `python
+tests/faults/matrix.py` writes this page out of the tests, and a test fails if it is stale.
 
 A test runs with every change, or in the nightly run where it takes long. Killing at random moments
 is seeded: three kills of each kind with every change, and 21 more in the nightly run, which goes

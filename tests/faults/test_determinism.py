@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import outcome, patched, started
+from faults import outcome, started
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 from tiny_workspace import run_tiny
 
+from phloem.catalog import manifest
 from phloem.catalog.manifest import Dataset, read_arrow
 from phloem.catalog.store import Store
 from phloem.catalog.views import connect
 from phloem.pipeline.engines import local
 from phloem.pipeline.stage import Task
-
-pytestmark = pytest.mark.beam
+from phloem.sources import records
 
 World = tuple[Path, Path, dict[str, Any]]
 
@@ -25,12 +25,14 @@ World = tuple[Path, Path, dict[str, Any]]
     fault="one worker instead of two",
     promise="the same bytes",
 )
+@pytest.mark.beam
 @pytest.mark.nightly
 def test_one_worker_alone_changes_no_byte(world: World, fresh: Path) -> None:
     folder, root, before = world
     assert outcome(fresh, run_tiny(folder, fresh, workers=1)) == outcome(root, before)
 
 
+@pytest.mark.beam
 @pytest.mark.usefixtures("local_only")
 @pytest.mark.fault(
     fault="four workers instead of two, and tasks in another order, each in a pipeline of its own",
@@ -60,43 +62,31 @@ def _tokens(root: Path, record: dict[str, Any]) -> dict[str, list[int]]:
     return found
 
 
-READ_ROWS = """
-import phloem.sources.records
-
-phloem.sources.records.BATCH_ROWS = 7
-"""
-
-
+@pytest.mark.usefixtures("local_only")
 @pytest.mark.fault(
     fault="sources are read in batches of seven documents instead of thousands",
     promise="the same bytes: the writer cuts its batches by the rows alone",
 )
-def test_batches_of_the_reader_change_no_byte(world: World, fresh: Path, tmp_path: Path) -> None:
+def test_batches_of_the_reader_change_no_byte(
+    world: World, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, root, before = world
-    with started(folder, fresh, environment=patched(tmp_path / "patch", READ_ROWS)) as run:
-        assert run.ended() == 0, run.said()
-    assert outcome(fresh, run.record()) == outcome(root, before)
+    monkeypatch.setattr(records, "BATCH_ROWS", 7)
+    assert outcome(fresh, run_tiny(folder, fresh)) == outcome(root, before)
 
 
-WRITTEN_ROWS = """
-import phloem.catalog.manifest
-
-phloem.catalog.manifest.BATCH_ROWS, phloem.catalog.manifest.BATCH_BYTES = 50, 20_000
-"""
-
-
-@pytest.mark.nightly
+@pytest.mark.usefixtures("local_only")
 @pytest.mark.fault(
     fault="files are written, and so measured, in batches of another size",
     promise="every measure, verdict and token is the same, only the cuts in the files differ",
 )
 def test_batches_of_files_change_no_verdict_and_no_token(
-    world: World, fresh: Path, tmp_path: Path
+    world: World, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, root, before = world
-    with started(folder, fresh, environment=patched(tmp_path / "patch", WRITTEN_ROWS)) as run:
-        assert run.ended() == 0, run.said()
-    record = run.record()
+    monkeypatch.setattr(manifest, "BATCH_ROWS", 50)
+    monkeypatch.setattr(manifest, "BATCH_BYTES", 20_000)
+    record = run_tiny(folder, fresh)
     assert record["balance"] == before["balance"]
     assert outcome(fresh, record)["ingest"] != outcome(root, before)["ingest"]
     decided = "select id, verdict, reason, value, failed_rules from decisions order by id"
@@ -105,6 +95,7 @@ def test_batches_of_files_change_no_verdict_and_no_token(
     assert _tokens(fresh, record) == _tokens(root, before)
 
 
+@pytest.mark.beam
 @pytest.mark.fault(
     fault="a processor that lacks the vector instructions of this one",
     promise="the same bytes",
@@ -119,6 +110,7 @@ def test_features_of_the_processor_change_no_byte(world: World, fresh: Path) -> 
     assert outcome(fresh, run.record()) == outcome(root, before)
 
 
+@pytest.mark.beam
 @pytest.mark.nightly
 @pytest.mark.fault(
     fault="kernels compiled for a generic processor instead of this one",

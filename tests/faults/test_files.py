@@ -1,5 +1,6 @@
 """Disks that are full, files that cannot be read, and bytes that are not what they were."""
 
+import errno
 import json
 import os
 import re
@@ -8,8 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from faults import commits, outcome, patched, run_command, runs_of, started
+from faults import commits, outcome, run_command, runs_of
 from tiny_workspace import add_source, change_recipe, redone, run_tiny
 
 from phloem.catalog.release import verify_release
@@ -17,8 +19,6 @@ from phloem.catalog.store import Store
 from phloem.catalog.views import connect
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.run import RunError
-
-pytestmark = pytest.mark.beam
 
 World = tuple[Path, Path, dict[str, Any]]
 
@@ -40,6 +40,7 @@ cp -a "$ROOT"/. "$KEPT"
 """
 
 
+@pytest.mark.beam
 @pytest.mark.fault(
     fault="the disk fills up in the middle of a run (a real file system without room)",
     promise="the run ends with the system's message and no half-written file is taken for a whole"
@@ -101,38 +102,29 @@ def test_source_that_cannot_be_read_is_named_before_the_run(
     assert outcome(copied, run_tiny(folder, copied)) == outcome(root, before)
 
 
-READ_ERROR = """
-import errno, os
-import pyarrow as pa
-
-mapped = pa.memory_map
-
-
-def memory_map(path, *more):
-    if "/compose/" in path:
-        raise OSError(errno.EIO, os.strerror(errno.EIO), os.path.basename(path))
-    return mapped(path, *more)
-
-
-pa.memory_map = memory_map
-"""
-
-
+@pytest.mark.usefixtures("local_only")
 @pytest.mark.fault(
-    fault="committed files cannot be read (EIO) by the workers of a later stage",
+    fault="committed files cannot be read (EIO) by the tasks of a later stage",
     promise="each task that wanted them fails with the system's message; a rerun does only these"
     " and ends with the same bytes",
 )
 def test_shard_that_cannot_be_read_fails_its_readers_only(
-    world: World, copied: Path, tmp_path: Path
+    world: World, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, root, before = world
     for stage in ("tokenizer", "tokenize"):
         shutil.rmtree(copied / stage)
-    with started(folder, copied, environment=patched(tmp_path / "patch", READ_ERROR)) as run:
-        assert run.ended() == 1
-    assert "stage tokenizer: 1 of 1 tasks failed" in run.said()
-    assert "Input/output error: 'text.arrow'" in run.said()
+    mapped = pa.memory_map
+
+    def memory_map(path: str, *more: object) -> object:
+        if "/compose/" in path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), Path(path).name)
+        return mapped(path, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pa, "memory_map", memory_map)
+        with pytest.raises(RunError, match=r"stage tokenizer: 1 of 1 tasks failed.*Input/output"):
+            run_tiny(folder, copied)
     record = run_tiny(folder, copied)
     assert redone(record) == {"tokenizer": 1, "tokenize": 4}
     assert outcome(copied, record) == outcome(root, before)
@@ -277,7 +269,7 @@ def test_line_of_200_mb_leaves_all_other_documents_as_they_were(
     add_source(other, "long", [long, own])
     assert (other / "long.jsonl").stat().st_size > 200 * 10**6
     change_recipe(other, "west]", "west, long]")
-    record = run_tiny(other, copied, workers=2)
+    record = run_tiny(other, copied)
     counts = {"read": 2, "kept": 1, "dropped": 0, "quarantined": 1}
     assert record["balance"]["long"] == counts
     sql = "select id, verdict, reason from decisions where source != 'long' order by id"

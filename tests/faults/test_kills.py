@@ -67,7 +67,7 @@ def test_run_whose_workers_are_killed_gives_the_same_bytes(
     assert killed > 0
     if code:
         assert ("tasks failed" if tiny_workspace.on_spark else "its worker died") in run.said()
-        record = run_tiny(folder, fresh, workers=2)
+        record = run_tiny(folder, fresh)
     else:
         record = run.record()
     assert outcome(fresh, record) == outcome(root, before)
@@ -94,7 +94,7 @@ def test_run_whose_idle_workers_are_killed_goes_on(
         time.sleep(0.5)  # until the pool has seen it
 
     monkeypatch.setattr(Progress, "end", strike)
-    record = run_tiny(folder, copied)
+    record = run_tiny(folder, copied, workers=1)
     assert redone(record) == {"compose": 4, "tokenizer": 1, "tokenize": 4}
     assert outcome(copied, record) == outcome(root, before)
 
@@ -116,7 +116,7 @@ def test_run_whose_driver_is_killed_leaves_no_process_and_ends_the_same(
             run.process.wait()
             assert _alone(run), [process.cmdline() for process in run.family()]
     there = commits(fresh)
-    record = run_tiny(folder, fresh, workers=2)
+    record = run_tiny(folder, fresh)
     assert outcome(fresh, record) == outcome(root, before)
     assert sum(redone(record).values()) <= commits(fresh) - there + 4  # of `decide` and the like
 
@@ -139,7 +139,7 @@ def test_run_that_is_interrupted_ends_at_once_and_goes_on_later(
     assert "interrupted: run the same command again" in run.said()
     assert "Traceback" not in run.said()
     assert [record["status"] for record in runs_of(fresh)] == ["interrupted"]
-    assert outcome(fresh, run_tiny(folder, fresh, workers=2)) == outcome(root, before)
+    assert outcome(fresh, run_tiny(folder, fresh)) == outcome(root, before)
 
 
 @pytest.mark.fault(
@@ -160,7 +160,7 @@ def test_split_without_memory_is_named_and_the_others_are_done(world: World, fre
         assert "stage measure: 1 of 4 tasks failed, the others are done: north " in run.said()
         assert f"its worker died (3 times; exit code {-signal.SIGKILL})" in run.said()
         assert commits(fresh) >= 4 + 3  # ingest of all, measure of the others
-    record = run_tiny(folder, fresh, workers=2)
+    record = run_tiny(folder, fresh)
     assert tiny_workspace.on_spark or redone(record)["measure"] == 1
     assert outcome(fresh, record) == outcome(root, before)
     assert digests(fresh, record) == digests(root, before)

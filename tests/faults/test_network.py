@@ -101,7 +101,6 @@ def _fetched(folder: Path, root: Path) -> list[bytes]:
     return [store.read_bytes(f"fetched/{file.sha256}") for file in reading.pin.files]
 
 
-@pytest.mark.beam
 @pytest.mark.fault(
     fault="a download is slow",
     promise="it is waited for; the run ends with the same bytes",

@@ -20,8 +20,6 @@ from phloem.pipeline.job import steps
 from phloem.pipeline.stage import made
 from phloem.pipeline.watch import record as run_record
 
-pytestmark = pytest.mark.beam
-
 World = tuple[Path, Path, dict[str, Any]]
 
 
@@ -83,6 +81,7 @@ def test_task_done_twice_at_once_commits_the_same_bytes(world: World, copied: Pa
     assert outcome(copied, record) == outcome(root, before)
 
 
+@pytest.mark.beam
 @pytest.mark.fault(
     fault="two runs of one recipe at once on one root",
     promise="both end well, with the same bytes and one release, which verifies",

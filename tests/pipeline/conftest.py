@@ -1,4 +1,4 @@
-"""One finished run for all tests of a module, and copies of it to change."""
+"""One finished run for all tests, and copies of it to change."""
 
 import shutil
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 from tiny_workspace import make_workspace, new_root, run_tiny
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, Any]]:
-    """A workspace, its root, and the record of a run with one worker. Do not change them: copy."""
+    """A workspace, its root, and the record of a run. Do not change them: copy."""
     top = tmp_path_factory.mktemp("finished")
     folder = make_workspace(top / "workspace")
     root = new_root(top / "root")

@@ -16,13 +16,11 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from inline_engine import inline
 from pydantic import ValidationError
 from tiny_workspace import ARTICLES, change_recipe, make_workspace, new_root, recipe_of, run_tiny
 
 from phloem.catalog.manifest import Shard, read_arrow, read_parquet
 from phloem.catalog.store import Store
-from phloem.pipeline import run as running
 from phloem.pipeline.docs import tables as docs_tables
 from phloem.pipeline.engines.local import end_larger, open_pool, own_bytes
 from phloem.pipeline.recipe import RecipeError
@@ -312,10 +310,7 @@ def test_line_of_200_megabytes_is_passed_over_without_being_held(tmp_path: Path)
 
 
 # A whole run --------------------------------------------------------------------------------------
-def test_run_with_a_low_limit_balances_and_one_raised_keeps_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "open_pool", inline)
+def test_run_with_a_low_limit_balances_and_one_raised_keeps_more(tmp_path: Path) -> None:
     folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
     low = len(ARTICLES["hi"].encode()) - 1
     counts = []
@@ -332,10 +327,7 @@ def test_run_with_a_low_limit_balances_and_one_raised_keeps_more(
     assert first["kept"] < raised["kept"]
 
 
-def test_limits_of_a_task_redo_nothing_and_the_others_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "open_pool", inline)
+def test_limits_of_a_task_redo_nothing_and_the_others_read_again(tmp_path: Path) -> None:
     folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
 
     def ingested(limits: str) -> int:

@@ -147,7 +147,7 @@ def test_four_processes_at_once_make_the_bytes_of_one_run(tmp_path: Path) -> Non
         add_source(folder, name, rows)
     change_recipe(folder, "sources: [first, second]", f"sources: [{', '.join(names)}]")
     alone, shared = new_root(tmp_path / "alone"), new_root(tmp_path / "shared")
-    expected = digests(alone, run_tiny(folder, alone))
+    expected = digests(alone, run_tiny(folder, alone, workers=1))
 
     for stage in ("ingest", "measure"):
         command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--workers", "1"]
@@ -160,7 +160,7 @@ def test_four_processes_at_once_make_the_bytes_of_one_run(tmp_path: Path) -> Non
         assert [process.returncode for process in processes] == [0] * 4
         for number, text in enumerate(told, start=1):
             assert f"share    {number}/4 of {stage}: {SOURCES // 4} tasks, 0 cached" in text
-    record = run_tiny(folder, shared)
+    record = run_tiny(folder, shared, workers=1)
     assert {"ingest", "measure"}.isdisjoint(redone(record))
     assert digests(shared, record) == expected
     release = json.loads(

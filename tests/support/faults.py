@@ -210,14 +210,6 @@ def interrupt(run: Run) -> None:
     os.killpg(run.process.pid, signal.SIGINT)
 
 
-def patched(folder: Path, code: str) -> dict[str, str]:
-    """The environment of a run whose every process runs this code before any other."""
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(code, encoding="utf-8")
-    path = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(path)}
-
-
 def run_twice_at_once(root: str, text: str) -> None:
     """Do a task in this process, as a worker does: for a pool of the tests' own."""
     from phloem.pipeline.stages import run_task, task_of

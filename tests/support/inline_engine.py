@@ -5,12 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tiny_workspace import recipe_of
-
 from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
 from phloem.pipeline import run as running
-from phloem.pipeline.engines.engine import Failure
+from phloem.pipeline.engines.engine import Failure, reason_of
 from phloem.pipeline.job import Job, Made, steps
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.request import Request
@@ -31,11 +29,17 @@ class InlineEngine:
     def run(
         self, stage: str, tasks: Sequence[Task], done: Callable[[Task, Sequence[Shard]], None]
     ) -> list[Failure]:
-        """Do tasks one after the other."""
+        """Do tasks one after the other; one that fails says why, as a worker's would."""
         assert {task.stage for task in tasks} <= {stage}
+        failures = []
         for task in tasks:
-            done(task, run_task(Store(self.root), task))
-        return []
+            try:
+                shards = run_task(Store(self.root), task)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+                failures.append(Failure(task, reason_of(error)))
+            else:
+                done(task, shards)
+        return failures
 
 
 @contextmanager
@@ -48,6 +52,8 @@ def inline(root: str, workers: int, limits: Limits) -> Iterator[InlineEngine]:
 
 def job_of(folder: Path, root: Path) -> Job:
     """The job of a tiny workspace's recipe."""
+    from tiny_workspace import recipe_of  # whose runs are done by this engine
+
     workspace = load_workspace(folder)
     request = Request(recipe_of(folder), str(root), 1)
     registry = load_registry(workspace)

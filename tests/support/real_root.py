@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from inline_engine import inline
 from tiny_workspace import ARTICLES, new_root, run_tiny, write_source
 
 from phloem.catalog.columns import LICENSE, NATIVE_ID
@@ -152,7 +151,6 @@ def make_root(
         licenses |= {each.id: each.license for each in held if each.license}
     list(lock(load_workspace(workspace), list(documents)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "open_pool", inline)
         if not released:
             patch.setattr(running, "_release", lambda *_: None)
         patch.setattr(files, "read", _licensing(files.read, licenses))

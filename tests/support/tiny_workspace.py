@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from inline_engine import inline
 from rich.console import Console
 
 from phloem.catalog.store import Store
@@ -163,15 +164,23 @@ def change_recipe(folder: Path, old: str, new: str) -> None:
 on_spark: Spark | None = None
 
 
-def run_tiny(folder: Path, root: Path, workers: int = 1) -> dict[str, Any]:
-    """Run the workspace's recipe; the run's record."""
+def run_tiny(folder: Path, root: Path, workers: int = 0) -> dict[str, Any]:
+    """Run the workspace's recipe; the run's record.
+
+    Args:
+        folder: The workspace.
+        root: Where it writes.
+        workers: Processes that do the tasks through Beam; 0: this process, without it.
+    """
     workspace = load_workspace(folder)
     registry = load_registry(workspace)
     runner, opened = "local", None
     if on_spark:
-        spark = replace(on_spark, cores=workers)
+        spark = replace(on_spark, cores=workers or 1)
         runner, opened = "spark", functools.partial(open_spark, str(root), spark, Limits())
-    request = Request(recipe_of(folder), str(root), workers, runner=runner)
+    elif not workers:
+        opened = functools.partial(inline, str(root), 1, Limits())
+    request = Request(recipe_of(folder), str(root), workers or 1, runner=runner)
     result = running.run(request, registry, workspace, Progress(Console(quiet=True)), opened)
     if result.refusal:
         raise result.refusal
