@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import phloem
 from phloem.filters.op import ops
 from phloem.pipeline.stage import StageError
 from phloem.sources.connector import connectors, find_connector
@@ -68,7 +67,7 @@ def _version(name: str) -> str:
 def _code() -> str:
     """The hash of all code and data that computes: not of pages, tests or cards."""
     digest = hashlib.sha256()
-    root = Path(phloem.__file__).parent
+    root = Path(__file__).parents[2]
     for package in ("catalog", "filters", "pipeline", "sources"):
         for suffix in ("*.py", "languages/*.yaml"):
             for path in sorted((root / package).rglob(suffix)):

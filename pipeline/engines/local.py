@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import threading
@@ -24,6 +23,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from phloem.catalog.store import Store
 from phloem.pipeline.engines.engine import Done, Failure, forget_failures, noted_reason, reason_of
+from phloem.pipeline.engines.launch import WorkerContext
 from phloem.pipeline.logs import quiet_clients
 from phloem.pipeline.stage import StageError, Task, made, weights
 from phloem.sources.limits import Limits
@@ -141,8 +141,7 @@ class Pool:
         if self.pool is not None and not self.pool.active:
             self.stop()
         if self.pool is None:
-            set_up_workers()
-            context = multiprocessing.get_context("forkserver")
+            context = WorkerContext()
             context.set_forkserver_preload(PRELOAD)
             with _deaf_to_interrupts():
                 forkserver.ensure_running()
@@ -190,20 +189,26 @@ def _noting_interrupts(pool: Pool) -> Iterator[None]:
 
 @contextmanager
 def open_pool(root: str, workers: int, limits: Limits) -> Iterator[Pool]:
-    """A pool whose workers are gone when the block ends."""
+    """A pool whose workers are gone when the block ends.
+
+    Whoever opens it may have processes of its own: those that were there before are left alone.
+    """
     pool = Pool(root, workers, limits)
+    others = set(psutil.Process().children(recursive=True))
     try:
-        with _noting_interrupts(pool):
+        with worker_settings(), _noting_interrupts(pool):
             yield pool
     except BaseException:
-        _end_workers()  # also those that are just starting: they would complain of what is gone
+        _end_workers(others)  # also those just starting: they would complain of what is gone
         raise
     finally:
         pool.stop()
 
 
-def _end_workers() -> None:
+def _end_workers(others: Collection[psutil.Process]) -> None:
     for process in psutil.Process().children(recursive=True):
+        if process in others:
+            continue
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             # The tracker cleans up after the others, and ends with this process.
             if not any("resource_tracker" in word for word in process.cmdline()):
@@ -308,9 +313,19 @@ def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:
     return time.process_time() - before
 
 
-def set_up_workers() -> None:
-    """Give all processes that this one starts from here on the settings of workers."""
-    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
+@contextmanager
+def worker_settings() -> Iterator[None]:
+    """Give all processes that this one starts meanwhile the settings of workers.
+
+    Afterwards they are gone: whoever trains in this process wants all of its threads.
+    """
+    added = {name: value for name, value in SETTINGS.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def quiet_worker() -> None:

@@ -20,7 +20,7 @@ import grpc  # isort: skip
 from apache_beam.portability.api import beam_fn_api_pb2 as api  # isort: skip
 from apache_beam.portability.api import beam_fn_api_pb2_grpc  # isort: skip
 
-from phloem.pipeline.engines.local import PRELOAD, quiet_worker, set_up_workers
+from phloem.pipeline.engines.local import PRELOAD, quiet_worker, worker_settings
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -30,7 +30,8 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         """Load Beam and the transforms, once for all workers."""
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload([*PRELOAD, "apache_beam.runners.worker.sdk_worker"])
-        forkserver.ensure_running()
+        with worker_settings():
+            forkserver.ensure_running()
         self.lock = threading.Lock()  # multiprocessing starts one process at a time
 
     def StartWorker(self, asked: api.StartWorkerRequest, _: object) -> api.StartWorkerResponse:  # noqa: N802
@@ -60,7 +61,6 @@ def work(control: str, worker_id: str) -> None:
 
 def main(address: str) -> None:
     """Serve the executors that reach this address, until ended."""
-    set_up_workers()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # its workers end with it
     server = grpc.server(ThreadPoolExecutor(8, "worker-pool"))
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(WorkerPool(), server)
