@@ -95,9 +95,9 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     Raises:
         GoneError: a pinned file is not there any more.
         WrongError: a file's bytes are not those that were pinned.
-        SourceError: they cannot be listed or read.
+        SourceError: no file is there, or they cannot be listed.
     """
-    found, _ = _matched(params)
+    found = _found(params)
     gone = [file.name for file in pin.files if file.name not in found]
     if gone:
         msg = (

@@ -11,12 +11,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 ALONE = 64
-"""Small files of a source that are each read alone: a part costs a fraction of a second in all
-stages together, so this many cost what reading one large file does."""
+"""Small files of a source that are each read alone. A part costs half a second of a core, in all
+stages together, so that this many cost no more than the text of one full part does."""
 
 SHARE = 8
 """A file is small below this share of a part: 4 MiB of text, a megabyte as it is packed. A larger
-one is worth a part of its own, whose cost is then below a tenth of what its text takes."""
+one is worth a part of its own, which costs about a tenth of what its text does."""
 
 BITS = 6
 """Bits of the hash that tell buckets apart from the start: of 65 small files or more, a further one
