@@ -130,7 +130,7 @@ def test_run_that_loses_documents_fails_and_releases_nothing(
     folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
     monkeypatch.setattr(running, "open_pool", lossy)
     with pytest.raises(BalanceError) as told:
-        run_tiny(folder, root)
+        run_tiny(folder, root, workers=1)
     assert "first: 9 read, but 6 kept + 1 dropped + 1 quarantined = 8" in str(told.value)
     assert "second: 3 read, but 1 kept + 1 dropped + 0 quarantined = 2" in str(told.value)
     (record,) = (json.loads(path.read_bytes()) for path in (root / "runs").iterdir())

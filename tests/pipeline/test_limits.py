@@ -19,13 +19,14 @@ import pytest
 from pydantic import ValidationError
 from tiny_workspace import ARTICLES, change_recipe, make_workspace, new_root, recipe_of, run_tiny
 
-from phloem.catalog.manifest import Shard, read_arrow, read_parquet
+from phloem.catalog.manifest import Ref, Shard, read_arrow, read_parquet
 from phloem.catalog.store import Store
 from phloem.pipeline.docs import tables as docs_tables
 from phloem.pipeline.engines.local import end_larger, open_pool, own_bytes
+from phloem.pipeline.reading import Reading
 from phloem.pipeline.recipe import RecipeError
 from phloem.pipeline.stage import Task
-from phloem.pipeline.stages import ingest
+from phloem.pipeline.stages import ingest, run_task
 from phloem.sources.cards.source import Access, Source, local_card
 from phloem.sources.connector import Fault, Files, Pin, Split, find_connector
 from phloem.sources.connectors import files
@@ -75,8 +76,13 @@ def tasks_of(
     card: Source, pin: Pin, found: Files, splits: list[Split], limits: Limits
 ) -> list[Task]:
     """The tasks that read a source."""
-    places = {name: {"path": path} for name, path in found.items()}
-    return ingest.tasks(card, pin, splits, places, ("", ()), limits)
+    return ingest.tasks(reading_of(card, pin, found, splits), ("", ()), limits)
+
+
+def reading_of(card: Source, pin: Pin, found: Files, splits: list[Split]) -> Reading:
+    """A source whose files are a user's own."""
+    refs = {each.name: Ref(found[each.name], each.sha256, each.bytes) for each in pin.files}
+    return Reading(card, pin, tuple(splits), refs)
 
 
 def read_whole(folder: Path, params: dict[str, Any], limits: Limits) -> tuple[list[str], list[str]]:
@@ -93,7 +99,7 @@ def run_all(tasks: list[Task], name: str) -> tuple[list[str], list[str]]:
     store = Store(f"memory://limits-{name}")
     names, reasons, read = [], [], 0
     for task in tasks:
-        (shard,) = ingest.run(store, task)
+        (shard,) = run_task(store, task)
         names += [name for file in texts(shard) for name in _names(store, file)]
         rows = read_parquet(store, shard.path("quarantine.parquet")).to_pylist()
         reasons += [row["reason"] for row in rows for _ in range(row["records"])]
@@ -377,14 +383,11 @@ def heavy_tasks(folder: Path, contents: dict[str, str]) -> Iterator[Callable[[Li
     given = files.Params.model_validate(params)
     pin = files.resolve(given)
     found = files.fetch(given, pin, folder)
-    places = {name: {"path": path} for name, path in found.items()}
     parts = [Split(f.name, {"parts": [[f.name, 0, None]]}, (f.name,)) for f in pin.files]
-    card = card_of("files", params)
+    reading = reading_of(card_of("files", params), pin, found, parts)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        yield lambda limits: ingest.tasks(
-            card, pin, parts, places, (str(folder), ("heavy_ops",)), limits
-        )
+        yield lambda limits: ingest.tasks(reading, (str(folder), ("heavy_ops",)), limits)
 
 
 @pytest.mark.beam

@@ -76,12 +76,12 @@ def test_plan_after_one_more_source_needs_room_for_that_one(copied: Done) -> Non
     assert disk_needed(job, Store(root)) == _written(folder / "third.jsonl")
 
 
-def test_plan_after_a_moved_threshold_is_exact_down_to_the_judge(copied: Done) -> None:
+def test_plan_after_a_moved_threshold_is_exact_down_to_the_filter(copied: Done) -> None:
     folder, root = copied
     change_recipe(folder, "min: {default: 5,", "min: {default: 2,")
     job = job_of(folder, root)
     planned = {each.stage: each.missing for each in plan(job, Store(root))}
-    assert list(planned.values()) == [0, 0, 0, 0, 2, None, None, None, None, None]
+    assert list(planned.values()) == [0, 0, 0, 0, 2, None, None, None, None, None, None]
     assert disk_needed(job, Store(root)) == 0
 
 

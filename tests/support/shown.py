@@ -100,7 +100,9 @@ def simple(line: str) -> Iterator[list[str]]:
     inner = re.sub(r"\b\w+=\$\(", "; ", line)  # what a variable is set to the output of
     for word in [*split(inner), ";"]:
         in_case = word == "case" or (in_case and word != "esac")
-        if set(word) <= set(";&|") or word in KEYWORDS:
+        if in_case and word == "|" and len(words) == 1:
+            words = []  # one of several patterns
+        elif set(word) <= set(";&|") or word in KEYWORDS:
             while words and re.match(r"\w+=", words[0]):
                 words.pop(0)
             if words and words[0] not in LOOPS:

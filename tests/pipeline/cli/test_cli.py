@@ -336,7 +336,7 @@ def test_run_says_where_its_report_and_release_lie(ran: Ran) -> None:
 def test_run_again_is_cached_and_says_so(ran: Ran) -> None:
     _, root, _ = ran
     again = told(phloem("run", "tiny", "--root", str(root)))
-    assert len(re.findall(r"^\w+  \d+/\d+ cached", again, re.MULTILINE)) == 10
+    assert len(re.findall(r"^\w+  \d+/\d+ cached", again, re.MULTILINE)) == 11
 
 
 LISTINGS = [
@@ -439,7 +439,7 @@ def test_plan_of_a_fresh_root_knows_the_first_stage(ran: Ran, tmp_path: Path) ->
     }  # fmt: skip
     assert {row["to_do"] for row in value["stages"][1:]} == {None}
     table = told(phloem("plan", "tiny", *options))
-    assert len(re.findall(r"^\w+( +\?){4}\s*$", table, re.MULTILINE)) == 9
+    assert len(re.findall(r"^\w+( +\?){4}\s*$", table, re.MULTILINE)) == 10
     assert not (tmp_path / "root" / "ingest").exists()
 
 

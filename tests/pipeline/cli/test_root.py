@@ -18,7 +18,7 @@ from rich.console import Console
 from tiny_workspace import change_recipe, digests, make_workspace, new_root, recipe_of, redone
 from typer.testing import CliRunner, Result
 
-from phloem.catalog.gc import delete, named, waste
+from phloem.catalog.gc import delete, layout, named, waste
 from phloem.catalog.manifest import COMMIT
 from phloem.catalog.release import verify_release
 from phloem.catalog.runs import run_ids
@@ -172,11 +172,11 @@ def test_gc_of_a_root_on_an_object_store(tmp_path: Path) -> None:
         built = fables(tmp_path).copy(server.root())
         half = f"clean/{'c' * 32}/text.arrow"
         built.store.write_bytes(half, b"nobody's")
-        now = time.time() + LONG_AGO
-        kept = named(built.store, (), older_than=86_400.0, now=now)
-        found = waste(built.store, kept, older_than=86_400.0, now=now)
+        now, where = time.time() + LONG_AGO, layout(KINDS)
+        kept = named(built.store, where, (), older_than=86_400.0, now=now)
+        found = waste(built.store, where, kept, older_than=86_400.0, now=now)
         assert [each.name for each in found] == [half.rpartition("/")[0]]
-        assert waste(built.store, kept, older_than=2 * LONG_AGO, now=now) == []
+        assert waste(built.store, where, kept, older_than=2 * LONG_AGO, now=now) == []
         delete(built.store, found, kept)
         left = Store(built.store.root)
         left.fs.invalidate_cache()
