@@ -64,7 +64,7 @@ OpSpecs = tuple[Annotated[OpSpec, BeforeValidator(op_spec)], ...]
 class Dedup(_Strict):
     """How near duplicates are found and verified.
 
-    `bands` x `rows` hashes of each signature nominate pairs: with 14 x 8 a pair of Jaccard 0.75
+    `bands` x `rows` hashes of each signature give candidates: with 14 x 8 a pair of Jaccard 0.75
     meets in some band with probability 0.77 (FineWeb, arXiv 2406.17557 section 3.4). A document
     is dropped only if its exact Jaccard similarity with a kept one is at least `jaccard`.
     """
