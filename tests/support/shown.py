@@ -98,6 +98,7 @@ def simple(line: str) -> Iterator[list[str]]:
     words: list[str] = []
     in_case = False
     inner = re.sub(r"\b\w+=\$\(", "; ", line)  # what a variable is set to the output of
+    inner = re.sub(r"(?:\w+\|)+(\w+\))", r"\1", inner)  # of a case's patterns one will do
     for word in [*split(inner), ";"]:
         in_case = word == "case" or (in_case and word != "esac")
         if in_case and word == "|" and len(words) == 1:
