@@ -56,7 +56,8 @@ dataflow-env:
 # `make test` nor .ci/run does it. A build for processors alone lies on an index of PyTorch's own.
 TORCH := .torch
 torch: torch-env ## set up PyTorch (3 GB), and test the loader under it, on the processor
-	$(TORCH)/bin/python -m pytest tests/catalog/test_torch.py $(ARGS)
+	$(TORCH)/bin/python -m pytest tests/catalog/test_torch.py \
+		"tests/test_face.py::test_example_of_each_name_gives_what_it_says[as_torch]" $(ARGS)
 
 torch-env:
 	@cmp -s requirements-torch.lock $(TORCH)/requirements-torch.lock || { \

@@ -1,4 +1,10 @@
-"""Every column that more than one package reads or writes, defined once."""
+"""Every column that more than one package reads or writes, defined once.
+
+Example:
+    >>> import phloem
+    >>> phloem.columns.TEXT.name, str(phloem.columns.TEXT.type)
+    ('text', 'string')
+"""
 
 from __future__ import annotations
 

@@ -7,12 +7,29 @@ class PhloemError(Exception):
     """Something could not be done: the message says in one line what was asked, and what to do.
 
     Its message is ours, and holds no text of a document: it may be printed, logged and kept.
+
+    Example:
+        >>> import phloem
+        >>> try:
+        ...     phloem.open_release("phloem-data", "frist", sequence_length=512, seed=1)
+        ... except phloem.PhloemError as error:
+        ...     print(error)
+        no release 'frist' in phloem-data; did you mean first?
     """
 
     exit_code = 1
 
 
 class UseError(PhloemError):
-    """Something was asked for that cannot be: the message says what can."""
+    """Something was asked for that cannot be: the message says what can.
+
+    Example:
+        >>> import phloem
+        >>> try:
+        ...     phloem.load_recipe("quikstart")
+        ... except phloem.UseError as error:
+        ...     print(error)
+        no recipe named 'quikstart'; did you mean quickstart?
+    """
 
     exit_code = 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +27,7 @@ from phloem.catalog.runs import ViewError, dataset_of, load_run, load_runs, newe
 from phloem.catalog.store import Store
 from phloem.catalog.view_columns import MEASURED, VIEWS, schema_rows
 
-__all__ = ["connect", "schema_rows", "select"]
+__all__ = ["connect", "schema_rows", "select", "select_arrow"]
 
 Json = Any
 Row = dict[str, Json]
@@ -73,21 +74,39 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], 
 
     Raises ViewError for no statement, several, one that is no query or writes, or one that fails.
     """
-    try:
-        statements = connection.extract_statements(sql)
-        kinds = [statement.type for statement in statements]
-        if kinds != [duckdb.StatementType.SELECT]:
-            told = ", ".join(kind.name for kind in kinds) or "nothing"
-            msg = f"one SELECT is run, but this is {told}; `show tables` lists the views"
-            raise ViewError(msg)
-        writing = sorted(filter(_WRITING.search, _operators(connection, sql)))
-        if writing:
-            msg = f"a query writes nothing, but this one has {', '.join(writing)}; leave that out"
-            raise ViewError(msg)
-        result = connection.execute(statements[0])
+    with _telling():
+        result = connection.execute(_query(connection, sql))
         return [name for name, *_ in result.description or ()], result.fetchall()
+
+
+def select_arrow(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    """As `select`, as an Arrow table: its columns keep their types."""
+    with _telling():
+        return connection.sql(_query(connection, sql)).to_arrow_table()
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Raise ViewError in place of an error of DuckDB's."""
+    try:
+        yield
     except duckdb.Error as error:
         raise ViewError(str(error)) from None
+
+
+def _query(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    """The one query that is asked, which writes nothing. Raises ViewError for anything else."""
+    statements = connection.extract_statements(sql)
+    kinds = [statement.type for statement in statements]
+    if kinds != [duckdb.StatementType.SELECT]:
+        told = ", ".join(kind.name for kind in kinds) or "nothing"
+        msg = f"one SELECT is run, but this is {told}; `show tables` lists the views"
+        raise ViewError(msg)
+    writing = sorted(filter(_WRITING.search, _operators(connection, sql)))
+    if writing:
+        msg = f"a query writes nothing, but this one has {', '.join(writing)}; leave that out"
+        raise ViewError(msg)
+    return statements[0]
 
 
 # WITH may hold COPY, INSERT, UPDATE, DELETE or MERGE, and a table function may run SQL that it is

@@ -241,6 +241,19 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
             same parameters that gives the 64-bit hashes of what it counts in a batch. The op takes
             the parameter `occurrences`, and as `files["counted"]` the path of the hashes that
             occur so often in the source, as the op would be handed it (`counted.py`).
+
+    Example:
+        >>> import phloem
+        >>> import pyarrow as pa
+        >>> import pyarrow.compute as pc
+        >>> OMEGAS = phloem.columns.Column("omegas", pa.int64(), "Letters omega, small.")
+        >>> @phloem.op(reads=[phloem.columns.TEXT], writes=[OMEGAS], examples=[("ω ω", 2)])
+        ... def omegas(batch):
+        ...     "Count the letter omega."
+        ...     return [pc.count_substring(batch.column("text"), "ω").cast(pa.int64())]
+        >>> batch = pa.record_batch({"text": ["τὸ ἄλφα καὶ τὸ ω", "日本語", None]})
+        >>> omegas(batch).arrays[0].to_pylist()
+        [1, 0, None]
     """
 
     def make(function: OpFunction) -> Op:

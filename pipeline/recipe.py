@@ -113,6 +113,21 @@ class Recipe(_Strict):
     `on_unavailable` says what becomes of a source that is not to be had on the day: `stop` the run,
     or `skip` the source, which the release then names as left out. A source whose bytes are other
     than locked stops the run either way.
+
+    Example:
+        >>> import phloem
+        >>> recipe = phloem.Recipe.model_validate(
+        ...     {
+        ...         "name": "letters",
+        ...         "summary": "Our letters, cleaned and measured.",
+        ...         "policy": "quickstart",
+        ...         "ops": ["nfc", "whitespace", "language", "statistics"],
+        ...         "keep": [{"name": "too_short", "column": "word_count", "min": 50}],
+        ...         "tokenizer": {"train": {"vocab_size": 4096}},
+        ...     }
+        ... )
+        >>> recipe.keep[0].column, recipe.dedup
+        ('word_count', None)
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -159,7 +174,7 @@ def load_recipe(asked: str, workspace: Workspace, known_sources: Sequence[str]) 
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path.name} is not YAML: {error}") from None
     except ValidationError as error:
-        raise RecipeError(_told(path, error)) from None
+        raise RecipeError(_told(path.name, error)) from None
     faults = check_recipe(recipe, workspace, known_sources)
     if recipe.name != path.stem:
         faults.insert(0, f"name is {recipe.name!r}, but the file is {path.name}; make them one")
@@ -168,7 +183,24 @@ def load_recipe(asked: str, workspace: Workspace, known_sources: Sequence[str]) 
     return recipe
 
 
-def _told(path: Path, error: ValidationError) -> str:
+def checked_recipe(recipe: Recipe, workspace: Workspace, known_sources: Sequence[str]) -> Recipe:
+    """A recipe that was made in Python, checked as one out of a file is.
+
+    Of a copy with other values (`model_copy`) nothing has been looked at yet.
+
+    Raises RecipeError listing every fault.
+    """
+    try:
+        found = Recipe.model_validate(dict(recipe))
+    except ValidationError as error:
+        raise RecipeError(_told(f"the recipe {recipe.name}", error)) from None
+    faults = check_recipe(found, workspace, known_sources)
+    if faults:
+        raise RecipeError(f"the recipe {found.name}: " + "; ".join(faults))
+    return found
+
+
+def _told(name: str, error: ValidationError) -> str:
     faults = []
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])
@@ -177,7 +209,7 @@ def _told(path: Path, error: ValidationError) -> str:
             faults.append(f"{where}: unknown key; {nearest(str(fault['loc'][-1]), known)}")
         else:
             faults.append(f"{where}: {fault['msg']}")
-    return f"{path.name}: " + "; ".join(faults)
+    return f"{name}: " + "; ".join(faults)
 
 
 def check_recipe(recipe: Recipe, workspace: Workspace, known_sources: Sequence[str]) -> list[str]:

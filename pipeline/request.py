@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date as calendar_date
 
 from phloem.catalog.errors import UseError
 from phloem.catalog.policy import LOCAL as LOCAL_SOURCE
 from phloem.catalog.release import NAME
 from phloem.pipeline.engines.runners import LOCAL
-from phloem.pipeline.recipe import Recipe, RecipeError, load_recipe
+from phloem.pipeline.recipe import Recipe, RecipeError, checked_recipe, load_recipe
 from phloem.pipeline.registry.registry import Registry, load_registry, local_registry
 from phloem.pipeline.workspace import Workspace, find_workspace
 
@@ -57,7 +58,7 @@ class OwnFiles:
 
 
 def find_request(
-    recipe: str,
+    recipe: str | Recipe,
     root: str,
     *,
     workers: int | None = None,
@@ -70,7 +71,7 @@ def find_request(
     """A request for a recipe of this folder's workspace, found and checked.
 
     Args:
-        recipe: Name of the recipe, or path of its file.
+        recipe: Name of the recipe, path of its file, or the recipe itself.
         root: URL of the root.
         workers: Processes or tasks at once; None: as many as this process may use cores.
         own: Files that are read in place of the recipe's sources.
@@ -81,14 +82,23 @@ def find_request(
 
     Raises:
         UseError: something of it cannot be, such as a release's name.
-        RecipeError: there is no such recipe, or it names no sources and no files are given.
+        RecipeError: there is no such recipe, it has faults, or it names no sources and no files
+            are given.
     """
     if release and not NAME.fullmatch(release):
         msg = f"--release {release!r} is no name: lower-case letters, digits and ._- only"
         raise UseError(msg)
+    if date and not _is_date(date):
+        raise UseError(f"--date {date!r} is no date; write it as 2026-01-31")
+    if workers is not None and workers < 1:
+        raise UseError(f"--workers {workers}: at least one is needed")
     workspace = find_workspace()
     registry = load_registry(workspace)
-    found = load_recipe(recipe, workspace, sorted(registry.cards))
+    known = sorted(registry.cards)
+    if isinstance(recipe, Recipe):
+        found = checked_recipe(recipe, workspace, known)
+    else:
+        found = load_recipe(recipe, workspace, known)
     if own:
         registry = local_registry(registry, own.path, own.text_column, own.language)
         found = found.model_copy(update={"sources": (LOCAL_SOURCE,), "mix": {}})
@@ -97,6 +107,13 @@ def find_request(
     number = workers or local_workers()
     request = Request(found, root, number, skip_unavailable, release, date, asked=tuple(asked))
     return request, registry, workspace
+
+
+def _is_date(given: str) -> bool:
+    try:
+        return calendar_date.fromisoformat(given).isoformat() == given
+    except ValueError:
+        return False
 
 
 def local_workers() -> int:

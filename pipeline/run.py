@@ -209,6 +209,11 @@ class Result:
     seconds: float
     cpu_seconds: float
 
+    @property
+    def release(self) -> str | None:
+        """Name of its release; None for a user's own files, and if refused."""
+        return self.release_file and self.release_file.split("/")[1]
+
 
 def _release(
     store: Store, record: Record, request: Request, registry: Registry, workspace: Workspace
@@ -243,6 +248,18 @@ UNRELEASED = (
     "Not released, and not to be: the text came from files that no source card describes.",
     "Write a card with its licence and evidence, and name it in a recipe, to make a release.",
 )
+
+
+def require_read(account: Account, recipe: Recipe) -> None:
+    """Raise RunError if no document was read."""
+    if not account.empty:
+        return
+    where = "--input" if LOCAL in recipe.sources else f"the sources of {recipe.name}"
+    if account.read:
+        msg = f"no document was read: none of {account.read:,} records of {where} could be read"
+    else:
+        msg = f"no document was read: there is none in {where}"
+    raise RunError(msg)
 
 
 def _own_pool(request: Request) -> AbstractContextManager[Engine]:

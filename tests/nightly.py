@@ -47,7 +47,14 @@ PARTS = {
         ["tests/pipeline/engines/test_dataflow.py"],
         {},
     ),
-    "torch": ("The loader under PyTorch, on a processor", ["tests/catalog/test_torch.py"], {}),
+    "torch": (
+        "The loader under PyTorch, on a processor",
+        [
+            "tests/catalog/test_torch.py",
+            "tests/test_face.py::test_example_of_each_name_gives_what_it_says[as_torch]",
+        ],
+        {},
+    ),
     "soak": (
         "Gigabytes of generated text through the recipe `quickstart`: memory and open files",
         ["tests/faults/test_soak.py"],

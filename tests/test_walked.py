@@ -219,3 +219,16 @@ def test_readme_s_story_is_of_the_shape_that_is_told(checkout: Checkout) -> None
     for given in " ".join(map(shape, block.text.splitlines()[1:])).split("[…]"):
         assert given.strip() in told
         told = told.partition(given.strip())[2]
+
+
+def test_readme_s_python_does_what_it_says(checkout: Checkout) -> None:
+    (block,) = (b for b in shown.blocks(ROOT / "README.md") if b.kind == "python")
+    (checkout.folder / "ten_lines.py").write_text(block.text, encoding="utf-8")
+    code, said = checkout.type("python ten_lines.py")
+    assert code == 0, said
+    kept, rows, reasons, tokens = said.splitlines()[:4]
+    (page,) = re.fullmatch(r"117 documents kept, told in (reports/\S+/index\.html)", kept).groups()
+    assert (checkout.folder / "phloem-data" / page).is_file()
+    assert rows == "117 documents read"
+    assert reasons == "[{'reason': None, 'count_star()': 117}]"
+    assert tokens.startswith("[")

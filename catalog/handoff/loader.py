@@ -328,8 +328,6 @@ def _open_again(store: Store, name: str, digest: str, asked: Mapping[str, Any]) 
 def as_torch(tokens: ReleaseTokens, *, batch_size: int = 1) -> Any:
     """A `torch.utils.data.IterableDataset` of the samples, for a `DataLoader` with any workers.
 
-        loader = DataLoader(as_torch(tokens, batch_size=4), batch_size=4, num_workers=2)
-
     Each time that it is iterated over, it gives the next pass: of `limit` samples, or of all
     sequences where there are no weights. One that was left early is not gone on with: to do so,
     open the tokens with the `state` that the batches were, `batch_size * world_size` for each.
@@ -348,6 +346,14 @@ def as_torch(tokens: ReleaseTokens, *, batch_size: int = 1) -> Any:
 
     Raises:
         ImportError: PyTorch is not installed; with what to do.
+
+    Example:
+        >>> import phloem
+        >>> from torch.utils.data import DataLoader
+        >>> tokens = phloem.open_release("phloem-data", "first", sequence_length=512, seed=1)
+        >>> loader = DataLoader(phloem.as_torch(tokens, batch_size=4), batch_size=4)
+        >>> next(iter(loader))["position_ids"].shape
+        torch.Size([4, 512])
     """
     try:
         from phloem.catalog.handoff.torch_tokens import TorchTokens

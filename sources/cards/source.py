@@ -157,6 +157,27 @@ class Source(Strict):
     A proposed card needs twelve fields: id, name, summary, homepage, kind, languages, license.spdx,
     access, custodian, personal_data.level, status and reason. The lint rules ask an active one for
     more.
+
+    Example:
+        >>> import phloem
+        >>> card = phloem.Source.model_validate(
+        ...     {
+        ...         "id": "letters",
+        ...         "name": "Letters of the Lake Society",
+        ...         "summary": "What fishers wrote to each other, typed by the society.",
+        ...         "homepage": "https://example.org/letters",
+        ...         "kind": "dialogue",
+        ...         "languages": ["sw", "luo"],
+        ...         "license": {"spdx": "CC-BY-4.0"},
+        ...         "access": {"connector": "files", "params": {"path": "letters.jsonl"}},
+        ...         "custodian": "The Lake Society",
+        ...         "personal_data": {"level": "personal"},
+        ...         "status": "proposed",
+        ...         "reason": "Letters are rare, and those in Luo rarer.",
+        ...     }
+        ... )
+        >>> card.license.spdx, card.languages
+        ('CC-BY-4.0', ('sw', 'luo'))
     """
 
     id: Id = Field(description="Kebab-case, equal to the file name; never used again.")
@@ -434,5 +455,6 @@ def local_card(
 def schema_json() -> str:
     """The JSON Schema of a card, as `schema.json` holds it."""
     schema = Source.model_json_schema()
+    schema["description"] = schema["description"].partition("\n\nExample:")[0]  # it is Python's
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
