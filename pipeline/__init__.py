@@ -1,0 +1,1 @@
+"""From a recipe to a release: stages, what runs them, and the command line."""

@@ -18,6 +18,7 @@ from phloem.filters.op import Op, ops
 from phloem.pipeline.cli.app import app
 from phloem.pipeline.docs import commands as docs_cli
 from phloem.pipeline.docs import pages as docs
+from phloem.pipeline.docs import rooms as docs_rooms
 from phloem.pipeline.docs import tables as docs_tables
 from phloem.pipeline.recipe import Recipe, check_recipe
 from phloem.pipeline.workspace import Workspace
@@ -27,6 +28,7 @@ from phloem.sources.cards.source import Source
 from phloem.sources.connector import Pin, connectors, find_connector
 
 ROOT = Path(__file__).resolve().parents[1]
+TABLES = {**docs_tables.TABLES, **docs_rooms.TABLES}
 LINK = re.compile(r"\[[^]]+\]\(([^)#]*)(#[^)]*)?\)")
 
 
@@ -82,12 +84,12 @@ def test_column_says_what_one_value_means(column):
     assert column.doc.endswith(".")
 
 
-@pytest.mark.parametrize("name", docs_tables.TABLES)
-def test_table_has_rows_and_no_empty_cell(name):
-    rows = docs_tables.TABLES[name]().splitlines()[2:]
+@pytest.mark.parametrize("made", TABLES.values(), ids=TABLES)
+def test_table_has_rows_and_no_empty_cell(made):
+    rows = made().splitlines()[2:]
     assert rows
     loose = {"parameters", "reads", "in"}  # an op may take no parameter
-    head = [cell.strip() for cell in docs_tables.TABLES[name]().splitlines()[0].split("|")[1:-1]]
+    head = [cell.strip() for cell in made().splitlines()[0].split("|")[1:-1]]
     for row in rows:
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
         empty = [h for h, cell in zip(head, cells, strict=True) if not cell and h not in loose]

@@ -72,7 +72,7 @@ def test_commands_in_prose_are_ones_that_there_are(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_paths_in_prose_lead_to_files(page: Path) -> None:
-    tops = "|".join([*docs.FOLDERS, "phloem"])
+    tops = "|".join(docs.FOLDERS)
     path = re.compile(rf"(?:{tops})/[\w./*-]*")
     prose = shown.FENCED.sub("", page.read_text(encoding="utf-8"))
     prose = shown.GENERATED.sub("", shown.PLACE.sub("", prose))
@@ -80,6 +80,17 @@ def test_paths_in_prose_lead_to_files(page: Path) -> None:
     lost = [span for span in spans if not list(ROOT.glob(span.rstrip("/")))]
     kept = {"reports/", "phloem-data/"}  # a root's, not the checkout's
     assert [span for span in lost if span not in kept] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_files_of_code_in_prose_lie_beside_the_page_or_below_the_top(page: Path) -> None:
+    prose = shown.FENCED.sub("", page.read_text(encoding="utf-8"))
+    code = re.compile(r"[\w/*-]+\.(?:css|html|js|py|xml)")
+    spans = [
+        span for span in shown.SPAN.findall(shown.PLACE.sub("", prose)) if code.fullmatch(span)
+    ]
+    lost = [span for span in spans if not [*page.parent.glob(span), *ROOT.glob(span)]]
+    assert lost == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

@@ -1,0 +1,1 @@
+"""How fast the ops, the engine and whole chains are, and what a run of any size would take."""

@@ -1,0 +1,1 @@
+"""The generated parts of these pages."""

@@ -16,13 +16,14 @@ from pathlib import Path
 from phloem.catalog.errors import PhloemError
 from phloem.pipeline.cli.app import app
 from phloem.pipeline.docs import commands as docs_cli
+from phloem.pipeline.docs import rooms as docs_rooms
 from phloem.pipeline.docs import scale as docs_scale
 from phloem.pipeline.docs import tables as docs_tables
 
 HAND_FILLED = ("explain",)
 """Blocks that a person fills with the output of a real run: they are left as they are."""
 
-FOLDERS = ("catalog", "docs", "filters", "pipeline", "reports", "sources", "tests")
+FOLDERS = ("catalog", "docs", "filters", "phloem", "pipeline", "reports", "sources", "tests")
 
 OPEN, CLOSE = "<!-- generated:{} -->", "<!-- end generated -->"
 BLOCK = re.compile(
@@ -43,6 +44,7 @@ def blocks() -> dict[str, docs_tables.Maker]:
     return {
         **docs_tables.TABLES,
         **docs_scale.TABLES,
+        **docs_rooms.TABLES,
         "cli": lambda: docs_cli.reference(app),
         "registry-size": docs_tables.registry_size,
     }

@@ -1,0 +1,1 @@
+"""Who has tasks done: this machine's processes, Spark, Dataflow. Beam is imported here alone."""

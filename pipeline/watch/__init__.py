@@ -1,0 +1,1 @@
+"""What is told of a run: its record, heartbeats, progress, logs of events and telemetry."""

@@ -1,0 +1,1 @@
+"""Texts that come with Phloem, so that a run works without a network."""

@@ -1,0 +1,1 @@
+"""The clients of package indexes, archives and hubs, and what they bring."""

@@ -1,0 +1,1 @@
+"""The forms of files: packed, archived, JSON Lines, tables, XML, web archives."""

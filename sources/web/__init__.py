@@ -1,0 +1,1 @@
+"""The open network: requests, downloads, patience, and what hosts say to machines."""

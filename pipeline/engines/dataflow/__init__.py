@@ -1,0 +1,1 @@
+"""Dataflow: the rules that every Beam graph keeps, and what would be sent."""
