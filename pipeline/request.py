@@ -88,7 +88,7 @@ def find_request(
     if release and not NAME.fullmatch(release):
         msg = f"--release {release!r} is no name: lower-case letters, digits and ._- only"
         raise UseError(msg)
-    if date and not _is_date(date):
+    if date and not is_date(date):
         raise UseError(f"--date {date!r} is no date; write it as 2026-01-31")
     if workers is not None and workers < 1:
         raise UseError(f"--workers {workers}: at least one is needed")
@@ -109,7 +109,8 @@ def find_request(
     return request, registry, workspace
 
 
-def _is_date(given: str) -> bool:
+def is_date(given: str) -> bool:
+    """Whether this is a day as ISO 8601 writes it: 2026-01-31."""
     try:
         return calendar_date.fromisoformat(given).isoformat() == given
     except ValueError:

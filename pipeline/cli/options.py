@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import date as calendar_date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,11 +34,9 @@ RunId = Annotated[
 
 def iso_date(given: str) -> str:
     """A date as typed, checked before anything runs."""
-    try:
-        right = not given or calendar_date.fromisoformat(given).isoformat() == given
-    except ValueError:
-        right = False
-    if not right:
+    from phloem.pipeline.request import is_date
+
+    if given and not is_date(given):
         raise typer.BadParameter(f"{given!r} is no date; write it as 2026-01-31")
     return given
 

@@ -17,7 +17,7 @@ from phloem.pipeline.cli.options import AsJson, Root, iso_date, open_root, place
 
 if TYPE_CHECKING:
     from phloem.pipeline.engines.spark.options import Spark
-    from phloem.pipeline.request import OwnFiles, Request
+    from phloem.pipeline.request import OwnFiles
     from phloem.pipeline.share import Share
     from phloem.pipeline.watch.account import Account
 
@@ -204,7 +204,7 @@ def run(
         if shared.account:
             _put_account(shared.account, root)
             if part == WHOLE:  # of one share of several the run itself judges
-                _check_read(shared.account, request)
+                running.require_read(shared.account, request.recipe)
         return
     request = dataclasses.replace(request, runner=runner)
     limits = request.recipe.limits
@@ -222,7 +222,7 @@ def run(
     _put_account(result.account, root)
     if result.refusal:
         raise result.refusal
-    _check_read(result.account, request)
+    running.require_read(result.account, request.recipe)
 
 
 def _own(path: str | None, text_column: str, language: str) -> OwnFiles | None:
@@ -262,22 +262,6 @@ def _put_account(account: Account, root: str) -> None:
     put(f"read     {first}")
     for line in others:
         put(f"         {line}")
-
-
-def _check_read(account: Account, request: Request) -> None:
-    """Raise RunError if no document was read."""
-    from phloem.catalog.policy import LOCAL
-    from phloem.pipeline.run import RunError
-
-    if not account.empty:
-        return
-    own = LOCAL in request.recipe.sources
-    where = "--input" if own else f"the sources of {request.recipe.name}"
-    if account.read:
-        msg = f"no document was read: none of {account.read:,} records of {where} could be read"
-    else:
-        msg = f"no document was read: there is none in {where}"
-    raise RunError(msg)
 
 
 @app.command()
