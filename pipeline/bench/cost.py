@@ -1,6 +1,6 @@
 """What a run costs on rented machines: hours, shuffle, money and energy, from one measured run.
 
-Everything is scaled from the run in `costs/measured.yaml` by text, documents or nominated rows.
+Everything is scaled from the run in `costs/measured.yaml` by text, documents or candidates.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def candidates(size: Size, run: MeasuredRun) -> int:
 
 
 def touched(size: Size, run: MeasuredRun) -> float:
-    """Files that a task of elect reads: those of its rows, the first of each component aside.
+    """Files that a task of dedup reads: those of its rows, the first of each component aside.
 
     Components are ordered by their first row, so that those of a task lie side by side; the other
     members lie anywhere.

@@ -152,7 +152,7 @@ def judged(
     terms: Terms,
     ops: Sequence[str],
 ) -> pa.Table:
-    """The verdict of every row before duplicates are settled.
+    """The verdict of every row before duplicates are known.
 
     A fault quarantines; then a licence that the policy does not allow drops; then the first
     rule that fails. `failed_rules` holds every rule that failed, whatever came first.
