@@ -43,16 +43,24 @@ class DoTask(beam.DoFn):
         An error is noted on the root and goes no further: it would fail the tasks beside it, and
         take text of a document along into the runner's logs.
         """
-        task = task_of(element)
         try:
-            if self.built:
+            if self.built:  # before all else: another Phloem may not know this task's model
                 require_same(self.built)
+            task = task_of(element)
             shards = made(self.store, task) or run_task(self.store, task)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-            note_failure(self.store, task.makes[0], task.label, error)
+            (kind, key), label = _said(element)
+            note_failure(self.store, (kind, key), label, error)
             return
         for shard in shards:
             yield json.dumps(shard.to_json(), sort_keys=True)
+
+
+def _said(element: str) -> tuple[tuple[str, str], str]:
+    """The first shard that a task makes, and its label, whatever its work is."""
+    value = json.loads(element)
+    kind, key = value["makes"][0]
+    return (kind, key), value["label"]
 
 
 class Each(beam.PTransform):
@@ -79,10 +87,11 @@ class Grouped(beam.PTransform):
 
     def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
         """Read each part, group its blocks by range, write each range, commit each task's shard."""
+        parts = ListParts(self.stage, self.root, self.built)
         blocks = ReadBlocks(self.stage, self.root, self.built)
         return (
             pcoll
-            | "Parts" >> beam.FlatMap(_parts).with_output_types(str)
+            | "Parts" >> beam.ParDo(parts).with_output_types(str)
             | "Spread" >> beam.Reshuffle().with_output_types(str)
             | "Blocks" >> beam.ParDo(blocks).with_output_types(tuple[str, pa.RecordBatch])
             | "By range" >> beam.GroupByKey()
@@ -100,13 +109,6 @@ def _shuffle(stage: str) -> Shuffle[Any, Any]:
     return shuffle
 
 
-def _parts(element: str) -> Iterator[str]:
-    task = task_of(element)
-    for part in _shuffle(task.stage).parts(task.work):
-        value = {"key": task.makes[0][1], "part": part.model_dump(mode="json")}
-        yield canonical(value).decode()
-
-
 @contextmanager
 def _noted(store: Store, stage: str, key: str) -> Iterator[None]:
     """Leave on the root why a shard could not be made, and let the error go on.
@@ -120,6 +122,24 @@ def _noted(store: Store, stage: str, key: str) -> Iterator[None]:
     except Exception as error:
         note_failure(store, (stage, key), key, error)
         raise
+
+
+class ListParts(beam.DoFn):
+    """A task becomes its parts, which are spread."""
+
+    def __init__(self, stage: str, root: str, built: str) -> None:
+        """Keep the stage, the root's URL, and how the driver is built."""
+        self.stage, self.root, self.built = stage, root, built
+
+    def process(self, element: str) -> Iterator[str]:
+        """Yield each part with the key of the shard that it is of."""
+        (_, key), _ = _said(element)
+        with _noted(Store(self.root), self.stage, key):
+            if self.built:
+                require_same(self.built)
+            work = task_of(element).work
+            for part in _shuffle(self.stage).parts(work):
+                yield canonical({"key": key, "part": part.model_dump(mode="json")}).decode()
 
 
 class ReadBlocks(beam.DoFn):

@@ -23,8 +23,6 @@ from phloem.pipeline.engines.dataflow.graph import (
 from phloem.pipeline.engines.transforms import build
 from phloem.pipeline.stages import BY_NAME
 
-pytestmark = pytest.mark.beam
-
 OPTIONS = PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"])
 ROOT = "gs://bucket/root"
 

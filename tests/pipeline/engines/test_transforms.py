@@ -1,6 +1,8 @@
 """The Beam graph: what may flow in it, and that it does what the plain functions do."""
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,22 @@ import pyarrow as pa
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pipeline import PipelineVisitor
+from eager import eager
+from inline_engine import finish, job_of
+from tiny_workspace import make_workspace, new_root
 
 from phloem.catalog.columns import schema
-from phloem.catalog.manifest import Ref, read_arrow, write_parquet
+from phloem.catalog.manifest import Ref, Shard, read_arrow, write_parquet
 from phloem.catalog.store import Store
 from phloem.filters.op import find_op
 from phloem.pipeline.engines.batches import RecordBatchCoder
-from phloem.pipeline.engines.transforms import build, run_pipeline
+from phloem.pipeline.engines.build import build as build_of_this
+from phloem.pipeline.engines.engine import noted_reason
+from phloem.pipeline.engines.transforms import build, run_pipeline, transform
+from phloem.pipeline.job import steps
+from phloem.pipeline.stage import StageError, Task, made
 from phloem.pipeline.stages import BY_NAME, bands, run_task
 from phloem.pipeline.stages.measure import HASHES
-
-pytestmark = pytest.mark.beam
 
 LOCAL = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
 PORTABLE = ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]
@@ -103,25 +110,100 @@ TEXTS = [
 ]
 
 
+def _bands(store: Store, ranges: int, *numbers: int) -> list[Task]:
+    """A task for each band, over the same files of signatures."""
+    files = _signatures(store, TEXTS)
+    return [
+        bands.STAGE.task(
+            f"k{band}",
+            f"band {band}",
+            bands.BandsWork(band=band, rows=8, ranges=ranges, key=f"k{band}", files=files),
+        )
+        for band in numbers
+    ]
+
+
+# Without a runner ---------------------------------------------------------------------------------
+def test_transforms_of_a_whole_job_commit_what_its_functions_make(tmp_path: Path) -> None:
+    folder = make_workspace(tmp_path / "workspace")
+    plain_root, root = new_root(tmp_path / "plain"), new_root(tmp_path / "root")
+    expected: dict[str, list[Shard]] = {}
+    finish(job_of(folder, plain_root), Store(plain_root), expected)
+    store, found = Store(root), {}
+    going = steps(job_of(folder, root), store, found)
+    step = next(going)
+    with suppress(StopIteration):
+        while True:
+            carrying = transform(step.stage, str(root), "")
+            told = eager(carrying, [task.to_json() for task in step.tasks])
+            committed = [made(store, task) for task in step.tasks]
+            assert sorted(told) == sorted(
+                json.dumps(shard.to_json(), sort_keys=True)
+                for shards in committed
+                for shard in shards
+            )
+            step = going.send(committed)
+    assert found == expected
+    assert found.keys() >= {"ingest", "bands", "dedup", "tokenize"}
+
+
+def test_a_task_that_fails_is_noted_and_the_others_go_on(tmp_path: Path) -> None:
+    root = new_root(tmp_path / "root")
+    store = Store(root)
+    first, second = next(steps(job_of(make_workspace(tmp_path / "w"), root), store, {})).tasks
+    Path(tmp_path / "w" / "first.jsonl").unlink()
+    (told,) = eager(transform("ingest", str(root), ""), [first.to_json(), second.to_json()])
+    (shard,) = made(store, second)
+    assert json.loads(told) == shard.to_json()
+    assert made(store, first) is None
+    assert "first.jsonl is gone since it was listed" in noted_reason(store, first)
+    assert noted_reason(store, second) is None
+
+
+@pytest.mark.parametrize("stage", BY_NAME)
+def test_a_worker_built_otherwise_makes_nothing_and_says_why(stage: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (task,) = _bands(store, 1, 3)
+    task = replace(task, stage=stage, makes=((stage, "k3"),))  # whose work it may not know
+    other = json.dumps({**json.loads(build_of_this()), "pyarrow": "1.0"})
+    carrying = transform(stage, str(tmp_path), other)
+    if stage == "bands":  # a part must fail its whole pipeline
+        with pytest.raises(StageError, match="pyarrow"):
+            eager(carrying, [task.to_json()])
+    else:
+        assert eager(carrying, [task.to_json()]) == []
+    assert "pyarrow" in (noted_reason(store, task) or "")
+    assert made(store, task) is None
+
+
+@pytest.mark.parametrize("ranges", [1, 2, 7])
+def test_bands_of_any_ranges_are_what_the_plain_function_writes(
+    ranges: int, tmp_path: Path
+) -> None:
+    plain, store = Store(tmp_path / "plain"), Store(tmp_path / "eager")
+    expected = [run_task(plain, task)[0] for task in _bands(plain, ranges, 3, 5)]
+    tasks = [task.to_json() for task in _bands(store, ranges, 3, 5)]
+    found = [json.loads(told) for told in eager(transform("bands", store.root, ""), tasks)]
+    assert found == [shard.to_json() for shard in expected]
+
+
+# Through Beam -------------------------------------------------------------------------------------
+@pytest.mark.beam
 @pytest.mark.parametrize("options", [LOCAL, PORTABLE], ids=["local", "portable"])
-def test_bands_through_beam_writes_what_the_plain_function_writes(
+def test_bands_through_beam_are_what_the_plain_function_writes(
     options: list[str], tmp_path: Path
 ) -> None:
     plain, beamed = Store(tmp_path / "plain"), Store(tmp_path / "beamed")
-    tasks = []
-    for store in (plain, beamed):
-        files = _signatures(store, TEXTS)
-        work = bands.BandsWork(band=3, rows=8, ranges=2, key="k", files=files)
-        tasks.append(bands.STAGE.task("k", "band 3", work))
-    (expected,) = run_task(plain, tasks[0])
-    run_pipeline("bands", str(tmp_path / "beamed"), [tasks[1].to_json()], PipelineOptions(options))
-    found = json.loads(beamed.read_bytes("bands/k/shard.json"))
+    (expected,) = run_task(plain, *_bands(plain, 2, 3))
+    (task,) = _bands(beamed, 2, 3)
+    run_pipeline("bands", str(tmp_path / "beamed"), [task.to_json()], PipelineOptions(options))
+    found = json.loads(beamed.read_bytes("bands/k3/shard.json"))
     assert found["facts"] == {"edges": 2}
     assert found["files"] == expected.to_json()["files"]
     edges = [
         tuple(pair.values())
         for file in found["files"]
-        for pair in read_arrow(beamed, f"bands/k/{file['name']}").read_all().to_pylist()
+        for pair in read_arrow(beamed, f"bands/k3/{file['name']}").read_all().to_pylist()
     ]
     assert sorted(edges) == [(0, 3), (1, 5)]
 
