@@ -1,6 +1,5 @@
-"""Shares of a stage: each task in one of them, and four processes at once make one run's bytes."""
+"""Shares of a stage: each task in one of them, and processes at once make one run's bytes."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +42,7 @@ from phloem.pipeline.stage import Task
 from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import load_workspace
 
-SOURCES = 8
+SOURCES = 4
 
 
 def _task(name: str, size: int) -> Task:
@@ -138,37 +137,48 @@ def _other(tag: str, number: int) -> str:
     return " ".join(Random(number).sample(words, len(words)))  # noqa: S311 - no secret
 
 
-@pytest.mark.beam
-def test_four_processes_at_once_make_the_bytes_of_one_run(tmp_path: Path) -> None:
-    folder = make_workspace(tmp_path / "workspace")
+@pytest.fixture
+def divided(workspace: tuple[Path, Path]) -> tuple[Path, Path, dict[str, str]]:
+    """A workspace of four sources, an empty root, and the digests of an undivided run."""
+    folder, root = workspace
     names = [f"s{number}" for number in range(SOURCES)]
     for number, name in enumerate(names):
         rows = [{"id": tag, "text": _other(tag, number), "lang": tag} for tag in ("ar", "en", "hi")]
         add_source(folder, name, rows)
     change_recipe(folder, "sources: [first, second]", f"sources: [{', '.join(names)}]")
-    alone, shared = new_root(tmp_path / "alone"), new_root(tmp_path / "shared")
-    expected = digests(alone, run_tiny(folder, alone, workers=1))
+    alone = new_root(root.with_name("alone"))
+    return folder, root, digests(alone, run_tiny(folder, alone))
 
-    for stage in ("ingest", "measure"):
-        command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--workers", "1"]
-        command += ["--root", str(shared), "--stage", stage, "--share"]
-        processes = [
-            subprocess.Popen([*command, f"{number}/4"], cwd=folder, stdout=subprocess.PIPE)
-            for number in range(1, 5)
-        ]
-        told = [process.communicate(timeout=120)[0].decode() for process in processes]
-        assert [process.returncode for process in processes] == [0] * 4
-        for number, text in enumerate(told, start=1):
-            assert f"share    {number}/4 of {stage}: {SOURCES // 4} tasks, 0 cached" in text
-    record = run_tiny(folder, shared, workers=1)
+
+def _ends_as_one_run(folder: Path, root: Path, expected: dict[str, str]) -> None:
+    """What is left of a run does none of the shared stages again, and ends with the same bytes."""
+    record = run_tiny(folder, root)
     assert {"ingest", "measure"}.isdisjoint(redone(record))
-    assert digests(shared, record) == expected
-    release = json.loads(
-        Store(str(shared)).read_bytes(f"releases/{record['release']}/release.json")
-    )
-    assert (
-        release["name"]
-        == json.loads((alone / "releases" / record["release"] / "release.json").read_bytes())[
-            "name"
-        ]
-    )
+    assert digests(root, record) == expected
+
+
+def test_four_shares_make_the_bytes_of_one_run(divided: tuple[Path, Path, dict[str, str]]) -> None:
+    folder, root, expected = divided
+    for stage in ("ingest", "measure"):
+        for number in (3, 1, 4, 2):
+            assert _share(folder, root, stage, Share(number, 4)).tasks == SOURCES // 4
+    _ends_as_one_run(folder, root, expected)
+
+
+@pytest.mark.beam
+def test_two_processes_at_once_make_the_bytes_of_one_run(
+    divided: tuple[Path, Path, dict[str, str]],
+) -> None:
+    folder, root, expected = divided
+    _share(folder, root, "ingest", WHOLE)
+    command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--workers", "1"]
+    command += ["--root", str(root), "--stage", "measure", "--share"]
+    processes = [
+        subprocess.Popen([*command, f"{number}/2"], cwd=folder, stdout=subprocess.PIPE)
+        for number in (1, 2)
+    ]
+    told = [process.communicate(timeout=120)[0].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    for number, text in enumerate(told, start=1):
+        assert f"share    {number}/2 of measure: {SOURCES // 2} tasks, 0 cached" in text
+    _ends_as_one_run(folder, root, expected)

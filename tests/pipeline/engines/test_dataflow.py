@@ -24,7 +24,6 @@ from phloem.pipeline.stages import BY_NAME
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
-beam = pytest.mark.beam
 installed = pytest.mark.skipif(
     importlib.util.find_spec("apitools") is None,
     reason="needs the extra `dataflow`: requirements-dataflow.lock in an environment of its own",
@@ -58,7 +57,6 @@ def test_runner_dataflow_is_planned_for_but_not_run(monkeypatch):
         check_planned("dask")
 
 
-@beam
 def test_plan_without_the_extra_says_what_to_install(monkeypatch):
     monkeypatch.setattr(runners.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(RunnerError, match=r"requirements-dataflow\.lock"):
@@ -69,7 +67,6 @@ def test_plan_without_the_extra_says_what_to_install(monkeypatch):
 
 
 # The dry run --------------------------------------------------------------------------------------
-@beam
 @installed
 def test_dry_run_of_every_stage_finds_nothing():
     found = check_all({"tally": [some_task("a"), some_task("b", source="ქართული")]}, Settings())
@@ -84,7 +81,6 @@ def test_dry_run_of_every_stage_finds_nothing():
     ]
 
 
-@beam
 @installed
 def test_dry_run_graph_names_the_image_and_keeps_every_transform():
     graph = dry_run("bands", ["{}"], Settings(image="phloem:of-a-test"))
@@ -94,14 +90,12 @@ def test_dry_run_graph_names_the_image_and_keeps_every_transform():
     assert "Bands/Commit" in {node.unique_name for node, _ in nodes(graph)}
 
 
-@beam
 @installed
 def test_check_finds_a_path_of_this_machine_in_a_task():
     found = check("tally", [some_task("k", source="/srv/texts/a.jsonl")], Settings())
     assert found.faults == ("Tasks holds the path '/srv/texts/a.jsonl' of this machine",)
 
 
-@beam
 @installed
 def test_check_finds_a_request_that_is_too_large(monkeypatch):
     monkeypatch.setattr(dataflow, "REQUEST_BYTES", 20_000)
@@ -110,7 +104,6 @@ def test_check_finds_a_request_that_is_too_large(monkeypatch):
     assert fault.startswith("its 20 tasks make a request of ")
 
 
-@beam
 @installed
 def test_dry_run_leaves_the_environment_as_it_was(monkeypatch):
     monkeypatch.delenv("NO_GCE_CHECK", raising=False)
@@ -121,7 +114,6 @@ def test_dry_run_leaves_the_environment_as_it_was(monkeypatch):
     assert os.environ["NO_GCE_CHECK"] == "no"
 
 
-@beam
 @installed
 def test_plan_command_tells_files_that_only_this_machine_has(tmp_path, monkeypatch):
     monkeypatch.chdir(make_workspace(tmp_path / "workspace"))

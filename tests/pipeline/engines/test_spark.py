@@ -156,38 +156,32 @@ def _script(folder: Path, lines: str) -> Spark:
     return Spark("local[1]", str(folder / "server.jar"), worker_image="none")
 
 
-@pytest.mark.beam
 def test_start_nothing_for_no_tasks(tmp_path: Path) -> None:
     with open_spark(str(tmp_path), replace(HERE, job_server="nowhere"), Limits()) as engine:
         assert engine.run("tally", [], lambda *_: None) == []
 
 
-@pytest.mark.beam
 def test_start_master_that_does_not_answer(tmp_path: Path) -> None:
     asked = Spark(f"spark://localhost:{free_port()}", "server.jar", worker_image="none")
     assert "the Spark master at localhost:" in _failing(asked, tmp_path)
 
 
-@pytest.mark.beam
 def test_start_job_endpoint_that_does_not_answer(tmp_path: Path) -> None:
     asked = Spark(job_endpoint=f"localhost:{free_port()}", worker_image="none")
     assert "the job server at localhost:" in _failing(asked, tmp_path)
 
 
-@pytest.mark.beam
 def test_start_worker_pool_that_does_not_answer(tmp_path: Path) -> None:
     asked = replace(HERE, worker_pool=f"localhost:{free_port()}")
     assert "the worker pool at localhost:" in _failing(asked, tmp_path)
 
 
-@pytest.mark.beam
 def test_start_job_server_that_ends_says_its_last_word(no_spark: Path) -> None:
     asked = _script(no_spark, "echo 'no such class'; echo '\tat its.stack.Trace'; exit 3")
     told = _failing(asked, no_spark)
     assert told == "the job server ended; it last said: no such class"
 
 
-@pytest.mark.beam
 def test_start_job_server_that_opens_no_port(no_spark: Path) -> None:
     began = time.monotonic()
     told = _failing(_script(no_spark, "echo waiting; sleep 600"), no_spark)
@@ -195,7 +189,6 @@ def test_start_job_server_that_opens_no_port(no_spark: Path) -> None:
     assert time.monotonic() - began < 30
 
 
-@pytest.mark.beam
 def test_start_no_spark_and_no_jar(no_spark: Path) -> None:
     asked = Spark("local[1]", str(no_spark / "server.jar"), worker_image="none")
     assert "no spark-submit in SPARK_HOME" in _failing(asked, no_spark)
@@ -218,7 +211,6 @@ def test_jar_by_coordinates_that_maven_cannot_have(
     assert server.job_server_jar("a:b:1", tmp_path).is_file()
 
 
-@pytest.mark.beam
 def test_job_server_that_listens_and_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

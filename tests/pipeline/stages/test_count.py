@@ -439,7 +439,7 @@ def test_run_counts_the_same_with_one_worker_or_two_or_resumed(
     workspace: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, root = workspace
-    one = run_tiny(folder, root, workers=1)
+    one = run_tiny(folder, root)
     assert {"count", "tally"} <= one["datasets"].keys()
     assert one["balance"]["first"] == {"read": 12, "kept": 12, "dropped": 0, "quarantined": 0}
     expected = digests(root, one)

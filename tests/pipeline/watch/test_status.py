@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from some_tasks import some_task
-from tiny_workspace import make_workspace, new_root
+from tiny_workspace import make_workspace, new_root, run_tiny
 from typer.testing import CliRunner
 
 from phloem.catalog.manifest import canonical
@@ -267,7 +267,7 @@ def test_a_killed_run_is_silent_and_a_rerun_shows_what_was_cached(tmp_path: Path
     beat = json.loads(path.read_bytes())
     path.write_bytes(canonical({**beat, "written": "2026-01-01T00:00:00.000+00:00"}))
     assert status(store).state == "silent"
-    subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    run_tiny(folder, root)
     told = status(store)
     assert (told.state, told.run_id != killed) == ("done", True)
     assert told.stages[0]["stage"] == "ingest"
