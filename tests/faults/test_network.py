@@ -82,7 +82,7 @@ def served(world: World, tmp_path: Path) -> Iterator[tuple[Path, Server]]:
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
-    threading.Thread(target=http.serve_forever, daemon=True).start()
+    threading.Thread(target=http.serve_forever, args=[0.01], daemon=True).start()
     card = folder / "cards" / "north.yaml"
     text = card.read_text(encoding="utf-8")
     url = f"http://127.0.0.1:{http.server_port}/north.jsonl"

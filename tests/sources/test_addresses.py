@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
 def server() -> Iterator[str]:
     """Address of a server by its number; by its name it is another host."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=[0.01])
         thread.start()
         yield f"http://127.0.0.1:{running.server_address[1]}"
         running.shutdown()

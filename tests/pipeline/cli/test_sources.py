@@ -283,7 +283,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     monkeypatch.setattr(web, "DELAY", 0)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running_:
         running_.asked = []  # type: ignore[attr-defined]
-        thread = threading.Thread(target=running_.serve_forever)
+        thread = threading.Thread(target=running_.serve_forever, args=[0.01])
         thread.start()
         yield running_
         running_.shutdown()

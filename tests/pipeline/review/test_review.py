@@ -351,7 +351,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
+        thread = threading.Thread(target=httpd.serve_forever, args=[0.01])
         thread.start()
         yield f"http://127.0.0.1:{httpd.server_port}", asked
         httpd.shutdown()
