@@ -128,6 +128,10 @@ def _gzip_bomb() -> dict[str, bytes]:
     return {"a.jsonl.gz": gzip.compress(jsonl("first", *["0" * 8 * MIB] * 9, "last"))}
 
 
+def _long_stream() -> dict[str, bytes]:
+    return {"a.jsonl.gz": gzip.compress(jsonl("first", *["0" * MIB] * 9, "last"))}
+
+
 def _long_line() -> dict[str, bytes]:
     return {"a.jsonl": jsonl("first", ARTICLES["th"] * 40_000, "last")}
 
@@ -165,10 +169,10 @@ PLANTED: dict[str, tuple[Callable[[], dict[str, bytes]], Limits, list[str], Limi
         Limits(unpacked_ratio=1100),
     ),
     "long stream": (
-        _gzip_bomb,
+        _long_stream,
+        Limits(unpacked_ratio=1100, stream_bytes=2 * MIB),
+        ["gzip unpacks to more than 2097152 bytes (limits.stream_bytes)"],
         Limits(unpacked_ratio=1100, stream_bytes=10 * MIB),
-        ["gzip unpacks to more than 10485760 bytes (limits.stream_bytes)"],
-        Limits(unpacked_ratio=1100, stream_bytes=80 * MIB),
     ),
     "long line": (
         _long_line,
@@ -202,7 +206,7 @@ PLANTED: dict[str, tuple[Callable[[], dict[str, bytes]], Limits, list[str], Limi
             Limits(document_bytes=size + len(unit.encode())),
         )
         for script, unit, size in (
-            ("Han", ARTICLES["zh"], 64 * MIB),  # the default
+            ("Han", ARTICLES["zh"], 4 * MIB),
             ("Arabic", ARTICLES["ar"], MIB),
             ("emoji", "👩🏽‍🚀🌍", MIB),
         )
@@ -257,10 +261,10 @@ def _small_parquet() -> bytes:
             DEFAULT,
         ),
         (
-            {"a.txt": b"a", "b.txt": ARTICLES["hi"].encode() * 200_000, "c.txt": b"c"},
+            {"a.txt": b"a", "b.txt": ARTICLES["hi"].encode() * 10_000, "c.txt": b"c"},
+            Limits(member_bytes=MIB),
+            ["member larger than 1048576 bytes (limits.member_bytes)"],
             DEFAULT,
-            ["member larger than 67108864 bytes (limits.member_bytes)"],
-            Limits(member_bytes=200 * MIB, document_bytes=200 * MIB),
         ),
     ],
     ids=["zip bomb", "members", "large member"],
