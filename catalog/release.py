@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.handoff.tokenizer import End, TokenizerError, load_tokenizer
+from phloem.catalog.handoff.tokens import TOKENS, batches
 from phloem.catalog.licenses import NO_REFS, Refs
-from phloem.catalog.manifest import Dataset, canonical, digest_of, read_arrow
+from phloem.catalog.manifest import Dataset, canonical, digest_of
 from phloem.catalog.policy import Check, Policy, gate, load_policy, unasked
 from phloem.catalog.records import append, records
 from phloem.catalog.released import (
@@ -58,13 +60,14 @@ class GateError(PhloemError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing of a release that does not hold.
+    """One thing of a release, or of an export of it, that does not hold.
 
     Attributes:
-        file: Name under the root.
-        problem: missing, size, digest, changed manifest, changed release or end of document.
+        file: Name under the root, or under the export's folder.
+        problem: missing, size, digest, changed manifest, changed release or end of document; of an
+            export changed export, unreadable or tokens, too.
         expected: What the release says.
-        found: What lies there.
+        found: What is there.
     """
 
     file: str
@@ -298,7 +301,7 @@ def verify_release(store: Store, name: str) -> list[Finding]:
     findings = [
         finding
         for file, digest in release.files.items()
-        for finding in _check_file(store, f"{folder}/{file}", digest, None)
+        for finding in check_file(store, f"{folder}/{file}", digest, None)
     ]
     if not release.holds or release.name != name:
         actual = release.to_json()["digest"]
@@ -321,18 +324,22 @@ def _check_end(store: Store, release: Release) -> Iterator[Finding]:
     except TokenizerError as error:
         yield Finding(release.tokenizer_file, "end of document", str(end), str(error))
     for shard in released_dataset(store, release, "tokenize").shards:
-        name = shard.path("tokens.arrow")
-        documents = ends = last = 0
-        reader = read_arrow(store, name)
-        for number in range(reader.num_record_batches):
-            column = reader.get_batch(number)["tokens"]
-            values = column.flatten().to_numpy() == end.id
-            documents += len(column)
-            ends += int(values.sum())
-            last += int(values[np.cumsum(column.value_lengths().to_numpy()) - 1].sum())
-        if not documents == ends == last:
-            found = f"{ends:,} in {documents:,} documents, {last:,} of them at their end"
-            yield Finding(name, "end of document", f"one {end} at the end of each", found)
+        name = shard.path(TOKENS)
+        yield from check_ends(name, batches(store.open(name)), end)
+
+
+def check_ends(name: str, documents: Iterator[pa.RecordBatch], end: End) -> Iterator[Finding]:
+    """Whether each document of a file has the end of a document, once and last."""
+    rows = ends = last = 0
+    for batch in documents:
+        column = batch["tokens"]
+        values = column.flatten().to_numpy() == end.id
+        rows += len(column)
+        ends += int(values.sum())
+        last += int(values[np.cumsum(column.value_lengths().to_numpy()) - 1].sum())
+    if not rows == ends == last:
+        found = f"{ends:,} in {rows:,} documents, {last:,} of them at their end"
+        yield Finding(name, "end of document", f"one {end} at the end of each", found)
 
 
 def _check_dataset(store: Store, listed: Mapping[str, str]) -> Iterator[Finding]:
@@ -349,10 +356,11 @@ def _check_dataset(store: Store, listed: Mapping[str, str]) -> Iterator[Finding]
         yield Finding(name, "changed manifest", listed["digest"], dataset.digest)
     for shard in dataset.shards:
         for file in shard.files:
-            yield from _check_file(store, f"{shard.folder}/{file.name}", file.sha256, file.bytes)
+            yield from check_file(store, f"{shard.folder}/{file.name}", file.sha256, file.bytes)
 
 
-def _check_file(store: Store, name: str, sha256: str, size: int | None) -> Iterator[Finding]:
+def check_file(store: Store, name: str, sha256: str, size: int | None) -> Iterator[Finding]:
+    """Whether a file is there, and has the hash and, if it is known, the size that it should."""
     try:
         actual_size = store.size(name)
         if size is not None and actual_size != size:

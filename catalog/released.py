@@ -183,3 +183,13 @@ def released_dataset(store: Store, release: Release, stage: str) -> Dataset:
         )
         raise ReleaseError(msg)
     return dataset
+
+
+def check_ended(release: Release) -> None:
+    """Raise ReleaseError for a release that does not say what ends its documents."""
+    if not release.end_token:
+        msg = (
+            f"release {release.name} does not say what ends its documents: an earlier version made"
+            " it; run its recipe again"
+        )
+        raise ReleaseError(msg)

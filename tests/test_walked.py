@@ -190,10 +190,13 @@ PAGES = [page for page in shown.pages() if typed(page)[0]]
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_shows_is_typed_and_ends_well(checkout: Checkout, page: Path) -> None:
     for line in typed(page)[0]:
-        (run, *_) = sorted((checkout.folder / "phloem-data" / "runs").iterdir(), reverse=True)
+        root = checkout.folder / "phloem-data"
+        (run, *_) = sorted((root / "runs").iterdir(), reverse=True)
+        (release, *_) = sorted((root / "releases").glob("quickstart-*"))
         if "sources lint" in line:
             assert checkout.type(f"python -c '{LOCK}'") == (0, "")
-        code, said = checkout.type(re.sub(r"\bRUN\b", run.stem, line))
+        named = re.sub(r"\bRELEASE\b", release.name, re.sub(r"\bRUN\b", run.stem, line))
+        code, said = checkout.type(named)
         assert code == 0, f"{line}\n{said}"
         if re.search(r"run declarations", line):
             assert re.search(r"^release  \S*/releases/declarations-", said, re.MULTILINE)

@@ -10,16 +10,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
 import numpy as np
 
 from phloem.catalog.advice import command, install_extra
-from phloem.catalog.handoff.megatron import HEAD_BYTES
+from phloem.catalog.handoff.mapped import Mapped, map_tokens
+from phloem.catalog.handoff.tokens import TOKENS
 from phloem.catalog.manifest import Shard
 from phloem.catalog.nearest import nearest
-from phloem.catalog.released import ReleaseError, load_release, released_dataset
+from phloem.catalog.released import (
+    ReleaseError,
+    check_ended,
+    load_release,
+    released_dataset,
+)
 from phloem.catalog.store import Store
 
 Array = np.ndarray[Any, Any]
@@ -87,11 +94,16 @@ def blend(weights: Array, size: int = BLOCK) -> tuple[Array, Array, Array]:
 
 @dataclass(frozen=True)
 class _Part:
-    """One token shard: its tokens, and the byte offset of each of its documents, mapped."""
+    """One token shard, whose file is mapped when a sequence of it comes first."""
 
-    tokens: Array
-    starts: Array
+    path: str
+    length: int  # tokens
     source: int
+
+    @cached_property
+    def mapped(self) -> Mapped:
+        """Its file."""
+        return map_tokens(self.path)
 
 
 @dataclass(frozen=True)
@@ -162,12 +174,7 @@ class ReleaseTokens:
         self.sources = tuple(source.id for source in self.release.sources)
         self.sequence_length, self.seed = sequence_length, seed
         self.rank, self.world_size, self.state = rank, world_size, state
-        if not self.release.end_token:
-            msg = (
-                f"release {release} does not say what ends its documents: an earlier version made"
-                " it; run its recipe again"
-            )
-            raise ReleaseError(msg)
+        check_ended(self.release)
         self.end = self.release.end_id
         self.weights = given = dict(self.release.mix if weights is None else weights)
         self._groups = self._open(store, given)
@@ -212,22 +219,16 @@ class ReleaseTokens:
                 raise ReleaseError(msg)
 
     def _part(self, store: Store, shard: Shard) -> _Part:
-        for name in ("tokens.bin", "tokens.idx"):
-            path = shard.path(name)
-            if not store.exists(path) or store.size(path) != shard.file(name).bytes:
-                verify = command("release", "verify", self.release.name, root=store.root)
-                msg = f"{path} is not whole; see `{verify}`"
-                raise ReleaseError(msg)
-        documents = shard.facts["documents"]
-        dtype = np.dtype(shard.facts["token_type"]).newbyteorder("<")
-        tokens = np.memmap(store.local_path(shard.path("tokens.bin")), dtype, "r")
-        offset = HEAD_BYTES + 4 * documents
-        index = store.local_path(shard.path("tokens.idx"))
-        starts = np.memmap(index, "<i8", "r", offset, (documents,))
-        return _Part(tokens, starts, self.sources.index(shard.facts["source"]))
+        path = shard.path(TOKENS)
+        if not store.exists(path) or store.size(path) != shard.file(TOKENS).bytes:
+            verify = command("release", "verify", self.release.name, root=store.root)
+            msg = f"{path} is not whole; see `{verify}`"
+            raise ReleaseError(msg)
+        source = self.sources.index(shard.facts["source"])
+        return _Part(store.local_path(path), shard.facts["tokens"], source)
 
     def _group(self, name: str, parts: list[_Part]) -> _Group:
-        counts = [-(-len(part.tokens) // self.sequence_length) for part in parts]
+        counts = [-(-part.length // self.sequence_length) for part in parts]
         return _Group(name, tuple(parts), np.cumsum(counts, dtype=np.int64))
 
     def __reduce__(self) -> tuple[Callable[..., ReleaseTokens], tuple[Any, ...]]:
@@ -290,28 +291,18 @@ class ReleaseTokens:
         part = group.parts[number]
         before = int(group.ends[number - 1]) if number else 0
         length = self.sequence_length
-        start = (sequence - before) * length
-        window = part.tokens[start : start + length]
         tokens = np.full(length, self.end, dtype=np.int32)
-        tokens[: len(window)] = window
+        found, inside = part.mapped.read((sequence - before) * length, tokens)
         mask = np.zeros(length, dtype=np.uint8)
-        mask[: len(window)] = 1
+        mask[:found] = 1
+        padding = [found] if found < length else []
         return {
             "tokens": tokens,
             "loss_mask": mask,
-            "cu_seqlens": _bounds(part, start, len(window), length),
+            # 0, where documents begin inside, where the padding begins, and the length.
+            "cu_seqlens": np.concatenate([[0], *inside, padding, [length]]).astype(np.int32),
             "source_id": part.source,
         }
-
-
-def _bounds(part: _Part, start: int, count: int, length: int) -> Array:
-    """0, where documents begin inside a window, where the padding begins, and its length."""
-    width = part.tokens.dtype.itemsize
-    first = int(np.searchsorted(part.starts, (start + 1) * width))
-    last = int(np.searchsorted(part.starts, (start + count) * width))
-    inside = np.asarray(part.starts[first:last]) // width - start
-    padding = [count] if count < length else []
-    return np.concatenate([[0], inside, padding, [length]]).astype(np.int32)
 
 
 def _open_again(store: Store, name: str, digest: str, asked: Mapping[str, Any]) -> ReleaseTokens:

@@ -1,9 +1,11 @@
-"""Token shards: composed text in, tokens for every trainer out."""
+"""Token shards: composed text in, tokens out, each of which is stored once.
+
+What a trainer wants them as is made from them when it is asked for: see `formats`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from phloem.catalog.columns import ID, SOURCE, TEXT, Column, schema
-from phloem.catalog.handoff.megatron import index_bytes, token_dtype
 from phloem.catalog.handoff.tokenizer import Encoder
 from phloem.catalog.manifest import File, rechunk, write_parquet
-from phloem.catalog.store import Store, Writing
+from phloem.catalog.store import Store
 
 Json = Any
+
+TOKENS, DOCUMENTS = "tokens.arrow", "index.parquet"  # the files of a token shard
 
 ENCODE_TEXTS = 512  # texts handed to the tokenizer at once; bounds the encodings in memory
 ENCODE_BYTES = 4 * 2**20  # and their bytes
@@ -32,7 +35,6 @@ class _Totals:
 
     lengths: list[np.ndarray[Any, Any]] = field(default_factory=list)
     names: list[pa.RecordBatch] = field(default_factory=list)
-    tokens: int = 0
     text_bytes: int = 0
 
 
@@ -41,9 +43,9 @@ def tokenize_shard(
 ) -> tuple[list[File], dict[str, Json]]:
     """Write the token files of one composed shard.
 
-    `tokens.arrow` holds a row a document (id, source, tokens), `tokens.bin` and `tokens.idx` the
-    same tokens as Megatron reads them, `index.parquet` which document a token belongs to. Each
-    document ends with the end-of-document token.
+    `tokens.arrow` holds a row a document (id, source, tokens), as a loader maps it; the small
+    `index.parquet` which document a token belongs to. Each document ends with the end-of-document
+    token.
 
     Args:
         store: The root.
@@ -52,51 +54,44 @@ def tokenize_shard(
         encoder: What makes the tokens.
 
     Returns:
-        The files, and facts: documents, tokens, text_bytes, vocab_size, token_type.
+        The files, and facts: documents, tokens, text_bytes, vocab_size.
     """
-    dtype = token_dtype(encoder.vocab_size)
     totals = _Totals()
-    layout = tokens_schema(dtype)
-    with ExitStack() as stack:
-        arrow = stack.enter_context(store.create(f"{folder}/tokens.arrow"))
-        binary = stack.enter_context(store.create(f"{folder}/tokens.bin"))
-        with pa.ipc.new_file(pa.PythonFile(arrow, "w"), layout) as writer:
-            for batch in _encoded(encoder, batches, dtype, totals):
-                writer.write_batch(batch.cast(layout))
-                _write_binary(binary, batch, dtype, totals)
+    layout = tokens_schema(encoder.vocab_size)
+    with (
+        store.create(f"{folder}/{TOKENS}") as arrow,
+        pa.ipc.new_file(pa.PythonFile(arrow, "w"), layout) as writer,
+    ):
+        for batch in _encoded(encoder, batches, totals):
+            writer.write_batch(batch.cast(layout))
+            totals.lengths.append(batch["tokens"].value_lengths().to_numpy().astype(np.int64))
+            totals.names.append(batch.select([ID.name, SOURCE.name]))
     lengths = np.concatenate([np.zeros(0, np.int64), *totals.lengths])
-    index = index_bytes(lengths, dtype)
     files = [
-        File("tokens.arrow", arrow.sha256, arrow.bytes, len(lengths)),
-        File("tokens.bin", binary.sha256, binary.bytes),
-        File("tokens.idx", store.write_bytes(f"{folder}/tokens.idx", index), len(index)),
-        write_parquet(store, folder, "index.parquet", _index(totals, lengths)),
+        File(TOKENS, arrow.sha256, arrow.bytes, len(lengths)),
+        write_parquet(store, folder, DOCUMENTS, _index(totals, lengths)),
     ]
     facts = {
         "documents": len(lengths),
-        "tokens": totals.tokens,
+        "tokens": int(lengths.sum()),
         "text_bytes": totals.text_bytes,
         "vocab_size": encoder.vocab_size,
-        "token_type": dtype.name,
     }
     return files, facts
 
 
-def tokens_schema(dtype: np.dtype[Any]) -> pa.Schema:
+def tokens_schema(vocab_size: int) -> pa.Schema:
     """Of `tokens.arrow`: id, source, and tokens as uint16, or uint32 for a large vocabulary."""
-    item = pa.uint16() if dtype.itemsize == 2 else pa.uint32()  # noqa: PLR2004
+    item = pa.uint16() if vocab_size <= 2**16 else pa.uint32()
     return schema((ID, SOURCE)).append(pa.field("tokens", pa.list_(item)))
 
 
 def _encoded(
-    encoder: Encoder,
-    batches: Iterator[pa.RecordBatch],
-    dtype: np.dtype[Any],
-    totals: _Totals,
+    encoder: Encoder, batches: Iterator[pa.RecordBatch], totals: _Totals
 ) -> Iterator[pa.RecordBatch]:
     """Token batches of few texts each, cut back to the bounds that the rows alone decide."""
     columns = [ID.name, SOURCE.name, TEXT.name]
-    item = tokens_schema(dtype).field("tokens").type.value_type
+    item = tokens_schema(encoder.vocab_size).field("tokens").type.value_type
     for batch in rechunk(handed.select(columns) for handed in batches):
         parts = [_encode(encoder, part, item, totals) for part in _pieces(batch)]
         yield parts[0] if len(parts) == 1 else pa.concat_batches(parts)
@@ -128,24 +123,31 @@ def _encode(
     )
 
 
-def _write_binary(
-    out: Writing, batch: pa.RecordBatch, dtype: np.dtype[Any], totals: _Totals
-) -> None:
-    column = batch["tokens"]
-    values = column.flatten().to_numpy()
-    out.write(np.ascontiguousarray(values.astype(dtype)).tobytes())
-    totals.lengths.append(column.value_lengths().to_numpy().astype(np.int64))
-    totals.names.append(batch.select([ID.name, SOURCE.name]))
-    totals.tokens += len(values)
-
-
 def _index(totals: _Totals, lengths: np.ndarray[Any, Any]) -> pa.Table:
     names = pa.Table.from_batches(totals.names, schema((ID, SOURCE)))
     ends = np.cumsum(lengths)
-    columns: Mapping[str, Any] = {
-        ID.name: names[ID.name],
-        SOURCE.name: names[SOURCE.name],
-        FIRST_TOKEN.name: pa.array(ends - lengths, pa.int64()),
-        TOKEN_COUNT.name: pa.array(lengths, pa.int64()),
-    }
-    return pa.table([columns[column.name] for column in INDEX], schema=schema(INDEX))
+    columns = [*names.columns, pa.array(ends - lengths), pa.array(lengths)]
+    return pa.table(columns, schema=schema(INDEX))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One token shard of a release, as an export reads it.
+
+    Attributes:
+        name: What the files that are made of it are called, without what they end in.
+        data: The bytes of its `tokens.arrow`, mapped, each as released.
+        documents: How many.
+        vocab_size: One more than the largest token of the vocabulary.
+    """
+
+    name: str
+    data: pa.Buffer
+    documents: int
+    vocab_size: int
+
+
+def batches(file: pa.Buffer | pa.NativeFile) -> Iterator[pa.RecordBatch]:
+    """The batches of an Arrow file."""
+    reader = pa.ipc.open_file(file)
+    return (reader.get_batch(number) for number in range(reader.num_record_batches))

@@ -16,6 +16,7 @@ from phloem.pipeline.cli import (
     catalog,
     doctor,
     explain,
+    export,
     ops,
     release,
     report,
@@ -25,7 +26,7 @@ from phloem.pipeline.cli import (
 )
 from phloem.pipeline.cli.console import note
 
-GROUPS = (run, explain, report, root, doctor, bench, ops, sources, catalog, release)
+GROUPS = (run, explain, report, root, doctor, bench, ops, sources, catalog, release, export)
 """In the order in which `--help` lists them."""
 
 

@@ -38,15 +38,30 @@ def list_(root: Root = ROOT, as_json: AsJson = False) -> None:
 def verify(
     name: Annotated[str, typer.Argument(help="A release's name, as in `phloem release list`.")],
     root: Root = ROOT,
+    exported: Annotated[
+        str | None,
+        typer.Option(
+            "--export",
+            metavar="FOLDER",
+            help="Look at this export of the release instead: the hash of each file, and each"
+            " document and its end against the release's tokens.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hash every file of a release again, and compare; exit code 1 if one is not as released."""
+    from phloem.catalog.handoff.export import verify_export
     from phloem.catalog.release import verify_release
 
-    rows = [dataclasses.asdict(each) for each in verify_release(find_root(root), name)]
+    store = find_root(root)
+    found = (
+        verify_release(store, name) if exported is None else verify_export(store, name, exported)
+    )
+    rows = [dataclasses.asdict(each) for each in found]
     if as_json or rows:
         listing(rows, list(rows[0]) if rows else [], as_json=as_json)
     if not as_json:
-        put(f"{name}: {len(rows)} faults" if rows else f"{name}: whole, every byte as released")
+        what, unit = (name, "byte") if not exported else (exported, "token")
+        put(f"{what}: {len(rows)} faults" if rows else f"{what}: whole, every {unit} as released")
     if rows:
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from phloem.catalog import columns, ledger
 from phloem.catalog.columns import Column
+from phloem.catalog.handoff.formats import FORMATS
 from phloem.catalog.policy import Policy, load_policy, policies
 from phloem.catalog.views import schema_rows
 from phloem.filters.op import Op, ops
@@ -221,6 +222,16 @@ def policies_table() -> str:
     return table(["policy", "is for"], [(f"`{policy.name}`", policy.summary) for policy in found])
 
 
+def formats_table() -> str:
+    """What the tokens of a release can be exported as."""
+    rows = []
+    for name in FORMATS:
+        module = importlib.import_module(f"phloem.catalog.handoff.formats.{name}")
+        files = (f"SOURCE-00000{suffix}" for suffix in module.SUFFIXES)
+        rows.append((f"`{name}`", _code(files), first_sentence(module)))
+    return table(["format", "of each token shard", "what it is"], rows)
+
+
 def views_table() -> str:
     """Every column of every view of the catalog."""
     rows = [(f"`{view}`", f"`{name}`", f"`{kind}`", doc) for view, name, kind, doc in schema_rows()]
@@ -246,6 +257,7 @@ TABLES: Mapping[str, Maker] = MappingProxyType(
         "sources": sources_table,
         "policy": lambda: fields_table(Policy),
         "policies": policies_table,
+        "formats": formats_table,
         "views": views_table,
     }
 )

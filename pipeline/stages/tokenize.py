@@ -6,16 +6,24 @@ import dataclasses
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from phloem.catalog.columns import ID, SOURCE, TEXT
+from phloem.catalog.columns import ID, SOURCE, TEXT, schema
 from phloem.catalog.handoff.tokenizer import End, end_of, library_encoder
-from phloem.catalog.handoff.tokens import tokenize_shard
+from phloem.catalog.handoff.tokens import INDEX, tokenize_shard
 from phloem.catalog.manifest import Kind, Ref, Shard, arrow_batches, commit
 from phloem.catalog.store import Store
 from phloem.filters import bpe
 from phloem.pipeline.stage import Stage, Task, Work
 from phloem.pipeline.stages.tokenizer import FILE
 
-TOKENIZE = Kind("tokenize", {r"tokens\.(arrow|bin|idx)": None, r"index\.parquet": None})
+TOKENIZE = Kind(
+    "tokenize",
+    {
+        r"tokens\.arrow": None,  # its numbers have 16 or 32 bits, as the vocabulary asks
+        r"index\.parquet": schema(INDEX),
+        r"tokens\.(bin|idx)": None,  # of an earlier version
+    },
+    version=2,
+)
 
 
 class TokenizeWork(Work):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 import pytest
 from real_root import Root, fables
 
+from phloem.catalog.handoff.tokenizer import Encoded, Encoder, End, library_encoder
 from phloem.catalog.release import make_release
 
 
@@ -34,11 +35,18 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Root:
 @pytest.fixture
 def large_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Root:
     """A root with the release `first`, whose tokens are numbers from 200,000 on."""
-    monkeypatch.setattr("phloem.catalog.handoff.tokens.token_dtype", lambda _: np.dtype("<i4"))
+
+    def shifted(path: str, end: End) -> Encoder:
+        encoder = library_encoder(path, end)
+
+        def encode(texts: pa.Array) -> Encoded:
+            values, offsets = encoder.encode(texts)
+            return values + 200_000, offsets
+
+        return Encoder(encode, encoder.end + 200_000, encoder.vocab_size + 200_000)
+
+    monkeypatch.setattr("phloem.pipeline.stages.tokenize.library_encoder", shifted)
+    monkeypatch.setattr("phloem.filters.bpe.kernel_encoder", lambda *_: None)
     root = fables(tmp_path)
     make_release(root.store, root.run_id, name="first")
-    for shard in root.shards("tokenize"):
-        name = shard.path("tokens.bin")
-        values = np.frombuffer(root.store.read_bytes(name), "<i4") + 200_000
-        root.store.write_bytes(name, values.tobytes())
     return root

@@ -25,12 +25,12 @@ from hypothesis import strategies as st
 from real_root import fables
 
 from phloem.catalog.handoff.loader import BLOCK, ReleaseTokens, as_torch, blend, permute
-from phloem.catalog.handoff.megatron import read_indexed
-from phloem.catalog.manifest import Dataset
+from phloem.catalog.manifest import Dataset, read_arrow
 from phloem.catalog.release import ReleaseError, make_release
 from phloem.catalog.store import Store
 
 LENGTH = 8
+OPEN = Path("/proc/self/fd")
 
 
 def _tokens(root: Any, **options: Any) -> ReleaseTokens:
@@ -46,9 +46,8 @@ def _documents(root: Any) -> list[list[int]]:
     dataset = Dataset.load(root.store, root.record["datasets"]["tokenize"])
     found: list[list[int]] = []
     for shard in dataset.shards:
-        paths = [root.store.local_path(shard.path(name)) for name in ("tokens.idx", "tokens.bin")]
-        indexed = read_indexed(*(Path(path) for path in paths))
-        found += [indexed.sequence(n).tolist() for n in range(len(indexed.lengths))]
+        table = read_arrow(root.store, shard.path("tokens.arrow")).read_all()
+        found += table["tokens"].to_pylist()
     return found
 
 
@@ -57,12 +56,12 @@ def test_release_tokens_refuse_a_changed_manifest(fresh_root: Any) -> None:
     release = make_release(root.store, root.run_id, name="first")
     name = release.datasets["tokenize"]["name"]
     whole = root.store.read_bytes(name)
-    root.store.write_bytes(name, whole.replace(b'"uint16"', b'"int32"'))
+    root.store.write_bytes(name, whole.replace(b'"vocab_size":', b'"vocab_size":9'))
     with pytest.raises(ReleaseError, match="see `phloem release verify first --root "):
         _tokens(root)
     root.store.write_bytes(name, whole)
     manifest = Dataset.load(root.store, name)
-    facts = {**manifest.shards[0].facts, "token_type": "int32"}
+    facts = {**manifest.shards[0].facts, "vocab_size": 9}
     shards = (dataclasses.replace(manifest.shards[0], facts=facts), *manifest.shards[1:])
     dataclasses.replace(manifest, shards=shards).save(root.store)
     with pytest.raises(ReleaseError, match="do not agree"):
@@ -123,6 +122,30 @@ def test_tokens_of_the_next_epoch_come_in_another_order(released: Any) -> None:
     first, second = _take(tokens, tokens.sequences), _take(tokens, tokens.sequences)
     assert first != second
     assert sorted(first) == sorted(second)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7])
+@pytest.mark.parametrize("length", [1, 5, 64, 10_000])
+def test_tokens_do_not_depend_on_how_a_shard_s_batches_are_cut(
+    released: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, length: int
+) -> None:
+    monkeypatch.setattr("phloem.catalog.manifest.BATCH_ROWS", rows)
+    root = fables(tmp_path, filler=20)
+    make_release(root.store, root.run_id, name="first")
+    ones, others = (_tokens(each, sequence_length=length, weights={}) for each in (released, root))
+    assert ones.sequences == others.sequences
+    for number in range(ones.sequences):
+        one, other = ones.sample(number), others.sample(number)
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason="Linux alone shows a process's open files so")
+def test_tokens_hold_no_file_open(released: Any) -> None:
+    """A release may have more shards than a process may have files."""
+    before = len(list(OPEN.iterdir()))
+    tokens = _tokens(released, weights={})
+    assert len(_pass(tokens)) == tokens.sequences
+    assert len(list(OPEN.iterdir())) == before
 
 
 def test_tokens_depend_on_the_seed_alone(released: Any) -> None:
@@ -286,7 +309,7 @@ def _forged(root: Any) -> None:
 
 def _cut(root: Any) -> None:
     shard = Dataset.load(root.store, root.record["datasets"]["tokenize"]).shards[0]
-    root.store.write_bytes(shard.path("tokens.bin"), b"")
+    root.store.write_bytes(shard.path("tokens.arrow"), b"")
 
 
 @pytest.mark.parametrize(
@@ -359,7 +382,7 @@ def test_options_that_make_no_sense_are_refused(
 def test_cut_token_file_is_refused_before_training(fresh_root: Any) -> None:
     make_release(fresh_root.store, fresh_root.run_id, name="first")
     shard = Dataset.load(fresh_root.store, fresh_root.record["datasets"]["tokenize"]).shards[0]
-    name = shard.path("tokens.bin")
+    name = shard.path("tokens.arrow")
     fresh_root.store.write_bytes(name, fresh_root.store.read_bytes(name)[:-2])
     with pytest.raises(
         ReleaseError, match="is not whole; see `phloem release verify first --root "

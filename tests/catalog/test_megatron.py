@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phloem.catalog.handoff.megatron import (
+from phloem.catalog.handoff.formats.megatron import (
     FormatError,
     index_bytes,
     parse_index,
@@ -34,10 +32,8 @@ def test_index_of_the_golden_documents_is_megatrons() -> None:
     assert len(data) == 102
 
 
-def test_read_indexed_reads_the_golden_files(tmp_path: Path) -> None:
-    (tmp_path / "t.idx").write_bytes(bytes.fromhex(GOLDEN_IDX))
-    (tmp_path / "t.bin").write_bytes(bytes.fromhex(GOLDEN_BIN))
-    indexed = read_indexed(tmp_path / "t.idx", tmp_path / "t.bin")
+def test_read_indexed_reads_the_golden_files() -> None:
+    indexed = read_indexed(bytes.fromhex(GOLDEN_IDX), bytes.fromhex(GOLDEN_BIN))
     assert [indexed.sequence(n).tolist() for n in range(3)] == DOCUMENTS
     assert indexed.documents.tolist() == [0, 1, 2, 3]
 
@@ -80,8 +76,6 @@ def test_parse_index_with_a_gap_is_refused() -> None:
         parse_index(bytes(data))
 
 
-def test_read_indexed_of_cut_tokens_says_both_sizes(tmp_path: Path) -> None:
-    (tmp_path / "t.idx").write_bytes(bytes.fromhex(GOLDEN_IDX))
-    (tmp_path / "t.bin").write_bytes(bytes.fromhex(GOLDEN_BIN)[:-1])
-    with pytest.raises(FormatError, match="has 11 bytes; its index asks for 12"):
-        read_indexed(tmp_path / "t.idx", tmp_path / "t.bin")
+def test_read_indexed_of_cut_tokens_says_both_sizes() -> None:
+    with pytest.raises(FormatError, match="of 11 bytes; their index asks for 12"):
+        read_indexed(bytes.fromhex(GOLDEN_IDX), bytes.fromhex(GOLDEN_BIN)[:-1])

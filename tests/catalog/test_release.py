@@ -157,7 +157,9 @@ def test_sums_list_every_text_and_token_file_once(fresh_root: Any) -> None:
     files = released_files(fresh_root.store, "first")
     assert all(fresh_root.store.sha256(name) == digest for name, digest in files.items())
     ends = sorted(name.rsplit("/", 1)[-1] for name in files)
-    assert ends.count("tokens.bin") == ends.count("text.arrow") == ends.count("ledger.parquet") == 2
+    assert (
+        ends.count("tokens.arrow") == ends.count("text.arrow") == ends.count("ledger.parquet") == 2
+    )
     assert ends.count("tokenizer.json") == 1
 
 
@@ -183,7 +185,7 @@ def test_verify_release_finds_one_flipped_bit_of_any_file(fresh_root: Any) -> No
 )
 def test_verify_release_finds_a_lost_or_cut_file(fresh_root: Any, what: str, problem: str) -> None:
     make_release(fresh_root.store, fresh_root.run_id, name="first")
-    name = next(n for n in released_files(fresh_root.store, "first") if n.endswith("tokens.bin"))
+    name = next(n for n in released_files(fresh_root.store, "first") if n.endswith("tokens.arrow"))
     path = Path(fresh_root.store.path(name))
     if what == "missing":
         path.unlink()
@@ -200,8 +202,8 @@ def test_verify_release_finds_a_changed_manifest(fresh_root: Any) -> None:
     name = release.datasets["tokenize"]["name"]
     whole = store.read_bytes(name)
     for change in (
-        {"files": [{"name": "tokens.bin", "sha256": "0" * 64, "bytes": 1, "rows": None}]},
-        {"facts": {**json.loads(whole)["shards"][0]["facts"], "token_type": "int32"}},
+        {"files": [{"name": "tokens.arrow", "sha256": "0" * 64, "bytes": 1, "rows": None}]},
+        {"facts": {**json.loads(whole)["shards"][0]["facts"], "vocab_size": 9}},
     ):
         manifest = json.loads(whole)
         manifest["shards"][0] |= change

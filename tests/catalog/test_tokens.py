@@ -1,4 +1,4 @@
-"""Token shards: four files of the same tokens, whatever the batches; a tokenizer that is exact."""
+"""Token shards: each token once, whatever the batches; a tokenizer that is exact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from tokenizers import Tokenizer
 
 from phloem.catalog.columns import ID, SOURCE, TEXT, schema
 from phloem.catalog.handoff import tokens as module
-from phloem.catalog.handoff.megatron import read_indexed
 from phloem.catalog.handoff.tokenizer import (
     END_OF_DOCUMENT,
     End,
@@ -24,7 +23,7 @@ from phloem.catalog.handoff.tokenizer import (
     load_tokenizer,
     train_tokenizer,
 )
-from phloem.catalog.handoff.tokens import tokenize_shard
+from phloem.catalog.handoff.tokens import tokenize_shard, tokens_schema
 from phloem.catalog.manifest import read_arrow, read_parquet
 from phloem.catalog.store import Store
 
@@ -91,20 +90,26 @@ def test_train_tokenizer_too_small_says_how_much_it_needs() -> None:
         train_tokenizer(iter(TEXTS), vocab_size=100, special_tokens=["<EMAIL>"])
 
 
-def test_tokenize_shard_files_hold_the_same_tokens(path: str, tmp_path: Path) -> None:
+def test_tokenize_shard_s_index_finds_each_document_s_tokens(path: str, tmp_path: Path) -> None:
     store = Store(tmp_path)
     _, facts = _shard(store, path, [len(TEXTS)])
     rows = read_arrow(store, "t/tokens.arrow").read_all().to_pylist()
-    indexed = read_indexed(tmp_path / "t/tokens.idx", tmp_path / "t/tokens.bin")
     index = read_parquet(store, "t/index.parquet").to_pylist()
+    tokens = [token for row in rows for token in row["tokens"]]
     for number, (row, place) in enumerate(zip(rows, index, strict=True)):
         first, count = place["first_token"], place["token_count"]
         assert row["id"] == place["id"] == f"{number:032x}"
-        assert row["tokens"] == indexed.sequence(number).tolist()
-        assert row["tokens"] == indexed.tokens[first : first + count].tolist()
+        assert row["tokens"] == tokens[first : first + count]
     assert facts["documents"] == len(TEXTS)
-    assert facts["tokens"] == len(indexed.tokens)
+    assert facts["tokens"] == len(tokens)
     assert facts["text_bytes"] == sum(len(text.encode()) for text in TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "item"), [(300, "uint16"), (65_536, "uint16"), (65_537, "uint32")]
+)
+def test_tokens_take_the_bytes_that_the_vocabulary_needs(vocab_size: int, item: str) -> None:
+    assert tokens_schema(vocab_size).field("tokens").type.value_type == item
 
 
 def test_tokenize_shard_decodes_to_the_text(path: str, tmp_path: Path) -> None:
@@ -133,14 +138,9 @@ def test_tokenize_shard_of_no_document_is_whole(path: str, tmp_path: Path) -> No
     store = Store(tmp_path)
     files, facts = tokenize_shard(store, "t", iter(()), library_encoder(path, END))
     assert (facts["documents"], facts["tokens"]) == (0, 0)
-    assert store.size("t/tokens.bin") == 0
+    assert read_arrow(store, "t/tokens.arrow").read_all().num_rows == 0
     assert read_parquet(store, "t/index.parquet").num_rows == 0
-    assert [file.name for file in files] == [
-        "tokens.arrow",
-        "tokens.bin",
-        "tokens.idx",
-        "index.parquet",
-    ]
+    assert [file.name for file in files] == ["tokens.arrow", "index.parquet"]
 
 
 def test_token_shard_loads_with_datasets(path: str, tmp_path: Path) -> None:

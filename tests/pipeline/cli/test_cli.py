@@ -288,7 +288,7 @@ def test_release_with_a_changed_byte_fails_its_check(ran: Ran, tmp_path: Path) -
     _, root, _ = ran
     copy = tmp_path / "root"
     subprocess.run(["cp", "-r", root, copy], check=True)
-    victim = next(copy.glob("tokenize/*/tokens.bin"))
+    victim = next(copy.glob("tokenize/*/tokens.arrow"))
     victim.write_bytes(b"\xff" + victim.read_bytes()[1:])
     (name,) = (path.name for path in (copy / "releases").iterdir())
     result = phloem("release", "verify", name, "--root", str(copy))
@@ -296,6 +296,49 @@ def test_release_with_a_changed_byte_fails_its_check(ran: Ran, tmp_path: Path) -
     assert str(victim.relative_to(copy)) in result.stdout
     rows = json.loads(phloem("release", "verify", name, "--root", str(copy), "--json").stdout)
     assert [row["file"] for row in rows] == [str(victim.relative_to(copy))]
+
+
+def test_export_with_a_changed_byte_fails_its_check(ran: Ran, tmp_path: Path) -> None:
+    root, out = str(ran[1]), tmp_path / "out"
+    (name,) = (path.name for path in (ran[1] / "releases").iterdir())
+    asked = ("release", "verify", name, "--export", str(out), "--root", root)
+    assert "holds no export.json" in refused(phloem(*asked), 1)
+    said = told(phloem("export", name, "--format", "megatron", "--out", str(out), "--root", root))
+    assert re.fullmatch(
+        rf"{out}: 4 files of megatron, 7 documents and \d+ tokens of {name}\n", said
+    )
+    assert told(phloem(*asked)) == f"{out}: whole, every token as released\n"
+    victim = out / "second-00000.bin"
+    victim.write_bytes(b"\xff" + victim.read_bytes()[1:])
+    result = phloem(*asked)
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, f"{out}: 2 faults")
+    rows = json.loads(phloem(*asked, "--json").stdout)
+    assert [(row["file"], row["problem"]) for row in rows] == [
+        (victim.name, "digest"),
+        (victim.name, "tokens"),
+    ]
+    assert re.fullmatch(r"document 0 \([0-9a-f]{32}\): token 0 is \d+", rows[1]["expected"])
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "line"),
+    [
+        (("--format", "megatorn", "--out", "{out}"), 2, "did you mean megatron"),
+        (("--format", "arrow", "--out", "{out}", "--what", "text"), 2, "tokens can"),
+        (("--format", "arrow", "--out", "{out}/.."), 1, "is not empty"),
+        (("--format", "arrow", "--out", "s3://a:b@c/d"), 1, "holds a user name and a password"),
+    ],
+)
+def test_export_that_cannot_be_is_refused(
+    ran: Ran, tmp_path: Path, options: tuple[str, ...], code: int, line: str
+) -> None:
+    (name,) = (path.name for path in (ran[1] / "releases").iterdir())
+    (tmp_path / "out").mkdir()
+    asked = [word.format(out=tmp_path / "out") for word in options]
+    result = phloem("export", name, *asked, "--root", str(ran[1]))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert line in result.stderr
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_changed_manifest_is_an_error_in_a_line(ran: Ran, tmp_path: Path) -> None:

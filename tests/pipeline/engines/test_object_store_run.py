@@ -31,6 +31,7 @@ from object_store import (
 from tiny_workspace import change_recipe, digests, make_workspace, redone
 from typer.testing import CliRunner, Result
 
+from phloem.catalog.handoff.formats import FORMATS
 from phloem.catalog.handoff.loader import ReleaseTokens
 from phloem.catalog.release import load_release, verify_release
 from phloem.catalog.store import Store
@@ -187,7 +188,7 @@ def test_release_verify_finds_what_was_changed_on_s3(there: Ran) -> None:
     assert verify_release(store, record["release"]) == []
     manifest = json.loads(store.read_bytes(record["datasets"]["tokenize"]))
     shard = manifest["shards"][0]
-    name = f"tokenize/{shard['key']}/tokens.bin"
+    name = f"tokenize/{shard['key']}/tokens.arrow"
     data = store.read_bytes(name)
     store.write_bytes(name, bytes([data[0] ^ 1]) + data[1:])
     result = phloem("release", "verify", record["release"], "--root", root)
@@ -203,6 +204,30 @@ def test_loader_reads_the_same_tokens(here: Ran, there: Ran) -> None:
         read.append([sample["tokens"].tolist() for sample in islice(tokens, 20)])
     assert read[0] == read[1]
     assert len({tuple(sequence) for sequence in read[0]}) > 1
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_export_from_and_to_s3_gives_the_same_bytes(
+    s3: ObjectStore, here: Ran, there: Ran, tmp_path: Path, form: str
+) -> None:
+    local, far = str(tmp_path / "out"), s3.root()
+    for (root, record), out in ((here, local), (there, far)):
+        asked = (record["release"], "--format", form, "--out", out, "--root", root)
+        assert phloem("export", *asked).exit_code == 0
+    for (_, record), (root, _), out in ((here, there, local), (there, here, far)):
+        asked = (record["release"], "--export", out, "--root", root)
+        result = phloem("release", "verify", *asked)
+        assert result.output == f"{out}: whole, every token as released\n"
+    names = [name.strip("/") for name in Store(far).list("")]
+    assert names == sorted(path.name for path in Path(local).iterdir())
+    assert all(Store(far).read_bytes(n) == Path(local, n).read_bytes() for n in names)
+    again = phloem(
+        "export", there[1]["release"], "--format", form, "--out", far, "--root", there[0]
+    )
+    assert (again.exit_code, again.stderr) == (
+        1,
+        f"error: {far} is not empty; name a new or an empty folder with --out\n",
+    )
 
 
 def test_run_through_faults_makes_the_same_bytes(s3: ObjectStore, here: Ran) -> None:

@@ -1,17 +1,24 @@
-"""Megatron-LM's indexed dataset: a `.bin` of tokens and an `.idx` that says where documents lie.
+"""Megatron-LM's indexed datasets: a `.bin` of tokens and an `.idx` that says where documents lie.
 
 Layout after `megatron/core/datasets/indexed_dataset.py`; all numbers are little-endian.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from phloem.catalog.errors import PhloemError
+from phloem.catalog.handoff.tokens import Part, batches
+from phloem.catalog.manifest import BATCH_ROWS
+from phloem.catalog.store import Writing
+
+SUFFIXES = (".bin", ".idx")
 
 HEADER = b"MMIDIDX\x00\x00"
 VERSION = 1
@@ -20,7 +27,7 @@ SMALL_VOCABULARY = 65_500  # DType.optimal_dtype: below it a token takes two byt
 HEAD_BYTES = len(HEADER) + 8 + 1 + 8 + 8
 
 
-class FormatError(PhloemError):
+class FormatError(PhloemError, ValueError):
     """A file that is no Megatron index, or does not fit its tokens."""
 
 
@@ -67,9 +74,10 @@ def index_bytes(lengths: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> bytes:
     return HEADER + head + counts + body
 
 
-def parse_index(data: bytes) -> tuple[np.dtype[Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """(token type, lengths, documents) of an `.idx` file. Raises FormatError."""
-    if not data.startswith(HEADER) or len(data) < HEAD_BYTES:
+def parse_index(data: Any) -> tuple[np.dtype[Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """(token type, lengths, documents) of the bytes of an `.idx` file. Raises FormatError."""
+    data = memoryview(data)
+    if data[: len(HEADER)] != HEADER or len(data) < HEAD_BYTES:
         msg = "no Megatron index: it does not begin with MMIDIDX"
         raise FormatError(msg)
     version = int(np.frombuffer(data, "<u8", 1, 9)[0])
@@ -95,13 +103,39 @@ def parse_index(data: bytes) -> tuple[np.dtype[Any], np.ndarray[Any, Any], np.nd
     return dtype, lengths, places
 
 
-def read_indexed(index: Path, tokens: Path) -> Indexed:
-    """Map a `.bin` by its `.idx`. Raises FormatError if they do not fit."""
-    dtype, lengths, documents = parse_index(index.read_bytes())
+def read_indexed(index: Any, tokens: Any) -> Indexed:
+    """The bytes of a `.bin` by those of its `.idx`. Raises FormatError if they do not fit."""
+    dtype, lengths, documents = parse_index(index)
     need = int(lengths.sum(dtype=np.int64)) * dtype.itemsize
-    size = tokens.stat().st_size
+    size = memoryview(tokens).nbytes
     if size != need:
-        msg = f"{tokens.name} has {size} bytes; its index asks for {need}"
+        msg = f"Megatron tokens of {size} bytes; their index asks for {need}"
         raise FormatError(msg)
-    mapped = np.memmap(tokens, dtype, "r") if size else np.zeros(0, dtype)
-    return Indexed(mapped, lengths, documents)
+    return Indexed(np.frombuffer(tokens, dtype), lengths, documents)
+
+
+def write(part: Part, create: Callable[[str], AbstractContextManager[Writing]]) -> None:
+    """Write a part as one sequence a document."""
+    dtype = token_dtype(part.vocab_size)
+    lengths = []
+    with create(".bin") as out:
+        for batch in batches(part.data):
+            column = batch["tokens"]
+            out.write(np.ascontiguousarray(column.flatten().to_numpy(), dtype))
+            lengths.append(column.value_lengths().to_numpy())
+    with create(".idx") as out:
+        out.write(index_bytes(np.concatenate(lengths), dtype))
+
+
+def read(opened: Callable[[str], pa.Buffer]) -> Iterator[pa.RecordBatch]:
+    """The documents of a part. Raises FormatError for what is no such pair."""
+    indexed = read_indexed(opened(".idx"), opened(".bin"))
+    ends = np.cumsum(indexed.lengths, dtype=np.int64)
+    if not np.array_equal(indexed.documents, np.arange(len(ends) + 1)):
+        msg = "Megatron index with documents of several sequences, or of none"
+        raise FormatError(msg)
+    for row in range(0, len(ends), BATCH_ROWS):
+        bounds = np.append(ends[row - 1] if row else 0, ends[row : row + BATCH_ROWS])
+        tokens = pa.array(indexed.tokens[bounds[0] : bounds[-1]])
+        column = pa.LargeListArray.from_arrays(pa.array(bounds - bounds[0]), tokens)
+        yield pa.RecordBatch.from_arrays([column], names=["tokens"])
