@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.handoff.tokenizer import End, TokenizerError, load_tokenizer
-from phloem.catalog.handoff.tokens import TOKENS, batches
+from phloem.catalog.handoff.tokens import TOKENS
 from phloem.catalog.licenses import NO_REFS, Refs
-from phloem.catalog.manifest import Dataset, canonical, digest_of
+from phloem.catalog.manifest import Dataset, arrow_batches, canonical, digest_of
 from phloem.catalog.policy import Check, Policy, gate, load_policy, unasked
 from phloem.catalog.records import append, records
 from phloem.catalog.released import (
@@ -325,7 +325,7 @@ def _check_end(store: Store, release: Release) -> Iterator[Finding]:
         yield Finding(release.tokenizer_file, "end of document", str(end), str(error))
     for shard in released_dataset(store, release, "tokenize").shards:
         name = shard.path(TOKENS)
-        yield from check_ends(name, batches(store.open(name)), end)
+        yield from check_ends(name, arrow_batches(store, name), end)
 
 
 def check_ends(name: str, documents: Iterator[pa.RecordBatch], end: End) -> Iterator[Finding]:

@@ -6,12 +6,11 @@ made of, and what it holds, stands in its own `export.json`.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cache, partial
 from itertools import zip_longest
@@ -30,7 +29,7 @@ from phloem.catalog.manifest import File, Shard, canonical
 from phloem.catalog.nearest import nearest
 from phloem.catalog.release import Finding, check_ends, check_file
 from phloem.catalog.released import Release, check_ended, load_release, released_dataset
-from phloem.catalog.store import MissingError, Store, StoreError, Writing
+from phloem.catalog.store import ChangedError, MissingError, Store, StoreError, Writing
 
 Json = Any
 
@@ -132,13 +131,14 @@ def _named(store: Store, release: Release) -> list[tuple[str, Shard]]:
 
 def _part(store: Store, release: Release, stem: str, shard: Shard) -> Part:
     """A token shard, opened. Raises ExportError if it is not as released."""
-    path = shard.path(TOKENS)
-    with suppress(MissingError, pa.ArrowInvalid):  # which is what it calls an empty file
-        data = store.open(path).read_buffer()
-        if hashlib.sha256(data).hexdigest() == shard.file(TOKENS).sha256:
-            return Part(stem, data, shard.facts["documents"], shard.facts["vocab_size"])
-    verify = command("release", "verify", release.name, root=store.root)
-    raise ExportError(f"{path} is not as released; see `{verify}`")
+    file = shard.ref(TOKENS)
+    try:
+        data = store.open(file.path, file.sha256).read_buffer()
+    except (ChangedError, MissingError, pa.ArrowInvalid):  # so Arrow calls an empty file
+        verify = command("release", "verify", release.name, root=store.root)
+        msg = f"{file.path} is not as released; see `{verify}`"
+        raise ExportError(msg) from None
+    return Part(stem, data, shard.facts["documents"], shard.facts["vocab_size"])
 
 
 @contextmanager
@@ -248,7 +248,7 @@ def _differences(out: Store, module: Any, part: Part, end: End) -> Iterator[Find
             yield from check_ends(file, read(), end)
     except StoreError:
         raise
-    except (ValueError, OSError, pa.ArrowException) as error:  # a bit may make any of them
+    except (ValueError, OSError, pa.ArrowException) as error:  # one bit may make any of them
         told = " ".join(str(error).split())
         yield Finding(file, "unreadable", f"as {module.__name__} writes it", told)
 

@@ -26,7 +26,7 @@ from phloem.pipeline.cli import (
 )
 from phloem.pipeline.cli.console import note
 
-GROUPS = (run, explain, report, root, doctor, bench, ops, sources, catalog, release, export)
+GROUPS = (run, explain, report, export, root, doctor, bench, ops, sources, catalog, release)
 """In the order in which `--help` lists them."""
 
 

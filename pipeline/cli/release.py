@@ -54,14 +54,15 @@ def verify(
     from phloem.catalog.release import verify_release
 
     store = find_root(root)
-    found = (
-        verify_release(store, name) if exported is None else verify_export(store, name, exported)
-    )
-    rows = [dataclasses.asdict(each) for each in found]
+    if exported is None:
+        findings, whole = verify_release(store, name), f"{name}: whole, every byte as released"
+    else:
+        findings = verify_export(store, name, exported)
+        whole = f"{exported}: whole, every token as released"
+    rows = [dataclasses.asdict(each) for each in findings]
     if as_json or rows:
         listing(rows, list(rows[0]) if rows else [], as_json=as_json)
     if not as_json:
-        what, unit = (name, "byte") if not exported else (exported, "token")
-        put(f"{what}: {len(rows)} faults" if rows else f"{what}: whole, every {unit} as released")
+        put(f"{exported or name}: {len(rows)} faults" if rows else whole)
     if rows:
         raise typer.Exit(1)

@@ -45,8 +45,7 @@ def large_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Root:
 
         return Encoder(encode, encoder.end + 200_000, encoder.vocab_size + 200_000)
 
-    monkeypatch.setattr("phloem.pipeline.stages.tokenize.library_encoder", shifted)
-    monkeypatch.setattr("phloem.filters.bpe.kernel_encoder", lambda *_: None)
+    monkeypatch.setattr("phloem.filters.bpe.kernel_encoder", shifted)
     root = fables(tmp_path)
     make_release(root.store, root.run_id, name="first")
     return root

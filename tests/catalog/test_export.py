@@ -21,14 +21,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from real_root import fables
+from real_root import Root
 
 from phloem.catalog.errors import UseError
 from phloem.catalog.handoff.export import EXPORT, ExportError, export_tokens, verify_export
 from phloem.catalog.handoff.formats import FORMATS
 from phloem.catalog.handoff.formats.megatron import read_indexed
 from phloem.catalog.handoff.loader import ReleaseTokens
-from phloem.catalog.manifest import BATCH_ROWS, Dataset, File, canonical, commit, read_arrow
+from phloem.catalog.manifest import Dataset, File, canonical, commit, read_arrow
 from phloem.catalog.release import make_release, verify_release
 from phloem.catalog.released import ReleaseError
 from phloem.catalog.store import Store
@@ -36,27 +36,23 @@ from phloem.catalog.store import Store
 EVERY = pytest.mark.parametrize("form", FORMATS)
 
 
-def _shards(root: Any) -> list[Any]:
-    return list(Dataset.load(root.store, root.record["datasets"]["tokenize"]).shards)
-
-
-def _rows(root: Any, shard: Any) -> list[dict[str, Any]]:
+def _rows(root: Root, shard: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = read_arrow(root.store, shard.path("tokens.arrow")).read_all()
     return rows.to_pylist()  # type: ignore[attr-defined]
 
 
-def _export(root: Any, form: str, folder: Path) -> Path:
+def _export(root: Root, form: str, folder: Path) -> Path:
     export_tokens(root.store, "first", form, str(folder))
     return folder
 
 
-def _faults(root: Any, folder: Path) -> list[tuple[str, str]]:
+def _faults(root: Root, folder: Path) -> list[tuple[str, str]]:
     found = verify_export(root.store, "first", str(folder))
     return [(finding.file, finding.problem) for finding in found]
 
 
 @pytest.fixture(params=FORMATS)
-def exported(request: pytest.FixtureRequest, released: Any, tmp_path: Path) -> Path:
+def exported(request: pytest.FixtureRequest, released: Root, tmp_path: Path) -> Path:
     return _export(released, request.param, tmp_path / "out")
 
 
@@ -80,7 +76,7 @@ def test_megatron_s_files_are_what_megatron_writes(
 ) -> None:
     root = request.getfixturevalue(which)
     folder = _export(root, "megatron", tmp_path / "out")
-    for shard in _shards(root):
+    for shard in root.shards("tokenize"):
         stem = f"{shard.facts['source']}-00000"
         documents = [row["tokens"] for row in _rows(root, shard)]
         tokens, index = ((folder / f"{stem}{end}").read_bytes() for end in (".bin", ".idx"))
@@ -89,10 +85,12 @@ def test_megatron_s_files_are_what_megatron_writes(
         assert [indexed.sequence(n).tolist() for n in range(len(documents))] == documents
 
 
-def test_arrow_s_files_are_the_shards_and_load_with_datasets(released: Any, tmp_path: Path) -> None:
+def test_arrow_s_files_are_the_shards_and_load_with_datasets(
+    released: Root, tmp_path: Path
+) -> None:
     folder = _export(released, "arrow", tmp_path / "out")
     ids = []
-    for shard in _shards(released):
+    for shard in released.shards("tokenize"):
         data = (folder / f"{shard.facts['source']}-00000.arrow").read_bytes()
         assert data == released.store.read_bytes(shard.path("tokens.arrow"))
         ids += [row["id"] for row in _rows(released, shard)]
@@ -109,7 +107,7 @@ def test_arrow_s_files_are_the_shards_and_load_with_datasets(released: Any, tmp_
     assert json.loads(out.stdout.splitlines()[-1]) == [["id", "source", "tokens"], ids]
 
 
-def test_export_json_says_what_it_is_of_and_what_is_there(exported: Path, released: Any) -> None:
+def test_export_json_says_what_it_is_of_and_what_is_there(exported: Path, released: Root) -> None:
     said = json.loads((exported / EXPORT).read_bytes())
     release = json.loads(released.store.read_bytes("releases/first/release.json"))
     assert (said["release"], said["release_digest"]) == ("first", release["digest"])
@@ -128,7 +126,7 @@ def test_export_json_says_what_it_is_of_and_what_is_there(exported: Path, releas
 @EVERY
 @pytest.mark.parametrize("where", ["{folder}", "memory://{name}"])
 def test_export_again_or_elsewhere_gives_the_same_bytes(
-    released: Any, tmp_path: Path, form: str, where: str
+    released: Root, tmp_path: Path, form: str, where: str
 ) -> None:
     one = _export(released, form, tmp_path / "one")
     root = released.copy(f"memory://{uuid.uuid4().hex}")
@@ -143,12 +141,14 @@ def test_export_again_or_elsewhere_gives_the_same_bytes(
 
 
 @EVERY
-def test_export_leaves_out_shards_without_documents(tmp_path: Path, form: str) -> None:
-    root = fables(tmp_path / "own")
+def test_export_leaves_out_shards_without_documents(
+    built_root: Root, tmp_path: Path, form: str
+) -> None:
+    root = built_root.copy(tmp_path / "root")
     empty = commit(
         root.store,
         dataclasses.replace(
-            _shards(root)[0],
+            root.shards("tokenize")[0],
             key="0" * 32,
             files=(),
             facts={"source": "fables", "documents": 0, "tokens": 0, "vocab_size": 400},
@@ -211,20 +211,23 @@ def test_format_reads_what_it_wrote(form: str, documents: list[list[int]], size:
         assert all(row.items() <= {**whole}.items() for row, whole in zip(read, rows, strict=True))
 
 
-def test_megatron_of_more_documents_than_a_batch_has_is_read_whole(tmp_path: Path) -> None:
-    root = fables(tmp_path / "own", filler=BATCH_ROWS + 3)
-    make_release(root.store, root.run_id, name="first")
-    folder = _export(root, "megatron", tmp_path / "out")
-    assert _faults(root, folder) == []
+def test_megatron_of_more_documents_than_a_batch_has_is_read_whole(
+    released: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phloem.catalog.handoff.formats.megatron.BATCH_ROWS", 4)
+    folder = _export(released, "megatron", tmp_path / "out")
+    assert _faults(released, folder) == []
     flip(folder / "fables-00000.bin", -2)
-    found = verify_export(root.store, "first", str(folder))
-    assert found[1].expected.startswith(f"document {BATCH_ROWS + 5} (")
+    found = verify_export(released.store, "first", str(folder))
+    last = released.shards("tokenize")[0].facts["documents"] - 1
+    assert last > 4
+    assert found[1].expected.startswith(f"document {last} (")
 
 
 # What is refused ----------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["a.txt", ".hidden", "folder/file"])
 def test_export_into_a_folder_that_holds_something_is_refused(
-    released: Any, tmp_path: Path, name: str
+    released: Root, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine", "utf-8")
@@ -233,7 +236,7 @@ def test_export_into_a_folder_that_holds_something_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == [name.partition("/")[0]]
 
 
-def test_export_of_what_there_is_not_names_what_there_is(released: Any, tmp_path: Path) -> None:
+def test_export_of_what_there_is_not_names_what_there_is(released: Root, tmp_path: Path) -> None:
     with pytest.raises(UseError, match="no format named 'megatorn'; did you mean megatron"):
         _export(released, "megatorn", tmp_path)
     with pytest.raises(ReleaseError, match=r"no release 'frist' in .*; did you mean first"):
@@ -258,11 +261,11 @@ def flip(path: Path, place: int | None = None) -> None:
 @EVERY
 @pytest.mark.parametrize("change", [flip, _gone, _emptied])
 def test_export_of_a_changed_shard_is_refused_and_leaves_nothing(
-    fresh_root: Any, tmp_path: Path, form: str, change: Callable[[Path], None]
+    fresh_root: Root, tmp_path: Path, form: str, change: Callable[[Path], None]
 ) -> None:
     make_release(fresh_root.store, fresh_root.run_id, name="first")
     folder = _export(fresh_root, form, tmp_path / "whole")
-    name = _shards(fresh_root)[-1].path("tokens.arrow")
+    name = fresh_root.shards("tokenize")[-1].path("tokens.arrow")
     change(Path(fresh_root.store.path(name)))
     told = f"{name} is not as released; see `phloem release verify first --root "
     with pytest.raises(ExportError, match=told):
@@ -274,7 +277,7 @@ def test_export_of_a_changed_shard_is_refused_and_leaves_nothing(
 
 # What an earlier version released -----------------------------------------------------------------
 def test_release_whose_shards_hold_their_tokens_twice_is_read_as_ever(
-    fresh_root: Any, tmp_path: Path
+    fresh_root: Root, tmp_path: Path
 ) -> None:
     """Token shards once held Megatron's files too, and named the type of their tokens."""
     store = fresh_root.store
@@ -309,7 +312,7 @@ def test_release_whose_shards_hold_their_tokens_twice_is_read_as_ever(
 
 
 # What verifying finds -----------------------------------------------------------------------------
-def test_verify_export_of_a_whole_one_finds_nothing(exported: Path, released: Any) -> None:
+def test_verify_export_of_a_whole_one_finds_nothing(exported: Path, released: Root) -> None:
     assert _faults(released, exported) == []
 
 
@@ -318,7 +321,7 @@ def test_verify_export_of_a_whole_one_finds_nothing(exported: Path, released: An
 )
 @given(data=st.data())
 def test_verify_export_names_the_file_of_any_flipped_bit(
-    exported: Path, released: Any, data: st.DataObject
+    exported: Path, released: Root, data: st.DataObject
 ) -> None:
     path = data.draw(st.sampled_from(sorted(exported.glob("*-*"))))
     whole = path.read_bytes()
@@ -336,7 +339,7 @@ def test_verify_export_names_the_file_of_any_flipped_bit(
 )
 @given(data=st.data())
 def test_verify_export_sees_any_flipped_bit_of_export_json(
-    exported: Path, released: Any, data: st.DataObject
+    exported: Path, released: Root, data: st.DataObject
 ) -> None:
     path = exported / EXPORT
     whole = path.read_bytes()
@@ -356,7 +359,7 @@ def test_verify_export_sees_any_flipped_bit_of_export_json(
     ids=["gone", "cut"],
 )
 def test_verify_export_finds_a_lost_or_cut_file(
-    exported: Path, released: Any, change: Callable[[Path], None], problem: str
+    exported: Path, released: Root, change: Callable[[Path], None], problem: str
 ) -> None:
     for path in sorted(exported.glob("manual-*")):
         whole = path.read_bytes()
@@ -406,7 +409,7 @@ def _second_is(name: str, value: Callable[[Any], Any]) -> Callable[[list[dict[st
     ],
 )
 def test_verify_export_tells_the_first_document_that_differs(
-    released: Any, tmp_path: Path, change: Any, expected: str, found: str
+    released: Root, tmp_path: Path, change: Any, expected: str, found: str
 ) -> None:
     folder = _export(released, "arrow", tmp_path / "out")
     _rewritten(folder, lambda _: None)
@@ -414,7 +417,7 @@ def test_verify_export_tells_the_first_document_that_differs(
     _rewritten(folder, change)
     (finding,) = verify_export(released.store, "first", str(folder))
     assert (finding.file, finding.problem) == ("manual-00000.arrow", "tokens")
-    ids = [row["id"] for row in _rows(released, _shards(released)[1])]
+    ids = [row["id"] for row in _rows(released, released.shards("tokenize")[1])]
     shape = finding.expected
     for each in ids:
         shape = shape.replace(each, "ID")
@@ -423,7 +426,7 @@ def test_verify_export_tells_the_first_document_that_differs(
 
 
 def test_verify_export_reads_the_documents_where_hashes_were_forged(
-    released: Any, tmp_path: Path
+    released: Root, tmp_path: Path
 ) -> None:
     folder = _export(released, "megatron", tmp_path / "out")
     name = "fables-00000.bin"
@@ -438,13 +441,13 @@ def test_verify_export_reads_the_documents_where_hashes_were_forged(
     assert (finding.problem, "their index asks for" in finding.found) == ("unreadable", True)
 
 
-def released_end(root: Any) -> int:
+def released_end(root: Root) -> int:
     """The number of the token that ends documents."""
     return int(json.loads(root.store.read_bytes("releases/first/release.json"))["end_id"])
 
 
 def test_verify_export_sees_that_a_release_s_own_ends_are_wrong(
-    fresh_root: Any, tmp_path: Path
+    fresh_root: Root, tmp_path: Path
 ) -> None:
     store, name = fresh_root.store, fresh_root.record["datasets"]["tokenizer"]
     dataset = Dataset.load(store, name)
@@ -457,7 +460,9 @@ def test_verify_export_sees_that_a_release_s_own_ends_are_wrong(
     }
 
 
-def test_verify_export_of_another_release_says_whose_it_is(fresh_root: Any, tmp_path: Path) -> None:
+def test_verify_export_of_another_release_says_whose_it_is(
+    fresh_root: Root, tmp_path: Path
+) -> None:
     store = fresh_root.store
     make_release(store, fresh_root.run_id, name="first")
     make_release(store, fresh_root.run_id, name="second")
@@ -477,7 +482,7 @@ def test_verify_export_of_another_release_says_whose_it_is(fresh_root: Any, tmp_
     ],
 )
 def test_verify_export_says_what_export_json_should_say(
-    released: Any, tmp_path: Path, change: Callable[[Any], object], told: str
+    released: Root, tmp_path: Path, change: Callable[[Any], object], told: str
 ) -> None:
     folder = _export(released, "arrow", tmp_path / "out")
     said = json.loads((folder / EXPORT).read_bytes())
@@ -488,7 +493,7 @@ def test_verify_export_says_what_export_json_should_say(
     assert finding.expected == told
 
 
-def test_verify_export_of_no_export_says_what_to_do(released: Any, tmp_path: Path) -> None:
+def test_verify_export_of_no_export_says_what_to_do(released: Root, tmp_path: Path) -> None:
     folder = _export(released, "arrow", tmp_path / "out")
     for data in (b"{", b"[]", b'{"files": []}', b'{"files": [{"name": "a"}]}'):
         (folder / EXPORT).write_bytes(data)

@@ -56,7 +56,7 @@ def test_release_tokens_refuse_a_changed_manifest(fresh_root: Any) -> None:
     release = make_release(root.store, root.run_id, name="first")
     name = release.datasets["tokenize"]["name"]
     whole = root.store.read_bytes(name)
-    root.store.write_bytes(name, whole.replace(b'"vocab_size":', b'"vocab_size":9'))
+    root.store.write_bytes(name, whole.replace(b'"vocab_size":', b'"vocab_size":1'))
     with pytest.raises(ReleaseError, match="see `phloem release verify first --root "):
         _tokens(root)
     root.store.write_bytes(name, whole)
@@ -124,19 +124,21 @@ def test_tokens_of_the_next_epoch_come_in_another_order(released: Any) -> None:
     assert sorted(first) == sorted(second)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7])
-@pytest.mark.parametrize("length", [1, 5, 64, 10_000])
+@pytest.mark.parametrize("rows", [1, 7])
 def test_tokens_do_not_depend_on_how_a_shard_s_batches_are_cut(
-    released: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, length: int
+    released: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     monkeypatch.setattr("phloem.catalog.manifest.BATCH_ROWS", rows)
     root = fables(tmp_path, filler=20)
     make_release(root.store, root.run_id, name="first")
-    ones, others = (_tokens(each, sequence_length=length, weights={}) for each in (released, root))
-    assert ones.sequences == others.sequences
-    for number in range(ones.sequences):
-        one, other = ones.sample(number), others.sample(number)
-        assert all(np.array_equal(one[name], other[name]) for name in one)
+    for length in (1, 5, 64, 10_000):
+        ones, others = (
+            _tokens(each, sequence_length=length, weights={}) for each in (released, root)
+        )
+        assert ones.sequences == others.sequences
+        for number in range(min(ones.sequences, 2000)):
+            one, other = ones.sample(number), others.sample(number)
+            assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason="Linux alone shows a process's open files so")
