@@ -6,14 +6,16 @@ import functools
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 from hypothesis import HealthCheck, settings
 from outside import require
 
-from phloem.sources.cards import source
+from phloem.sources.cards import dossier, source
 
 settings.register_profile(
     "fast",
@@ -35,18 +37,30 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _cheap_disk_and_cards() -> Iterator[None]:
-    """What costs a third of a test and is not its subject: no test pulls the plug of the machine,
-    and none changes the project's own cards, some five hundred, which are parsed once.
+def _done_once() -> Iterator[None]:
+    """What costs half of a test and is not its subject is done once: the project's own cards, some
+    five hundred, are parsed and checked, and the command line is put together. And no test pulls
+    the plug of the machine.
     """
     own = Path(source.__file__).parents[1] / "entries"
-    plain, once = source.read_yaml, functools.cache(source.read_yaml)
 
-    def read_yaml(path: Path) -> object:
-        return once(path) if path.parent == own else plain(path)
+    def once(function: Callable[..., object]) -> Callable[..., object]:
+        found: dict[Path, object] = {}
+
+        def of_path(path: Path, *given: object) -> object:
+            if path.parent != own:
+                return function(path, *given)
+            if path not in found:
+                found[path] = function(path, *given)
+            return found[path]
+
+        return of_path
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(source, "read_yaml", read_yaml)
+        for module in (source, dossier):
+            patch.setattr(module, "read_yaml", once(module.read_yaml))
+        patch.setattr(source, "check_card", once(source.check_card))
+        patch.setattr(typer.testing, "_get_command", functools.cache(typer.main.get_command))
         patch.setattr(os, "fsync", lambda _: None)
         yield
 
