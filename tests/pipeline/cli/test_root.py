@@ -205,10 +205,10 @@ def test_queries_and_reports_go_on_without_a_record_that_was_cut_short(
         assert done.stderr.startswith(f"warning: runs/{broken}.json in {root} is no run record")
         assert done.stderr.count("\n") == 1
     for arguments in (("report", "--run", broken), ("status", broken)):
-        done = _process(*arguments, "--root", str(root))
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith(f"error: runs/{broken}.json")
-        assert done.stderr.count("\n") == 1
+        result = _phloem(*arguments, "--root", str(root))
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"error: runs/{broken}.json")
+        assert result.stderr.count("\n") == 1
 
 
 def _process(*arguments: str) -> subprocess.CompletedProcess[str]:
