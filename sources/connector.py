@@ -229,7 +229,6 @@ def find_connector(name: str) -> Connector:
     """A connector module by name. Raises WrongError with the nearest name."""
     known = connectors()
     if name not in known:
-        msg = f"no connector named {name!r}; {nearest(name, known)}"
-        raise WrongError(msg)
+        raise WrongError(f"no connector named {name!r}; {nearest(name, known)}")
     module: ModuleType = importlib.import_module(f"phloem.sources.connectors.{name}")
     return cast("Connector", module)

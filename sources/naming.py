@@ -34,5 +34,4 @@ class Naming:
         """Raise WrongError if a client must not be asked for this, card or lock file say it."""
         fault = self.fault(name, version)
         if fault:
-            msg = f"{fault} ({self.standard}); correct the card, or lock it again"
-            raise WrongError(msg)
+            raise WrongError(f"{fault} ({self.standard}); correct the card, or lock it again")

@@ -58,15 +58,13 @@ def sign(approval: Approval, key: Path, signers: Path) -> Approval:
     """
     made = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], payload(approval))
     if made.returncode:
-        msg = f"{key} signs nothing: {_last(made.stderr)}"
-        raise SigningError(msg)
+        raise SigningError(f"{key} signs nothing: {_last(made.stderr)}")
     signed = approval.model_copy(update={"signature": made.stdout.decode()})
     principal = _principal(signed, key, signers)
     signed = Approval.model_validate({**signed.model_dump(), "signed_by": principal})
     fault = signature_fault(signed, signers)
     if fault:
-        msg = f"the approval would not count: {fault}"
-        raise SigningError(msg)
+        raise SigningError(f"the approval would not count: {fault}")
     return signed
 
 

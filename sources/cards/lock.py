@@ -51,8 +51,7 @@ def read_lock(path: str | Path) -> dict[str, Entry]:
     try:
         value = json.loads(path.read_bytes())
         if value["format"] != FORMAT:
-            msg = f"{path} has format {value['format']}, this version reads {FORMAT}"
-            raise SourceError(msg)
+            raise SourceError(f"{path} has format {value['format']}, this version reads {FORMAT}")
         return {
             source: Entry(Pin.from_json(entry), entry["fetched_on"], entry["languages"])
             for source, entry in value["sources"].items()
@@ -98,8 +97,7 @@ def pin_of(source: str, folders: Sequence[str | Path] = ()) -> Pin:
     """A source's pin. Raises SourceError if it was never locked."""
     found = pins(folders)
     if source not in found:
-        msg = f"no lock entry for {source}; run `phloem sources lock {source}`"
-        raise SourceError(msg)
+        raise SourceError(f"no lock entry for {source}; run `phloem sources lock {source}`")
     return found[source]
 
 
@@ -120,8 +118,7 @@ def write_pin(
     """
     places = {path.stem: path.parent for path in card_files(folders)}
     if source not in places:
-        msg = f"no card has the id {source!r}"
-        raise SourceError(msg)
+        raise SourceError(f"no card has the id {source!r}")
     own = own_lock()
     place = own if places[source] == own.parent / "entries" else places[source] / NAME
     entries = read_lock(place)

@@ -67,8 +67,7 @@ def fetched_sources(naming: Naming, pin: Pin, folder: Path) -> Files:
     for file in pin.files:
         package, version, name = split_name(file.name)
         if (package, name) not in there:
-            msg = f"{package} {version} holds no {name} any more; {LOCK}"
-            raise GoneError(msg)
+            raise GoneError(f"{package} {version} holds no {name} any more; {LOCK}")
         files[file.name] = check(there[package, name], file)
     return files
 
@@ -96,8 +95,7 @@ def _download(
     naming.require(package, full)
     archives = [path for path in sorted(into.iterdir()) if _is_upstream(path.name)]
     if not archives:
-        msg = f"the source package {package} holds no archive of its authors"
-        raise SourceError(msg)
+        raise SourceError(f"the source package {package} holds no archive of its authors")
     return full, archives
 
 
@@ -155,11 +153,10 @@ def _lists(folder: Path) -> list[str]:
     done = run_client(["apt-get", "--quiet", *lists, "update"], folder, _ENVIRONMENT)
     if not _targets(lists, "Sources", folder):
         reason = complaint(done.stderr, "E: ") if entries else "it has no package lists either"
-        msg = (
+        raise SourceError(
             f"this machine has no lists of source packages and could not have them: {reason};"
             " run `apt-get update`, or add a deb-src entry to its sources"
         )
-        raise SourceError(msg)
     return lists
 
 

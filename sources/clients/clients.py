@@ -48,8 +48,7 @@ def run_client(
         msg = f"{Path(command[0]).name} did not finish in {TIMEOUT} s; try again"
         raise SourceError(msg) from None
     except OSError as error:
-        msg = f"{Path(command[0]).name} cannot be started: {error.strerror}"
-        raise SourceError(msg) from None
+        raise SourceError(f"{Path(command[0]).name} cannot be started: {error.strerror}") from None
 
 
 def refusal(command: Sequence[str], mark: str = "error: ") -> str | None:
@@ -95,9 +94,8 @@ def check(path: Path, pin: PinnedFile) -> str:
     """
     found = pinned(path)
     if found.sha256 != pin.sha256:
-        msg = (
+        raise WrongError(
             f"{pin.name} has sha256 {found.sha256}, but {pin.sha256} is locked: other bytes under"
             " the same name; find out why before you lock it again"
         )
-        raise WrongError(msg)
     return str(path)

@@ -67,8 +67,7 @@ def captures(crawls: Sequence[str], domains: Sequence[str], pages: Pages) -> lis
                     msg = f"{domain} has more than {MAX_CAPTURES} pages; narrow `include`"
                     raise SourceError(msg)
     if not newest:
-        msg = f"no page of {', '.join(domains)} is in {', '.join(crawls)}"
-        raise SourceError(msg)
+        raise SourceError(f"no page of {', '.join(domains)} is in {', '.join(crawls)}")
     return sorted(newest.values())
 
 
@@ -118,8 +117,7 @@ def _capture(crawl: str, line: bytes) -> tuple[str, Capture | None]:
     except (ValueError, KeyError, TypeError, RecursionError):
         safe, found = None, None
     if found is None or not safe or offset < 0 or not 0 < length <= PAGE_BYTES:
-        msg = f"the index of {crawl} gives a line that is no capture; try again later"
-        raise SourceError(msg)
+        raise SourceError(f"the index of {crawl} gives a line that is no capture; try again later")
     return str(value.get("urlkey") or found.url), found
 
 

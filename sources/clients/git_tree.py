@@ -185,8 +185,7 @@ def _run(repository: Repository, *arguments: str, told: str = "", protocols: str
     if any(mark in done.stderr for mark in ("couldn't find remote ref", "not our ref")):
         raise AbsentError(f"{repository.url} does not serve that revision")
     reason = complaint(done.stderr, "fatal: ")
-    msg = f"git could not {arguments[0]} {repository.url}: {reason}"
-    raise SourceError(msg)
+    raise SourceError(f"git could not {arguments[0]} {repository.url}: {reason}")
 
 
 @contextmanager
@@ -264,7 +263,6 @@ def _chunks(stream: IO[bytes], size: int) -> Iterator[bytes]:
     while size > 0:
         chunk = stream.read(min(size, _CHUNK))
         if not chunk:
-            msg = "git ended in the middle of a file; try again"
-            raise SourceError(msg)
+            raise SourceError("git ended in the middle of a file; try again")
         size -= len(chunk)
         yield chunk

@@ -67,8 +67,7 @@ def chosen(dataset: str, card: Mapping[str, Json], asked: Sequence[str]) -> list
         raise SourceError(msg)
     for name in asked:
         if name not in names:
-            msg = f"{dataset} has no configuration {name!r}; {nearest(name, names)}"
-            raise SourceError(msg)
+            raise SourceError(f"{dataset} has no configuration {name!r}; {nearest(name, names)}")
     return list(asked)
 
 
@@ -93,19 +92,17 @@ def data_files(
     below = [path[len(folder) + 1 :] if folder else path for path in inside]
     patterns = _declared(entry.get("data_files"))
     if not patterns and any(path == f"{dataset.rpartition('/')[2]}.py" for path in paths):
-        msg = (
+        raise SourceError(
             f"{dataset} is read by a script of its own, which is never run; name a dataset that"
             " holds its files"
         )
-        raise SourceError(msg)
     patterns = patterns or _usual(below)
     if split not in patterns:
         msg = f"{dataset} has no split {split!r} of {config}; {nearest(split, patterns)}"
         raise SourceError(msg)
     found = sorted({p for pattern in patterns[split] for p in _matching(pattern, below)})
     if not found:
-        msg = f"{dataset}: no file is in the split {split!r} of {config}"
-        raise SourceError(msg)
+        raise SourceError(f"{dataset}: no file is in the split {split!r} of {config}")
     return [f"{folder}/{path}" if folder else path for path in found]
 
 

@@ -78,8 +78,7 @@ def fetch_each(
         package, version = told(naming, file.name, ending)
         path, found = _downloaded(naming, download, package, version, folder, number)
         if found != version:
-            msg = f"{package} {version} is locked, but {found} is served; {LOCK}"
-            raise GoneError(msg)
+            raise GoneError(f"{package} {version} is locked, but {found} is served; {LOCK}")
         files[file.name] = check(path, file)
     return files
 

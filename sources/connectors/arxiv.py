@@ -76,8 +76,7 @@ class Params(Strict):
     def _are_sets(cls, sets: list[str]) -> list[str]:
         wrong = [name for name in sets if not _SET.fullmatch(name)]
         if wrong:
-            msg = f"{wrong[0]!r} is no set of arXiv, such as math or cs:cs:CL"
-            raise ValueError(msg)
+            raise ValueError(f"{wrong[0]!r} is no set of arXiv, such as math or cs:cs:CL")
         return sets
 
 
@@ -110,12 +109,11 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     target = folder / NAME
     found = _harvest(params, pin.version, target)
     if found.sha256 != pin.files[0].sha256:
-        msg = (
+        raise GoneError(
             f"arXiv serves other records up to {pin.version} than were locked"
             f" ({found.bytes} bytes, {pin.files[0].bytes} locked): it has revised some; lock it"
             " again"
         )
-        raise GoneError(msg)
     return {NAME: str(target)}
 
 
@@ -159,8 +157,7 @@ def _listed(name: str, until: str) -> Iterator[dict[str, str]]:
             break
         seen.add(token)
         asked = {"verb": "ListRecords", "resumptionToken": token}
-    msg = f"arXiv does not come to the end of set {name}; try again later"
-    raise SourceError(msg)
+    raise SourceError(f"arXiv does not come to the end of set {name}; try again later")
 
 
 def _answer(url: str) -> Element:
@@ -168,8 +165,7 @@ def _answer(url: str) -> Element:
     found = next(elements(iter([read_url(url)]), "OAI-PMH", Limits()), None)
     if found is None or isinstance(found, Fault):
         reason = found.reason if found else "something else"
-        msg = f"{SITE} answers with {reason} instead of OAI-PMH; try again later"
-        raise SourceError(msg)
+        raise SourceError(f"{SITE} answers with {reason} instead of OAI-PMH; try again later")
     return found[1]
 
 

@@ -100,22 +100,20 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     found = _found(params)
     gone = [file.name for file in pin.files if file.name not in found]
     if gone:
-        msg = (
+        raise GoneError(
             f"{len(gone)} locked files are not there any more, such as {gone[0]}; there are"
             f" {len(found)} files now; lock them again"
         )
-        raise GoneError(msg)
     copies = {
         found[file.name]: str(folder / f"{number:06d}") if "://" in found[file.name] else None
         for number, file in enumerate(pin.files)
     }
     for file, (sha256, _) in zip(pin.files, _all_hashed(params, copies), strict=True):
         if sha256 != file.sha256:
-            msg = (
+            raise WrongError(
                 f"{file.name} has sha256 {sha256}, but {file.sha256} is locked: it was changed;"
                 " lock it again if that is right"
             )
-            raise WrongError(msg)
     return {file.name: copies[found[file.name]] or found[file.name] for file in pin.files}
 
 
@@ -134,11 +132,9 @@ def _found(params: Params) -> dict[str, str]:
     """
     places, missing = _matched(params)
     if missing or not places:
-        msg = f"no file matches {', '.join(missing) or 'an empty list of paths'}"
-        raise SourceError(msg)
+        raise SourceError(f"no file matches {', '.join(missing) or 'an empty list of paths'}")
     if len(places) > MAX_FILES:
-        msg = f"{len(places)} files match, more than {MAX_FILES}: give a narrower path"
-        raise SourceError(msg)
+        raise SourceError(f"{len(places)} files match, more than {MAX_FILES}: give a narrower path")
     return places
 
 
@@ -170,8 +166,7 @@ def _expand(params: Params, pattern: str) -> tuple[str, list[str]]:
         outer = [path] if fixed == path else fs.glob(path)
         found = [inner for each in outer for inner in _files(fs, each)]
     except addresses.errors() as error:
-        msg = f"{pattern} cannot be listed: {type(error).__name__}: {error}"
-        raise SourceError(msg) from None
+        raise SourceError(f"{pattern} cannot be listed: {type(error).__name__}: {error}") from None
     is_folder = fixed == path and found != [path]
     folder = f"{path.rstrip('/')}/" if is_folder else fixed[: fixed.rfind("/") + 1]
     local = "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
@@ -216,8 +211,7 @@ def _hashed(params: Params, place: str, copy: str | None = None) -> tuple[str, i
                     out.write(chunk)
     except addresses.errors() as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        msg = f"{place} cannot be read: {reason}"
-        raise SourceError(msg) from None
+        raise SourceError(f"{place} cannot be read: {reason}") from None
     finally:
         if out:
             out.close()

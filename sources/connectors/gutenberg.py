@@ -139,8 +139,7 @@ def _chosen(params: Params, catalogue: Path) -> Iterator[_Book]:
                     if language in params.languages:
                         yield _Book(number, str(language))
     except (UnpackError, *BROKEN):
-        msg = f"{CATALOGUE} cannot be read to its end; try again"
-        raise SourceError(msg) from None
+        raise SourceError(f"{CATALOGUE} cannot be read to its end; try again") from None
 
 
 def _language(book: Element) -> str | None:

@@ -110,10 +110,9 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     files = {}
     for number, file in enumerate(pin.files):
         if file.url not in params.urls:
-            msg = (
+            raise GoneError(
                 f"{file.name} is locked at {file.url}, which the card does not name; lock it again"
             )
-            raise GoneError(msg)
         target = folder / f"{number:06d}"
         download(file.url, target, hosts=params.hosts, redirects=params.redirects, pin=file)
         files[file.name] = str(target)

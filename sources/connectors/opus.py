@@ -54,13 +54,11 @@ class Params(Strict):
     def _are_codes(self) -> Params:
         wrong = [code for code in self.languages if not re.fullmatch(r"[A-Za-z_-]{2,20}", code)]
         if wrong:
-            msg = f"{wrong[0]!r} is no language code of OPUS, such as pt_BR"
-            raise ValueError(msg)
+            raise ValueError(f"{wrong[0]!r} is no language code of OPUS, such as pt_BR")
         if self.form in {"moses", "tmx"} and len(self.languages) != PAIR:
-            msg = (
+            raise ValueError(
                 f"form {self.form} is of a pair: give its two languages, not {len(self.languages)}"
             )
-            raise ValueError(msg)
         return self
 
 

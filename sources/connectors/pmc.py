@@ -86,8 +86,7 @@ class Params(Strict):
             if depth < 0 or mark == '"':
                 break
         if depth or query.count('"') % 2:
-            msg = f"{query!r} has brackets or quotation marks that do not match"
-            raise ValueError(msg)
+            raise ValueError(f"{query!r} has brackets or quotation marks that do not match")
         return query
 
 

@@ -114,8 +114,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     for file in pin.files:
         path = _download(_package(file.name), _version(file.name), folder)
         if path.name != file.name:
-            msg = f"{file.name} is locked, but the index serves {path.name}; {_LOCK}"
-            raise GoneError(msg)
+            raise GoneError(f"{file.name} is locked, but the index serves {path.name}; {_LOCK}")
         files[file.name] = check(path, file)
     return files
 
@@ -128,8 +127,7 @@ def _download(package: str, version: str | None, folder: Path) -> Path:
     Params.naming.require(package, version)
     client = _client()
     if client is None:
-        msg = "pip is missing; install pip"
-        raise SourceError(msg)
+        raise SourceError("pip is missing; install pip")
     target = folder / re.sub(r"[^A-Za-z0-9]+", "_", package)
     target.mkdir(parents=True, exist_ok=True)
     asked = f"{package}=={version}" if version else package

@@ -68,8 +68,7 @@ class Params(Strict):
     def _are_hosts(cls, sites: dict[str, str]) -> dict[str, str]:
         wrong = [name for name in sites if not _SITE.fullmatch(name)]
         if wrong:
-            msg = f"{wrong[0]!r} is no host name of a site, such as stackoverflow.com"
-            raise ValueError(msg)
+            raise ValueError(f"{wrong[0]!r} is no host name of a site, such as stackoverflow.com")
         return sites
 
 
@@ -98,10 +97,9 @@ def resolve(params: Params) -> Pin:
     for site in params.sites:
         name = next((n for n in (f"{site}-Posts.7z", f"{site}.7z") if n in there), None)
         if name is None:
-            msg = (
+            raise SourceError(
                 f"the Internet Archive's item {ITEM} has no {site}.7z; look how the site is called"
             )
-            raise SourceError(msg)
         named.append((name, f"{SITE}/download/{ITEM}/{quote(name)}"))
     return pin_files(named, hosts=HOSTS)
 

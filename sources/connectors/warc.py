@@ -208,11 +208,10 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     found = _captures(params)
     path = _written(folder / LIST, crawl_index.listed(found))
     if [file.name for file in pin.files[:1]] != [LIST] or pinned(path) != pin.files[0]:
-        msg = (
+        raise GoneError(
             f"the index lists {len(found)} captures now, others than are locked; look at what"
             " changed, then lock it again"
         )
-        raise GoneError(msg)
     files = {LIST: str(path)}
     for part, file in zip(_parts(found), pin.files[1:], strict=True):
         files[file.name] = check(_gathered(part, folder / file.name), file)

@@ -77,8 +77,7 @@ class Params(Strict):
     def _are_named(cls, wikis: dict[str, str]) -> dict[str, str]:
         wrong = [name for name in wikis if not _WIKI.fullmatch(name)]
         if wrong:
-            msg = f"{wrong[0]!r} is no database name of a wiki, such as swwiki"
-            raise ValueError(msg)
+            raise ValueError(f"{wrong[0]!r} is no database name of a wiki, such as swwiki")
         return wikis
 
 

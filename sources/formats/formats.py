@@ -87,8 +87,7 @@ def format_of(params: Format, name: str) -> str:
     if "media_type" in params.model_fields_set or f".{ending}" in MEDIA_TYPES:
         return "txt"
     known = ", ".join(sorted({*FORMATS.values(), "json"}))
-    msg = f"{name}: the format cannot be told from its name; give `format`: {known}"
-    raise SourceError(msg)
+    raise SourceError(f"{name}: the format cannot be told from its name; give `format`: {known}")
 
 
 def plain_name(name: str) -> str:

@@ -50,8 +50,7 @@ def check_columns(name: str, path: str, columns: Columns, kind: str) -> None:
             raise SourceError(missing_column(name, column, names))
     text = found.field(columns.text).type
     if not _is_text(text):
-        msg = f"{name}: column {columns.text!r} holds {text}; it must hold strings"
-        raise SourceError(msg)
+        raise SourceError(f"{name}: column {columns.text!r} holds {text}; it must hold strings")
 
 
 def _is_text(kind: pa.DataType) -> bool:

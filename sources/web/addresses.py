@@ -48,13 +48,11 @@ def public_addresses(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:
-        msg = f"{host[:80]!r} is no host name"
-        raise OSError(msg) from None
+        raise OSError(f"{host[:80]!r} is no host name") from None
     texts = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for text in texts:
         if not is_public(text):
-            msg = f"{host} is at {text}, which is no public address"
-            raise PrivateError(msg)
+            raise PrivateError(f"{host} is at {text}, which is no public address")
     return texts
 
 

@@ -121,11 +121,10 @@ def download(
     done = patiently(url, once, lambda: part.stat().st_size if part.exists() else 0)
     if pin and done.sha256 != pin.sha256:
         target.unlink()
-        msg = (
+        raise WrongError(
             f"{pin.name} has sha256 {done.sha256}, but {pin.sha256} is locked: other bytes under"
             " the same address; find out why before you lock it again"
         )
-        raise WrongError(msg)
     return done
 
 
@@ -165,15 +164,13 @@ def read_url(
             if span and (
                 answer.status != HTTPStatus.PARTIAL_CONTENT or _start(answer, first) is None
             ):
-                msg = f"{urlsplit(url).hostname} gives no ranges of its files"
-                raise WebError(msg)
+                raise WebError(f"{urlsplit(url).hostname} gives no ranges of its files")
             parts: list[bytes] = []
             left = size if span else most
             for chunk in _body(answer):
                 left -= len(chunk)
                 if left < 0:
-                    msg = f"{url} gives more than {size if span else most} bytes"
-                    raise WebError(msg)
+                    raise WebError(f"{url} gives more than {size if span else most} bytes")
                 parts.append(chunk)
             if span and left:
                 raise AgainError("the range broke off")
@@ -244,8 +241,7 @@ def _require(url: str, answer: web.Answer) -> None:
     if status in _REFUSED:
         msg = f"{host} refuses {url} ({status}); it asks for an account, or for no machines"
         raise RefusedError(msg)
-    msg = f"{host} answers {status} for {url}"
-    raise WebError(msg)
+    raise WebError(f"{host} answers {status} for {url}")
 
 
 def _start(answer: web.Answer, asked: int) -> int | None:
@@ -275,11 +271,10 @@ def _copy(answer: web.Answer, out: BinaryIO, most: int, have: int) -> None:
     for chunk in _body(answer):
         have += len(chunk)
         if have > most:
-            msg = (
+            raise WrongError(
                 f"{urlsplit(answer.url).hostname} gives more than the {most} bytes that this file"
                 " may have; if it grew, lock it again"
             )
-            raise WrongError(msg)
         _write(out, chunk)
 
 
@@ -288,8 +283,7 @@ def _write(out: BinaryIO, chunk: bytes) -> None:
         out.write(chunk)
         out.flush()
     except OSError as error:  # no failure of the network: no wait mends it
-        msg = f"{out.name} cannot be written: {error.strerror}"
-        raise WrongError(msg) from None
+        raise WrongError(f"{out.name} cannot be written: {error.strerror}") from None
 
 
 def _body(answer: web.Answer) -> Iterator[bytes]:

@@ -71,8 +71,7 @@ def patiently(url: str, once: Callable[[], T], have: Callable[[], int]) -> T:
         try:
             return once()
         except _LASTING as error:
-            msg = f"{url} cannot be had: {error}"
-            raise WebError(msg) from None
+            raise WebError(f"{url} cannot be had: {error}") from None
         except web.UnreachableError as error:
             reason, most = str(error), CONNECTS
         except AgainError as error:

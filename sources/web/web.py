@@ -110,8 +110,7 @@ def ask(
             url = _followed(url, target, allowed)
             if _host(url) != host:
                 sent.pop("Authorization", None)  # a token is for the host that it was given to
-    msg = f"{host} redirects more than {redirects} times; see `redirects`"
-    raise addresses.RedirectError(msg)
+    raise addresses.RedirectError(f"{host} redirects more than {redirects} times; see `redirects`")
 
 
 def _reader(response: urllib3.BaseHTTPResponse) -> Callable[[int], Iterator[bytes]]:
@@ -140,8 +139,7 @@ def _followed(url: str, target: str, hosts: Sequence[str]) -> str:
         parts = urlsplit(target)
         there = parts.hostname or ""
     except ValueError:
-        msg = f"{host} redirects to what is no address"
-        raise addresses.RedirectError(msg) from None
+        raise addresses.RedirectError(f"{host} redirects to what is no address") from None
     if not addresses.allows(there, hosts):
         msg = f"{host} redirects to {there or 'no host'}; name it in `hosts` if that is right"
         raise addresses.RedirectError(msg)
@@ -201,8 +199,7 @@ def _connect(connection: HTTPConnection) -> socket.socket:
                 reason = error.strerror or type(error).__name__
     except OSError as error:
         reason = error.strerror or str(error)
-    msg = f"{host} cannot be reached: {reason}"
-    raise UnreachableError(msg)
+    raise UnreachableError(f"{host} cannot be reached: {reason}")
 
 
 class _Plain(HTTPConnection):
