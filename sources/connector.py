@@ -10,7 +10,7 @@ since those are verified), and six functions:
     def resolve(params) -> Pin                   # asks the network what the source holds now
     def fetch(params, pin, folder) -> Files      # the only other place that uses the network
     def splits(params, pin, files) -> list[Split]
-    def read(params, split, files, limits) -> Iterator[pa.RecordBatch | Fault]
+    def read(params, split, files, limits) -> Batches
 
 What the splits of a file are depends on that file alone: one that comes or goes changes those of no
 other, so that nothing else is read again. Very many small files are put `together` by their names.
@@ -172,11 +172,14 @@ class Fault:
     file: str | None = None
 
 
+Batches = Iterator[pa.RecordBatch | Fault]
+"""What is read: documents, and what gives none."""
+
 # Key in the metadata of a batch: it is no column, as extractors have no use for it.
 _FILE = b"phloem.file"
 
 
-def met_in(file: str, found: Iterator[pa.RecordBatch | Fault]) -> Iterator[pa.RecordBatch | Fault]:
+def met_in(file: str, found: Batches) -> Batches:
     """What is read of a file, each with its name: what already names a member of it keeps that."""
     for each in found:
         if file_of(each) is not None:
@@ -210,7 +213,7 @@ class Connector(Protocol):
     def splits(self, params: Any, pin: Pin, files: Files) -> list[Split]: ...  # noqa: D102
     def read(  # noqa: D102
         self, params: Any, split: Split, files: Files, limits: Limits
-    ) -> Iterator[pa.RecordBatch | Fault]: ...
+    ) -> Batches: ...
 
 
 def unlocked(connector: Connector, params: Any, pin: Pin) -> list[str]:

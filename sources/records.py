@@ -20,7 +20,7 @@ from phloem.catalog.columns import (
     schema,
 )
 from phloem.catalog.manifest import BATCH_BYTES, BATCH_ROWS
-from phloem.sources.connector import Fault
+from phloem.sources.connector import Batches, Fault
 
 COLUMNS = (
     NATIVE_ID,
@@ -50,7 +50,10 @@ class Record:
     author: str | None = None
 
 
-def batches(records: Iterator[Record | Fault]) -> Iterator[pa.RecordBatch | Fault]:
+Records = Iterator[Record | Fault]
+
+
+def batches(records: Records) -> Batches:
     """Records as batches of at most `BATCH_ROWS` rows and about `BATCH_BYTES` of content.
 
     A fault is passed on at once, so it may come before records that were read before it.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from phloem.sources.clients.clients import check, pinned
-from phloem.sources.connector import Fault, Files, GoneError, Pin, PinnedFile, Split
+from phloem.sources.connector import Files, GoneError, Pin, PinnedFile, Split
 from phloem.sources.formats.archives import (
     BROKEN,
     SPLIT_BYTES,
@@ -28,7 +28,7 @@ from phloem.sources.formats.archives import (
 )
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
-from phloem.sources.records import Record
+from phloem.sources.records import Records
 
 PART_BYTES = 64 * 2**20
 """Packed bytes that give a package one more split. A tar stream can only be read from its start,
@@ -161,7 +161,7 @@ def _splits(
 
 def read_part(
     params: MemberParams, split: Split, files: Files, limits: Limits, members: Iterator[Member]
-) -> Iterator[Record | Fault]:
+) -> Records:
     """The wanted members of an archive that belong to a split of `zip_splits` or `tar_splits`."""
     spec: Any = split.spec
     want = Wanted(params, spec["package"], spec["start"], spec["end"], spec["step"])

@@ -20,10 +20,10 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
-import pyarrow as pa
 from pydantic import Field, field_validator
 
 from phloem.sources.connector import (
+    Batches,
     Fault,
     Files,
     GoneError,
@@ -38,7 +38,7 @@ from phloem.sources.formats.creative_commons import spdx_of
 from phloem.sources.formats.read_text import lines
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, batches
+from phloem.sources.records import Record, Records, batches
 from phloem.sources.web.download import read_url
 
 SITE = "https://oaipmh.arxiv.org/oai"
@@ -190,9 +190,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     ]
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """Title and abstract of each paper as plain text; native ids are arXiv's, without a version.
 
     Nobody's name is in the text. A paper whose licence is not among `licenses` is no document.
@@ -200,7 +198,7 @@ def read(
     yield from batches(_papers(params, split, files, limits))
 
 
-def _papers(params: Params, split: Split, files: Files, limits: Limits) -> Iterator[Record | Fault]:
+def _papers(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     spec: Any = split.spec
     start, end = spec["start"], spec["end"]
     with Path(files[NAME]).open("rb") as file:

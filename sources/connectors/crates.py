@@ -10,11 +10,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
-
-import pyarrow as pa
 
 from phloem.sources.clients.clients import complaint, refusal, run_client
 from phloem.sources.clients.packages import (
@@ -27,7 +24,15 @@ from phloem.sources.clients.packages import (
     tarball,
     told,
 )
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.connector import (
+    Batches,
+    Files,
+    GoneError,
+    Pin,
+    Reach,
+    SourceError,
+    Split,
+)
 from phloem.sources.formats.archives import Packages
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
@@ -132,9 +137,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return [split for file, package in named for split in tar_splits(file, package)]
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The wanted members of a crate; native ids are `crate/path`, without the version.
 
     All lie in a folder `NAME-VERSION`, which is taken off.

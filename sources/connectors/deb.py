@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, cast
 
-import pyarrow as pa
 from pydantic import Field
 
 from phloem.sources.clients import apt_source
 from phloem.sources.clients.clients import check, complaint, pinned, run_client
 from phloem.sources.clients.packages import PART_BYTES, pin_of, read_part, tar_splits
 from phloem.sources.connector import (
-    Fault,
+    Batches,
     Files,
     GoneError,
     Pin,
@@ -178,9 +177,7 @@ def _source_splits(file: PinnedFile, path: str) -> list[Split]:
     ]
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The wanted members of a package; native ids are `package/path`, without the version."""
     spec: Any = split.spec
     path = files[spec["file"]]

@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
-import pyarrow as pa
 from pydantic import Field
 
 from phloem.sources.connector import (
-    Fault,
+    Batches,
     Files,
     GoneError,
     Pin,
@@ -226,8 +225,6 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return read_files.splits(params, pin, files, SPLIT_BYTES)
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The documents of a split, named as in `read_files.read`."""
     return read_files.read(params, split, files, limits)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pyarrow as pa
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -23,6 +21,7 @@ from phloem.sources.clients.git_tree import (
 )
 from phloem.sources.clients.packages import LOCK, named, pin_of, read_part, told, zip_splits
 from phloem.sources.connector import (
+    Batches,
     Fault,
     Files,
     GoneError,
@@ -36,7 +35,7 @@ from phloem.sources.connector import (
 from phloem.sources.formats.archives import MemberParams, Package, is_wanted, zip_members
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
-from phloem.sources.records import Record, batches
+from phloem.sources.records import Record, Records, batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ("zstandard",)
@@ -194,9 +193,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return found
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The wanted files; native ids are `host/owner/name/path`, without the commit.
 
     A file that Git LFS keeps elsewhere is a fault: the repository holds only a pointer to it.
@@ -207,7 +204,7 @@ def read(
     yield from batches(_without_pointers(records))
 
 
-def _without_pointers(records: Iterator[Record | Fault]) -> Iterator[Record | Fault]:
+def _without_pointers(records: Records) -> Records:
     for record in records:
         if isinstance(record, Record) and record.content.startswith(_POINTER):
             yield Fault(record.native_id, -1, "kept in Git LFS, which is not read")

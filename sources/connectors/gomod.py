@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pyarrow as pa
-
 from phloem.sources.clients.clients import complaint, run_client
 from phloem.sources.clients.packages import (
     LOCK,
@@ -22,7 +20,15 @@ from phloem.sources.clients.packages import (
     told,
     zip_splits,
 )
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.connector import (
+    Batches,
+    Files,
+    GoneError,
+    Pin,
+    Reach,
+    SourceError,
+    Split,
+)
 from phloem.sources.formats.archives import Member, Packages, zip_members
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
@@ -139,9 +145,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return [split for part in parts for split in zip_splits(params, *part)]
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The wanted files of a module; native ids are `module path/path`, without the version.
 
     All lie in a folder `MODULE@VERSION`, which is taken off.

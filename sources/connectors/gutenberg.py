@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-import pyarrow as pa
 from pydantic import Field
 
 from phloem.sources.clients.snapshots import bring, fetch_files, pin_files
 from phloem.sources.connector import (
+    Batches,
     Fault,
     Files,
     Pin,
@@ -165,9 +165,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return [Split(held[0], {"files": held}, tuple(held)) for held in names]
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The books of a split as plain text; native ids are `pg` and the number."""
     del params
     spec: Any = split.spec

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pyarrow as pa
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from phloem.sources.connector import (
-    Fault,
+    Batches,
     Files,
     GoneError,
     Observation,
@@ -127,8 +125,6 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return read_files.splits(params, pin, files, read_files.SPLIT_BYTES)
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The documents of a split, named as in `read_files.read`."""
     return read_files.read(params, split, files, limits)

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-import pyarrow as pa
 from pydantic import Field
 
 from phloem.sources.clients import hub
 from phloem.sources.connector import (
-    Fault,
+    Batches,
     Files,
     GoneError,
     Pin,
@@ -234,8 +233,6 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return read_files.splits(_format(params), pin, files, read_files.SPLIT_BYTES)
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The documents of a split, named as in `read_files.read`."""
     return read_files.read(_format(params), split, files, limits)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Self
 
-import pyarrow as pa
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
@@ -22,7 +20,15 @@ from phloem.sources.clients.packages import (
     resolve_each,
     zip_splits,
 )
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.connector import (
+    Batches,
+    Files,
+    GoneError,
+    Pin,
+    Reach,
+    SourceError,
+    Split,
+)
 from phloem.sources.formats.archives import Packages, zip_members
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
@@ -127,9 +133,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return [split for part in parts for split in zip_splits(params, *part)]
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The wanted members of a source jar; native ids are `group:artifact/path`."""
     members = zip_members(files[split.spec["file"]])
     yield from batches(read_part(params, split, files, limits, members))

@@ -6,11 +6,9 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
-
-import pyarrow as pa
 
 from phloem.sources.clients.clients import run_client
 from phloem.sources.clients.packages import (
@@ -22,7 +20,15 @@ from phloem.sources.clients.packages import (
     tar_splits,
     tarball,
 )
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.connector import (
+    Batches,
+    Files,
+    GoneError,
+    Pin,
+    Reach,
+    SourceError,
+    Split,
+)
 from phloem.sources.formats.archives import Packages
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
@@ -135,9 +141,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return [split for file, package in named for split in tar_splits(file, package)]
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The wanted members of a package; native ids are `package/path`, without the version.
 
     As npm does, the folder that all members lie in is taken off: ``package/`` in most.

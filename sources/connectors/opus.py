@@ -11,17 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, cast
 
-import pyarrow as pa
 from pydantic import Field, model_validator
 
 from phloem.sources.clients.snapshots import fetch_files, pin_files
-from phloem.sources.connector import Fault, Files, Pin, Reach, Split, Strict
+from phloem.sources.connector import Batches, Fault, Files, Pin, Reach, Split, Strict
 from phloem.sources.formats.archives import BROKEN, Member, is_unsafe, zip_members
 from phloem.sources.formats.read_text import lines
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import CHUNK, UnpackError, excess, unpack
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, batches
+from phloem.sources.records import Record, Records, batches
 
 SITE = "https://object.pouta.csc.fi"
 
@@ -107,9 +106,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return found
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The documents of a file, each in one language: of a pair, the two sides apart.
 
     A document is `LINES` sentences that follow each other, with the native id `corpus/file/language
@@ -121,7 +118,7 @@ def read(
     yield from batches(_of_part(found, spec["part"], spec["parts"]))
 
 
-def _of_part(found: Iterator[Record | Fault], part: int, parts: int) -> Iterator[Record | Fault]:
+def _of_part(found: Records, part: int, parts: int) -> Records:
     """Every n-th document; faults are told once, by the first part."""
     place = -1
     for each in found:
@@ -134,7 +131,7 @@ def _of_part(found: Iterator[Record | Fault], part: int, parts: int) -> Iterator
             yield each
 
 
-def _mono(params: Params, name: str, path: str, limits: Limits) -> Iterator[Record | Fault]:
+def _mono(params: Params, name: str, path: str, limits: Limits) -> Records:
     code = name.partition("/")[2].partition(".")[0]
     grouped = _Group(params, name, code, limits)
     with Path(path).open("rb") as file:
@@ -143,7 +140,7 @@ def _mono(params: Params, name: str, path: str, limits: Limits) -> Iterator[Reco
     yield from grouped.rest()
 
 
-def _moses(params: Params, name: str, path: str, limits: Limits) -> Iterator[Record | Fault]:
+def _moses(params: Params, name: str, path: str, limits: Limits) -> Records:
     pair = name.partition("/")[2].partition(".")[0]
     wanted = {f"{params.corpus}.{pair}.{code}": code for code in params.languages}
     for member in _members(path, limits):
@@ -161,7 +158,7 @@ def _moses(params: Params, name: str, path: str, limits: Limits) -> Iterator[Rec
         yield Fault(f"{params.corpus}/{missing}", -1, "archive without this file")
 
 
-def _tmx(params: Params, name: str, path: str, limits: Limits) -> Iterator[Record | Fault]:
+def _tmx(params: Params, name: str, path: str, limits: Limits) -> Records:
     groups = {code.lower(): _Group(params, name, code, limits) for code in params.languages}
     with Path(path).open("rb") as file:
         for found in elements(unpack(file, "gzip", limits), "tu", limits):
@@ -177,7 +174,7 @@ def _tmx(params: Params, name: str, path: str, limits: Limits) -> Iterator[Recor
         yield from group.rest()
 
 
-def _raw(params: Params, name: str, path: str, limits: Limits) -> Iterator[Record | Fault]:
+def _raw(params: Params, name: str, path: str, limits: Limits) -> Records:
     code = name.partition("/")[2].removesuffix(".zip")
     for member in _members(path, limits):
         if isinstance(member, Fault):
@@ -192,9 +189,7 @@ def _raw(params: Params, name: str, path: str, limits: Limits) -> Iterator[Recor
         yield from _document(params, native_id, code, _Bounded(member, path, limits), limits)
 
 
-def _document(
-    params: Params, native_id: str, code: str, file: _Bounded, limits: Limits
-) -> Iterator[Record | Fault]:
+def _document(params: Params, native_id: str, code: str, file: _Bounded, limits: Limits) -> Records:
     """A file of `raw`: what could be read of it, and why not the rest."""
     sentences: list[str] = []
     size = 0

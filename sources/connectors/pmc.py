@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
-import pyarrow as pa
 from pydantic import Field, field_validator
 
 from phloem.sources.clients.snapshots import fetch_files, pin_files
-from phloem.sources.connector import Fault, Files, Pin, Reach, SourceError, Split, Strict, met_in
+from phloem.sources.connector import (
+    Batches,
+    Fault,
+    Files,
+    Pin,
+    Reach,
+    SourceError,
+    Split,
+    Strict,
+    met_in,
+)
 from phloem.sources.formats.creative_commons import spdx_of
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.together import together
@@ -184,9 +192,7 @@ def _split(articles: list[str]) -> Split:
     return Split(articles[0], {"articles": articles}, names)
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The articles of a split as JATS; native ids are their numbers, ``PMC13901``.
 
     A retracted article, one outside the subset, or one under another licence than the card takes is

@@ -10,14 +10,19 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pyarrow as pa
-
 from phloem.sources.clients.clients import check, complaint, pinned, run_client
-from phloem.sources.connector import Fault, Files, GoneError, Pin, Reach, SourceError, Split
+from phloem.sources.connector import (
+    Batches,
+    Files,
+    GoneError,
+    Pin,
+    Reach,
+    SourceError,
+    Split,
+)
 from phloem.sources.formats.archives import (
     BROKEN,
     SPLIT_BYTES,
@@ -196,9 +201,7 @@ def _bounds(params: Params, path: str) -> list[tuple[int, int | None]]:
     return [*bounds, (start, None)] if size or not bounds else bounds
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The wanted members of a wheel; native ids are `package/path`, without the version."""
     spec: Any = split.spec
     path = files[spec["file"]]

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-import pyarrow as pa
 from pydantic import Field, field_validator
 
 from phloem.sources.clients.snapshots import fetch_files, pin_files
-from phloem.sources.connector import Fault, Files, Pin, Reach, SourceError, Split, Strict
+from phloem.sources.connector import Batches, Fault, Files, Pin, Reach, SourceError, Split, Strict
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import CHUNK, UnpackError, excess
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, batches
+from phloem.sources.records import Record, Records, batches
 from phloem.sources.web.download import read_url
 
 SITE = "https://archive.org"
@@ -134,9 +133,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return found
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """Each question with its answers, best first, as one HTML document.
 
     Native ids are `site/number of the question`. Its licence is that of all posts in it: what the
@@ -146,9 +143,7 @@ def read(
     yield from batches(_records(params, split, files, limits))
 
 
-def _records(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[Record | Fault]:
+def _records(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     spec: Any = split.spec
     site = spec["site"]
     with (
@@ -204,9 +199,7 @@ def _license(day: str) -> str:
     return next(version for since, version in _LICENSES if day >= since)
 
 
-def _threads(
-    posts: sqlite3.Connection, site: str, language: str | None, limits: Limits
-) -> Iterator[Record | Fault]:
+def _threads(posts: sqlite3.Connection, site: str, language: str | None, limits: Limits) -> Records:
     """The questions in the database, in order, each with its answers."""
     held: list[Any] = []
     size = 0
@@ -222,9 +215,7 @@ def _threads(
         yield from _thread(held, site, language, size, limits)
 
 
-def _thread(
-    rows: list[Any], site: str, language: str | None, size: int, limits: Limits
-) -> Iterator[Record | Fault]:
+def _thread(rows: list[Any], site: str, language: str | None, size: int, limits: Limits) -> Records:
     question, rank, _, _, title, _, written, _, _ = rows[0]
     native_id = f"{site}/{question}"
     if rank:  # its question was left out

@@ -14,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, Self
 
-import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -22,7 +21,7 @@ from phloem.sources.clients import crawl_index
 from phloem.sources.clients.clients import check, pinned
 from phloem.sources.clients.crawl_index import Capture
 from phloem.sources.connector import (
-    Fault,
+    Batches,
     Files,
     GoneError,
     Observation,
@@ -224,9 +223,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return [Split(f.name, {"file": f.name}, (f.name,)) for f in pin.files if f.name != LIST]
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The pages of a file; native ids are their addresses, in whole files with the capture's date.
 
     What is no document is passed over, as in `read_warc.warc`.

@@ -10,17 +10,16 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
-import pyarrow as pa
 from pydantic import Field, field_validator
 
 from phloem.sources.clients.snapshots import bring, fetch_files
 from phloem.sources.connector import (
+    Batches,
     Fault,
     Files,
     GoneError,
@@ -35,7 +34,7 @@ from phloem.sources.formats.read_text import lines
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import unpack
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, batches
+from phloem.sources.records import Record, Records, batches
 from phloem.sources.web.download import read_url
 
 SITE = "https://dumps.wikimedia.org"
@@ -205,9 +204,7 @@ def _site(path: str) -> dict[str, Any]:
     return {"base": web, "namespaces": names}
 
 
-def read(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The current pages of a split as wikitext; native ids are `wiki/number of the page`.
 
     Redirects, pages in another markup than wikitext (code, data) and pages that hold nothing but
@@ -216,9 +213,7 @@ def read(
     yield from batches(_records(params, split, files, limits))
 
 
-def _records(
-    params: Params, split: Split, files: Files, limits: Limits
-) -> Iterator[Record | Fault]:
+def _records(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     spec: Any = split.spec
     with Path(files[spec["file"]]).open("rb") as file:
         file.seek(spec["start"])

@@ -29,7 +29,7 @@ from phloem.sources.formats.unpack import (
 )
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
-from phloem.sources.records import Record
+from phloem.sources.records import Record, Records
 
 MAX_HEADERS = 16 * 2**10
 """Bytes of the long names and attributes of one tar member, with those that hold for all members.
@@ -218,7 +218,7 @@ def is_unsafe(path: str) -> bool:
 
 def records_of(
     members: Iterator[Member], want: Wanted, archive_bytes: int, limits: Limits
-) -> Iterator[Record | Fault]:
+) -> Records:
     """The wanted members of an archive as records.
 
     A member whose path leaves the archive, that is too large or that cannot be read is a fault;

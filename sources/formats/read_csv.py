@@ -10,13 +10,11 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow as pa
-
-from phloem.sources.connector import Fault, SourceError
+from phloem.sources.connector import Batches, Fault, SourceError
 from phloem.sources.formats.read_text import Columns, Line, lines, missing_column
 from phloem.sources.formats.unpack import compression_of
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, batches
+from phloem.sources.records import Record, Records, batches
 
 _BOM = "\ufeff"
 _FIELD = 2**31 - 1  # the csv module's own bound on a field: rows are bounded here instead
@@ -41,7 +39,7 @@ class _Row:
     lines: int
 
 
-def csv(name: str, path: str, columns: Columns, limits: Limits) -> Iterator[pa.RecordBatch | Fault]:
+def csv(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
     """The rows of a file whose first row names its columns.
 
     A wrong row is a fault, and reading goes on at the next line. But where it takes several lines,
@@ -64,7 +62,7 @@ def check_columns(name: str, path: str, columns: Columns) -> None:
             raise SourceError(missing_column(name, column, header))
 
 
-def _records(name: str, path: str, columns: Columns, limits: Limits) -> Iterator[Record | Fault]:
+def _records(name: str, path: str, columns: Columns, limits: Limits) -> Records:
     with Path(path).open("rb") as file:
         rows = _rows(name, file, limits)
         header = _header(name, next(rows, None), columns)

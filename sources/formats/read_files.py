@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from phloem.catalog.columns import DECLARED_LANGUAGE
-from phloem.sources.connector import Fault, Files, Pin, PinnedFile, Split, met_in
+from phloem.sources.connector import Batches, Fault, Files, Pin, PinnedFile, Split, met_in
 from phloem.sources.formats import read_csv, read_json, read_tables, read_text
 from phloem.sources.formats.archives import (
     BROKEN,
@@ -122,9 +122,7 @@ def _members_of_zip(params: Format, path: str, size: int) -> list[tuple[int, int
     return [*parts, (start, None, held)] if held or not parts else parts
 
 
-def read(
-    params: Format, split: Split, files: Files, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def read(params: Format, split: Split, files: Files, limits: Limits) -> Batches:
     """The documents of a split.
 
     Native ids are the id column, else `file@byte offset` of the line, row or block, `file#row` of
@@ -137,9 +135,7 @@ def read(
         yield from met_in(name, _tagged(found, language_of(params, name)))
 
 
-def _tagged(
-    found: Iterator[pa.RecordBatch | Fault], tag: str | None
-) -> Iterator[pa.RecordBatch | Fault]:
+def _tagged(found: Batches, tag: str | None) -> Batches:
     """The same documents, in this language where their column says none."""
     for batch in found:
         if tag is None or isinstance(batch, Fault):
@@ -150,9 +146,7 @@ def _tagged(
         yield batch.set_column(place, batch.schema.field(place), said)
 
 
-def _read(
-    params: Format, kind: str, part: Part, path: str, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def _read(params: Format, kind: str, part: Part, path: str, limits: Limits) -> Batches:
     name, start, end = part
     columns = columns_of(params, name)
     if kind == "parquet":
@@ -170,9 +164,7 @@ def _read(
     return lines(name, path, columns, (start, end), limits)
 
 
-def _archived(
-    params: Format, kind: str, part: Part, path: str, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def _archived(params: Format, kind: str, part: Part, path: str, limits: Limits) -> Batches:
     """The members of an archive: tables row by row, all others as documents."""
     name, start, end = part
     want = Wanted(members_of(params, name), name, start, end)
@@ -212,9 +204,7 @@ def _document(params: Format, found: Record | Fault) -> Record | Fault:
     return replace(found, media_type=media_type, language=language)
 
 
-def _rows(
-    params: Format, kind: str, record: Record | Fault, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def _rows(params: Format, kind: str, record: Record | Fault, limits: Limits) -> Batches:
     """The documents of a member that is a table."""
     if isinstance(record, Fault):  # these have no kind
         return

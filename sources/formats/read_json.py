@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json as parser
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from phloem.sources.connector import Fault
+from phloem.sources.connector import Batches, Fault
 from phloem.sources.formats.read_text import Columns
 from phloem.sources.formats.unpack import UnpackError, compression_of, unpack_all
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, batches
+from phloem.sources.records import Record, Records, batches
 
 Json = Any
 
 
-def json(
-    name: str, path: str, columns: Columns, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def json(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
     """The objects of a file; a text that is an array of strings is put together of its lines.
 
     Such a file is read as a whole: one over `limits.record_bytes` is a fault.
@@ -28,7 +23,7 @@ def json(
     return batches(_records(name, path, columns, limits))
 
 
-def _records(name: str, path: str, columns: Columns, limits: Limits) -> Iterator[Record | Fault]:
+def _records(name: str, path: str, columns: Columns, limits: Limits) -> Records:
     with Path(path).open("rb") as file:
         try:
             content = unpack_all(file, compression_of(name)[0], limits, "record_bytes")

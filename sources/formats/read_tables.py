@@ -17,7 +17,7 @@ from phloem.catalog.columns import (
     URL,
     schema,
 )
-from phloem.sources.connector import Fault, SourceError
+from phloem.sources.connector import Batches, Fault, SourceError
 from phloem.sources.formats.read_text import Columns, missing_column
 from phloem.sources.limits import Limits
 
@@ -88,7 +88,7 @@ def row_groups(path: str, size: int) -> list[tuple[int, int | None, int]]:
 
 def parquet(
     name: str, path: str, columns: Columns, groups: tuple[int, int | None], limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+) -> Batches:
     """The documents of row groups [first, last) of a Parquet file."""
     start, end = groups
     try:
@@ -111,9 +111,7 @@ def parquet(
         yield Fault(None, -1, "broken Parquet", rest=True)
 
 
-def arrow(
-    name: str, path: str, columns: Columns, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def arrow(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
     """The documents of an Arrow IPC file or stream."""
     row = 0
     try:
@@ -144,7 +142,7 @@ def _batches(
 
 def _documents(
     name: str, batch: pa.RecordBatch, columns: Columns, row: int, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+) -> Batches:
     """The rows that hold a text as a batch, and a fault for each that does not."""
     rows = batch.num_rows
     text = _bytes(batch[columns.text])

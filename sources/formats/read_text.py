@@ -9,13 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-
 from phloem.catalog.nearest import nearest
-from phloem.sources.connector import Fault, SourceError
+from phloem.sources.connector import Batches, Fault, SourceError
 from phloem.sources.formats.unpack import UnpackError, compression_of, unpack, unpack_all
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, batches
+from phloem.sources.records import Record, Records, batches
 
 PEEK = 100
 """Records looked at before a run for the text column: if none of them has it, its name is wrong."""
@@ -95,16 +93,12 @@ def _lines_between(path: str, name: str, span: Span, limits: Limits) -> Iterator
             yield line
 
 
-def jsonl(
-    name: str, path: str, columns: Columns, span: Span, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def jsonl(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Batches:
     """The records of a JSON Lines file whose lines begin in a span."""
     return batches(_json_records(name, path, columns, span, limits))
 
 
-def _json_records(
-    name: str, path: str, columns: Columns, span: Span, limits: Limits
-) -> Iterator[Record | Fault]:
+def _json_records(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Records:
     for line in _lines_between(path, name, span, limits):
         if isinstance(line, Fault):
             yield line
@@ -180,9 +174,7 @@ def missing_column(name: str, column: str, there: list[str]) -> str:
     return f"{name} has no column {column!r}; {nearest(column, there)}"
 
 
-def whole(
-    name: str, path: str, columns: Columns, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def whole(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
     """A plain text file as one document; nothing of a file that is empty or breaks off."""
     with Path(path).open("rb") as file:
         try:
@@ -194,16 +186,12 @@ def whole(
         yield from batches(iter([Record(name, content, columns.media_type)]))
 
 
-def paragraphs(
-    name: str, path: str, columns: Columns, span: Span, limits: Limits
-) -> Iterator[pa.RecordBatch | Fault]:
+def paragraphs(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Batches:
     """The blocks of a plain text file, between blank lines, that begin in a span."""
     return batches(_blocks(name, path, columns, span, limits))
 
 
-def _blocks(
-    name: str, path: str, columns: Columns, span: Span, limits: Limits
-) -> Iterator[Record | Fault]:
+def _blocks(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Records:
     start, end = span
     held: list[bytes] = []
     first = size = 0

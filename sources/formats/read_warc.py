@@ -11,11 +11,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from fastwarc.stream_io import BrotliReader
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from phloem.sources.connector import Fault
+from phloem.sources.connector import Batches, Fault
 from phloem.sources.formats.unpack import (
     UnpackedReader,
     UnpackError,
@@ -24,7 +23,7 @@ from phloem.sources.formats.unpack import (
     unpack_all,
 )
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, batches
+from phloem.sources.records import Record, Records, batches
 
 WANTED = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 """Media types of pages that are documents."""
@@ -57,7 +56,7 @@ class Pages:
         return inside and not any(fnmatchcase(url, glob) for glob in self.exclude)
 
 
-def warc(name: str, path: str, pages: Pages, limits: Limits) -> Iterator[pa.RecordBatch | Fault]:
+def warc(name: str, path: str, pages: Pages, limits: Limits) -> Batches:
     """The pages of an archive, each as its host sent it, or its text of a WET.
 
     A document is an answer with status 200 of a media type in `WANTED`. All else is none and is
@@ -67,7 +66,7 @@ def warc(name: str, path: str, pages: Pages, limits: Limits) -> Iterator[pa.Reco
     return batches(_records(name, path, pages, limits))
 
 
-def _records(name: str, path: str, pages: Pages, limits: Limits) -> Iterator[Record | Fault]:
+def _records(name: str, path: str, pages: Pages, limits: Limits) -> Records:
     with Path(path).open("rb") as file:
         stream: Any = _Stream(unpack(file, compression_of(name)[0], limits))
         try:
