@@ -12,6 +12,8 @@ since those are verified), and six functions:
     def splits(params, pin, files) -> list[Split]
     def read(params, split, files, limits) -> Batches
 
+What another module does as well is named and not written again: `reach = from_network`.
+
 What the splits of a file are depends on that file alone: one that comes or goes changes those of no
 other, so that nothing else is read again. Very many small files are put `together` by their names.
 
@@ -26,7 +28,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -150,6 +152,21 @@ class Split:
     files: tuple[str, ...] = ()
 
 
+def numbered(name: str, file: str, specs: Sequence[Mapping[str, Json]]) -> list[Split]:
+    """The splits of one file, by these specs: its name, with a number where there are several."""
+    count = len(specs)
+    names = [f"{name}-{number:03d}-of-{count:03d}" for number in range(count)]
+    return [
+        Split(each if count > 1 else name, {"file": file, **spec}, (file,))
+        for each, spec in zip(names, specs, strict=True)
+    ]
+
+
+def every_nth(count: int) -> list[dict[str, Json]]:
+    """The specs of splits that each read a whole file and keep every n-th of what is in it."""
+    return [{"part": part, "parts": count} for part in range(count)]
+
+
 @dataclass(frozen=True)
 class Fault:
     """A record, or the unreadable rest of a stream, that gives no document.
@@ -214,6 +231,21 @@ class Connector(Protocol):
     def read(  # noqa: D102
         self, params: Any, split: Split, files: Files, limits: Limits
     ) -> Batches: ...
+
+
+def from_index(_params: Any) -> Reach:
+    """What a connector of a package index needs."""
+    return "index"
+
+
+def from_network(_params: Any) -> Reach:
+    """What a connector of a provider on the open network needs."""
+    return "network"
+
+
+def nothing_missing(_params: Any) -> str | None:
+    """Why this machine cannot use a source: nothing is known before it tries."""
+    return None
 
 
 def unlocked(connector: Connector, params: Any, pin: Pin) -> list[str]:

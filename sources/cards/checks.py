@@ -8,12 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 
-from license_expression import (
-    ExpressionError,
-    LicenseExpression,
-    Licensing,
-    get_spdx_licensing,
-)
+from license_expression import ExpressionError, LicenseExpression, Licensing, get_spdx_licensing
 from pydantic import BaseModel, ValidationError
 
 from phloem.catalog.licenses import UNKNOWN, UNMODELLED, obligations_of_card

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from phloem.sources.connector import PinnedFile, SourceError, WrongError
 
@@ -66,6 +68,18 @@ def refusal(command: Sequence[str], mark: str = "error: ") -> str | None:
         except SourceError as error:
             return str(error)
     return complaint(done.stderr, mark) if done.returncode else None
+
+
+def needs(program: str, what: str, mend: str) -> Callable[[Any], str | None]:
+    """The `unavailable` of a connector whose sources a program on PATH brings.
+
+    Args:
+        program: Its name.
+        what: What the sources are: a Debian package.
+        mend: How a machine comes to have the program.
+    """
+    missing = f"{program} is missing: this source is {what}; {mend}"
+    return lambda _params: None if shutil.which(program) else missing
 
 
 def complaint(output: str, mark: str) -> str:

@@ -7,28 +7,28 @@ ask an index for. What a client would take for an option, a path or an address n
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from phloem.sources.clients.clients import check, pinned
-from phloem.sources.connector import Files, GoneError, Pin, PinnedFile, Split
+from phloem.sources.connector import Batches, Files, GoneError, Pin, PinnedFile, Split, numbered
 from phloem.sources.formats.archives import (
-    BROKEN,
     SPLIT_BYTES,
     Member,
     MemberParams,
     Packages,
     Wanted,
     is_unsafe,
-    is_wanted,
+    ranges,
     records_of,
     tar_members,
+    zip_members,
 )
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
-from phloem.sources.records import Records
+from phloem.sources.records import Records, batches
 
 PART_BYTES = 64 * 2**20
 """Packed bytes that give a package one more split. A tar stream can only be read from its start,
@@ -39,6 +39,10 @@ LOCK = "look at what changed, then lock it again"
 Download = Callable[[str, str | None, Path], tuple[Path, str]]
 """(package, version or None for the newest, an empty folder) -> the file and its version. Raises
 GoneError for a version that is no longer served and SourceError for what cannot be had."""
+
+
+Members = Callable[[str, str, Limits], Iterator[Member]]
+"""(name in the pin, path, how much may come out) -> the files of an archive."""
 
 
 def resolve_each(params: Packages, download: Download, ending: str) -> Pin:
@@ -64,9 +68,7 @@ def pin_of(found: Sequence[tuple[str, str, PinnedFile]]) -> Pin:
     return Pin(found[0][1] if alone else ", ".join(versions), tuple(file for *_, file in found))
 
 
-def fetch_each(
-    naming: Naming, pin: Pin, folder: Path, download: Download, ending: str
-) -> dict[str, str]:
+def fetch_each(params: Packages, pin: Pin, folder: Path, download: Download, ending: str) -> Files:
     """Download the pinned packages into a folder.
 
     Raises:
@@ -75,8 +77,8 @@ def fetch_each(
     """
     files = {}
     for number, file in enumerate(pin.files):
-        package, version = told(naming, file.name, ending)
-        path, found = _downloaded(naming, download, package, version, folder, number)
+        package, version = told(params.naming, file.name, ending)
+        path, found = _downloaded(params.naming, download, package, version, folder, number)
         if found != version:
             raise GoneError(f"{package} {version} is locked, but {found} is served; {LOCK}")
         files[file.name] = check(path, file)
@@ -107,56 +109,45 @@ def told(naming: Naming, name: str, ending: str) -> tuple[str, str]:
     return package, version
 
 
-def packages_of(params: Packages, pin: Pin, ending: str) -> list[tuple[PinnedFile, str]]:
-    """The pinned files, each with its package."""
-    return [(file, told(params.naming, file.name, ending)[0]) for file in pin.files]
-
-
 def zip_splits(
-    params: MemberParams, file: PinnedFile, package: str, members: Iterator[Member]
+    params: MemberParams, pin: Pin, files: Files, members: Members, ending: str
 ) -> list[Split]:
-    """Splits of a zip archive: ranges of its wanted members that hold `SPLIT_BYTES` each."""
-    bounds = _bounds(params, members)
-    parts = [{"start": start, "end": end, "step": 1} for start, end in bounds]
-    return _splits(file, package, parts)
+    """One split a package; large ones in ranges of members that hold `SPLIT_BYTES` each."""
+    found = []
+    for file in pin.files:
+        package, _ = told(params.naming, file.name, ending)
+        held = ranges(members(file.name, files[file.name], Limits()), params, SPLIT_BYTES)
+        parts = [
+            {"package": package, "start": start, "end": end, "step": 1} for start, end, _ in held
+        ]
+        found += numbered(package, file.name, parts)
+    return found
 
 
-def _bounds(params: MemberParams, members: Iterator[Member]) -> list[tuple[int, int | None]]:
-    """Ranges of places among the wanted members, balanced by bytes; the last has no end."""
-    bounds: list[tuple[int, int | None]] = []
-    start = size = place = 0
-    try:
-        for member in members:
-            if not (is_unsafe(member.path) or is_wanted(member.path, params)):
-                continue
-            place += 1
-            size += member.size
-            if size >= SPLIT_BYTES:
-                bounds.append((start, place))
-                start, size = place, 0
-    except BROKEN:
-        return [(0, None)]  # `read` says what is wrong with it
-    return [*bounds, (start, None)] if size or not bounds else bounds
+def tar_splits(params: Packages, pin: Pin, _files: Files, ending: str) -> list[Split]:
+    """One split a package; a large one gives each split every n-th of its members."""
+    found = []
+    for file in pin.files:
+        package, _ = told(params.naming, file.name, ending)
+        found += tar_parts(file, package)
+    return found
 
 
-def tar_splits(file: PinnedFile, package: str) -> list[Split]:
-    """Splits of a packed tar archive: of a large one, each takes every n-th of its members."""
+def tar_parts(file: PinnedFile, package: str) -> list[Split]:
+    """The splits of one packed tar archive."""
     count = max(1, file.bytes // PART_BYTES)
-    parts = [{"start": part, "end": None, "step": count} for part in range(count)]
-    return _splits(file, package, parts)
-
-
-def _splits(
-    file: PinnedFile, package: str, parts: Sequence[Mapping[str, int | None]]
-) -> list[Split]:
-    return [
-        Split(
-            package if len(parts) == 1 else f"{package}-{number:03d}-of-{len(parts):03d}",
-            {"file": file.name, "package": package, **part},
-            (file.name,),
-        )
-        for number, part in enumerate(parts)
+    parts = [
+        {"package": package, "start": part, "end": None, "step": count} for part in range(count)
     ]
+    return numbered(package, file.name, parts)
+
+
+def read_members(
+    params: MemberParams, split: Split, files: Files, limits: Limits, members: Members
+) -> Batches:
+    """The wanted members of an archive; native ids are `package/path`, without the version."""
+    name = split.spec["file"]
+    yield from batches(read_part(params, split, files, limits, members(name, files[name], limits)))
 
 
 def read_part(
@@ -166,6 +157,11 @@ def read_part(
     spec: Any = split.spec
     want = Wanted(params, spec["package"], spec["start"], spec["end"], spec["step"])
     yield from records_of(members, want, Path(files[spec["file"]]).stat().st_size, limits)
+
+
+def zipped(_name: str, path: str, _limits: Limits) -> Iterator[Member]:
+    """The files of a zip archive, under the names that they have there."""
+    return zip_members(path)
 
 
 def tarball(path: str, limits: Limits, top: str | None = None) -> Iterator[Member]:

@@ -5,21 +5,35 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 from phloem.sources.connector import Files, Observation, Pin, PinnedFile
 from phloem.sources.web.download import Downloaded, download
 
 
+class Bring(Protocol):
+    """How a provider's files are brought: `download` with what it is told for all of them."""
+
+    def __call__(  # noqa: D102
+        self, url: str, target: Path, *, pin: PinnedFile | None = None
+    ) -> Downloaded: ...
+
+
+bring: Bring = partial(download, crawler=False)
+"""One file of a service that is made for programs, whose terms stand on its card."""
+
+
 def pin_files(
-    named: Iterable[tuple[str, str]], *, version: str | None = None, hosts: Sequence[str] = ()
+    named: Iterable[tuple[str, str]], *, version: str | None = None, bring: Bring = bring
 ) -> Pin:
     """Download files once for their sha256.
 
     Args:
         named: (name in the pin, address) of each.
         version: Of the whole; None: made of the hashes.
-        hosts: Globs of hosts that the provider redirects to, besides its own.
+        bring: How.
 
     Raises SourceError, or GoneError for a file that is not there.
     """
@@ -27,15 +41,19 @@ def pin_files(
     seen: dict[Observation, None] = {}
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         for name, url in named:
-            came = bring(url, Path(folder) / "file", hosts=hosts)
+            came = bring(url, Path(folder) / "file")
             seen.update(dict.fromkeys(came.observed))
             files.append(PinnedFile(name, came.sha256, came.bytes, url))
             came.path.unlink()
-    total = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
-    return Pin(version or total[:12], tuple(files), tuple(seen))
+    return Pin(version or version_of(files), tuple(files), tuple(seen))
 
 
-def fetch_files(pin: Pin, folder: Path, *, hosts: Sequence[str] = ()) -> Files:
+def version_of(files: Sequence[PinnedFile]) -> str:
+    """The version of files that have none: made of their hashes."""
+    return hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()[:12]
+
+
+def fetch_files(_params: Any, pin: Pin, folder: Path, *, bring: Bring = bring) -> Files:
     """Download the pinned files into a folder.
 
     Raises:
@@ -45,13 +63,6 @@ def fetch_files(pin: Pin, folder: Path, *, hosts: Sequence[str] = ()) -> Files:
     files = {}
     for number, file in enumerate(pin.files):
         target = folder / f"{number:06d}"
-        bring(file.url or "", target, hosts=hosts, pin=file)
+        bring(file.url or "", target, pin=file)
         files[file.name] = str(target)
     return files
-
-
-def bring(
-    url: str, target: Path, *, hosts: Sequence[str] = (), pin: PinnedFile | None = None
-) -> Downloaded:
-    """One file of a service that is made for programs, whose terms stand on its card."""
-    return download(url, target, hosts=hosts, pin=pin, crawler=False)

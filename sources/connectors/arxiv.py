@@ -7,13 +7,13 @@ again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from xml.etree.ElementTree import Element
 
 from pydantic import Field, field_validator
 
+from phloem.sources.clients.clients import pinned
 from phloem.sources.connector import (
     Batches,
     Fault,
@@ -29,10 +30,11 @@ from phloem.sources.connector import (
     GoneError,
     Pin,
     PinnedFile,
-    Reach,
     SourceError,
     Split,
     Strict,
+    from_network,
+    nothing_missing,
 )
 from phloem.sources.formats.creative_commons import spdx_of
 from phloem.sources.formats.read_text import lines
@@ -80,16 +82,8 @@ class Params(Strict):
         return sets
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: nothing known before it tries."""
-    del params
-    return None
+reach = from_network
+unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
@@ -132,10 +126,8 @@ def _harvest(params: Params, until: str, target: Path) -> PinnedFile:
         with target.open("wb") as out:
             for (line,) in held.execute("SELECT line FROM records ORDER BY number"):
                 out.write(line.encode("utf-8", "replace") + b"\n")
-    with target.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     asked = urlencode({"verb": "ListRecords", "metadataPrefix": "arXiv", "until": until})
-    return PinnedFile(NAME, digest, target.stat().st_size, f"{SITE}?{asked}")
+    return replace(pinned(target), url=f"{SITE}?{asked}")
 
 
 def _listed(name: str, until: str) -> Iterator[dict[str, str]]:

@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,26 +19,16 @@ from phloem.sources.clients.clients import complaint, refusal, run_client
 from phloem.sources.clients.packages import (
     LOCK,
     fetch_each,
-    packages_of,
-    read_part,
+    read_members,
     resolve_each,
     tar_splits,
     tarball,
     told,
 )
-from phloem.sources.connector import (
-    Batches,
-    Files,
-    GoneError,
-    Pin,
-    Reach,
-    SourceError,
-    Split,
-)
-from phloem.sources.formats.archives import Packages
+from phloem.sources.connector import GoneError, SourceError, from_index
+from phloem.sources.formats.archives import Member, Packages
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
-from phloem.sources.records import batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ("zstandard",)
@@ -56,12 +48,6 @@ class Params(Packages):
     )
 
 
-def reach(params: Params) -> Reach:
-    """A package index."""
-    del params
-    return "index"
-
-
 def unavailable(params: Params) -> str | None:
     """Why this machine cannot fetch: cargo is missing, or rustup stands in for one that is."""
     del params
@@ -71,24 +57,6 @@ def unavailable(params: Params) -> str | None:
     if reason:
         return f"cargo does not run here: {reason}; install Rust 1.82 or newer"
     return None
-
-
-def resolve(params: Params) -> Pin:
-    """What the registry serves now, of the versions that the card names or the newest.
-
-    Raises SourceError for a crate that it does not serve.
-    """
-    return resolve_each(params, _download, _ENDING)
-
-
-def fetch(params: Params, pin: Pin, folder: Path) -> Files:
-    """Download the pinned crates into a folder.
-
-    Raises:
-        GoneError: a pinned version is no longer served.
-        SourceError: other bytes are served under its name, or cargo cannot fetch.
-    """
-    return fetch_each(params.naming, pin, folder, _download, _ENDING)
 
 
 def _download(package: str, version: str | None, folder: Path) -> tuple[Path, str]:
@@ -130,18 +98,13 @@ def _refusal(package: str, version: str | None, output: str, folder: Path) -> So
     return GoneError(f"{package} {version} is no longer served; {now} is; {LOCK}")
 
 
-def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """One split a crate; a large one gives each split every n-th of its members."""
-    del files
-    named = packages_of(params, pin, _ENDING)
-    return [split for file, package in named for split in tar_splits(file, package)]
+def _members(name: str, path: str, limits: Limits) -> Iterator[Member]:
+    """The files of a crate: all lie in a folder `NAME-VERSION`, which is taken off."""
+    return tarball(path, limits, "-".join(told(Params.naming, name, _ENDING)))
 
 
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
-    """The wanted members of a crate; native ids are `crate/path`, without the version.
-
-    All lie in a folder `NAME-VERSION`, which is taken off.
-    """
-    name = split.spec["file"]
-    members = tarball(files[name], limits, "-".join(told(params.naming, name, _ENDING)))
-    yield from batches(read_part(params, split, files, limits, members))
+reach = from_index
+resolve = partial(resolve_each, download=_download, ending=_ENDING)
+fetch = partial(fetch_each, download=_download, ending=_ENDING)
+splits = partial(tar_splits, ending=_ENDING)
+read = partial(read_members, members=_members)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,25 +12,26 @@ from typing import Any, BinaryIO, ClassVar, cast
 from pydantic import Field
 
 from phloem.sources.clients import apt_source
-from phloem.sources.clients.clients import check, complaint, pinned, run_client
-from phloem.sources.clients.packages import PART_BYTES, pin_of, read_part, tar_splits
+from phloem.sources.clients.clients import check, complaint, needs, pinned, run_client
+from phloem.sources.clients.packages import LOCK, PART_BYTES, pin_of, read_part, tar_parts
 from phloem.sources.connector import (
     Batches,
     Files,
     GoneError,
     Pin,
     PinnedFile,
-    Reach,
     SourceError,
     Split,
+    every_nth,
+    from_index,
+    numbered,
 )
 from phloem.sources.formats.archives import Member, Packages, Wanted, records_of, tar_members
-from phloem.sources.formats.unpack import UnpackError, compression_of
+from phloem.sources.formats.unpack import Part, UnpackError, compression_of
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
 from phloem.sources.records import batches
 
-_LOCK = "look at what changed, then lock it again"
 _MAGIC = b"!<arch>\n"  # deb(5), ar(5)
 _HEADER = 60
 
@@ -59,18 +59,8 @@ class Params(Packages):
     )
 
 
-def reach(params: Params) -> Reach:
-    """A package index."""
-    del params
-    return "index"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: apt-get is missing."""
-    del params
-    if shutil.which("apt-get"):
-        return None
-    return "apt-get is missing: this source is a Debian package; run on Debian or a relative of it"
+reach = from_index
+unavailable = needs("apt-get", "a Debian package", "run on Debian or a relative of it")
 
 
 def resolve(params: Params) -> Pin:
@@ -86,9 +76,7 @@ def resolve(params: Params) -> Pin:
             pinned(_download(package, params.of(package).version, Path(name)))
             for package in params.packages
         ]
-    versions = [f"{_package(file.name)} {_version(file.name)}" for file in files]
-    alone = len(versions) == 1
-    return Pin(_version(files[0].name) if alone else ", ".join(versions), tuple(files))
+    return pin_of([(_package(file.name), _version(file.name), file) for file in files])
 
 
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
@@ -136,7 +124,7 @@ def _refusal(package: str, version: str | None, output: str, folder: Path) -> So
         now = _version(served[1])
         return GoneError(
             f"{package} {version} is no longer served here; {now} is (this machine's suite or"
-            f" package lists differ from those that were locked); {_LOCK}"
+            f" package lists differ from those that were locked); {LOCK}"
         )
     return SourceError(f"apt-get could not fetch {package}: {reason}")
 
@@ -158,12 +146,8 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
         if params.source:
             found += _source_splits(file, files[file.name])
             continue
-        package = _package(file.name)
-        parts = max(1, file.bytes // PART_BYTES)
-        for part in range(parts):
-            name = package if parts == 1 else f"{package}-{part:03d}-of-{parts:03d}"
-            spec = {"file": file.name, "part": part, "parts": parts}
-            found.append(Split(name, spec, (file.name,)))
+        parts = every_nth(max(1, file.bytes // PART_BYTES))
+        found += numbered(_package(file.name), file.name, parts)
     return found
 
 
@@ -173,7 +157,7 @@ def _source_splits(file: PinnedFile, path: str) -> list[Split]:
     top = {"top": apt_source.folder_of(path, file.name)}
     return [
         replace(split, name=f"{split.name}/{archive}", spec={**split.spec, **top})
-        for split in tar_splits(file, package)
+        for split in tar_parts(file, package)
     ]
 
 
@@ -198,7 +182,7 @@ def _members(path: str, limits: Limits) -> Iterator[Member]:
         while header := file.read(_HEADER):
             name, size = _entry(header, file.tell())
             if name.startswith("data.tar"):
-                data = cast("BinaryIO", _Part(file, size))
+                data = cast("BinaryIO", Part(file, size))
                 yield from tar_members(data, compression_of(name)[0], limits)
                 return
             file.seek(size + size % 2, 1)
@@ -211,16 +195,3 @@ def _entry(header: bytes, offset: int) -> tuple[str, int]:
     if len(header) != _HEADER or header[58:] != b"`\n" or not size.isdigit():
         raise UnpackError("truncated or broken ar header", offset)
     return name.rstrip(" /"), int(size)
-
-
-class _Part:
-    """The next bytes of a file, and no more."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file = file
-        self._left = size
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(min(size, self._left))
-        self._left -= len(data)
-        return data

@@ -11,6 +11,7 @@ from pathlib import Path
 import fsspec
 from pydantic import Field
 
+from phloem.sources.clients.snapshots import version_of
 from phloem.sources.connector import (
     Batches,
     Files,
@@ -21,6 +22,7 @@ from phloem.sources.connector import (
     SourceError,
     Split,
     WrongError,
+    nothing_missing,
 )
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import Format, format_of
@@ -64,10 +66,7 @@ def reach(params: Params) -> Reach:
     return "network" if any("://" in path for path in paths) else "here"
 
 
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot read: nothing known before it tries."""
-    del params
-    return None
+unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
@@ -84,8 +83,7 @@ def resolve(params: Params) -> Pin:
             found.items(), _all_hashed(params, dict.fromkeys(found.values())), strict=True
         )
     ]
-    total = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
-    return Pin(total[:12], tuple(files))
+    return Pin(version_of(files), tuple(files))
 
 
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from phloem.sources.clients.clients import check
+from phloem.sources.clients.clients import check, needs
 from phloem.sources.clients.git_tree import (
     AbsentError,
     commit_of,
@@ -19,7 +20,7 @@ from phloem.sources.clients.git_tree import (
     open_repository,
     write_zip,
 )
-from phloem.sources.clients.packages import LOCK, named, pin_of, read_part, told, zip_splits
+from phloem.sources.clients.packages import LOCK, named, pin_of, read_part, told, zip_splits, zipped
 from phloem.sources.connector import (
     Batches,
     Fault,
@@ -27,10 +28,10 @@ from phloem.sources.connector import (
     GoneError,
     Pin,
     PinnedFile,
-    Reach,
     Split,
     Strict,
     WrongError,
+    from_network,
 )
 from phloem.sources.formats.archives import MemberParams, Package, is_wanted, zip_members
 from phloem.sources.limits import Limits
@@ -108,18 +109,8 @@ def name_of(url: str) -> str:
     return url.removeprefix(_SCHEME).removesuffix(".git")
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: git is missing."""
-    del params
-    if shutil.which("git"):
-        return None
-    return "git is missing: this source is a git repository; install git"
+reach = from_network
+unavailable = needs("git", "a git repository", "install git")
 
 
 def resolve(params: Params) -> Pin:
@@ -184,13 +175,7 @@ def _snapshot(params: Params, url: str, revision: str | None, folder: Path) -> t
     return path, commit
 
 
-def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """One split a repository; large ones in ranges of files that hold about 32 MiB each."""
-    found: list[Split] = []
-    for file in pin.files:
-        name, _ = told(params.naming, file.name, _ENDING)
-        found += zip_splits(params, file, name, zip_members(files[file.name]))
-    return found
+splits = partial(zip_splits, members=zipped, ending=_ENDING)
 
 
 def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
@@ -198,8 +183,7 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
 
     A file that Git LFS keeps elsewhere is a fault: the repository holds only a pointer to it.
     """
-    spec: Any = split.spec
-    members = zip_members(files[spec["file"]])
+    members = zip_members(files[split.spec["file"]])
     records = read_part(params, split, files, limits, members)
     yield from batches(_without_pointers(records))
 

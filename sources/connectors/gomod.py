@@ -6,33 +6,24 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from phloem.sources.clients.clients import complaint, run_client
+from phloem.sources.clients.clients import complaint, needs, run_client
 from phloem.sources.clients.packages import (
     LOCK,
     below,
     fetch_each,
-    packages_of,
-    read_part,
+    read_members,
     resolve_each,
     told,
     zip_splits,
 )
-from phloem.sources.connector import (
-    Batches,
-    Files,
-    GoneError,
-    Pin,
-    Reach,
-    SourceError,
-    Split,
-)
+from phloem.sources.connector import GoneError, SourceError, from_index
 from phloem.sources.formats.archives import Member, Packages, zip_members
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
-from phloem.sources.records import batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ("zstandard",)
@@ -57,38 +48,6 @@ class Params(Packages):
         version=r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+incompatible)?",
         standard="the Go Modules Reference on module paths and versions",
     )
-
-
-def reach(params: Params) -> Reach:
-    """A package index: a module proxy."""
-    del params
-    return "index"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: go is missing."""
-    del params
-    if shutil.which("go"):
-        return None
-    return "go is missing: this source is a Go module; install Go"
-
-
-def resolve(params: Params) -> Pin:
-    """What the proxy serves now, of the versions that the card names or the newest.
-
-    Raises SourceError for a module that it does not serve.
-    """
-    return resolve_each(params, _download, _ENDING)
-
-
-def fetch(params: Params, pin: Pin, folder: Path) -> Files:
-    """Download the pinned modules into a folder.
-
-    Raises:
-        GoneError: a pinned version is no longer served.
-        SourceError: other bytes are served under its name, or go cannot fetch.
-    """
-    return fetch_each(params.naming, pin, folder, _download, _ENDING)
 
 
 def _download(package: str, version: str | None, folder: Path) -> tuple[Path, str]:
@@ -138,21 +97,14 @@ def _refusal(package: str, version: str | None, reason: str, served: list[str]) 
     return SourceError(f"go could not fetch {package}: {first}")
 
 
-def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """One split a module; large ones in ranges of files that hold about 32 MiB each."""
-    named = packages_of(params, pin, _ENDING)
-    parts = [(file, package, _members(params, file.name, files)) for file, package in named]
-    return [split for part in parts for split in zip_splits(params, *part)]
+def _members(name: str, path: str, _limits: Limits) -> Iterator[Member]:
+    """The files of a module: all lie in a folder `MODULE@VERSION`, which is taken off."""
+    return below(zip_members(path), "@".join(told(Params.naming, name, _ENDING)))
 
 
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
-    """The wanted files of a module; native ids are `module path/path`, without the version.
-
-    All lie in a folder `MODULE@VERSION`, which is taken off.
-    """
-    members = _members(params, split.spec["file"], files)
-    yield from batches(read_part(params, split, files, limits, members))
-
-
-def _members(params: Params, name: str, files: Files) -> Iterator[Member]:
-    return below(zip_members(files[name]), "@".join(told(params.naming, name, _ENDING)))
+reach = from_index
+unavailable = needs("go", "a Go module", "install Go")
+resolve = partial(resolve_each, download=_download, ending=_ENDING)
+fetch = partial(fetch_each, download=_download, ending=_ENDING)
+splits = partial(zip_splits, members=_members, ending=_ENDING)
+read = partial(read_members, members=_members)

@@ -22,11 +22,12 @@ from phloem.sources.connector import (
     Fault,
     Files,
     Pin,
-    Reach,
     SourceError,
     Split,
     Strict,
+    from_network,
     met_in,
+    nothing_missing,
 )
 from phloem.sources.formats.archives import BROKEN, tar_members
 from phloem.sources.formats.read_xml import elements
@@ -87,16 +88,8 @@ class _Book:
     language: str
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: nothing known before it tries."""
-    del params
-    return None
+reach = from_network
+unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
@@ -152,10 +145,7 @@ def _language(book: Element) -> str | None:
     return languages[0] if is_text and rights == [FREE] and len(languages) == 1 else None
 
 
-def fetch(params: Params, pin: Pin, folder: Path) -> Files:
-    """Download the pinned texts. Raises SourceError for one that was corrected since."""
-    del params
-    return fetch_files(pin, folder)
+fetch = fetch_files  # a SourceError for one that was corrected since
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:

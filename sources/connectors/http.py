@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from phloem.sources.clients.snapshots import Bring, fetch_files, pin_files
 from phloem.sources.connector import (
     Batches,
     Files,
     GoneError,
-    Observation,
     Pin,
-    PinnedFile,
-    Reach,
     Split,
+    from_network,
+    nothing_missing,
 )
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import Format, format_of
@@ -64,16 +64,8 @@ def _fault(url: str) -> str | None:
     return f"that of {parts.hostname} holds a password" if "@" in parts.netloc else None
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: nothing known before it tries."""
-    del params
-    return None
+reach = from_network
+unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
@@ -85,17 +77,12 @@ def resolve(params: Params) -> Pin:
     names = names_of(params.urls)
     for name in names:
         format_of(params, name)
-    files = []
-    seen: set[Observation] = set()
-    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
-        for url, name in zip(params.urls, names, strict=True):
-            target = Path(folder) / "file"
-            found = download(url, target, hosts=params.hosts, redirects=params.redirects)
-            target.unlink()
-            files.append(PinnedFile(name, found.sha256, found.bytes, url))
-            seen.update(found.observed)
-    total = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
-    return Pin(total[:12], tuple(files), tuple(sorted(seen, key=str)))
+    pin = pin_files(zip(names, params.urls, strict=True), bring=_bring(params))
+    return replace(pin, observed=tuple(sorted(pin.observed, key=str)))
+
+
+def _bring(params: Params) -> Bring:
+    return partial(download, hosts=params.hosts, redirects=params.redirects)
 
 
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
@@ -105,16 +92,12 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         GoneError: the card names another address, or a file is not there any more.
         SourceError: other bytes came, or a host asks machines to leave it.
     """
-    files = {}
-    for number, file in enumerate(pin.files):
+    for file in pin.files:
         if file.url not in params.urls:
             raise GoneError(
                 f"{file.name} is locked at {file.url}, which the card does not name; lock it again"
             )
-        target = folder / f"{number:06d}"
-        download(file.url, target, hosts=params.hosts, redirects=params.redirects, pin=file)
-        files[file.name] = str(target)
-    return files
+    return fetch_files(params, pin, folder, bring=_bring(params))
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from glob import escape
 from importlib.metadata import version
 from pathlib import Path
@@ -19,16 +20,17 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field
 
 from phloem.sources.clients import hub
+from phloem.sources.clients.snapshots import fetch_files
 from phloem.sources.connector import (
     Batches,
     Files,
     GoneError,
     Pin,
     PinnedFile,
-    Reach,
     SourceError,
     Split,
     Strict,
+    from_network,
 )
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import FORMATS, Format, plain_name
@@ -74,10 +76,7 @@ class Params(Strict):
     media_type: str = Field(default="text/plain", description="Of the text.")
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
+reach = from_network
 
 
 def unavailable(params: Params) -> str | None:
@@ -175,15 +174,15 @@ def _pinned(params: Params, commit: str, config: str, file: RepoFile, folder: Pa
     url = f"{_endpoint()}/datasets/{params.dataset}/resolve/{commit}/{quote(file.path)}"
     if file.lfs:
         return PinnedFile(name, file.lfs.sha256, file.lfs.size, url)
-    found = _download(params, PinnedFile(name, "", file.size, url), folder / "file", check=False)
+    found = _bring(params, url, folder / "file")
     found.path.unlink()
     return PinnedFile(name, found.sha256, found.bytes, url)
 
 
-def _download(params: Params, file: PinnedFile, target: Path, *, check: bool) -> Downloaded:
+def _bring(params: Params, url: str, target: Path, *, pin: PinnedFile | None = None) -> Downloaded:
     from huggingface_hub import get_token
 
-    url, token = str(file.url), get_token()
+    token = get_token()
     headers: Mapping[str, str] = {}
     if token and urlsplit(url).netloc == urlsplit(_endpoint()).netloc:
         headers = {"Authorization": f"Bearer {token}"}
@@ -192,7 +191,7 @@ def _download(params: Params, file: PinnedFile, target: Path, *, check: bool) ->
             url,
             target,
             hosts=HOSTS,
-            pin=file if check else None,
+            pin=pin,
             headers=headers,
             crawler=False,  # an interface for programs: its terms are those of the Hub
         )
@@ -207,12 +206,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         GoneError: the commit or a file of it is not there any more.
         SourceError: other bytes came, or the dataset is gated.
     """
-    files = {}
-    for number, file in enumerate(pin.files):
-        target = folder / f"{number:06d}"
-        _download(params, file, target, check=True)
-        files[file.name] = str(target)
-    return files
+    return fetch_files(params, pin, folder, bring=partial(_bring, params))
 
 
 def _format(params: Params) -> Format:

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from phloem.sources.clients.clients import complaint, run_client
+from phloem.sources.clients.clients import complaint, needs, run_client
 from phloem.sources.clients.packages import (
     LOCK,
     fetch_each,
-    packages_of,
-    read_part,
+    read_members,
     resolve_each,
     zip_splits,
+    zipped,
 )
-from phloem.sources.connector import (
-    Batches,
-    Files,
-    GoneError,
-    Pin,
-    Reach,
-    SourceError,
-    Split,
-)
-from phloem.sources.formats.archives import Packages, zip_members
-from phloem.sources.limits import Limits
+from phloem.sources.connector import GoneError, SourceError, from_index
+from phloem.sources.formats.archives import Packages
 from phloem.sources.naming import Naming
-from phloem.sources.records import batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ("zstandard",)
@@ -61,38 +51,6 @@ class Params(Packages):
             said = f"a version of each artifact; {', '.join(lacking)} has none"
             raise PydanticCustomError("package_versions", "{said}", {"said": said})
         return self
-
-
-def reach(params: Params) -> Reach:
-    """A package index."""
-    del params
-    return "index"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: Maven is missing."""
-    del params
-    if shutil.which("mvn"):
-        return None
-    return "mvn is missing: this source is a Maven artifact; install Maven and a Java"
-
-
-def resolve(params: Params) -> Pin:
-    """The source jars of the versions that the card names.
-
-    Raises SourceError for an artifact whose sources no repository serves.
-    """
-    return resolve_each(params, _download, _ENDING)
-
-
-def fetch(params: Params, pin: Pin, folder: Path) -> Files:
-    """Download the pinned source jars into a folder.
-
-    Raises:
-        GoneError: a pinned version is no longer served.
-        SourceError: other bytes are served under its name, or Maven cannot fetch.
-    """
-    return fetch_each(params.naming, pin, folder, _download, _ENDING)
 
 
 def _download(package: str, version: str | None, folder: Path) -> tuple[Path, str]:
@@ -126,14 +84,9 @@ def _refusal(package: str, version: str | None, output: str) -> SourceError:
     return SourceError(f"Maven could not fetch {package} {version}: {reason}")
 
 
-def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """One split an artifact; large ones in ranges of members that hold about 32 MiB each."""
-    named = packages_of(params, pin, _ENDING)
-    parts = [(file, package, zip_members(files[file.name])) for file, package in named]
-    return [split for part in parts for split in zip_splits(params, *part)]
-
-
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
-    """The wanted members of a source jar; native ids are `group:artifact/path`."""
-    members = zip_members(files[split.spec["file"]])
-    yield from batches(read_part(params, split, files, limits, members))
+reach = from_index
+unavailable = needs("mvn", "a Maven artifact", "install Maven and a Java")
+resolve = partial(resolve_each, download=_download, ending=_ENDING)
+fetch = partial(fetch_each, download=_download, ending=_ENDING)
+splits = partial(zip_splits, members=zipped, ending=_ENDING)
+read = partial(read_members, members=zipped)

@@ -6,33 +6,24 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from phloem.sources.clients.clients import run_client
+from phloem.sources.clients.clients import needs, run_client
 from phloem.sources.clients.packages import (
     LOCK,
     fetch_each,
-    packages_of,
-    read_part,
+    read_members,
     resolve_each,
     tar_splits,
     tarball,
 )
-from phloem.sources.connector import (
-    Batches,
-    Files,
-    GoneError,
-    Pin,
-    Reach,
-    SourceError,
-    Split,
-)
-from phloem.sources.formats.archives import Packages
+from phloem.sources.connector import GoneError, SourceError, from_index
+from phloem.sources.formats.archives import Member, Packages
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
-from phloem.sources.records import batches
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ("zstandard",)
@@ -59,38 +50,6 @@ class Params(Packages):
         version=r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?",
         standard="npm's validate-npm-package-name and Semantic Versioning 2.0.0",
     )
-
-
-def reach(params: Params) -> Reach:
-    """A package index."""
-    del params
-    return "index"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: npm is missing."""
-    del params
-    if shutil.which("npm"):
-        return None
-    return "npm is missing: this source is an npm package; install Node.js with npm"
-
-
-def resolve(params: Params) -> Pin:
-    """What the registry serves now, of the versions that the card names or the newest.
-
-    Raises SourceError for a package that it does not serve.
-    """
-    return resolve_each(params, _download, _ENDING)
-
-
-def fetch(params: Params, pin: Pin, folder: Path) -> Files:
-    """Download the pinned packages into a folder.
-
-    Raises:
-        GoneError: a pinned version is no longer served.
-        SourceError: other bytes are served under its name, or npm cannot fetch.
-    """
-    return fetch_each(params.naming, pin, folder, _download, _ENDING)
 
 
 def _download(package: str, version: str | None, folder: Path) -> tuple[Path, str]:
@@ -134,17 +93,14 @@ def _refusal(package: str, version: str | None, output: str, folder: Path) -> So
     return SourceError(f"npm could not fetch {package}: {reason}")
 
 
-def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """One split a package; a large one gives each split every n-th of its members."""
-    del files
-    named = packages_of(params, pin, _ENDING)
-    return [split for file, package in named for split in tar_splits(file, package)]
+def _members(_name: str, path: str, limits: Limits) -> Iterator[Member]:
+    """The files of a package: as npm does, the folder that all lie in is taken off."""
+    return tarball(path, limits)  # ``package/`` in most
 
 
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
-    """The wanted members of a package; native ids are `package/path`, without the version.
-
-    As npm does, the folder that all members lie in is taken off: ``package/`` in most.
-    """
-    members = tarball(files[split.spec["file"]], limits)
-    yield from batches(read_part(params, split, files, limits, members))
+reach = from_index
+unavailable = needs("npm", "an npm package", "install Node.js with npm")
+resolve = partial(resolve_each, download=_download, ending=_ENDING)
+fetch = partial(fetch_each, download=_download, ending=_ENDING)
+splits = partial(tar_splits, ending=_ENDING)
+read = partial(read_members, members=_members)

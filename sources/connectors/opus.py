@@ -14,7 +14,18 @@ from typing import IO, Any, BinaryIO, Literal, cast
 from pydantic import Field, model_validator
 
 from phloem.sources.clients.snapshots import fetch_files, pin_files
-from phloem.sources.connector import Batches, Fault, Files, Pin, Reach, Split, Strict
+from phloem.sources.connector import (
+    Batches,
+    Fault,
+    Files,
+    Pin,
+    Split,
+    Strict,
+    every_nth,
+    from_network,
+    nothing_missing,
+    numbered,
+)
 from phloem.sources.formats.archives import BROKEN, Member, is_unsafe, zip_members
 from phloem.sources.formats.read_text import lines
 from phloem.sources.formats.read_xml import elements
@@ -61,16 +72,8 @@ class Params(Strict):
         return self
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: nothing known before it tries."""
-    del params
-    return None
+reach = from_network
+unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
@@ -87,10 +90,7 @@ def _names(params: Params) -> list[str]:
     return [f"{params.form}/{stem}{ending}" for stem in stems]
 
 
-def fetch(params: Params, pin: Pin, folder: Path) -> Files:
-    """Download the pinned files. Raises GoneError and SourceError."""
-    del params
-    return fetch_files(pin, folder)
+fetch = fetch_files
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
@@ -98,11 +98,8 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     del params, files
     found = []
     for file in pin.files:
-        parts = max(1, file.bytes // PART_BYTES)
-        for part in range(parts):
-            name = file.name if parts == 1 else f"{file.name}-{part:03d}-of-{parts:03d}"
-            spec = {"file": file.name, "part": part, "parts": parts}
-            found.append(Split(name, spec, (file.name,)))
+        parts = every_nth(max(1, file.bytes // PART_BYTES))
+        found += numbered(file.name, file.name, parts)
     return found
 
 

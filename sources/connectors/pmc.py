@@ -22,11 +22,12 @@ from phloem.sources.connector import (
     Fault,
     Files,
     Pin,
-    Reach,
     SourceError,
     Split,
     Strict,
+    from_network,
     met_in,
+    nothing_missing,
 )
 from phloem.sources.formats.creative_commons import spdx_of
 from phloem.sources.formats.read_xml import elements
@@ -98,16 +99,8 @@ class Params(Strict):
         return query
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: nothing known before it tries."""
-    del params
-    return None
+reach = from_network
+unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
@@ -174,10 +167,7 @@ def _newest(number: str) -> list[str]:
     return [f"{prefix}{max(versions)}"] if versions else []
 
 
-def fetch(params: Params, pin: Pin, folder: Path) -> Files:
-    """Download the pinned articles. Raises SourceError for one that was changed since."""
-    del params
-    return fetch_files(pin, folder)
+fetch = fetch_files  # a SourceError for one that was changed since
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:

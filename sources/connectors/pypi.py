@@ -14,25 +14,25 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from phloem.sources.clients.clients import check, complaint, pinned, run_client
+from phloem.sources.clients.packages import LOCK, pin_of
 from phloem.sources.connector import (
     Batches,
     Files,
     GoneError,
     Pin,
-    Reach,
     SourceError,
     Split,
+    from_index,
+    numbered,
 )
 from phloem.sources.formats.archives import (
-    BROKEN,
     SPLIT_BYTES,
     Packages,
     Wanted,
-    is_unsafe,
-    is_wanted,
+    ranges,
     records_of,
+    zip_members,
 )
-from phloem.sources.formats.archives import zip_members as members
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
 from phloem.sources.records import batches
@@ -77,10 +77,7 @@ def _client() -> list[str] | None:
     return [found] if found else None
 
 
-def reach(params: Params) -> Reach:
-    """A package index."""
-    del params
-    return "index"
+reach = from_index
 
 
 def unavailable(params: Params) -> str | None:
@@ -97,14 +94,11 @@ def resolve(params: Params) -> Pin:
     Raises SourceError for a package that it does not serve as a pure Python wheel.
     """
     with tempfile.TemporaryDirectory(prefix="phloem-") as name:
-        folder = Path(name)
-        files = []
-        for package in params.packages:
-            version = params.of(package).version
-            files.append(pinned(_download(package, version, folder)))
-    versions = [f"{_package(file.name)} {_version(file.name)}" for file in files]
-    alone = len(versions) == 1
-    return Pin(_version(files[0].name) if alone else ", ".join(versions), tuple(files))
+        files = [
+            pinned(_download(package, params.of(package).version, Path(name)))
+            for package in params.packages
+        ]
+    return pin_of([(_package(file.name), _version(file.name), file) for file in files])
 
 
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
@@ -119,12 +113,9 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     for file in pin.files:
         path = _download(_package(file.name), _version(file.name), folder)
         if path.name != file.name:
-            raise GoneError(f"{file.name} is locked, but the index serves {path.name}; {_LOCK}")
+            raise GoneError(f"{file.name} is locked, but the index serves {path.name}; {LOCK}")
         files[file.name] = check(path, file)
     return files
-
-
-_LOCK = "look at what changed, then lock it again"
 
 
 def _download(package: str, version: str | None, folder: Path) -> Path:
@@ -157,7 +148,7 @@ def _refusal(package: str, version: str | None, output: str) -> SourceError:
         return SourceError(msg)
     if version is None:
         return SourceError(f"pip could not fetch {package}: {complaint(output, 'ERROR: ')}")
-    return GoneError(f"{package} {version} is no longer served; {versions[-1]} is; {_LOCK}")
+    return GoneError(f"{package} {version} is no longer served; {versions[-1]} is; {LOCK}")
 
 
 def _package(wheel: str) -> str:
@@ -174,31 +165,10 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """One split a wheel; large wheels in ranges of members that hold `SPLIT_BYTES` each."""
     found = []
     for file in pin.files:
-        package = _package(file.name)
-        bounds = _bounds(params, files[file.name])
-        for number, (start, end) in enumerate(bounds):
-            name = package if len(bounds) == 1 else f"{package}-{number:03d}-of-{len(bounds):03d}"
-            spec = {"file": file.name, "start": start, "end": end}
-            found.append(Split(name, spec, (file.name,)))
+        held = ranges(zip_members(files[file.name]), params, SPLIT_BYTES)
+        parts = [{"start": start, "end": end} for start, end, _ in held]
+        found += numbered(_package(file.name), file.name, parts)
     return found
-
-
-def _bounds(params: Params, path: str) -> list[tuple[int, int | None]]:
-    """Ranges of places among the wanted members, balanced by bytes; the last has no end."""
-    bounds: list[tuple[int, int | None]] = []
-    start = size = place = 0
-    try:
-        for member in members(path):
-            if not (is_unsafe(member.path) or is_wanted(member.path, params)):
-                continue
-            place += 1
-            size += member.size
-            if size >= SPLIT_BYTES:
-                bounds.append((start, place))
-                start, size = place, 0
-    except BROKEN:
-        return [(0, None)]  # `read` says what is wrong with it
-    return [*bounds, (start, None)] if size or not bounds else bounds
 
 
 def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
@@ -206,7 +176,7 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     spec: Any = split.spec
     path = files[spec["file"]]
     want = Wanted(params, _declared(params, _package(spec["file"])), spec["start"], spec["end"])
-    yield from batches(records_of(members(path), want, Path(path).stat().st_size, limits))
+    yield from batches(records_of(zip_members(path), want, Path(path).stat().st_size, limits))
 
 
 def _declared(params: Params, package: str) -> str:

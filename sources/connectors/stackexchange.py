@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -23,16 +24,28 @@ from urllib.parse import quote
 from pydantic import Field, field_validator
 
 from phloem.sources.clients.snapshots import fetch_files, pin_files
-from phloem.sources.connector import Batches, Fault, Files, Pin, Reach, SourceError, Split, Strict
+from phloem.sources.connector import (
+    Batches,
+    Fault,
+    Files,
+    Pin,
+    SourceError,
+    Split,
+    Strict,
+    every_nth,
+    from_network,
+    numbered,
+)
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import CHUNK, UnpackError, excess
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batches
-from phloem.sources.web.download import read_url
+from phloem.sources.web.download import download, read_url
 
 SITE = "https://archive.org"
 ITEM = "stackexchange"
 HOSTS = ("*.archive.org",)
+_bring = partial(download, hosts=HOSTS, crawler=False)
 
 PART_BYTES = 512 * 2**20
 """Packed bytes that give a site one more split. Each split unpacks the whole archive and keeps the
@@ -71,10 +84,7 @@ class Params(Strict):
         return sites
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
+reach = from_network
 
 
 def unavailable(params: Params) -> str | None:
@@ -100,7 +110,7 @@ def resolve(params: Params) -> Pin:
                 f"the Internet Archive's item {ITEM} has no {site}.7z; look how the site is called"
             )
         named.append((name, f"{SITE}/download/{ITEM}/{quote(name)}"))
-    return pin_files(named, hosts=HOSTS)
+    return pin_files(named, bring=_bring)
 
 
 def _listed() -> frozenset[str]:
@@ -113,10 +123,7 @@ def _listed() -> frozenset[str]:
         raise SourceError(msg) from None
 
 
-def fetch(params: Params, pin: Pin, folder: Path) -> Files:
-    """Download the pinned archives. Raises GoneError and SourceError."""
-    del params
-    return fetch_files(pin, folder, hosts=HOSTS)
+fetch = partial(fetch_files, bring=_bring)
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
@@ -125,11 +132,8 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     found = []
     for file in pin.files:
         site = file.name.removesuffix(".7z").removesuffix("-Posts")
-        parts = max(1, file.bytes // PART_BYTES)
-        for part in range(parts):
-            name = site if parts == 1 else f"{site}-{part:03d}-of-{parts:03d}"
-            spec = {"file": file.name, "site": site, "part": part, "parts": parts}
-            found.append(Split(name, spec, (file.name,)))
+        parts = every_nth(max(1, file.bytes // PART_BYTES))
+        found += numbered(site, file.name, [{"site": site, **part} for part in parts])
     return found
 
 

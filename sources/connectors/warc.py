@@ -7,7 +7,6 @@ address is taken.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,21 +19,22 @@ from pydantic_core import PydanticCustomError
 from phloem.sources.clients import crawl_index
 from phloem.sources.clients.clients import check, pinned
 from phloem.sources.clients.crawl_index import Capture
+from phloem.sources.clients.snapshots import fetch_files, pin_files
 from phloem.sources.connector import (
     Batches,
     Files,
     GoneError,
-    Observation,
     Pin,
     PinnedFile,
-    Reach,
     Split,
     Strict,
+    from_network,
+    nothing_missing,
 )
 from phloem.sources.formats import read_warc
 from phloem.sources.formats.read_warc import Pages
 from phloem.sources.limits import Limits
-from phloem.sources.web.download import download, names_of, read_url
+from phloem.sources.web.download import Downloaded, download, names_of, read_url
 
 DATA = "https://data.commoncrawl.org"
 
@@ -110,16 +110,8 @@ def _matched(given: list[str], pattern: str, what: str) -> list[str]:
     return given
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: nothing known before it tries."""
-    del params
-    return None
+reach = from_network
+unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
@@ -132,7 +124,7 @@ def resolve(params: Params) -> Pin:
     with TemporaryDirectory(prefix="phloem-") as name:
         folder = Path(name)
         if params.urls:
-            return _pin_files(params, folder)
+            return pin_files(zip(names_of(params.urls), params.urls, strict=True), bring=_bring)
         found = _captures(params)
         path = _written(folder / LIST, crawl_index.listed(found))
         files = [pinned(path)]
@@ -143,16 +135,9 @@ def resolve(params: Params) -> Pin:
     return Pin(f"{max(params.crawls)}-{files[0].sha256[:12]}", tuple(files))
 
 
-def _pin_files(params: Params, folder: Path) -> Pin:
-    files: list[PinnedFile] = []
-    seen: dict[Observation, None] = {}
-    for url, name in zip(params.urls, names_of(params.urls), strict=True):
-        found = download(url, folder / "file", crawler=not url.startswith(f"{DATA}/"))
-        found.path.unlink()
-        files.append(PinnedFile(name, found.sha256, found.bytes, url))
-        seen.update(dict.fromkeys(found.observed))
-    total = hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
-    return Pin(total[:12], tuple(files), tuple(seen))
+def _bring(url: str, target: Path, *, pin: PinnedFile | None = None) -> Downloaded:
+    """A whole file; Common Crawl's own store is made for programs."""
+    return download(url, target, pin=pin, crawler=not url.startswith(f"{DATA}/"))
 
 
 def _pages(params: Params) -> Pages:
@@ -198,12 +183,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         SourceError: other bytes came, or the index or an archive cannot be had.
     """
     if params.urls:
-        files = {}
-        for number, file in enumerate(pin.files):
-            target, url = folder / f"{number:06d}", str(file.url)
-            download(url, target, pin=file, crawler=not url.startswith(f"{DATA}/"))
-            files[file.name] = str(target)
-        return files
+        return fetch_files(params, pin, folder, bring=_bring)
     found = _captures(params)
     path = _written(folder / LIST, crawl_index.listed(found))
     if [file.name for file in pin.files[:1]] != [LIST] or pinned(path) != pin.files[0]:

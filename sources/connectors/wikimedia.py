@@ -25,14 +25,15 @@ from phloem.sources.connector import (
     GoneError,
     Pin,
     PinnedFile,
-    Reach,
     SourceError,
     Split,
     Strict,
+    from_network,
+    nothing_missing,
 )
 from phloem.sources.formats.read_text import lines
 from phloem.sources.formats.read_xml import elements
-from phloem.sources.formats.unpack import unpack
+from phloem.sources.formats.unpack import Part, unpack
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batches
 from phloem.sources.web.download import read_url
@@ -80,16 +81,8 @@ class Params(Strict):
         return wikis
 
 
-def reach(params: Params) -> Reach:
-    """The open network."""
-    del params
-    return "network"
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: nothing known before it tries."""
-    del params
-    return None
+reach = from_network
+unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
@@ -152,10 +145,7 @@ def _pinned(wiki: str, date: str, name: str, said: Any, folder: Path) -> PinnedF
     return PinnedFile(name, came.sha256, came.bytes, url)
 
 
-def fetch(params: Params, pin: Pin, folder: Path) -> Files:
-    """Download the pinned dumps. Raises GoneError once they are no longer kept there."""
-    del params
-    return fetch_files(pin, folder)
+fetch = fetch_files  # they are not kept there for ever: a GoneError then
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
@@ -217,7 +207,7 @@ def _records(params: Params, split: Split, files: Files, limits: Limits) -> Reco
     spec: Any = split.spec
     with Path(files[spec["file"]]).open("rb") as file:
         file.seek(spec["start"])
-        part = cast("BinaryIO", _Part(file, spec["end"] - spec["start"]))
+        part = cast("BinaryIO", Part(file, spec["end"] - spec["start"]))
         chunks = unpack(part, "bzip2", limits)
         before = b"<mediawiki>" if spec["start"] else b""
         for found in elements(chunks, "page", limits, before=before, whole=False):
@@ -228,19 +218,6 @@ def _records(params: Params, split: Split, files: Files, limits: Limits) -> Reco
             record = _record(page, offset, params, spec)
             if record is not None:
                 yield record
-
-
-class _Part:
-    """The next bytes of a file, and no more."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file = file
-        self._left = size
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(min(size, self._left))
-        self._left -= len(data)
-        return data
 
 
 def _record(page: Element, offset: int, params: Params, spec: Any) -> Record | Fault | None:

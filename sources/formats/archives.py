@@ -86,6 +86,8 @@ Named = dict[str, str | Package | None] | list[str]
 class MemberParams(Strict):
     """Parameters that say which members of an archive are taken, and what they are.
 
+    A connector says in `naming` which names and versions its client may be asked for.
+
     Attributes:
         include: Globs over member paths; `*` also matches `/`.
         exclude: Globs of members that are left out though included.
@@ -93,6 +95,8 @@ class MemberParams(Strict):
         languages: Glob -> BCP-47 tag of the members that match it first, by their path or by
             `package/path`.
     """
+
+    naming: ClassVar[Naming]
 
     include: list[str] = Field(
         default=["*"], description="Globs over member paths; * also matches /."
@@ -114,13 +118,9 @@ class MemberParams(Strict):
 class Packages(MemberParams):
     """Parameters of connectors that read members of package archives.
 
-    A connector says in `naming` which names and versions its client may be asked for.
-
     Attributes:
         packages: A list of names, or name -> version, or name -> {version, license, url}.
     """
-
-    naming: ClassVar[Naming]
 
     packages: Named = Field(
         description="Names, or name: version, or name: {version, license, url}."
@@ -257,6 +257,29 @@ def records_of(
         yield _rest(want, error.offset, error.reason)
     except BROKEN:
         yield _rest(want, -1, "broken archive")
+
+
+def ranges(
+    members: Iterator[Member], params: MemberParams, size: int
+) -> list[tuple[int, int | None, int]]:
+    """(first of the wanted members, one past the last or None, bytes) of parts of about `size`.
+
+    The whole of an archive that breaks: reading it gives the fault.
+    """
+    parts: list[tuple[int, int | None, int]] = []
+    start = held = place = 0
+    try:
+        for member in members:
+            if not (is_unsafe(member.path) or is_wanted(member.path, params)):
+                continue
+            place += 1
+            held += member.size
+            if held >= size:
+                parts.append((start, place, held))
+                start, held = place, 0
+    except BROKEN:
+        return [(0, None, 0)]
+    return [*parts, (start, None, held)] if held or not parts else parts
 
 
 def _rest(want: Wanted, offset: int, reason: str) -> Fault:

@@ -15,11 +15,9 @@ from phloem.catalog.columns import DECLARED_LANGUAGE
 from phloem.sources.connector import Batches, Fault, Files, Pin, PinnedFile, Split, met_in
 from phloem.sources.formats import read_csv, read_json, read_tables, read_text
 from phloem.sources.formats.archives import (
-    BROKEN,
     Member,
     Wanted,
-    is_unsafe,
-    is_wanted,
+    ranges,
     records_of,
     tar_members,
     zip_members,
@@ -84,7 +82,8 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
     if kind == "parquet":
         return [((name, a, b), w) for a, b, w in read_tables.row_groups(path, size)]
     if kind == "zip":
-        return [((name, a, b), w) for a, b, w in _members_of_zip(params, path, size)]
+        found = ranges(zip_members(path), members_of(params, name), size)
+        return [((name, a, b), w) for a, b, w in found]
     whole = kind in {"arrow", "csv", "json", "tar"} or (
         kind == "txt" and params.documents == "file"
     )
@@ -101,25 +100,6 @@ def _check_columns(params: Format, name: str, path: str, kind: str) -> None:
         read_csv.check_columns(name, path, columns)
     if kind in {"parquet", "arrow"}:
         read_tables.check_columns(name, path, columns, kind)
-
-
-def _members_of_zip(params: Format, path: str, size: int) -> list[tuple[int, int | None, int]]:
-    """(first of the wanted members, one past the last or None, bytes) of each part."""
-    parts: list[tuple[int, int | None, int]] = []
-    want = members_of(params, path)
-    start = held = place = 0
-    try:
-        for member in zip_members(path):
-            if not (is_unsafe(member.path) or is_wanted(member.path, want)):
-                continue
-            place += 1
-            held += member.size
-            if held >= size:
-                parts.append((start, place, held))
-                start, held = place, 0
-    except BROKEN:
-        return [(0, None, 0)]  # `read` says what is wrong with it
-    return [*parts, (start, None, held)] if held or not parts else parts
 
 
 def read(params: Format, split: Split, files: Files, limits: Limits) -> Batches:

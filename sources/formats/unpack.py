@@ -180,6 +180,21 @@ def unpack_all(file: BinaryIO, compression: str | None, limits: Limits, name: st
     return b"".join(parts)
 
 
+class Part:
+    """The next bytes of a file, and no more."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        """Read so many from where the file stands."""
+        self._file = file
+        self._left = size
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes of what is left."""
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
 class UnpackedReader:
     """A read-only stream over chunks, as far as `tarfile` needs one.
 

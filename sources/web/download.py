@@ -12,12 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from phloem.sources.connector import (
-    GoneError,
-    Observation,
-    PinnedFile,
-    WrongError,
-)
+from phloem.sources.connector import GoneError, Observation, PinnedFile, WrongError
 from phloem.sources.web import robots, web
 from phloem.sources.web.patience import AgainError, RefusedError, WebError, patiently, retry_after
 
