@@ -15,24 +15,35 @@ from phloem.catalog.licenses import UNKNOWN, UNMODELLED, obligations_of_card
 from phloem.catalog.nearest import nearest
 from phloem.catalog.rules import Rule
 from phloem.sources.cards.dossier import Dossier
+from phloem.sources.cards.rules import Found, rule
 from phloem.sources.cards.source import Source, card_hash, describe, license_refs
 
 STALE_DAYS = 730  # two years: terms of web sites are rewritten about as often
 NEVER = frozenset({UNKNOWN, UNMODELLED})  # forbidden by every policy of the project
 SENTENCE = 40  # characters; shorter sentences may well be alike
 
-Found = tuple[str, str, str]  # file, field, message
 
-
+@rule(
+    "S001",
+    "error",
+    why="a misspelt key is silently without effect",
+    fix="compare with the table of fields",
+)
 def shape(dossier: Dossier) -> Iterator[Found]:
-    """Find a card that is not YAML, or has an unknown key, a missing one or a wrong value."""
+    """A card that is not YAML, or has an unknown key, a missing one or a wrong value."""
     for file in dossier.files:
         for field, message in file.faults:
             yield str(file.path), field, message
 
 
+@rule(
+    "S002",
+    "error",
+    why="nobody finds the card of a source that a report names",
+    fix="rename the file, or correct the id of a new card",
+)
 def file_name(dossier: Dossier) -> Iterator[Found]:
-    """Find an id that differs from the file name."""
+    """An id that differs from the file name."""
     for file in dossier.files:
         found = file.value.get("id") if isinstance(file.value, dict) else None
         if found is not None and found != file.path.stem:
@@ -52,13 +63,22 @@ def _shared(
             yield file, field, f"{what} {held[0][1]} ({held[0][0]})"
 
 
+@rule(
+    "S003", "error", why="document ids are made from it", fix="choose another id; never reuse one"
+)
 def id_twice(dossier: Dossier) -> Iterator[Found]:
-    """Find an id that another card has."""
+    """An id that another card has."""
     return _shared(dossier, "id", lambda card: [card.id], "is also the id of")
 
 
+@rule(
+    "S007",
+    "error",
+    why="every document would be there twice",
+    fix="drop one, or withdraw it with replaced_by",
+)
 def same_access(dossier: Dossier) -> Iterator[Found]:
-    """Find a card that reads the same as another."""
+    """A card that reads the same as another."""
     return _shared(
         dossier, "access", lambda card: [card.access.model_dump_json()], "reads the same as"
     )
@@ -72,8 +92,14 @@ def _sentences(card: Source) -> list[str]:
     return sorted({part for part in found if len(part) >= SENTENCE})
 
 
+@rule(
+    "S014",
+    "hint",
+    why="a sentence that fits two sources says little of either",
+    fix="say what is particular to this source",
+)
 def repeated_sentence(dossier: Dossier) -> Iterator[Found]:
-    """Find a sentence that people wrote about two sources alike."""
+    """A sentence of summary or limits that another card has too."""
     return _shared(dossier, "summary and others", _sentences, "repeats a sentence of")
 
 
@@ -116,8 +142,14 @@ def _license_near(name: str, known: Collection[str]) -> str:
     return nearest(name, near or [key for key in sorted(known) if key.startswith("LicenseRef-")])
 
 
+@rule(
+    "S004",
+    "error",
+    why="obligations are computed from it",
+    fix="use an SPDX identifier, or describe the LicenseRef in licenses.yaml",
+)
 def licence(dossier: Dossier) -> Iterator[Found]:
-    """Find a licence that is no SPDX expression, or a LicenseRef that licenses.yaml lacks."""
+    """A licence that is no SPDX expression, or a LicenseRef that licenses.yaml lacks."""
     for file, card in dossier.cards():
         for field in ("spdx", "collection"):
             expression = getattr(card.license, field)
@@ -125,8 +157,14 @@ def licence(dossier: Dossier) -> Iterator[Found]:
                 yield file, f"license.{field}", fault
 
 
+@rule(
+    "S005",
+    "error",
+    why="a licence that nobody read is a guess",
+    fix="read the terms and quote the sentence, or set status: proposed",
+)
 def evidence(dossier: Dossier) -> Iterator[Found]:
-    """Find an active card without quoted evidence of its licence, its place and its date."""
+    """An active card without quoted evidence of its licence, its place and its date."""
     for file, card in dossier.cards():
         if card.status == "active":
             for field in ("evidence", "place", "checked_on"):
@@ -134,16 +172,18 @@ def evidence(dossier: Dossier) -> Iterator[Found]:
                     yield file, f"license.{field}", "missing, and the card is active"
 
 
+@rule("S006", "hint", why="terms change", fix="read the terms again and update checked_on")
 def stale_check(dossier: Dossier) -> Iterator[Found]:
-    """Find a licence check older than two years."""
+    """A licence check older than two years."""
     for file, card in dossier.cards():
         checked = card.license.checked_on
         if card.status == "active" and checked and (dossier.today - checked).days > STALE_DAYS:
             yield file, "license.checked_on", f"{checked} is more than two years ago"
 
 
+@rule("S008", "error", why="the source cannot be read", fix="name a module of sources/connectors/")
 def connector(dossier: Dossier) -> Iterator[Found]:
-    """Find a connector that there is not."""
+    """A connector that there is not."""
     for file, card in dossier.cards():
         name = card.access.connector
         if name not in dossier.connectors:
@@ -151,8 +191,14 @@ def connector(dossier: Dossier) -> Iterator[Found]:
             yield file, "access.connector", f"no connector is named {name!r}; {hint}"
 
 
+@rule(
+    "S009",
+    "error",
+    why="the source cannot be read",
+    fix="compare with the connector's table of parameters",
+)
 def params(dossier: Dossier) -> Iterator[Found]:
-    """Find parameters that the connector rejects."""
+    """Parameters that the connector rejects."""
     for file, card in dossier.cards():
         found = dossier.connectors.get(card.access.connector)
         for field, message in _faults(found.Params, card.access.params) if found else ():
@@ -169,8 +215,14 @@ def _faults(model: type[BaseModel], value: object) -> Iterator[tuple[str, str]]:
             yield field, message
 
 
+@rule(
+    "S010",
+    "error",
+    why="a run that uses the source would fail",
+    fix="name an op that `phloem ops list` shows",
+)
 def clean_ops(dossier: Dossier) -> Iterator[Found]:
-    """Find an op in `clean` that there is not."""
+    """An op in `clean` that there is not."""
     for file, card in dossier.cards():
         for step in card.clean:
             for name in [step] if isinstance(step, str) else step:
@@ -179,16 +231,29 @@ def clean_ops(dossier: Dossier) -> Iterator[Found]:
                     yield file, "clean", f"no op is named {name!r}; {hint}"
 
 
+@rule(
+    "S020",
+    "error",
+    why="a run that uses the source would fail",
+    fix="write {name, column, min|max|among}: min and max are a number, or numbers by language"
+    " with `default`; among is a list of words",
+)
 def keep_rules(dossier: Dossier) -> Iterator[Found]:
-    """Find a keep rule that no recipe could have."""
+    """A keep rule that no recipe could have."""
     for file, card in dossier.cards():
-        for number, rule in enumerate(card.keep):
-            for field, message in _faults(Rule, rule):
+        for number, given in enumerate(card.keep):
+            for field, message in _faults(Rule, given):
                 yield file, f"keep.{number}.{field}", message
 
 
+@rule(
+    "S011",
+    "error",
+    why="a run could not tell which bytes it read",
+    fix="run `phloem sources lock ID`",
+)
 def locked(dossier: Dossier) -> Iterator[Found]:
-    """Find an active card without a lock entry, where a package index has its bytes.
+    """An active card without a lock entry, where a package index has its bytes.
 
     Of what lies on the open network, the first machine that reads it makes the entry.
     """
@@ -204,15 +269,22 @@ def _near(dossier: Dossier, card: Source) -> bool:
     return found.reach(found.Params.model_validate(card.access.params)) != "network"
 
 
+@rule(
+    "S012",
+    "error",
+    why="the next person cannot tell what would make it so",
+    fix="write the reason: of a proposed card, what is missing",
+)
 def reason(dossier: Dossier) -> Iterator[Found]:
-    """Find a card that is not active and does not say why."""
+    """A card that is not active and does not say why."""
     for file, card in dossier.cards():
         if card.status != "active" and not card.reason:
             yield file, "reason", f"missing, and the card is {card.status}"
 
 
+@rule("S013", "error", why="a reader is sent nowhere", fix="name an existing card")
 def replaced_by(dossier: Dossier) -> Iterator[Found]:
-    """Find a replaced_by that no card has."""
+    """A replaced_by that no card has."""
     ids = {card.id for _, card in dossier.cards()}
     for file, card in dossier.cards():
         if card.replaced_by and card.replaced_by not in ids:
@@ -220,8 +292,14 @@ def replaced_by(dossier: Dossier) -> Iterator[Found]:
             yield file, "replaced_by", f"no card has the id {card.replaced_by!r}; {hint}"
 
 
+@rule(
+    "S015",
+    "error",
+    why="nobody agreed to what the card says now",
+    fix="have the card approved again",
+)
 def approved_card(dossier: Dossier) -> Iterator[Found]:
-    """Find an approval of a card that was changed since."""
+    """An approval of a card that was changed since."""
     for file, card in dossier.cards():
         approval = dossier.approvals.get(card.id)
         if approval and approval.card != card_hash(card):
@@ -229,22 +307,40 @@ def approved_card(dossier: Dossier) -> Iterator[Found]:
             yield file, "card", f"its hash is {found}…, the approval is of {said}…"
 
 
+@rule(
+    "S016",
+    "error",
+    why="the approved source was renamed or lost",
+    fix="restore the card; ids are never reused",
+)
 def approved_source(dossier: Dossier) -> Iterator[Found]:
-    """Find an approval of no card."""
+    """An approval of no card."""
     ids = {card.id for _, card in dossier.cards()}
     for source in dossier.approvals:
         if source not in ids:
             yield f"approvals/{source}.yaml", "source", f"no card has the id {source!r}"
 
 
+@rule(
+    "S030",
+    "error",
+    why="anybody could have written it",
+    fix="sign it with `phloem sources approve ID --key KEY`, by a key that allowed_signers lists",
+)
 def approved_by(dossier: Dossier) -> Iterator[Found]:
-    """Find an approval that nobody signed who may."""
+    """An approval whose signature does not verify."""
     for source, fault in dossier.unverified.items():
         yield f"approvals/{source}.yaml", "signature", fault
 
 
+@rule(
+    "S031",
+    "hint",
+    why="it counts among the sources and gives no run a document",
+    fix="say in license.restrictions what the terms allow, or set status: proposed until they do",
+)
 def unreadable(dossier: Dossier) -> Iterator[Found]:
-    """Find an active card that no policy of the project would read, for what its licence asks."""
+    """An active card with a licence that no policy of the project reads."""
     refs = {name: entry["obligations"] for name, entry in license_refs().items()}
     for file, card in dossier.cards():
         if card.status != "active" or license_faults(card.license.spdx, dossier.license_refs):
@@ -274,8 +370,14 @@ def tag_fault(tag: str) -> str | None:
     return None if tag == right else f"found {tag!r}, expected {right!r}"
 
 
+@rule(
+    "S017",
+    "error",
+    why="languages are compared as strings",
+    fix="write it like sw, zh-Hans or pt-BR",
+)
 def languages(dossier: Dossier) -> Iterator[Found]:
-    """Find a language that is no BCP-47 tag in its usual case."""
+    """A language that is no BCP-47 tag in its usual case."""
     for file, card in dossier.cards():
         for tag in card.languages:
             fault = tag_fault(tag)
@@ -283,22 +385,35 @@ def languages(dossier: Dossier) -> Iterator[Found]:
                 yield file, "languages", fault
 
 
+@rule(
+    "S018",
+    "hint",
+    why="language rules must not judge code",
+    fix="use kind: code with languages: [zxx]",
+)
 def code(dossier: Dossier) -> Iterator[Found]:
-    """Find code that is not zxx, or zxx that is not code."""
+    """Code that is not zxx, or zxx that is not code."""
     for file, card in dossier.cards():
         if (card.kind == "code") != ("zxx" in card.languages):
             yield file, "languages", f"kind is {card.kind}, languages are {list(card.languages)}"
 
 
+@rule(
+    "S019",
+    "error",
+    why="a reviewer must know whose data it is",
+    fix="say what kind of data, and where",
+)
 def personal(dossier: Dossier) -> Iterator[Found]:
-    """Find personal data without a note."""
+    """Personal data without a note."""
     for file, card in dossier.cards():
         if card.personal_data.level == "personal" and not card.personal_data.note:
             yield file, "personal_data.note", "missing, and the level is personal"
 
 
+@rule("S021", "hint", why="it is carried along for ever", fix="delete the entry")
 def orphan_lock(dossier: Dossier) -> Iterator[Found]:
-    """Find a lock entry of no card."""
+    """A lock entry of no card."""
     ids = {card.id for _, card in dossier.cards()} | {file.path.stem for file in dossier.files}
     for source in dossier.pins:
         if source not in ids:

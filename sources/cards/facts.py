@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
-from phloem.sources.cards.checks import Found
 from phloem.sources.cards.dossier import Dossier
+from phloem.sources.cards.rules import Found, rule
 from phloem.sources.cards.source import Source, read_yaml
 
 Json = Any
@@ -58,8 +58,14 @@ def _said(card: Source, field: str) -> bool:
     return _value(card, field) not in (None, "unknown", ())
 
 
+@rule(
+    "S022",
+    "error",
+    why="a gap reads like an answer",
+    fix="fill the field in, or say under `unknown` what was looked at",
+)
 def open_facts(dossier: Dossier) -> Iterator[Found]:
-    """Find an active card that leaves a fact open and does not say so."""
+    """An active card that leaves a fact open."""
     for file, card in dossier.cards():
         if card.status != "active":
             continue
@@ -68,8 +74,14 @@ def open_facts(dossier: Dossier) -> Iterator[Found]:
                 yield file, field, "missing, and the card is active"
 
 
+@rule(
+    "S023",
+    "error",
+    why="a reader cannot tell which of the two holds",
+    fix="correct the name, or take one of the two out",
+)
 def unknown_fields(dossier: Dossier) -> Iterator[Found]:
-    """Find a fact that is called unknown and is no field, or is asked for and given all the same.
+    """A fact called unknown that is no field, or is given all the same.
 
     Of a field that is given otherwise, such as `access`, a note may say what of it is not known.
     """
@@ -124,8 +136,14 @@ def hosts_of(value: Json) -> Iterator[str]:
             yield from hosts_of(each)
 
 
+@rule(
+    "S024",
+    "error",
+    why="copies without a right to, and texts behind a payment, are no sources",
+    fix="find the work at its maker's, or withdraw the card",
+)
 def watched_hosts(dossier: Dossier) -> Iterator[Found]:
-    """Find an active card that reads from a host of the watch list."""
+    """An active card that reads from a host of watchlist.yaml."""
     for file, card in dossier.cards():
         if card.status != "active":
             continue
@@ -135,40 +153,70 @@ def watched_hosts(dossier: Dossier) -> Iterator[Found]:
                 yield file, "access", f"{host} is on the {found[0]} watch list: {found[1]}"
 
 
+@rule(
+    "S025",
+    "error",
+    why="who says no is heard",
+    fix="pause the card, or show that the provider agreed since",
+)
 def opted_out(dossier: Dossier) -> Iterator[Found]:
-    """Find an active card whose provider was seen to say no."""
+    """An active card whose provider was seen to opt out."""
     for file, card in dossier.cards():
         for seen in card.opt_out:
             if card.status == "active" and seen.verdict == "deny":
                 yield file, "opt_out", f"{seen.protocol} said deny on {seen.seen_on}, active"
 
 
+@rule(
+    "S026",
+    "error",
+    why="a run would rest on hearsay",
+    fix="read them, and say evidence: read and in which role; or set status: proposed",
+)
 def unread(dossier: Dossier) -> Iterator[Found]:
-    """Find an active card that nobody has read the evidence of."""
+    """An active card whose documents and terms nobody has read."""
     for file, card in dossier.cards():
         if card.status == "active" and (card.evidence != "read" or not card.license.checked_by):
             field = "evidence" if card.evidence != "read" else "license.checked_by"
             yield file, field, "missing, and the card is active"
 
 
+@rule(
+    "S027",
+    "error",
+    why="it is a person's, and a card is public for ever",
+    fix="name a role or a page",
+)
 def mail_addresses(dossier: Dossier) -> Iterator[Found]:
-    """Find a mail address in a card."""
+    """A mail address in a card."""
     for file, card in dossier.cards():
         for field in ("contact", "custodian", "nominated_by", "summary", "limits"):
             if _MAIL.search(_value(card, field) or ""):
                 yield file, field, "holds a mail address"
 
 
+@rule(
+    "S028",
+    "hint",
+    why="it cannot say what the texts are and why they were chosen",
+    fix="say who made them, which part is taken, and why",
+)
 def short_summary(dossier: Dossier) -> Iterator[Found]:
-    """Find an active card whose summary is one sentence."""
+    """An active card with a summary of one sentence."""
     for file, card in dossier.cards():
         sentences = [part for part in re.split(r"(?<=[.!?])\s+", card.summary.strip()) if part]
         if card.status == "active" and len(sentences) < SENTENCES:
             yield file, "summary", "one sentence"
 
 
+@rule(
+    "S029",
+    "error",
+    why="what is easily had crowds out the rest",
+    fix="group them by work, or leave the weakest out",
+)
 def crowded_kinds(dossier: Dossier) -> Iterator[Found]:
-    """Find a kind of which there are more cards than a balanced registry holds."""
+    """More cards of a kind than a balanced registry holds."""
     living = [card for _, card in dossier.cards() if card.status in {"active", "proposed"}]
     for kinds, most in MOST.items():
         count = sum(card.kind in kinds for card in living)
@@ -176,8 +224,9 @@ def crowded_kinds(dossier: Dossier) -> Iterator[Found]:
             yield "entries", "kind", f"{count} cards of {' and '.join(kinds)}, at most {most}"
 
 
+@rule("S032", "error", why="no licence and no approval is asked of those", fix="choose another id")
 def reserved_id(dossier: Dossier) -> Iterator[Found]:
-    """Find a card with the id that a run gives to a user's own files, of which nothing is asked."""
+    """A card with the id of a user's own files."""
     for file, card in dossier.cards():
         if card.id == LOCAL:
             yield file, "id", f"{LOCAL!r} is what files given by --input are called"

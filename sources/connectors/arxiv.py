@@ -16,7 +16,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
@@ -37,7 +36,7 @@ from phloem.sources.connector import (
     nothing_missing,
 )
 from phloem.sources.formats.creative_commons import spdx_of
-from phloem.sources.formats.read_text import lines
+from phloem.sources.formats.read_text import lines_between
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batches
@@ -174,7 +173,6 @@ def _facts(record: Element) -> Iterator[dict[str, str]]:
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """Ranges of bytes of about `SPLIT_BYTES`; a record belongs to the range that it begins in."""
-    del params, files
     size = pin.files[0].bytes
     return [
         Split(f"{NAME}@{at}", {"start": at, "end": min(at + SPLIT_BYTES, size)}, (NAME,))
@@ -191,20 +189,11 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
 
 
 def _papers(params: Params, split: Split, files: Files, limits: Limits) -> Records:
-    spec: Any = split.spec
-    start, end = spec["start"], spec["end"]
-    with Path(files[NAME]).open("rb") as file:
-        file.seek(max(0, start - 1))
-        found = lines(file, None, limits)
-        if start:
-            next(found, None)  # the rest of a line that began before
-        for line in found:
-            at = line.offset if isinstance(line, Fault) else line[0]
-            if at >= end:
-                return
-            paper = line if isinstance(line, Fault) else _paper(params, at, line[1])
-            if paper is not None:
-                yield paper
+    span = (split.spec["start"], split.spec["end"])
+    for line in lines_between(files[NAME], NAME, span, limits):
+        paper = line if isinstance(line, Fault) else _paper(params, *line)
+        if paper is not None:
+            yield paper
 
 
 def _paper(params: Params, offset: int, line: bytes) -> Record | Fault | None:

@@ -50,7 +50,6 @@ class Params(Packages):
 
 def unavailable(params: Params) -> str | None:
     """Why this machine cannot fetch: cargo is missing, or rustup stands in for one that is."""
-    del params
     if not shutil.which("cargo"):
         return "cargo is missing: this source is a Rust crate; install Rust 1.82 or newer"
     reason = refusal(["cargo", "--version"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from phloem.sources.formats.formats import Format, format_of
 from phloem.sources.formats.read_files import SPLIT_BYTES
 from phloem.sources.limits import Limits
 from phloem.sources.web import addresses
+from phloem.sources.web.download import shared_folder
 
 AT_ONCE = 4  # files that are hashed: more would only seek on a disk, and burden a server
 MAX_FILES = 1_000_000  # a glob that finds more has lost its way
@@ -144,7 +145,7 @@ def _matched(params: Params) -> tuple[dict[str, str], list[str]]:
     patterns = [params.path] if isinstance(params.path, str) else params.path
     expanded = {pattern: _expand(params, pattern) for pattern in patterns}
     places = {place for _, found in expanded.values() for place in found}
-    shared = _shared_folder([folder for folder, _ in expanded.values()])
+    shared = shared_folder([folder for folder, _ in expanded.values()])
     missing = [pattern for pattern, (_, found) in expanded.items() if not found]
     return {place.removeprefix(shared): place for place in sorted(places)}, missing
 
@@ -175,13 +176,6 @@ def _files(fs: fsspec.AbstractFileSystem, path: str) -> list[str]:
     if not fs.isdir(path):
         return [path] if fs.exists(path) else []
     return [item["name"] for item in fs.ls(path, detail=True) if item["type"] == "file"]
-
-
-def _shared_folder(folders: Sequence[str]) -> str:
-    """The folder that these lie in, with its last slash; empty if there is none."""
-    first, last = min(folders, default=""), max(folders, default="")
-    end = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    return first[: first.rfind("/", 0, end) + 1]
 
 
 def _all_hashed(params: Params, copies: Mapping[str, str | None]) -> Iterator[tuple[str, int]]:

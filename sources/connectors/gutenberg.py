@@ -150,14 +150,12 @@ fetch = fetch_files  # a SourceError for one that was corrected since
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """One split a book; of very many, those of about `SPLIT_BYTES` `together`."""
-    del params, files
     names = together({file.name: file.bytes for file in pin.files}, SPLIT_BYTES)
     return [Split(held[0], {"files": held}, tuple(held)) for held in names]
 
 
 def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The books of a split as plain text; native ids are `pg` and the number."""
-    del params
     spec: Any = split.spec
     for name in spec["files"]:
         yield from met_in(name, batches(iter([_book(name, files[name], limits)])))

@@ -81,7 +81,6 @@ reach = from_network
 
 def unavailable(params: Params) -> str | None:
     """Why this machine cannot fetch: the Hub's client is missing."""
-    del params
     try:
         import huggingface_hub
     except ImportError:

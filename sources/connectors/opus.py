@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -27,7 +27,7 @@ from phloem.sources.connector import (
     numbered,
 )
 from phloem.sources.formats.archives import BROKEN, Member, is_unsafe, zip_members
-from phloem.sources.formats.read_text import lines
+from phloem.sources.formats.read_text import lines, lines_of
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import CHUNK, UnpackError, excess, unpack
 from phloem.sources.limits import Limits
@@ -95,7 +95,6 @@ fetch = fetch_files
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """One split a file; of a large one, each takes every n-th document."""
-    del params, files
     found = []
     for file in pin.files:
         parts = every_nth(max(1, file.bytes // PART_BYTES))
@@ -145,7 +144,7 @@ def _moses(params: Params, name: str, path: str, limits: Limits) -> Records:
             yield member
         elif member.path in wanted:
             grouped = _Group(params, name, wanted.pop(member.path), limits)
-            for line in lines(cast("BinaryIO", _Bounded(member, path, limits)), None, limits):
+            for line in lines_of(_chunks(member, path, limits), limits):
                 if isinstance(line, Fault):
                     yield replace(line, file=f"{name}/{member.path}")
                 else:
@@ -183,14 +182,16 @@ def _raw(params: Params, name: str, path: str, limits: Limits) -> Records:
         if is_unsafe(member.path):
             yield Fault(native_id, member.offset, "member path leaves the archive")
             continue
-        yield from _document(params, native_id, code, _Bounded(member, path, limits), limits)
+        yield from _document(params, native_id, code, _chunks(member, path, limits), limits)
 
 
-def _document(params: Params, native_id: str, code: str, file: _Bounded, limits: Limits) -> Records:
+def _document(
+    params: Params, native_id: str, code: str, chunks: Iterator[bytes], limits: Limits
+) -> Records:
     """A file of `raw`: what could be read of it, and why not the rest."""
     sentences: list[str] = []
     size = 0
-    for found in elements(iter(lambda: file.read(CHUNK), b""), "s", limits):
+    for found in elements(chunks, "s", limits):
         if isinstance(found, Fault):
             yield Fault(native_id, found.offset, found.reason)
             break
@@ -254,29 +255,16 @@ def _members(path: str, limits: Limits) -> Iterator[Member | Fault]:
         yield Fault(None, -1, "broken zip", rest=True)
 
 
-class _Bounded:
-    """A member of a zip as a stream that breaks off at the limits. Its reads raise UnpackError."""
-
-    def __init__(self, member: Member, path: str, limits: Limits) -> None:
-        self._member = member
-        self._packed = Path(path).stat().st_size
-        self._limits = limits
-        self._file: IO[bytes] | None = None
-        self._made = 0
-
-    def tell(self) -> int:
-        return self._made
-
-    def read(self, size: int) -> bytes:
-        try:
-            self._file = self._file or self._member.open()
-            data = self._file.read(size) if self._file else b""
-        except UnpackError:
-            raise
-        except BROKEN:
-            raise UnpackError("broken zip member", self._member.offset) from None
-        self._made += len(data)
-        reason = excess(self._packed, self._made, self._limits)
-        if reason:
-            raise UnpackError(f"zip {reason}", self._member.offset)
-        return data
+def _chunks(member: Member, path: str, limits: Limits) -> Iterator[bytes]:
+    """The bytes of a member of a zip. Raises UnpackError where it breaks, or at the limits."""
+    packed, made = Path(path).stat().st_size, 0
+    try:
+        with member.open() as file:  # type: ignore[union-attr]
+            while data := file.read(CHUNK):
+                made += len(data)
+                reason = excess(packed, made, limits)
+                if reason:
+                    raise UnpackError(f"zip {reason}", member.offset)
+                yield data
+    except BROKEN:
+        raise UnpackError("broken zip member", member.offset) from None

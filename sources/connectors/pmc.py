@@ -172,7 +172,6 @@ fetch = fetch_files  # a SourceError for one that was changed since
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """One split an article; of very many, those of about `SPLIT_BYTES` `together`."""
-    del params, files
     sizes = {f.name.removesuffix(".xml"): f.bytes for f in pin.files if f.name.endswith(".xml")}
     return [_split(articles) for articles in together(sizes, SPLIT_BYTES)]
 

@@ -82,7 +82,6 @@ reach = from_index
 
 def unavailable(params: Params) -> str | None:
     """Why this machine cannot fetch: pip is missing."""
-    del params
     if _client():
         return None
     return f"pip is missing: neither {sys.executable} has it nor is it on PATH; install pip"
@@ -108,7 +107,6 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         GoneError: a pinned version is no longer served.
         SourceError: other bytes are served under its name, or the index cannot be reached.
     """
-    del params
     files = {}
     for file in pin.files:
         path = _download(_package(file.name), _version(file.name), folder)

@@ -89,7 +89,6 @@ reach = from_network
 
 def unavailable(params: Params) -> str | None:
     """Why this machine cannot read: no client unpacks 7z."""
-    del params
     if _client():
         return None
     return "7z is missing: this source is a 7z archive; install 7-Zip (Debian: the package 7zip)"
@@ -128,7 +127,6 @@ fetch = partial(fetch_files, bring=_bring)
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """One split a site; of a large one, each takes every n-th question."""
-    del params, files
     found = []
     for file in pin.files:
         site = file.name.removesuffix(".7z").removesuffix("-Posts")

@@ -199,7 +199,6 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """One split a file of records."""
-    del params, files
     return [Split(f.name, {"file": f.name}, (f.name,)) for f in pin.files if f.name != LIST]
 
 

@@ -150,7 +150,6 @@ fetch = fetch_files  # they are not kept there for ever: a GoneError then
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """Rows of streams of about `SPLIT_BYTES` each; a file without a readable index is one."""
-    del params
     found = []
     for file in pin.files:
         if not _FILE.fullmatch(file.name):

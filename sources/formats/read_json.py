@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from phloem.sources.connector import Batches, Fault
-from phloem.sources.formats.read_text import Columns
+from phloem.sources.formats.read_text import Columns, record_of
 from phloem.sources.formats.unpack import UnpackError, compression_of, unpack_all
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batches
@@ -41,38 +41,7 @@ def _records(name: str, path: str, columns: Columns, limits: Limits) -> Records:
 
 
 def _record(native_id: str, row: Json, columns: Columns) -> Record | Fault:
-    if not isinstance(row, dict):
-        return Fault(native_id, -1, "not a JSON object")
-    own = row.get(columns.id) if columns.id else None
-    native_id = native_id if own is None else _plain(str(own))
-    text = row.get(columns.text)
+    text = row.get(columns.text) if isinstance(row, dict) else None
     if isinstance(text, list) and all(isinstance(part, str) for part in text):
-        text = "\n".join(text)
-    if not isinstance(text, str):
-        lack = "text is no string" if columns.text in row else f"no column {columns.text!r}"
-        return Fault(native_id, -1, lack)
-    return Record(
-        native_id,
-        _bytes(text),
-        columns.media_type,
-        url=_string(row, columns.url),
-        title=_string(row, columns.title),
-        language=_string(row, columns.language),
-    )
-
-
-def _string(row: dict[str, Json], column: str | None) -> str | None:
-    found = row.get(column) if column else None
-    return _plain(found) if isinstance(found, str) else None
-
-
-def _plain(text: str) -> str:
-    return _bytes(text).decode("utf-8", "replace")
-
-
-def _bytes(text: str) -> bytes:
-    """The bytes of a string whose surrogates stand for bytes that are not UTF-8, or for halves."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
+        row = {**row, columns.text: "\n".join(text)}
+    return record_of(native_id, -1, row, columns, null="text is no string")

@@ -37,21 +37,26 @@ class Columns:
         return [c for c in (self.text, self.id, self.language, self.title, self.url) if c]
 
 
+Json = Any
 Line = tuple[int, bytes] | Fault
 Span = tuple[int, int | None]  # first byte, and the one after the last; None for the file's end
 
 
 def lines(file: BinaryIO, compression: str | None, limits: Limits) -> Iterator[Line]:
+    """The lines of a file from where it stands, as `lines_of`."""
+    return lines_of(unpack(file, compression, limits), limits, file.tell())
+
+
+def lines_of(chunks: Iterator[bytes], limits: Limits, base: int = 0) -> Iterator[Line]:
     """(offset, line without its newline) of each line of a stream; offsets are of unpacked bytes.
 
     A line longer than `limits.record_bytes` is a fault and is passed over; a stream that breaks
     gives the lines that were whole, then a fault with the byte offset in the packed stream.
     """
-    base = file.tell()
     rest: list[bytes] = []
     start, size = base, 0
     try:
-        for chunk in unpack(file, compression, limits):
+        for chunk in chunks:
             pieces = chunk.split(b"\n")
             for piece in pieces[:-1]:
                 size += len(piece)
@@ -78,7 +83,7 @@ def _too_large(limits: Limits) -> str:
     return f"record larger than {limits.told('record_bytes')}"
 
 
-def _lines_between(path: str, name: str, span: Span, limits: Limits) -> Iterator[Line]:
+def lines_between(path: str, name: str, span: Span, limits: Limits) -> Iterator[Line]:
     """The lines of a file that begin in a span."""
     start, end = span
     with Path(path).open("rb") as file:
@@ -99,7 +104,7 @@ def jsonl(name: str, path: str, columns: Columns, span: Span, limits: Limits) ->
 
 
 def _json_records(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Records:
-    for line in _lines_between(path, name, span, limits):
+    for line in lines_between(path, name, span, limits):
         if isinstance(line, Fault):
             yield line
             continue
@@ -115,13 +120,30 @@ def _json_record(native_id: str, offset: int, raw: bytes, columns: Columns) -> R
         value = json.loads(raw.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         return Fault(native_id, offset, "not JSON")
+    return record_of(native_id, offset, value, columns, null="null text")
+
+
+def record_of(
+    native_id: str, offset: int, value: Json, columns: Columns, *, null: str
+) -> Record | Fault:
+    """The document that a JSON value is.
+
+    Args:
+        native_id: For one that does not name itself.
+        offset: Where it begins.
+        value: An object, if it is a document.
+        columns: Its keys.
+        null: Why a text that is null gives no document.
+    """
     if not isinstance(value, dict):
         return Fault(native_id, offset, "not a JSON object")
     own = value.get(columns.id) if columns.id else None
-    native_id = native_id if own is None else _encode(str(own)).decode("utf-8", "replace")
-    text = value.get(columns.text)
+    native_id = native_id if own is None else _plain(str(own))
+    if columns.text not in value:
+        return Fault(native_id, offset, f"no column {columns.text!r}")
+    text = value[columns.text]
     if not isinstance(text, str):
-        return Fault(native_id, offset, _lack(value, columns.text))
+        return Fault(native_id, offset, null if text is None else "text is no string")
     return Record(
         native_id,
         _encode(text),
@@ -132,15 +154,13 @@ def _json_record(native_id: str, offset: int, raw: bytes, columns: Columns) -> R
     )
 
 
-def _lack(value: dict[str, Any], column: str) -> str:
-    if column not in value:
-        return f"no column {column!r}"
-    return "null text" if value[column] is None else "text is no string"
-
-
-def _string(value: dict[str, Any], column: str | None) -> str | None:
+def _string(value: dict[str, Json], column: str | None) -> str | None:
     found = value.get(column) if column else None
-    return _encode(found).decode("utf-8", "replace") if isinstance(found, str) else None
+    return _plain(found) if isinstance(found, str) else None
+
+
+def _plain(text: str) -> str:
+    return _encode(text).decode("utf-8", "replace")
 
 
 def _encode(text: str) -> bytes:
@@ -158,7 +178,7 @@ def _encode(text: str) -> bytes:
 def check_columns(name: str, path: str, columns: Columns) -> None:
     """Raise SourceError if the first records are JSON objects and none has the text column."""
     keys: dict[str, None] = {}
-    for line in islice(_lines_between(path, name, (0, None), Limits()), PEEK):
+    for line in islice(lines_between(path, name, (0, None), Limits()), PEEK):
         try:
             value = json.loads(line[1]) if not isinstance(line, Fault) else None
         except (ValueError, RecursionError):
@@ -197,7 +217,7 @@ def _blocks(name: str, path: str, columns: Columns, span: Span, limits: Limits) 
     first = size = 0
     # A block that began before `start` belongs to the range before: skip to the first blank line.
     passing = start > 0 and not _blank_before(path, start)
-    for line in _lines_between(path, name, (start, None), limits):
+    for line in lines_between(path, name, (start, None), limits):
         offset = line.offset if isinstance(line, Fault) else line[0]
         if end is not None and offset >= end and not held and not passing:
             return

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from os.path import commonprefix
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -127,35 +128,29 @@ def read_url(
     url: str,
     *,
     hosts: Sequence[str] = (),
-    redirects: int = 5,
     span: tuple[int, int] | None = None,
     most: int = PAGE_BYTES,
-    headers: Mapping[str, str] | None = None,
     delay: float | None = None,
-    crawler: bool = False,
 ) -> bytes:
-    """What an address gives, in memory: a page of an index, or a range of a file.
+    """What an interface for programs gives, in memory: a page of an index, or a range of a file.
 
     Args:
         url: http or https.
         hosts: Globs of hosts that redirects may lead to, besides the address's own.
-        redirects: How many may follow each other.
         span: First byte and how many; a host that gives another range is refused.
         most: Bytes that it may have.
-        headers: Sent besides the usual ones.
         delay: Seconds between requests to the host; None for `web.DELAY`.
-        crawler: Whether robots.txt and TDMRep hold, as in `download`.
 
     Raises:
         GoneError: it is not there any more.
-        SourceError: it cannot be had, a rule forbids it, or it is larger than that.
+        SourceError: it cannot be had, or it is larger than that.
     """
     first, size = span or (0, 0)
     ranged = {"Range": f"bytes={first}-{first + size - 1}"} if span else {}
 
     def once() -> bytes:
-        sent = {**(headers or {}), **ranged}
-        with _asked(url, hosts, redirects, sent, crawler=crawler, seen={}, delay=delay) as answer:
+        with web.ask(url, hosts=hosts, headers=ranged, delay=delay) as answer:
+            _require(url, answer)
             if span and (
                 answer.status != HTTPStatus.PARTIAL_CONTENT or _start(answer, first) is None
             ):
@@ -182,10 +177,14 @@ def names_of(urls: Sequence[str]) -> list[str]:
     places = [urlsplit(url)._replace(scheme="", query="", fragment="").geturl() for url in urls]
     if len(set(places)) < len(places):
         places = [url.partition("://")[2] for url in urls]
-    first, last = min(places), max(places)
-    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
-    shared = first.rfind("/", 0, len(first) if same is None else same) + 1
+    shared = len(shared_folder(places))
     return [place[shared:] or place.strip("/") for place in places]
+
+
+def shared_folder(places: Sequence[str]) -> str:
+    """The folder that paths or addresses lie in, with its last slash; empty if there is none."""
+    same = commonprefix(places)  # noqa: RUF071 - its last slash ends a whole folder
+    return same[: same.rfind("/") + 1]
 
 
 @contextmanager
@@ -197,27 +196,24 @@ def _asked(
     *,
     crawler: bool,
     seen: dict[Observation, None],
-    delay: float | None = None,
 ) -> Iterator[web.Answer]:
     """An answer that holds what was asked for; what is seen on the way is added to `seen`."""
 
     def check(place: str) -> None:
         seen.update(dict.fromkeys(robots.observe(place)))
 
-    if crawler:
-        delay = max(robots.delay(url), delay or web.DELAY)
-    found = web.ask(
-        url,
-        hosts=hosts,
-        redirects=redirects,
-        headers=headers,
-        delay=delay,
-        check=check if crawler else lambda _: None,
+    if not crawler:
+        with web.ask(url, hosts=hosts, redirects=redirects, headers=headers) as answer:
+            _require(url, answer)
+            yield answer
+        return
+    delay = max(robots.delay(url), web.DELAY)
+    asked = web.ask(
+        url, hosts=hosts, redirects=redirects, headers=headers, delay=delay, check=check
     )
-    with found as answer:
+    with asked as answer:
         _require(url, answer)
-        if crawler:
-            seen.update(dict.fromkeys(robots.observe_header(answer.url, answer.headers)))
+        seen.update(dict.fromkeys(robots.observe_header(answer.url, answer.headers)))
         yield answer
 
 
