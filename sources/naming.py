@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import AfterValidator
 
 from phloem.sources.connector import WrongError
+
+T = TypeVar("T", bound=Iterable[str])
+
+
+def each(pattern: str, what: str) -> AfterValidator:
+    """What a field of names is held to: each of them, or of a mapping's keys, is what it should be.
+
+    Args:
+        pattern: Of a whole name.
+        what: What it should be, for the message: host name of a site, such as stackoverflow.com.
+    """
+
+    def checked(names: T) -> T:
+        wrong = [name for name in names if not re.fullmatch(pattern, name)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no {what}")
+        return names
+
+    return AfterValidator(checked)
 
 
 @dataclass(frozen=True)

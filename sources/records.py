@@ -22,22 +22,23 @@ from phloem.catalog.columns import (
 from phloem.catalog.manifest import BATCH_BYTES, BATCH_ROWS
 from phloem.sources.connector import Batches, Fault
 
-COLUMNS = (
-    NATIVE_ID,
-    CONTENT,
-    MEDIA_TYPE,
-    URL,
-    TITLE,
-    PUBLISHED,
-    AUTHOR,
-    LICENSE,
-    DECLARED_LANGUAGE,
-)
+COLUMNS = {
+    "native_id": NATIVE_ID,
+    "content": CONTENT,
+    "media_type": MEDIA_TYPE,
+    "url": URL,
+    "title": TITLE,
+    "published": PUBLISHED,
+    "author": AUTHOR,
+    "license": LICENSE,
+    "language": DECLARED_LANGUAGE,
+}
+"""The column of each field of a record."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One document as a source holds it: the columns of `columns.DOCUMENT` of the same names."""
+    """One document as a source holds it: see `COLUMNS`."""
 
     native_id: str
     content: bytes
@@ -75,14 +76,7 @@ def batches(records: Records) -> Batches:
 
 def _batch(records: list[Record]) -> pa.RecordBatch:
     arrays = [
-        pa.array([record.native_id for record in records], pa.string()),
-        pa.array([record.content for record in records], pa.binary()),
-        pa.array([record.media_type for record in records], pa.string()),
-        pa.array([record.url for record in records], pa.string()),
-        pa.array([record.title for record in records], pa.string()),
-        pa.array([record.published for record in records], pa.string()),
-        pa.array([record.author for record in records], pa.string()),
-        pa.array([record.license for record in records], pa.string()),
-        pa.array([record.language for record in records], pa.string()),
+        pa.array([getattr(record, name) for record in records], column.type)
+        for name, column in COLUMNS.items()
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema(COLUMNS))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(tuple(COLUMNS.values())))

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import yaml
 
 from phloem.catalog.manifest import canonical
-from phloem.sources.cards.source import Approval
+from phloem.sources.cards.source import Approval, approval_files
 from phloem.sources.connector import SourceError
 
 NAMESPACE = "phloem-approval"  # a signature that was made for anything else is none here
@@ -153,9 +153,8 @@ def signers_of(folders: Sequence[str | Path] = ()) -> Mapping[str, Path]:
 
     An approval is verified with the keys of the folder that it lies in, and with no others.
     """
-    places = [approvals_folder(), *(Path(folder) / "approvals" for folder in folders)]
     return MappingProxyType(
-        {path.stem: place / SIGNERS for place in places for path in sorted(place.glob("*.yaml"))}
+        {path.stem: path.with_name(SIGNERS) for path in approval_files(folders)}
     )
 
 

@@ -6,14 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from phloem.sources.cards.source import Approval, Source, card_files, describe, read_yaml
-from phloem.sources.connector import Connector, Pin
-
-Json = Any
+from phloem.sources.connector import Connector, Json, Pin
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -15,9 +15,8 @@ from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
 from phloem.sources.cards.dossier import Dossier
 from phloem.sources.cards.rules import Found, rule
-from phloem.sources.cards.source import Source, read_yaml
-
-Json = Any
+from phloem.sources.cards.source import Source, read_yaml, texts_of
+from phloem.sources.connector import Json
 
 ASKED = (
     "category",
@@ -124,16 +123,8 @@ def watched(host: str) -> tuple[str, str] | None:
 
 def hosts_of(value: Json) -> Iterator[str]:
     """Every host that a card names: in addresses, and alone as `example.org`."""
-    if isinstance(value, str):
-        match = _HOST.match(value)
-        if match:
-            yield match[1].lower()
-    elif isinstance(value, Mapping):
-        for each in (*value, *value.values()):
-            yield from hosts_of(each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from hosts_of(each)
+    for match in filter(None, map(_HOST.match, texts_of(value))):
+        yield match[1].lower()
 
 
 @rule(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from phloem.sources.cards.source import Source
+from phloem.sources.cards.source import Source, texts_of
 from phloem.sources.connector import SourceError
 from phloem.sources.web import web
 from phloem.sources.web.addresses import WEB, PrivateError, RedirectError
-
-Json = Any
 
 HOSTS = 8
 """Hosts that are asked at once; each of them gets one request after the other."""
@@ -48,23 +46,12 @@ def links(cards: Iterable[Source]) -> Mapping[str, tuple[str, ...]]:
         named = [
             ("homepage", card.homepage),
             ("license.url", card.license.url or ""),
-            *(("access", url) for url in _urls(card.access.params)),
+            *(("access", url) for url in texts_of(card.access.params)),
         ]
         for field, url in named:
             if url.startswith(WEB) and not _PATTERN & set(url):
                 found.setdefault(url, []).append(f"{card.id}: {field}")
     return {url: tuple(places) for url, places in sorted(found.items())}
-
-
-def _urls(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in (*value, *value.values()):
-            yield from _urls(each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _urls(each)
 
 
 def broken(

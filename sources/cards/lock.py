@@ -9,12 +9,9 @@ from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from phloem.sources.cards.source import card_files
 from phloem.sources.connector import Pin, SourceError
-
-Json = Any
 
 NAME = "sources.lock"
 FORMAT = 1

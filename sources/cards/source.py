@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -17,9 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
-from phloem.sources.connector import SourceError, Strict
-
-Json = Any
+from phloem.sources.connector import Json, SourceError, Strict
 
 Kind = Literal[
     "books",
@@ -371,6 +369,18 @@ def _keys(model: type[BaseModel], path: Iterable[str]) -> list[str]:
     return list(model.model_fields)
 
 
+def texts_of(value: Json) -> Iterator[str]:
+    """Every text in plain data, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in (*value, *value.values()):
+            yield from texts_of(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from texts_of(each)
+
+
 def _short(value: Json) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
@@ -392,7 +402,7 @@ def approvals(folders: Sequence[str | Path] = ()) -> Mapping[str, Approval]:
     """
     found: dict[str, Approval] = {}
     faults: list[str] = []
-    for path in _approval_files(folders):
+    for path in approval_files(folders):
         value, wrong = read_yaml(path)
         approval, more = _check(Approval, path, value) if not wrong else (None, [])
         faults += wrong + more
@@ -407,7 +417,8 @@ def approvals(folders: Sequence[str | Path] = ()) -> Mapping[str, Approval]:
     return MappingProxyType({key: found[key] for key in sorted(found)})
 
 
-def _approval_files(folders: Sequence[str | Path]) -> list[Path]:
+def approval_files(folders: Sequence[str | Path]) -> list[Path]:
+    """The files of `approvals/` and of that in each of these folders, sorted within each."""
     own = Path(str(files("phloem.sources")))
     places = [Path(folder) / "approvals" for folder in (own, *folders)]
     return [path for place in places for path in sorted(place.glob("*.yaml"))]

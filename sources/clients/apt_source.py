@@ -24,7 +24,7 @@ from phloem.sources.naming import Naming
 TOLD = 1_000
 """Members looked at to tell whether an archive's all lie in one folder."""
 
-_ENVIRONMENT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+ENVIRONMENT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
 _ARCHIVE = re.compile(r"_[^_/]+?(?:\.orig(?:-(?P<part>[A-Za-z0-9-]+))?)?\.tar\.\w+")  # dsc(5)
 
 
@@ -107,7 +107,7 @@ def _source(
     lists: Sequence[str], asked: str, folder: Path, *more: str
 ) -> subprocess.CompletedProcess[str]:
     command = ["apt-get", "--quiet", *lists, "source", "--download-only", "--only-source"]
-    return run_client([*command, *more, "--", asked], folder, _ENVIRONMENT)
+    return run_client([*command, *more, "--", asked], folder, ENVIRONMENT)
 
 
 def _refusal(
@@ -150,7 +150,7 @@ def _lists(folder: Path) -> list[str]:
         f"-oDir::State::Lists={own / 'lists'}",
         f"-oDir::Cache={own / 'cache'}",
     ]
-    done = run_client(["apt-get", "--quiet", *lists, "update"], folder, _ENVIRONMENT)
+    done = run_client(["apt-get", "--quiet", *lists, "update"], folder, ENVIRONMENT)
     if not _targets(lists, "Sources", folder):
         reason = complaint(done.stderr, "E: ") if entries else "it has no package lists either"
         raise SourceError(
@@ -163,7 +163,7 @@ def _lists(folder: Path) -> list[str]:
 def _targets(lists: Sequence[str], kind: str, folder: Path) -> list[str]:
     """FILE:NUMBER of the entry behind each index of a kind that apt has at hand."""
     command = ["apt-get", *lists, "indextargets", "--format", "$(SOURCESENTRY)"]
-    done = run_client([*command, f"Created-By: {kind}"], folder, _ENVIRONMENT)
+    done = run_client([*command, f"Created-By: {kind}"], folder, ENVIRONMENT)
     return done.stdout.split()
 
 

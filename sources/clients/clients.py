@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,38 @@ def run_client(
         raise SourceError(msg) from None
     except OSError as error:
         raise SourceError(f"{Path(command[0]).name} cannot be started: {error.strerror}") from None
+
+
+@contextmanager
+def streaming(
+    command: Sequence[str],
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    told: Path = Path(os.devnull),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A client whose output is read as it comes; it is ended with the block.
+
+    Args:
+        command: The client and its arguments.
+        folder: Where it runs.
+        environment: Settings on top of the user's environment.
+        told: The file that it reads as its standard input.
+    """
+    with told.open("rb") as given:
+        client = subprocess.Popen(
+            list(command),
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield client
+        finally:
+            client.kill()  # it has printed all, or more than is taken
+            client.communicate()
 
 
 def refusal(command: Sequence[str], mark: str = "error: ") -> str | None:

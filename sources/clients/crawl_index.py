@@ -6,14 +6,11 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
-from phloem.sources.connector import GoneError, SourceError
+from phloem.sources.connector import GoneError, Json, SourceError
 from phloem.sources.formats.read_warc import WANTED, Pages
 from phloem.sources.web.download import PAGE_BYTES, read_url
-
-Json = Any
 
 INDEX = "https://index.commoncrawl.org"
 """A CDX server, as pywb has it: one index a crawl."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from phloem.sources.clients.clients import TIMEOUT, complaint, run_client
+from phloem.sources.clients.clients import TIMEOUT, complaint, run_client, streaming
 from phloem.sources.connector import SourceError
 from phloem.sources.web import addresses
 
@@ -191,21 +190,10 @@ def _run(repository: Repository, *arguments: str, told: str = "", protocols: str
 @contextmanager
 def _streamed(repository: Repository, arguments: Sequence[str], told: Path) -> Iterator[IO[bytes]]:
     """What a git command prints, as it comes; no network is used."""
-    environment = {**os.environ, **_ENVIRONMENT, "GIT_ALLOW_PROTOCOL": ""}
-    with told.open("rb") as given:
-        process = subprocess.Popen(
-            repository.command(*arguments),
-            cwd=repository.folder.parent,
-            env=environment,
-            stdin=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            yield process.stdout  # type: ignore[misc]
-        finally:
-            process.kill()  # it has printed all, or more than is taken
-            process.communicate()
+    environment = {**_ENVIRONMENT, "GIT_ALLOW_PROTOCOL": ""}
+    command, folder = repository.command(*arguments), repository.folder.parent
+    with streaming(command, folder=folder, environment=environment, told=told) as client:
+        yield client.stdout  # type: ignore[misc]
 
 
 def _tree(repository: Repository, commit: str) -> Iterator[tuple[str, str]]:

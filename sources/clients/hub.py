@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from fsspec.utils import glob_translate
 
 from phloem.catalog.nearest import nearest
-from phloem.sources.connector import SourceError
-
-Json = Any
+from phloem.sources.connector import Json, SourceError
 
 DEFAULT = "default"
 """Name of the configuration of a repository that declares none."""

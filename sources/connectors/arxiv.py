@@ -16,10 +16,11 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from phloem.sources.clients.clients import pinned
 from phloem.sources.connector import (
@@ -39,6 +40,7 @@ from phloem.sources.formats.creative_commons import spdx_of
 from phloem.sources.formats.read_text import lines_between
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.limits import Limits
+from phloem.sources.naming import each
 from phloem.sources.records import Record, Records, batches
 from phloem.sources.web.download import read_url
 
@@ -56,7 +58,7 @@ NAME = "records.jsonl"
 _OWN_LICENSES = {
     "arxiv.org/licenses/nonexclusive-distrib/1.0": "LicenseRef-arxiv-nonexclusive",
 }
-_SET = re.compile(r"[a-z][a-z-]*(:[A-Za-z][A-Za-z-]*){0,2}")
+_SET = r"[a-z][a-z-]*(:[A-Za-z][A-Za-z-]*){0,2}"
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ()
@@ -65,20 +67,12 @@ LIBRARIES = ()
 class Params(Strict):
     """Which records."""
 
-    sets: list[str] = Field(
+    sets: Annotated[list[str], each(_SET, "set of arXiv, such as math or cs:cs:CL")] = Field(
         min_length=1, description="Sets of the interface, such as math or physics:hep-th."
     )
     licenses: list[str] = Field(
         default=[], description="SPDX identifiers that a record's licence must be among; or all."
     )
-
-    @field_validator("sets")
-    @classmethod
-    def _are_sets(cls, sets: list[str]) -> list[str]:
-        wrong = [name for name in sets if not _SET.fullmatch(name)]
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} is no set of arXiv, such as math or cs:cs:CL")
-        return sets
 
 
 reach = from_network

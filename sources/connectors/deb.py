@@ -43,9 +43,7 @@ LIBRARIES = ("zstandard",)
 class Params(Packages):
     """Which packages, and which of their members.
 
-    Attributes:
-        source: Whether they are source packages. Of these the archives of their authors are read,
-            without what Debian adds.
+    Of source packages the archives of their authors are read, without what Debian adds.
     """
 
     naming: ClassVar[Naming] = Naming(
@@ -101,14 +99,13 @@ def _download(package: str, version: str | None, folder: Path) -> Path:
     target = folder / package
     target.mkdir(parents=True, exist_ok=True)
     asked = f"{package}={version}" if version else package
-    done = run_client(["apt-get", "--quiet", "download", "--", asked], target, _ENVIRONMENT)
+    done = run_client(
+        ["apt-get", "--quiet", "download", "--", asked], target, apt_source.ENVIRONMENT
+    )
     found = sorted(target.glob("*.deb"))
     if done.returncode or len(found) != 1:
         raise _refusal(package, version, done.stderr, target)
     return found[0]
-
-
-_ENVIRONMENT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
 
 
 def _refusal(package: str, version: str | None, output: str, folder: Path) -> SourceError:
@@ -118,7 +115,9 @@ def _refusal(package: str, version: str | None, output: str, folder: Path) -> So
         return SourceError(
             f"apt-get knows no package {package}: run `apt-get update`, or the suite has none"
         )
-    shown = run_client(["apt-get", "download", "--print-uris", "--", package], folder, _ENVIRONMENT)
+    shown = run_client(
+        ["apt-get", "download", "--print-uris", "--", package], folder, apt_source.ENVIRONMENT
+    )
     served = re.search(r"^'[^']*' (\S+\.deb) ", shown.stdout, re.MULTILINE)
     if version and served and _version(served[1]) != version:
         now = _version(served[1])

@@ -13,21 +13,17 @@ from pydantic import Field
 
 from phloem.sources.clients.snapshots import version_of
 from phloem.sources.connector import (
-    Batches,
     Files,
     GoneError,
     Pin,
     PinnedFile,
     Reach,
     SourceError,
-    Split,
     WrongError,
     nothing_missing,
 )
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import Format, format_of
-from phloem.sources.formats.read_files import SPLIT_BYTES
-from phloem.sources.limits import Limits
 from phloem.sources.web import addresses
 from phloem.sources.web.download import shared_folder
 
@@ -209,14 +205,5 @@ def _hashed(params: Params, place: str, copy: str | None = None) -> tuple[str, i
     return digest.hexdigest(), size
 
 
-def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """Parts of about `SPLIT_BYTES`, as in `read_files.splits`.
-
-    Raises SourceError if the text column is in none of the first records.
-    """
-    return read_files.splits(params, pin, files, SPLIT_BYTES)
-
-
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
-    """The documents of a split, named as in `read_files.read`."""
-    return read_files.read(params, split, files, limits)
+splits = read_files.splits
+read = read_files.read

@@ -60,11 +60,7 @@ class Repository(Strict):
 
 
 class Params(MemberParams):
-    """Which repositories, and which of their files.
-
-    Attributes:
-        repositories: https address -> {revision, license}.
-    """
+    """Which repositories, and which of their files."""
 
     naming: ClassVar[Naming] = Naming(
         # A host by its name in the domain system, and so never an address inside a network.

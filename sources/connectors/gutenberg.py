@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -75,19 +74,6 @@ class Params(Strict):
     exclude: list[int] = Field(default=[], description="Numbers of books that are left out.")
 
 
-@dataclass(frozen=True)
-class _Book:
-    """A book as the catalogue has it.
-
-    Attributes:
-        number: Its number.
-        language: BCP-47 tag, where it is in one language.
-    """
-
-    number: int
-    language: str
-
-
 reach = from_network
 unavailable = nothing_missing
 
@@ -101,21 +87,18 @@ def resolve(params: Params) -> Pin:
     """
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         came = bring(f"{SITE}/{CATALOGUE}", Path(folder) / "catalogue")
-        books = sorted(_chosen(params, came.path), key=lambda book: book.number)
+        books = sorted(_chosen(params, came.path))
     if not books:
         msg = f"the catalogue has no free text in {', '.join(params.languages)}; see `languages`"
         raise SourceError(msg)
     return pin_files(
-        (f"{book.language}/pg{book.number}.txt", f"{SITE}/{_place(book.number)}") for book in books
+        (f"{language}/pg{number}.txt", f"{SITE}/cache/epub/{number}/pg{number}.txt")
+        for number, language in books
     )
 
 
-def _place(number: int) -> str:
-    return f"cache/epub/{number}/pg{number}.txt"
-
-
-def _chosen(params: Params, catalogue: Path) -> Iterator[_Book]:
-    """The wanted books of the catalogue."""
+def _chosen(params: Params, catalogue: Path) -> Iterator[tuple[int, str]]:
+    """Number and language of the wanted books of the catalogue."""
     limits = Limits()
     only, without = set(params.include), set(params.exclude)
     try:
@@ -130,7 +113,7 @@ def _chosen(params: Params, catalogue: Path) -> Iterator[_Book]:
                 for book in elements(iter([content]), "ebook", limits):
                     language = None if isinstance(book, Fault) else _language(book[1])
                     if language in params.languages:
-                        yield _Book(number, str(language))
+                        yield number, str(language)
     except (UnpackError, *BROKEN):
         raise SourceError(f"{CATALOGUE} cannot be read to its end; try again") from None
 

@@ -11,18 +11,9 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from phloem.sources.clients.snapshots import Bring, fetch_files, pin_files
-from phloem.sources.connector import (
-    Batches,
-    Files,
-    GoneError,
-    Pin,
-    Split,
-    from_network,
-    nothing_missing,
-)
+from phloem.sources.connector import Files, GoneError, Pin, from_network, nothing_missing
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import Format, format_of
-from phloem.sources.limits import Limits
 from phloem.sources.web.download import download, names_of
 
 VERSION = 2  # raised when it reads other documents out of the same bytes
@@ -100,14 +91,5 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     return fetch_files(params, pin, folder, bring=_bring(params))
 
 
-def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
-    """Parts of files, as in `read_files.splits`.
-
-    Raises SourceError if the text column is in none of the first records.
-    """
-    return read_files.splits(params, pin, files, read_files.SPLIT_BYTES)
-
-
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
-    """The documents of a split, named as in `read_files.read`."""
-    return read_files.read(params, split, files, limits)
+splits = read_files.splits
+read = read_files.read

@@ -54,11 +54,7 @@ LIBRARIES = read_files.LIBRARIES
 
 
 class Params(Strict):
-    """Which part of a dataset, and where in it the text and its names are.
-
-    Attributes:
-        configs: Names, or name -> BCP-47 tag; none for the dataset's default one.
-    """
+    """Which part of a dataset, and where in it the text and its names are."""
 
     dataset: str = Field(
         pattern=r"^([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*$",
@@ -223,7 +219,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
 
     Raises SourceError if the text column is in none of the first records.
     """
-    return read_files.splits(_format(params), pin, files, read_files.SPLIT_BYTES)
+    return read_files.splits(_format(params), pin, files)
 
 
 def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:

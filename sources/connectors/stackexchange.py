@@ -12,17 +12,17 @@ import json
 import re
 import shutil
 import sqlite3
-import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 from urllib.parse import quote
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from phloem.sources.clients.clients import streaming
 from phloem.sources.clients.snapshots import fetch_files, pin_files
 from phloem.sources.connector import (
     Batches,
@@ -39,6 +39,7 @@ from phloem.sources.connector import (
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import CHUNK, UnpackError, excess
 from phloem.sources.limits import Limits
+from phloem.sources.naming import each
 from phloem.sources.records import Record, Records, batches
 from phloem.sources.web.download import download, read_url
 
@@ -55,7 +56,7 @@ MEMORY_KIB = 2 * 2**20
 """Memory that the client may take, 2 GiB: a dictionary of 7z may claim twice that."""
 
 _CLIENTS = ("7zz", "7z", "7za")
-_SITE = re.compile(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+")
+_SITE = r"[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+"
 _QUESTION, _ANSWER = "1", "2"
 # When the terms of use changed, in UTC: meta.stackexchange.com/questions/347758.
 _LICENSES = (("2018-05-02", "4.0"), ("2011-04-08", "3.0"), ("", "2.5"))
@@ -68,20 +69,12 @@ LIBRARIES = ()
 class Params(Strict):
     """Which sites, and which of their posts."""
 
-    sites: dict[str, str] = Field(
-        min_length=1, description="Host name, such as stackoverflow.com: BCP-47 tag."
-    )
+    sites: Annotated[
+        dict[str, str], each(_SITE, "host name of a site, such as stackoverflow.com")
+    ] = Field(min_length=1, description="Host name, such as stackoverflow.com: BCP-47 tag.")
     min_score: int = Field(
         default=0, description="Votes that a question, and each answer shown with it, has at least."
     )
-
-    @field_validator("sites")
-    @classmethod
-    def _are_hosts(cls, sites: dict[str, str]) -> dict[str, str]:
-        wrong = [name for name in sites if not _SITE.fullmatch(name)]
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} is no host name of a site, such as stackoverflow.com")
-        return sites
 
 
 reach = from_network
@@ -245,7 +238,13 @@ def _unpacked(path: str, limits: Limits) -> Iterator[bytes]:
     """`Posts.xml` of an archive. Raises UnpackError where it breaks or grows beyond the limits."""
     packed = Path(path).stat().st_size
     made = 0
-    with _running(path) as client:
+    found = _client()
+    if found is None:
+        raise UnpackError("no client on this machine unpacks 7z", 0)
+    # The shell is handed the limit and the command as they are, and only lowers the one.
+    limited = ["sh", "-c", 'ulimit -v "$0" 2>/dev/null; exec "$@"', str(MEMORY_KIB)]
+    asked = [found, "x", "-so", "-mmt1", "-bso0", "-bsp0", "-p", "--", path, "Posts.xml"]
+    with streaming([*limited, *asked]) as client:
         out: IO[bytes] = client.stdout  # type: ignore[assignment]
         while chunk := out.read(CHUNK):
             made += len(chunk)
@@ -255,25 +254,3 @@ def _unpacked(path: str, limits: Limits) -> Iterator[bytes]:
             yield chunk
         if client.wait() or not made:
             raise UnpackError("broken 7z, or one without Posts.xml", packed)
-
-
-@contextmanager
-def _running(path: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The client as it writes `Posts.xml` to its output; it is ended with the block."""
-    found = _client()
-    if found is None:
-        raise UnpackError("no client on this machine unpacks 7z", 0)
-    # The shell is handed the limit and the command as they are, and only lowers the one.
-    limited = ["sh", "-c", 'ulimit -v "$0" 2>/dev/null; exec "$@"', str(MEMORY_KIB)]
-    asked = [found, "x", "-so", "-mmt1", "-bso0", "-bsp0", "-p", "--", path, "Posts.xml"]
-    client = subprocess.Popen(
-        [*limited, *asked],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield client
-    finally:
-        client.kill()
-        client.communicate()

@@ -54,13 +54,7 @@ LIBRARIES = ("fastwarc", "zstandard")
 
 
 class Params(Strict):
-    """Which pages: of domains in crawls, or in whole files.
-
-    Attributes:
-        crawls: As Common Crawl names them; of an address in several, the newest capture is taken.
-        domains: With their subdomains.
-        urls: Of WARC or WET files, of whatever crawl; instead of crawls and domains.
-    """
+    """Which pages: of domains in crawls, or in whole files, of whatever crawl."""
 
     crawls: list[str] = Field(default=[], description="Crawls, such as CC-MAIN-2024-33.")
     domains: list[str] = Field(default=[], description="Domains, each with its subdomains.")

@@ -11,11 +11,11 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO, cast
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from phloem.sources.clients.snapshots import bring, fetch_files
 from phloem.sources.connector import (
@@ -35,6 +35,7 @@ from phloem.sources.formats.read_text import lines
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import Part, unpack
 from phloem.sources.limits import Limits
+from phloem.sources.naming import each
 from phloem.sources.records import Record, Records, batches
 from phloem.sources.web.download import read_url
 
@@ -49,7 +50,7 @@ its own: a work's page on Wikisource, whose text stands on the pages of its scan
 
 _JOB = "articlesmultistreamdump"
 _FILE = re.compile(r"\w+-\d{8}-pages-articles-multistream\d*\.xml(-p\d+p\d+)?\.bz2")
-_WIKI = re.compile(r"[a-z][a-z0-9_]{1,40}")
+_WIKI = r"[a-z][a-z0-9_]{1,40}"
 _FILE_NAMESPACES = frozenset({"-2", "6", "14"})  # Media, File, Category on every wiki
 _TRANSCLUDES = re.compile(r"<pages\b[^<>]*>", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
@@ -62,8 +63,8 @@ LIBRARIES = ()
 class Params(Strict):
     """Which wikis, and which of their pages."""
 
-    wikis: dict[str, str] = Field(
-        min_length=1, description="Database name, such as swwiki: BCP-47 tag."
+    wikis: Annotated[dict[str, str], each(_WIKI, "database name of a wiki, such as swwiki")] = (
+        Field(min_length=1, description="Database name, such as swwiki: BCP-47 tag.")
     )
     namespaces: list[int] = Field(
         default=[0], description="Numbers of namespaces; one that a wiki lacks has no pages."
@@ -71,14 +72,6 @@ class Params(Strict):
     dump: str | None = Field(
         default=None, pattern=r"^\d{8}$", description="Date of a dump; null: the newest."
     )
-
-    @field_validator("wikis")
-    @classmethod
-    def _are_named(cls, wikis: dict[str, str]) -> dict[str, str]:
-        wrong = [name for name in wikis if not _WIKI.fullmatch(name)]
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} is no database name of a wiki, such as swwiki")
-        return wikis
 
 
 reach = from_network

@@ -86,14 +86,8 @@ Named = dict[str, str | Package | None] | list[str]
 class MemberParams(Strict):
     """Parameters that say which members of an archive are taken, and what they are.
 
-    A connector says in `naming` which names and versions its client may be asked for.
-
-    Attributes:
-        include: Globs over member paths; `*` also matches `/`.
-        exclude: Globs of members that are left out though included.
-        media_type: Of members whose ending says nothing.
-        languages: Glob -> BCP-47 tag of the members that match it first, by their path or by
-            `package/path`.
+    A connector says in `naming` which names and versions its client may be asked for. Globs of
+    `languages` match a member's path or `package/path`; the first that does holds.
     """
 
     naming: ClassVar[Naming]
@@ -116,11 +110,7 @@ class MemberParams(Strict):
 
 
 class Packages(MemberParams):
-    """Parameters of connectors that read members of package archives.
-
-    Attributes:
-        packages: A list of names, or name -> version, or name -> {version, license, url}.
-    """
+    """Parameters of connectors that read members of package archives."""
 
     packages: Named = Field(
         description="Names, or name: version, or name: {version, license, url}."

@@ -44,9 +44,7 @@ class Format(Strict):
         format: None: by the ending of each name, before .bz2, .gz, .xz or .zst. Of an archive,
             that of its members, where it is no archive's. ``json`` is one array, ``jsonl`` an
             object a line, which names ending in .json are taken for.
-        text_column: Holds the text, in JSON, CSV, Parquet and Arrow.
         documents: For plain text: a document a file, or one a block between blank lines.
-        include: Of an archive's members, by their paths; `*` also matches `/`.
         languages: Glob -> BCP-47 tag of what it matches first, unless a column says.
     """
 

@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from phloem.sources.connector import Batches, Fault, SourceError
-from phloem.sources.formats.read_text import Columns, Line, lines, missing_column
+from phloem.sources.connector import Batches, Fault
+from phloem.sources.formats.read_text import Columns, Line, lines, require
 from phloem.sources.formats.unpack import compression_of
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batches
@@ -55,11 +55,8 @@ def check_columns(name: str, path: str, columns: Columns) -> None:
     with Path(path).open("rb") as file:
         row = next(_rows(name, file, Limits()), None)
     header = _header(name, row, columns)
-    if row is None or isinstance(header, Fault):
-        return
-    for column in columns.named():
-        if column not in header:
-            raise SourceError(missing_column(name, column, header))
+    if row is not None and not isinstance(header, Fault):
+        require(name, columns.named(), header)
 
 
 def _records(name: str, path: str, columns: Columns, limits: Limits) -> Records:

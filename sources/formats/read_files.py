@@ -48,8 +48,8 @@ PACKED = 4  # bytes of text in a byte of gzip or zstd, about: documentation has 
 Part = tuple[str, int, int | None]  # file, and the first and last of bytes, row groups or members
 
 
-def splits(params: Format, pin: Pin, files: Files, size: int) -> list[Split]:
-    """Parts of about `size` bytes of each file, and very many small files `together`.
+def splits(params: Format, pin: Pin, files: Files) -> list[Split]:
+    """Parts of about `SPLIT_BYTES` of each file, and very many small files `together`.
 
     A part is [file, start, end]: bytes of plain JSON Lines and of plain text cut at blank lines,
     row groups of Parquet, members of a zip, or the whole file where end is null. What the parts of
@@ -57,6 +57,7 @@ def splits(params: Format, pin: Pin, files: Files, size: int) -> list[Split]:
 
     Raises SourceError if the text column is in none of the first records.
     """
+    size = SPLIT_BYTES
     parts = {file.name: _parts(params, file, files[file.name], size) for file in pin.files}
     cut = [part for own in parts.values() if len(own) > 1 for part, _ in own]
     whole = {

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json as parser
 from pathlib import Path
-from typing import Any
 
-from phloem.sources.connector import Batches, Fault
+from phloem.sources.connector import Batches, Fault, Json
 from phloem.sources.formats.read_text import Columns, record_of
 from phloem.sources.formats.unpack import UnpackError, compression_of, unpack_all
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batches
-
-Json = Any
 
 
 def json(name: str, path: str, columns: Columns, limits: Limits) -> Batches:

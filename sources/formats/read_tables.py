@@ -18,7 +18,7 @@ from phloem.catalog.columns import (
     schema,
 )
 from phloem.sources.connector import Batches, Fault, SourceError
-from phloem.sources.formats.read_text import Columns, missing_column
+from phloem.sources.formats.read_text import Columns, require
 from phloem.sources.limits import Limits
 
 BATCH = 1024  # rows decoded at once; a document averages a few KB
@@ -45,9 +45,7 @@ def check_columns(name: str, path: str, columns: Columns, kind: str) -> None:
         names = found.names
     except BROKEN:
         return
-    for column in columns.named():
-        if column not in names:
-            raise SourceError(missing_column(name, column, names))
+    require(name, columns.named(), names)
     text = found.field(columns.text).type
     if not _is_text(text):
         raise SourceError(f"{name}: column {columns.text!r} holds {text}; it must hold strings")

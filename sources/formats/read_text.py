@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from phloem.catalog.nearest import nearest
-from phloem.sources.connector import Batches, Fault, SourceError
+from phloem.sources.connector import Batches, Fault, Json, SourceError
 from phloem.sources.formats.unpack import UnpackError, compression_of, unpack, unpack_all
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batches
@@ -37,7 +37,6 @@ class Columns:
         return [c for c in (self.text, self.id, self.language, self.title, self.url) if c]
 
 
-Json = Any
 Line = tuple[int, bytes] | Fault
 Span = tuple[int, int | None]  # first byte, and the one after the last; None for the file's end
 
@@ -185,13 +184,15 @@ def check_columns(name: str, path: str, columns: Columns) -> None:
             continue
         if isinstance(value, dict):
             keys |= dict.fromkeys(value)
-    if keys and columns.text not in keys:
-        raise SourceError(missing_column(name, columns.text, list(keys)))
+    if keys:
+        require(name, [columns.text], list(keys))
 
 
-def missing_column(name: str, column: str, there: list[str]) -> str:
-    """What to say when a file lacks a column."""
-    return f"{name} has no column {column!r}; {nearest(column, there)}"
+def require(name: str, asked: list[str], there: list[str]) -> None:
+    """Raise SourceError naming the first column that is asked for and that a file lacks."""
+    for column in asked:
+        if column not in there:
+            raise SourceError(f"{name} has no column {column!r}; {nearest(column, there)}")
 
 
 def whole(name: str, path: str, columns: Columns, limits: Limits) -> Batches:

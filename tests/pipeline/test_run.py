@@ -267,7 +267,7 @@ def test_run_in_many_splits_and_workers_reads_the_same_documents(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, root, whole = finished
-    monkeypatch.setattr("phloem.sources.connectors.files.SPLIT_BYTES", 400)
+    monkeypatch.setattr("phloem.sources.formats.read_files.SPLIT_BYTES", 400)
     one_root, two_root = new_root(tmp_path / "one"), new_root(tmp_path / "two")
     one, two = run_tiny(folder, one_root), run_tiny(folder, two_root, workers=2)
     assert one["stages"][0]["tasks"] > 4

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from phloem.sources.connector import Fault, GoneError, Pin, SourceError
 from phloem.sources.connectors import files
-from phloem.sources.formats import read_text
+from phloem.sources.formats import read_files, read_text
 from phloem.sources.limits import Limits
 
 TEXTS = ["Wote wamezaliwa huru.", "كل الناس أحرار", "सभी मनुष्य", "ทุกคน", "人人生而自由", "🌍", ""]
@@ -161,7 +161,7 @@ def test_files_split_anywhere_gives_the_same(
     params = files.Params(path=str(folder / f"a.{kind}"), documents="paragraph")
     whole = read_all(params, folder, record_bytes=most)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "SPLIT_BYTES", size)
+        patch.setattr(read_files, "SPLIT_BYTES", size)
         assert read_all(params, folder, record_bytes=most) == whole
 
 
@@ -172,7 +172,7 @@ def test_txt_blank_line_across_the_bound_of_two_splits_loses_no_block(
     (tmp_path / "a.txt").write_bytes(f"one{end} \t{end}two{end}".encode())
     params = files.Params(path=str(tmp_path / "a.txt"), documents="paragraph")
     for size in range(1, 16):
-        monkeypatch.setattr(files, "SPLIT_BYTES", size)
+        monkeypatch.setattr(read_files, "SPLIT_BYTES", size)
         assert [text.strip() for text in contents(read_all(params, tmp_path)[0])] == ["one", "two"]
 
 
@@ -192,7 +192,7 @@ def test_txt_block_that_cannot_be_read_whole_is_no_document(tmp_path: Path) -> N
 def test_files_split_parts_and_names_are_unique(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "SPLIT_BYTES", 64)
+    monkeypatch.setattr(read_files, "SPLIT_BYTES", 64)
     (tmp_path / "a.jsonl").write_bytes(jsonl(*({"text": text * 3} for text in TEXTS)))
     (tmp_path / "b.txt").write_bytes(b"short")
     (tmp_path / "c.txt").write_bytes(b"short too")
@@ -220,7 +220,7 @@ def test_parquet_row_groups_keep_row_numbers(
     assert contents(rows) == TEXTS
     assert [row["native_id"] for row in rows] == [f"a.parquet#{row}" for row in range(7)]
     assert faults == [Fault("a.parquet#7", -1, "null text", file="a.parquet")]
-    monkeypatch.setattr(files, "SPLIT_BYTES", 1)
+    monkeypatch.setattr(read_files, "SPLIT_BYTES", 1)
     assert read_all(params, tmp_path) == (rows, faults)
 
 
@@ -560,7 +560,7 @@ def test_archives_zip_split_anywhere_gives_the_same(
     params = files.Params(path=str(archive(tmp_path / "a.zip", members)))
     whole = read_all(params, tmp_path)
     assert len(whole[0]) == 20
-    monkeypatch.setattr(files, "SPLIT_BYTES", 30)
+    monkeypatch.setattr(read_files, "SPLIT_BYTES", 30)
     pin = files.resolve(params)
     assert len(files.splits(params, pin, files.fetch(params, pin, tmp_path))) > 5
     assert read_all(params, tmp_path) == whole

@@ -18,7 +18,6 @@ from phloem.sources.connector import Pin, PinnedFile, Split, connectors, find_co
 from phloem.sources.connectors import (
     arxiv,
     deb,
-    files,
     gutenberg,
     opus,
     pmc,
@@ -108,7 +107,7 @@ MAKERS: dict[str, tuple[Maker, dict[str, Any]]] = {
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (files, read_files, gutenberg, pmc, pypi, packages, wikimedia):
+    for module in (read_files, gutenberg, pmc, pypi, packages, wikimedia):
         monkeypatch.setattr(module, "SPLIT_BYTES", SIZE)
     for module in (deb, opus, packages, stackexchange):
         monkeypatch.setattr(module, "PART_BYTES", SIZE)

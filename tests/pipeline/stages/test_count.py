@@ -57,7 +57,7 @@ from phloem.pipeline.stages import KINDS, count, run_task, tally
 from phloem.pipeline.stages.measure import chain
 from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import load_workspace
-from phloem.sources.connectors import files
+from phloem.sources.formats import read_files
 
 MENU = "Home | News | About us"
 NOTICE = "جميع الحقوق محفوظة للناشر"
@@ -89,7 +89,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two sources of the same pages in several files each, of which one is counted."""
     folder = make_workspace(tmp_path_factory.mktemp("count") / "workspace")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(files, "SPLIT_BYTES", SPLIT_BYTES)
+        patched.setattr(read_files, "SPLIT_BYTES", SPLIT_BYTES)
         for name in ("first", "second"):
             add_source(folder, name, _rows(12))
         _add_own(folder, "first")
@@ -103,7 +103,7 @@ def workspace(
     made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, Path]:
     """A copy to change, and an empty root."""
-    monkeypatch.setattr(files, "SPLIT_BYTES", SPLIT_BYTES)
+    monkeypatch.setattr(read_files, "SPLIT_BYTES", SPLIT_BYTES)
     folder = Path(shutil.copytree(made_once, tmp_path / "workspace"))
     for card in (folder / "cards").glob("*.yaml"):
         text = card.read_text(encoding="utf-8")
@@ -249,7 +249,7 @@ def test_changed_file_that_leaves_the_frequent_lines_remakes_itself_alone(
     workspace: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, root = workspace
-    monkeypatch.setattr(files, "SPLIT_BYTES", 3000)
+    monkeypatch.setattr(read_files, "SPLIT_BYTES", 3000)
     first = folder / "first"
     first.mkdir()
     for number in range(3):
