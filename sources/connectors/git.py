@@ -84,7 +84,7 @@ class Params(MemberParams):
             raise PydanticCustomError("repository_names", "{said}", {"said": said})
         return given
 
-    def of(self, name: str) -> Package:
+    def of(self, name: str, /) -> Package:
         """What the card says of a repository, by its name."""
         for url, said in self.repositories.items():
             if name_of(url) == name:

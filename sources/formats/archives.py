@@ -11,8 +11,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import PurePosixPath
-from typing import IO, Any, BinaryIO, ClassVar, Self
+from typing import IO, Any, BinaryIO, ClassVar, Protocol, Self
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from pydantic import Field, field_validator
@@ -83,6 +84,17 @@ class Package(Strict):
 Named = dict[str, str | Package | None] | list[str]
 
 
+class Chosen(Protocol):
+    """What says which members of an archive are taken, and what they are."""
+
+    include: list[str]
+    exclude: list[str]
+    media_type: str
+    languages: dict[str, str]
+
+    def of(self, name: str, /) -> Package: ...  # noqa: D102
+
+
 class MemberParams(Strict):
     """Parameters that say which members of an archive are taken, and what they are.
 
@@ -103,9 +115,8 @@ class MemberParams(Strict):
         default={}, description="Glob: BCP-47 tag, where members are of several languages."
     )
 
-    def of(self, name: str) -> Package:
+    def of(self, _name: str, /) -> Package:
         """What the card says of a package: nothing, where it names none."""
-        del name
         return Package()
 
 
@@ -127,7 +138,7 @@ class Packages(MemberParams):
             raise PydanticCustomError("package_names", "{said}", {"said": said})
         return packages
 
-    def of(self, name: str) -> Package:
+    def of(self, name: str, /) -> Package:
         """What the card says of a package."""
         return _of(self.packages, name)
 
@@ -149,7 +160,7 @@ class Wanted:
         step: Distance between them.
     """
 
-    params: MemberParams
+    params: Chosen
     package: str
     start: int = 0
     end: int | None = None
@@ -194,7 +205,7 @@ BROKEN = (
 """What zipfile, tarfile and the decompressors raise for archives that are not whole, or hostile."""
 
 
-def is_wanted(path: str, params: MemberParams) -> bool:
+def is_wanted(path: str, params: Chosen) -> bool:
     """Whether a member is included and not excluded."""
     inside = any(fnmatchcase(path, glob) for glob in params.include)
     return inside and not any(fnmatchcase(path, glob) for glob in params.exclude)
@@ -250,7 +261,7 @@ def records_of(
 
 
 def ranges(
-    members: Iterator[Member], params: MemberParams, size: int
+    members: Iterator[Member], params: Chosen, size: int
 ) -> list[tuple[int, int | None, int]]:
     """(first of the wanted members, one past the last or None, bytes) of parts of about `size`.
 
@@ -317,18 +328,16 @@ def zip_members(path: str) -> Iterator[Member]:
         for info in archive.infolist():
             if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
                 continue
-            yield Member(info.filename, info.file_size, info.header_offset, _opener(archive, info))
+            yield Member(
+                info.filename, info.file_size, info.header_offset, partial(_opened, archive, info)
+            )
 
 
-def _opener(archive: ZipFile, info: ZipInfo) -> Callable[[], IO[bytes]]:
-    def opened() -> IO[bytes]:
-        # zipfile bounds what a read of these gives; a 1 kB member of bzip2 gave 3 GB at one read.
-        if info.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:
-            msg = f"packed by zip method {info.compress_type}"
-            raise UnpackError(msg, info.header_offset)
-        return archive.open(info)
-
-    return opened
+def _opened(archive: ZipFile, info: ZipInfo) -> IO[bytes]:
+    # zipfile bounds what a read of these gives; a 1 kB member of bzip2 gave 3 GB at one read.
+    if info.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:
+        raise UnpackError(f"packed by zip method {info.compress_type}", info.header_offset)
+    return archive.open(info)
 
 
 def tar_members(file: BinaryIO, compression: str | None, limits: Limits) -> Iterator[Member]:
@@ -346,7 +355,7 @@ def tar_members(file: BinaryIO, compression: str | None, limits: Limits) -> Iter
                 raise UnpackError(f"more than {limits.told('archive_members')}", info.offset)
             if info.isreg():
                 name = info.name.removeprefix("./")
-                yield Member(name, info.size, info.offset, _tar_opener(archive, info))
+                yield Member(name, info.size, info.offset, partial(archive.extractfile, info))
 
 
 class _Header(tarfile.TarInfo):
@@ -396,7 +405,3 @@ class _Tar(tarfile.TarFile):
     tarinfo = _Header
     members: list[tarfile.TarInfo]
     held = 0
-
-
-def _tar_opener(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], IO[bytes] | None]:
-    return lambda: archive.extractfile(info)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from phloem.sources.connector import SourceError, Strict
-from phloem.sources.formats.archives import MEDIA_TYPES, Packages
+from phloem.sources.formats.archives import MEDIA_TYPES, Package
 from phloem.sources.formats.read_text import Columns
 from phloem.sources.formats.unpack import compression_of
-from phloem.sources.naming import Naming
 
 FORMATS = {
     "jsonl": "jsonl",
@@ -70,6 +69,10 @@ class Format(Strict):
         default={}, description="Glob over names, addresses and members: BCP-47 tag."
     )
 
+    def of(self, _name: str, /) -> Package:
+        """What the card says of an archive besides: nothing."""
+        return Package()
+
 
 def format_of(params: Format, name: str) -> str:
     """The format of a file. Raises SourceError if its name does not tell and the card neither."""
@@ -125,21 +128,4 @@ def columns_of(params: Format, name: str) -> Columns:
         title=params.title_column,
         url=params.url_column,
         media_type=told or params.media_type,
-    )
-
-
-class _Archive(Packages):
-    """An archive's members, chosen as those of a package are."""
-
-    naming: ClassVar[Naming] = Naming("(?s).+", "", "any file name")
-
-
-def members_of(params: Format, name: str) -> Packages:
-    """Which members an archive gives."""
-    return _Archive(
-        packages=[name],
-        include=params.include,
-        exclude=params.exclude,
-        media_type=params.media_type,
-        languages=params.languages,
     )

@@ -30,7 +30,6 @@ from phloem.sources.formats.formats import (
     compression,
     format_of,
     language_of,
-    members_of,
     plain_name,
 )
 from phloem.sources.formats.together import together
@@ -83,7 +82,7 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
     if kind == "parquet":
         return [((name, a, b), w) for a, b, w in read_tables.row_groups(path, size)]
     if kind == "zip":
-        found = ranges(zip_members(path), members_of(params, name), size)
+        found = ranges(zip_members(path), params, size)
         return [((name, a, b), w) for a, b, w in found]
     whole = kind in {"arrow", "csv", "json", "tar"} or (
         kind == "txt" and params.documents == "file"
@@ -148,7 +147,7 @@ def _read(params: Format, kind: str, part: Part, path: str, limits: Limits) -> B
 def _archived(params: Format, kind: str, part: Part, path: str, limits: Limits) -> Batches:
     """The members of an archive: tables row by row, all others as documents."""
     name, start, end = part
-    want = Wanted(members_of(params, name), name, start, end)
+    want = Wanted(params, name, start, end)
     with Path(path).open("rb") as file:
         members: Iterator[Member]
         if kind == "zip":

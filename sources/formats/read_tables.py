@@ -31,6 +31,7 @@ _BYTES = {
     pa.large_string(): pa.large_binary(),
     pa.string_view(): pa.binary_view(),
 }
+_TEXT = frozenset({*_BYTES, *_BYTES.values(), pa.null()})
 
 _OUT = (NATIVE_ID, CONTENT, MEDIA_TYPE, URL, TITLE, DECLARED_LANGUAGE)
 
@@ -52,17 +53,7 @@ def check_columns(name: str, path: str, columns: Columns, kind: str) -> None:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
-    tests = (
-        pa.types.is_string,
-        pa.types.is_large_string,
-        pa.types.is_string_view,
-        pa.types.is_binary,
-        pa.types.is_large_binary,
-        pa.types.is_binary_view,
-        pa.types.is_null,
-    )
-    return any(test(inner) for test in tests)
+    return (kind.value_type if pa.types.is_dictionary(kind) else kind) in _TEXT
 
 
 def row_groups(path: str, size: int) -> list[tuple[int, int | None, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -68,7 +68,7 @@ def warc(name: str, path: str, pages: Pages, limits: Limits) -> Batches:
 
 def _records(name: str, path: str, pages: Pages, limits: Limits) -> Records:
     with Path(path).open("rb") as file:
-        stream: Any = _Stream(unpack(file, compression_of(name)[0], limits))
+        stream: Any = UnpackedReader(unpack(file, compression_of(name)[0], limits))
         try:
             # Nothing is unpacked or parsed in there: what it finds is bounded and checked here.
             for found in ArchiveIterator(stream, parse_http=False, stream_detect=False):
@@ -85,23 +85,6 @@ def _records(name: str, path: str, pages: Pages, limits: Limits) -> Records:
             yield Fault(None, error.offset, error.reason, rest=True)
         except (OSError, ValueError):
             yield Fault(None, stream.tell(), "broken WARC header", rest=True)
-
-
-class _Stream(UnpackedReader):
-    """An unpacked stream that knows where it is."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        super().__init__(chunks)
-        self._place = 0
-
-    def read(self, size: int = -1) -> bytes:
-        data = super().read(size)
-        self._place += len(data)
-        return data
-
-    def tell(self) -> int:
-        """Bytes read so far."""
-        return self._place
 
 
 class _BadError(Exception):

@@ -206,6 +206,11 @@ class UnpackedReader:
         self._chunks = chunks
         self._rest = b""
         self._broken: UnpackError | None = None
+        self._place = 0
+
+    def tell(self) -> int:
+        """Bytes read so far."""
+        return self._place
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes; fewer only at the end."""
@@ -223,6 +228,7 @@ class UnpackedReader:
         self._rest = data[size:]
         if self._broken and size and not data:
             raise self._broken
+        self._place += len(data) - len(self._rest)
         return data[:size]
 
     def _next(self) -> bytes | None:
