@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec
 
 import pyarrow as pa
 
@@ -51,6 +53,7 @@ class Record:
     author: str | None = None
 
 
+P = ParamSpec("P")
 Records = Iterator[Record | Fault]
 
 
@@ -72,6 +75,16 @@ def batches(records: Records) -> Batches:
             pending, size = [], 0
     if pending:
         yield _batch(pending)
+
+
+def batched(read: Callable[P, Records]) -> Callable[P, Batches]:
+    """A reader of single records, as one that gives them in `batches`."""
+
+    @wraps(read)
+    def in_batches(*args: P.args, **kwargs: P.kwargs) -> Batches:
+        return batches(read(*args, **kwargs))
+
+    return in_batches
 
 
 def _batch(records: list[Record]) -> pa.RecordBatch:

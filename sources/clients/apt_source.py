@@ -24,7 +24,7 @@ from phloem.sources.naming import Naming
 TOLD = 1_000
 """Members looked at to tell whether an archive's all lie in one folder."""
 
-ENVIRONMENT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+_ENVIRONMENT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
 _ARCHIVE = re.compile(r"_[^_/]+?(?:\.orig(?:-(?P<part>[A-Za-z0-9-]+))?)?\.tar\.\w+")  # dsc(5)
 
 
@@ -79,6 +79,11 @@ def split_name(name: str) -> tuple[str, str, str]:
     return package, version.replace("%3a", ":"), archive
 
 
+def apt_get(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run apt-get in a folder; what it says is in English, and it asks nobody."""
+    return run_client(["apt-get", *arguments], folder, _ENVIRONMENT)
+
+
 def _download(
     naming: Naming, lists: Sequence[str], package: str, version: str | None, folder: Path
 ) -> tuple[str, list[Path]]:
@@ -106,8 +111,8 @@ def _is_upstream(name: str) -> bool:
 def _source(
     lists: Sequence[str], asked: str, folder: Path, *more: str
 ) -> subprocess.CompletedProcess[str]:
-    command = ["apt-get", "--quiet", *lists, "source", "--download-only", "--only-source"]
-    return run_client([*command, *more, "--", asked], folder, ENVIRONMENT)
+    command = ["--quiet", *lists, "source", "--download-only", "--only-source"]
+    return apt_get([*command, *more, "--", asked], folder)
 
 
 def _refusal(
@@ -150,7 +155,7 @@ def _lists(folder: Path) -> list[str]:
         f"-oDir::State::Lists={own / 'lists'}",
         f"-oDir::Cache={own / 'cache'}",
     ]
-    done = run_client(["apt-get", "--quiet", *lists, "update"], folder, ENVIRONMENT)
+    done = apt_get(["--quiet", *lists, "update"], folder)
     if not _targets(lists, "Sources", folder):
         reason = complaint(done.stderr, "E: ") if entries else "it has no package lists either"
         raise SourceError(
@@ -162,9 +167,8 @@ def _lists(folder: Path) -> list[str]:
 
 def _targets(lists: Sequence[str], kind: str, folder: Path) -> list[str]:
     """FILE:NUMBER of the entry behind each index of a kind that apt has at hand."""
-    command = ["apt-get", *lists, "indextargets", "--format", "$(SOURCESENTRY)"]
-    done = run_client([*command, f"Created-By: {kind}"], folder, ENVIRONMENT)
-    return done.stdout.split()
+    command = [*lists, "indextargets", "--format", "$(SOURCESENTRY)", f"Created-By: {kind}"]
+    return apt_get(command, folder).stdout.split()
 
 
 def _for_sources(text: str) -> str:

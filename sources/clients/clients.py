@@ -86,21 +86,20 @@ def streaming(
             client.communicate()
 
 
-def refusal(command: Sequence[str], mark: str = "error: ") -> str | None:
+def refusal(command: Sequence[str]) -> str | None:
     """What a client says that is on PATH and does not run; None if it does.
 
     It may be a shim in front of one that is missing, as rustup's are where there is no toolchain.
 
     Args:
         command: Something that it does wherever it runs, such as telling its version.
-        mark: What its complaints begin with.
     """
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         try:
             done = run_client(command, Path(folder), {})
         except SourceError as error:
             return str(error)
-    return complaint(done.stderr, mark) if done.returncode else None
+    return complaint(done.stderr, "error: ") if done.returncode else None
 
 
 def needs(program: str, what: str, mend: str) -> Callable[[Any], str | None]:

@@ -7,7 +7,7 @@ test. Only files of the repository are taken, whatever the card says, and no scr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from fsspec.utils import glob_translate
 
@@ -134,14 +134,14 @@ def _usual(paths: Sequence[str]) -> dict[str, list[str]]:
             split: [way.format(word=word, sep=_SEP) for word in words for way in ways]
             for split, words in _KEYWORDS.items()
         }
-        held = {split: found for split, found in patterns.items() if any(_all(found, data))}
+        held = {
+            split: found
+            for split, found in patterns.items()
+            if any(_matching(each, data) for each in found)
+        }
         if held:
             return held
     return {"train": ["**"]}
-
-
-def _all(patterns: Sequence[str], paths: Sequence[str]) -> Iterator[str]:
-    return (path for pattern in patterns for path in _matching(pattern, paths))
 
 
 def _matching(pattern: str, paths: Sequence[str]) -> list[str]:

@@ -24,7 +24,6 @@ from pydantic import Field
 
 from phloem.sources.clients.clients import pinned
 from phloem.sources.connector import (
-    Batches,
     Fault,
     Files,
     GoneError,
@@ -41,7 +40,7 @@ from phloem.sources.formats.read_text import lines_between
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.limits import Limits
 from phloem.sources.naming import each
-from phloem.sources.records import Record, Records, batches
+from phloem.sources.records import Record, Records, batched
 from phloem.sources.web.download import read_url
 
 SITE = "https://oaipmh.arxiv.org/oai"
@@ -174,15 +173,12 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     ]
 
 
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
+@batched
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     """Title and abstract of each paper as plain text; native ids are arXiv's, without a version.
 
     Nobody's name is in the text. A paper whose licence is not among `licenses` is no document.
     """
-    yield from batches(_papers(params, split, files, limits))
-
-
-def _papers(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     span = (split.spec["start"], split.spec["end"])
     for line in lines_between(files[NAME], NAME, span, limits):
         paper = line if isinstance(line, Fault) else _paper(params, *line)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, ClassVar, cast
 from pydantic import Field
 
 from phloem.sources.clients import apt_source
-from phloem.sources.clients.clients import check, complaint, needs, pinned, run_client
+from phloem.sources.clients.clients import check, complaint, needs, pinned
 from phloem.sources.clients.packages import LOCK, PART_BYTES, pin_of, read_part, tar_parts
 from phloem.sources.connector import (
     Batches,
@@ -99,9 +99,7 @@ def _download(package: str, version: str | None, folder: Path) -> Path:
     target = folder / package
     target.mkdir(parents=True, exist_ok=True)
     asked = f"{package}={version}" if version else package
-    done = run_client(
-        ["apt-get", "--quiet", "download", "--", asked], target, apt_source.ENVIRONMENT
-    )
+    done = apt_source.apt_get(["--quiet", "download", "--", asked], target)
     found = sorted(target.glob("*.deb"))
     if done.returncode or len(found) != 1:
         raise _refusal(package, version, done.stderr, target)
@@ -115,9 +113,7 @@ def _refusal(package: str, version: str | None, output: str, folder: Path) -> So
         return SourceError(
             f"apt-get knows no package {package}: run `apt-get update`, or the suite has none"
         )
-    shown = run_client(
-        ["apt-get", "download", "--print-uris", "--", package], folder, apt_source.ENVIRONMENT
-    )
+    shown = apt_source.apt_get(["download", "--print-uris", "--", package], folder)
     served = re.search(r"^'[^']*' (\S+\.deb) ", shown.stdout, re.MULTILINE)
     if version and served and _version(served[1]) != version:
         now = _version(served[1])

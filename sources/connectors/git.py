@@ -22,7 +22,6 @@ from phloem.sources.clients.git_tree import (
 )
 from phloem.sources.clients.packages import LOCK, named, pin_of, read_part, told, zip_splits, zipped
 from phloem.sources.connector import (
-    Batches,
     Fault,
     Files,
     GoneError,
@@ -36,7 +35,7 @@ from phloem.sources.connector import (
 from phloem.sources.formats.archives import MemberParams, Package, is_wanted, zip_members
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
-from phloem.sources.records import Record, Records, batches
+from phloem.sources.records import Record, Records, batched
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ("zstandard",)
@@ -174,18 +173,14 @@ def _snapshot(params: Params, url: str, revision: str | None, folder: Path) -> t
 splits = partial(zip_splits, members=zipped, ending=_ENDING)
 
 
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
+@batched
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     """The wanted files; native ids are `host/owner/name/path`, without the commit.
 
     A file that Git LFS keeps elsewhere is a fault: the repository holds only a pointer to it.
     """
     members = zip_members(files[split.spec["file"]])
-    records = read_part(params, split, files, limits, members)
-    yield from batches(_without_pointers(records))
-
-
-def _without_pointers(records: Records) -> Records:
-    for record in records:
+    for record in read_part(params, split, files, limits, members):
         if isinstance(record, Record) and record.content.startswith(_POINTER):
             yield Fault(record.native_id, -1, "kept in Git LFS, which is not read")
         else:

@@ -15,7 +15,6 @@ from pydantic import Field, model_validator
 
 from phloem.sources.clients.snapshots import fetch_files, pin_files
 from phloem.sources.connector import (
-    Batches,
     Fault,
     Files,
     Pin,
@@ -31,7 +30,7 @@ from phloem.sources.formats.read_text import lines, lines_of
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import CHUNK, UnpackError, excess, unpack
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, Records, batches
+from phloem.sources.records import Record, Records, batched
 
 SITE = "https://object.pouta.csc.fi"
 
@@ -102,7 +101,8 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return found
 
 
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
+@batched
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     """The documents of a file, each in one language: of a pair, the two sides apart.
 
     A document is `LINES` sentences that follow each other, with the native id `corpus/file/language
@@ -111,7 +111,7 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     spec: Any = split.spec
     path, name = files[spec["file"]], spec["file"]
     found = _FORMS[params.form](params, name, path, limits)
-    yield from batches(_of_part(found, spec["part"], spec["parts"]))
+    return _of_part(found, spec["part"], spec["parts"])
 
 
 def _of_part(found: Records, part: int, parts: int) -> Records:

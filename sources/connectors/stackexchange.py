@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Annotated, Any
 from urllib.parse import quote
@@ -25,7 +27,6 @@ from pydantic import Field
 from phloem.sources.clients.clients import streaming
 from phloem.sources.clients.snapshots import fetch_files, pin_files
 from phloem.sources.connector import (
-    Batches,
     Fault,
     Files,
     Pin,
@@ -40,7 +41,7 @@ from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import CHUNK, UnpackError, excess
 from phloem.sources.limits import Limits
 from phloem.sources.naming import each
-from phloem.sources.records import Record, Records, batches
+from phloem.sources.records import Record, Records, batched
 from phloem.sources.web.download import download, read_url
 
 SITE = "https://archive.org"
@@ -128,17 +129,14 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     return found
 
 
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
+@batched
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     """Each question with its answers, best first, as one HTML document.
 
     Native ids are `site/number of the question`. Its licence is that of all posts in it: what the
     dump says of each, else by the day of its last edit. Authors are their numbers at the site, not
     their names. An answer to no question that is kept is no document.
     """
-    yield from batches(_records(params, split, files, limits))
-
-
-def _records(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     spec: Any = split.spec
     site = spec["site"]
     with (
@@ -196,17 +194,14 @@ def _license(day: str) -> str:
 
 def _threads(posts: sqlite3.Connection, site: str, language: str | None, limits: Limits) -> Records:
     """The questions in the database, in order, each with its answers."""
-    held: list[Any] = []
-    size = 0
     rows = posts.execute("SELECT * FROM posts ORDER BY question, rank, score DESC, number")
-    for row in rows:
-        if held and row[0] != held[0][0]:
-            yield from _thread(held, site, language, size, limits)
-            held, size = [], 0
-        size += len(row[5])
-        if size <= limits.record_bytes or not held:
-            held.append(row)
-    if held:
+    for _, thread in groupby(rows, key=itemgetter(0)):
+        held: list[Any] = []
+        size = 0
+        for row in thread:
+            size += len(row[5])
+            if size <= limits.record_bytes or not held:
+                held.append(row)
         yield from _thread(held, site, language, size, limits)
 
 

@@ -19,7 +19,6 @@ from pydantic import Field
 
 from phloem.sources.clients.snapshots import bring, fetch_files
 from phloem.sources.connector import (
-    Batches,
     Fault,
     Files,
     GoneError,
@@ -36,7 +35,7 @@ from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import Part, unpack
 from phloem.sources.limits import Limits
 from phloem.sources.naming import each
-from phloem.sources.records import Record, Records, batches
+from phloem.sources.records import Record, Records, batched
 from phloem.sources.web.download import read_url
 
 SITE = "https://dumps.wikimedia.org"
@@ -186,16 +185,13 @@ def _site(path: str) -> dict[str, Any]:
     return {"base": web, "namespaces": names}
 
 
-def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
+@batched
+def read(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     """The current pages of a split as wikitext; native ids are `wiki/number of the page`.
 
     Redirects, pages in another markup than wikitext (code, data) and pages that hold nothing but
     what they transclude are no documents.
     """
-    yield from batches(_records(params, split, files, limits))
-
-
-def _records(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     spec: Any = split.spec
     with Path(files[spec["file"]]).open("rb") as file:
         file.seek(spec["start"])
@@ -217,7 +213,8 @@ def _record(page: Element, offset: int, params: Params, spec: Any) -> Record | F
     wiki = spec["file"].partition("-")[0]
     number, title = page.findtext("id"), page.findtext("title") or ""
     revision = page.find("revision")
-    if page.find("redirect") is not None or page.findtext("ns") not in _numbers(params):
+    inside = page.findtext("ns") in {str(number) for number in params.namespaces}
+    if not inside or page.find("redirect") is not None:
         return None
     if number is None or revision is None:
         return Fault(f"{wiki}/{number or '?'}", offset, "page without a number or a revision")
@@ -238,10 +235,6 @@ def _record(page: Element, offset: int, params: Params, spec: Any) -> Record | F
 
 
 _PLAIN = "/:,()'!*@"  # characters of titles that MediaWiki leaves as they are in addresses
-
-
-def _numbers(params: Params) -> set[str]:
-    return {str(number) for number in params.namespaces}
 
 
 def _media_type(namespaces: list[str]) -> str:

@@ -10,11 +10,11 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from phloem.sources.connector import Batches, Fault
+from phloem.sources.connector import Fault
 from phloem.sources.formats.read_text import Columns, Line, lines, require
 from phloem.sources.formats.unpack import compression_of
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, Records, batches
+from phloem.sources.records import Record, Records, batched
 
 _BOM = "\ufeff"
 _FIELD = 2**31 - 1  # the csv module's own bound on a field: rows are bounded here instead
@@ -39,17 +39,6 @@ class _Row:
     lines: int
 
 
-def csv(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
-    """The rows of a file whose first row names its columns.
-
-    A wrong row is a fault, and reading goes on at the next line. But where it takes several lines,
-    a quote that is lost or too many has taken rows for text, and will take text for rows: its fault
-    stands for all the rest of the file. So does that of a row over `limits.record_bytes`, and of a
-    header that is wrong. A line with a carriage return outside quotes may hold several rows.
-    """
-    return batches(_records(name, path, columns, limits))
-
-
 def check_columns(name: str, path: str, columns: Columns) -> None:
     """Raise SourceError if the header lacks a column; a file that cannot be read passes."""
     with Path(path).open("rb") as file:
@@ -59,7 +48,15 @@ def check_columns(name: str, path: str, columns: Columns) -> None:
         require(name, columns.named(), header)
 
 
-def _records(name: str, path: str, columns: Columns, limits: Limits) -> Records:
+@batched
+def csv(name: str, path: str, columns: Columns, limits: Limits) -> Records:
+    """The rows of a file whose first row names its columns.
+
+    A wrong row is a fault, and reading goes on at the next line. But where it takes several lines,
+    a quote that is lost or too many has taken rows for text, and will take text for rows: its fault
+    stands for all the rest of the file. So does that of a row over `limits.record_bytes`, and of a
+    header that is wrong. A line with a carriage return outside quotes may hold several rows.
+    """
     with Path(path).open("rb") as file:
         rows = _rows(name, file, limits)
         header = _header(name, next(rows, None), columns)

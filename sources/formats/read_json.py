@@ -5,22 +5,19 @@ from __future__ import annotations
 import json as parser
 from pathlib import Path
 
-from phloem.sources.connector import Batches, Fault, Json
+from phloem.sources.connector import Fault, Json
 from phloem.sources.formats.read_text import Columns, record_of
 from phloem.sources.formats.unpack import UnpackError, compression_of, unpack_all
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, Records, batches
+from phloem.sources.records import Record, Records, batched
 
 
-def json(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
+@batched
+def json(name: str, path: str, columns: Columns, limits: Limits) -> Records:
     """The objects of a file; a text that is an array of strings is put together of its lines.
 
     Such a file is read as a whole: one over `limits.record_bytes` is a fault.
     """
-    return batches(_records(name, path, columns, limits))
-
-
-def _records(name: str, path: str, columns: Columns, limits: Limits) -> Records:
     with Path(path).open("rb") as file:
         try:
             content = unpack_all(file, compression_of(name)[0], limits, "record_bytes")

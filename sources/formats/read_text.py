@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from phloem.catalog.nearest import nearest
-from phloem.sources.connector import Batches, Fault, Json, SourceError
+from phloem.sources.connector import Fault, Json, SourceError
 from phloem.sources.formats.unpack import UnpackError, compression_of, unpack, unpack_all
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, Records, batches
+from phloem.sources.records import Record, Records, batched
 
 PEEK = 100
 """Records looked at before a run for the text column: if none of them has it, its name is wrong."""
@@ -97,12 +97,9 @@ def lines_between(path: str, name: str, span: Span, limits: Limits) -> Iterator[
             yield line
 
 
-def jsonl(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Batches:
+@batched
+def jsonl(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Records:
     """The records of a JSON Lines file whose lines begin in a span."""
-    return batches(_json_records(name, path, columns, span, limits))
-
-
-def _json_records(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Records:
     for line in lines_between(path, name, span, limits):
         if isinstance(line, Fault):
             yield line
@@ -195,7 +192,8 @@ def require(name: str, asked: list[str], there: list[str]) -> None:
             raise SourceError(f"{name} has no column {column!r}; {nearest(column, there)}")
 
 
-def whole(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
+@batched
+def whole(name: str, path: str, columns: Columns, limits: Limits) -> Records:
     """A plain text file as one document; nothing of a file that is empty or breaks off."""
     with Path(path).open("rb") as file:
         try:
@@ -204,15 +202,12 @@ def whole(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
             yield Fault(name, error.offset, error.reason)
             return
     if content:
-        yield from batches(iter([Record(name, content, columns.media_type)]))
+        yield Record(name, content, columns.media_type)
 
 
-def paragraphs(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Batches:
+@batched
+def paragraphs(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Records:
     """The blocks of a plain text file, between blank lines, that begin in a span."""
-    return batches(_blocks(name, path, columns, span, limits))
-
-
-def _blocks(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Records:
     start, end = span
     held: list[bytes] = []
     first = size = 0

@@ -14,7 +14,7 @@ from typing import Any
 from fastwarc.stream_io import BrotliReader
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from phloem.sources.connector import Batches, Fault
+from phloem.sources.connector import Fault
 from phloem.sources.formats.unpack import (
     UnpackedReader,
     UnpackError,
@@ -23,7 +23,7 @@ from phloem.sources.formats.unpack import (
     unpack_all,
 )
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, Records, batches
+from phloem.sources.records import Record, Records, batched
 
 WANTED = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 """Media types of pages that are documents."""
@@ -56,17 +56,14 @@ class Pages:
         return inside and not any(fnmatchcase(url, glob) for glob in self.exclude)
 
 
-def warc(name: str, path: str, pages: Pages, limits: Limits) -> Batches:
+@batched
+def warc(name: str, path: str, pages: Pages, limits: Limits) -> Records:
     """The pages of an archive, each as its host sent it, or its text of a WET.
 
     A document is an answer with status 200 of a media type in `WANTED`. All else is none and is
     passed over: redirects, errors, images, and what crawlers note about themselves. A wanted record
     that is cut, too large or broken is a fault.
     """
-    return batches(_records(name, path, pages, limits))
-
-
-def _records(name: str, path: str, pages: Pages, limits: Limits) -> Records:
     with Path(path).open("rb") as file:
         stream: Any = UnpackedReader(unpack(file, compression_of(name)[0], limits))
         try:

@@ -42,18 +42,14 @@ class Downloaded:
 
     Attributes:
         path: Where it lies now.
-        url: The address that gave it, after redirects.
         sha256: Of its bytes.
         bytes: How many.
-        headers: Of the answer that ended it.
         observed: What the hosts on the way said of machines.
     """
 
     path: Path
-    url: str
     sha256: str
     bytes: int
-    headers: Mapping[str, str]
     observed: tuple[Observation, ...]
 
 
@@ -111,8 +107,7 @@ def download(
         tag.unlink(missing_ok=True)
         with target.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size = target.stat().st_size
-        return Downloaded(target, answer.url, sha256, size, answer.headers, tuple(seen))
+        return Downloaded(target, sha256, target.stat().st_size, tuple(seen))
 
     done = patiently(url, once, lambda: part.stat().st_size if part.exists() else 0)
     if pin and done.sha256 != pin.sha256:

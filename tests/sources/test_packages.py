@@ -20,6 +20,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phloem.sources.clients import apt_source
 from phloem.sources.clients.clients import pinned
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import deb, pypi
@@ -504,7 +505,7 @@ def test_fetch_pinned_name_that_no_package_has_reaches_no_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(pypi, "run_client", None)
-    monkeypatch.setattr(deb, "run_client", None)
+    monkeypatch.setattr(apt_source, "run_client", None)
     module = deb if name.endswith(".deb") else pypi
     folder = tmp_path / "into"
     with pytest.raises(SourceError, match="correct the card, or lock it again"):
