@@ -12,7 +12,9 @@ since those are verified), and six functions:
     def splits(params, pin, files) -> list[Split]
     def read(params, split, files, limits) -> Batches
 
-What another module does as well is named and not written again: `reach = from_network`.
+What others do as well is named and not written again: `reach = from_network`, `fetch = fetch_files`
+for what lies at fixed addresses (`clients/snapshots.py`), most of a package index's six
+(`clients/packages.py`). `batched` makes `read` of a function that gives single records.
 
 What the splits of a file are depends on that file alone: one that comes or goes changes those of no
 other, so that nothing else is read again. Very many small files are put `together` by their names.

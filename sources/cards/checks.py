@@ -14,8 +14,9 @@ from pydantic import BaseModel, ValidationError
 from phloem.catalog.licenses import UNKNOWN, UNMODELLED, obligations_of_card
 from phloem.catalog.nearest import nearest
 from phloem.catalog.rules import Rule
+from phloem.sources.cards import rules
 from phloem.sources.cards.dossier import Dossier
-from phloem.sources.cards.rules import Found, rule
+from phloem.sources.cards.rules import Found
 from phloem.sources.cards.source import Source, card_hash, describe, license_refs
 
 STALE_DAYS = 730  # two years: terms of web sites are rewritten about as often
@@ -23,11 +24,8 @@ NEVER = frozenset({UNKNOWN, UNMODELLED})  # forbidden by every policy of the pro
 SENTENCE = 40  # characters; shorter sentences may well be alike
 
 
-@rule(
-    "S001",
-    "error",
-    why="a misspelt key is silently without effect",
-    fix="compare with the table of fields",
+@rules.error(
+    "S001", why="a misspelt key is silently without effect", fix="compare with the table of fields"
 )
 def shape(dossier: Dossier) -> Iterator[Found]:
     """A card that is not YAML, or has an unknown key, a missing one or a wrong value."""
@@ -36,9 +34,8 @@ def shape(dossier: Dossier) -> Iterator[Found]:
             yield str(file.path), field, message
 
 
-@rule(
+@rules.error(
     "S002",
-    "error",
     why="nobody finds the card of a source that a report names",
     fix="rename the file, or correct the id of a new card",
 )
@@ -63,17 +60,14 @@ def _shared(
             yield file, field, f"{what} {held[0][1]} ({held[0][0]})"
 
 
-@rule(
-    "S003", "error", why="document ids are made from it", fix="choose another id; never reuse one"
-)
+@rules.error("S003", why="document ids are made from it", fix="choose another id; never reuse one")
 def id_twice(dossier: Dossier) -> Iterator[Found]:
     """An id that another card has."""
     return _shared(dossier, "id", lambda card: [card.id], "is also the id of")
 
 
-@rule(
+@rules.error(
     "S007",
-    "error",
     why="every document would be there twice",
     fix="drop one, or withdraw it with replaced_by",
 )
@@ -92,9 +86,8 @@ def _sentences(card: Source) -> list[str]:
     return sorted({part for part in found if len(part) >= SENTENCE})
 
 
-@rule(
+@rules.hint(
     "S014",
-    "hint",
     why="a sentence that fits two sources says little of either",
     fix="say what is particular to this source",
 )
@@ -142,9 +135,8 @@ def _license_near(name: str, known: Collection[str]) -> str:
     return nearest(name, near or [key for key in sorted(known) if key.startswith("LicenseRef-")])
 
 
-@rule(
+@rules.error(
     "S004",
-    "error",
     why="obligations are computed from it",
     fix="use an SPDX identifier, or describe the LicenseRef in licenses.yaml",
 )
@@ -157,9 +149,8 @@ def licence(dossier: Dossier) -> Iterator[Found]:
                 yield file, f"license.{field}", fault
 
 
-@rule(
+@rules.error(
     "S005",
-    "error",
     why="a licence that nobody read is a guess",
     fix="read the terms and quote the sentence, or set status: proposed",
 )
@@ -172,7 +163,7 @@ def evidence(dossier: Dossier) -> Iterator[Found]:
                     yield file, f"license.{field}", "missing, and the card is active"
 
 
-@rule("S006", "hint", why="terms change", fix="read the terms again and update checked_on")
+@rules.hint("S006", why="terms change", fix="read the terms again and update checked_on")
 def stale_check(dossier: Dossier) -> Iterator[Found]:
     """A licence check older than two years."""
     for file, card in dossier.cards():
@@ -181,7 +172,7 @@ def stale_check(dossier: Dossier) -> Iterator[Found]:
             yield file, "license.checked_on", f"{checked} is more than two years ago"
 
 
-@rule("S008", "error", why="the source cannot be read", fix="name a module of sources/connectors/")
+@rules.error("S008", why="the source cannot be read", fix="name a module of sources/connectors/")
 def connector(dossier: Dossier) -> Iterator[Found]:
     """A connector that there is not."""
     for file, card in dossier.cards():
@@ -191,11 +182,8 @@ def connector(dossier: Dossier) -> Iterator[Found]:
             yield file, "access.connector", f"no connector is named {name!r}; {hint}"
 
 
-@rule(
-    "S009",
-    "error",
-    why="the source cannot be read",
-    fix="compare with the connector's table of parameters",
+@rules.error(
+    "S009", why="the source cannot be read", fix="compare with the connector's table of parameters"
 )
 def params(dossier: Dossier) -> Iterator[Found]:
     """Parameters that the connector rejects."""
@@ -215,9 +203,8 @@ def _faults(model: type[BaseModel], value: object) -> Iterator[tuple[str, str]]:
             yield field, message
 
 
-@rule(
+@rules.error(
     "S010",
-    "error",
     why="a run that uses the source would fail",
     fix="name an op that `phloem ops list` shows",
 )
@@ -231,9 +218,8 @@ def clean_ops(dossier: Dossier) -> Iterator[Found]:
                     yield file, "clean", f"no op is named {name!r}; {hint}"
 
 
-@rule(
+@rules.error(
     "S020",
-    "error",
     why="a run that uses the source would fail",
     fix="write {name, column, min|max|among}: min and max are a number, or numbers by language"
     " with `default`; among is a list of words",
@@ -246,11 +232,8 @@ def keep_rules(dossier: Dossier) -> Iterator[Found]:
                 yield file, f"keep.{number}.{field}", message
 
 
-@rule(
-    "S011",
-    "error",
-    why="a run could not tell which bytes it read",
-    fix="run `phloem sources lock ID`",
+@rules.error(
+    "S011", why="a run could not tell which bytes it read", fix="run `phloem sources lock ID`"
 )
 def locked(dossier: Dossier) -> Iterator[Found]:
     """An active card without a lock entry, where a package index has its bytes.
@@ -269,9 +252,8 @@ def _near(dossier: Dossier, card: Source) -> bool:
     return found.reach(found.Params.model_validate(card.access.params)) != "network"
 
 
-@rule(
+@rules.error(
     "S012",
-    "error",
     why="the next person cannot tell what would make it so",
     fix="write the reason: of a proposed card, what is missing",
 )
@@ -282,7 +264,7 @@ def reason(dossier: Dossier) -> Iterator[Found]:
             yield file, "reason", f"missing, and the card is {card.status}"
 
 
-@rule("S013", "error", why="a reader is sent nowhere", fix="name an existing card")
+@rules.error("S013", why="a reader is sent nowhere", fix="name an existing card")
 def replaced_by(dossier: Dossier) -> Iterator[Found]:
     """A replaced_by that no card has."""
     ids = {card.id for _, card in dossier.cards()}
@@ -292,11 +274,8 @@ def replaced_by(dossier: Dossier) -> Iterator[Found]:
             yield file, "replaced_by", f"no card has the id {card.replaced_by!r}; {hint}"
 
 
-@rule(
-    "S015",
-    "error",
-    why="nobody agreed to what the card says now",
-    fix="have the card approved again",
+@rules.error(
+    "S015", why="nobody agreed to what the card says now", fix="have the card approved again"
 )
 def approved_card(dossier: Dossier) -> Iterator[Found]:
     """An approval of a card that was changed since."""
@@ -307,9 +286,8 @@ def approved_card(dossier: Dossier) -> Iterator[Found]:
             yield file, "card", f"its hash is {found}…, the approval is of {said}…"
 
 
-@rule(
+@rules.error(
     "S016",
-    "error",
     why="the approved source was renamed or lost",
     fix="restore the card; ids are never reused",
 )
@@ -321,9 +299,8 @@ def approved_source(dossier: Dossier) -> Iterator[Found]:
             yield f"approvals/{source}.yaml", "source", f"no card has the id {source!r}"
 
 
-@rule(
+@rules.error(
     "S030",
-    "error",
     why="anybody could have written it",
     fix="sign it with `phloem sources approve ID --key KEY`, by a key that allowed_signers lists",
 )
@@ -333,9 +310,8 @@ def approved_by(dossier: Dossier) -> Iterator[Found]:
         yield f"approvals/{source}.yaml", "signature", fault
 
 
-@rule(
+@rules.hint(
     "S031",
-    "hint",
     why="it counts among the sources and gives no run a document",
     fix="say in license.restrictions what the terms allow, or set status: proposed until they do",
 )
@@ -370,11 +346,8 @@ def tag_fault(tag: str) -> str | None:
     return None if tag == right else f"found {tag!r}, expected {right!r}"
 
 
-@rule(
-    "S017",
-    "error",
-    why="languages are compared as strings",
-    fix="write it like sw, zh-Hans or pt-BR",
+@rules.error(
+    "S017", why="languages are compared as strings", fix="write it like sw, zh-Hans or pt-BR"
 )
 def languages(dossier: Dossier) -> Iterator[Found]:
     """A language that is no BCP-47 tag in its usual case."""
@@ -385,11 +358,8 @@ def languages(dossier: Dossier) -> Iterator[Found]:
                 yield file, "languages", fault
 
 
-@rule(
-    "S018",
-    "hint",
-    why="language rules must not judge code",
-    fix="use kind: code with languages: [zxx]",
+@rules.hint(
+    "S018", why="language rules must not judge code", fix="use kind: code with languages: [zxx]"
 )
 def code(dossier: Dossier) -> Iterator[Found]:
     """Code that is not zxx, or zxx that is not code."""
@@ -398,11 +368,8 @@ def code(dossier: Dossier) -> Iterator[Found]:
             yield file, "languages", f"kind is {card.kind}, languages are {list(card.languages)}"
 
 
-@rule(
-    "S019",
-    "error",
-    why="a reviewer must know whose data it is",
-    fix="say what kind of data, and where",
+@rules.error(
+    "S019", why="a reviewer must know whose data it is", fix="say what kind of data, and where"
 )
 def personal(dossier: Dossier) -> Iterator[Found]:
     """Personal data without a note."""
@@ -411,7 +378,7 @@ def personal(dossier: Dossier) -> Iterator[Found]:
             yield file, "personal_data.note", "missing, and the level is personal"
 
 
-@rule("S021", "hint", why="it is carried along for ever", fix="delete the entry")
+@rules.hint("S021", why="it is carried along for ever", fix="delete the entry")
 def orphan_lock(dossier: Dossier) -> Iterator[Found]:
     """A lock entry of no card."""
     ids = {card.id for _, card in dossier.cards()} | {file.path.stem for file in dossier.files}

@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
+from phloem.sources.cards import rules
 from phloem.sources.cards.dossier import Dossier
-from phloem.sources.cards.rules import Found, rule
+from phloem.sources.cards.rules import Found
 from phloem.sources.cards.source import Source, read_yaml, texts_of
 from phloem.sources.connector import Json
 
@@ -57,9 +58,8 @@ def _said(card: Source, field: str) -> bool:
     return _value(card, field) not in (None, "unknown", ())
 
 
-@rule(
+@rules.error(
     "S022",
-    "error",
     why="a gap reads like an answer",
     fix="fill the field in, or say under `unknown` what was looked at",
 )
@@ -73,9 +73,8 @@ def open_facts(dossier: Dossier) -> Iterator[Found]:
                 yield file, field, "missing, and the card is active"
 
 
-@rule(
+@rules.error(
     "S023",
-    "error",
     why="a reader cannot tell which of the two holds",
     fix="correct the name, or take one of the two out",
 )
@@ -127,9 +126,8 @@ def hosts_of(value: Json) -> Iterator[str]:
         yield match[1].lower()
 
 
-@rule(
+@rules.error(
     "S024",
-    "error",
     why="copies without a right to, and texts behind a payment, are no sources",
     fix="find the work at its maker's, or withdraw the card",
 )
@@ -144,11 +142,8 @@ def watched_hosts(dossier: Dossier) -> Iterator[Found]:
                 yield file, "access", f"{host} is on the {found[0]} watch list: {found[1]}"
 
 
-@rule(
-    "S025",
-    "error",
-    why="who says no is heard",
-    fix="pause the card, or show that the provider agreed since",
+@rules.error(
+    "S025", why="who says no is heard", fix="pause the card, or show that the provider agreed since"
 )
 def opted_out(dossier: Dossier) -> Iterator[Found]:
     """An active card whose provider was seen to opt out."""
@@ -158,9 +153,8 @@ def opted_out(dossier: Dossier) -> Iterator[Found]:
                 yield file, "opt_out", f"{seen.protocol} said deny on {seen.seen_on}, active"
 
 
-@rule(
+@rules.error(
     "S026",
-    "error",
     why="a run would rest on hearsay",
     fix="read them, and say evidence: read and in which role; or set status: proposed",
 )
@@ -172,11 +166,8 @@ def unread(dossier: Dossier) -> Iterator[Found]:
             yield file, field, "missing, and the card is active"
 
 
-@rule(
-    "S027",
-    "error",
-    why="it is a person's, and a card is public for ever",
-    fix="name a role or a page",
+@rules.error(
+    "S027", why="it is a person's, and a card is public for ever", fix="name a role or a page"
 )
 def mail_addresses(dossier: Dossier) -> Iterator[Found]:
     """A mail address in a card."""
@@ -186,9 +177,8 @@ def mail_addresses(dossier: Dossier) -> Iterator[Found]:
                 yield file, field, "holds a mail address"
 
 
-@rule(
+@rules.hint(
     "S028",
-    "hint",
     why="it cannot say what the texts are and why they were chosen",
     fix="say who made them, which part is taken, and why",
 )
@@ -200,9 +190,8 @@ def short_summary(dossier: Dossier) -> Iterator[Found]:
             yield file, "summary", "one sentence"
 
 
-@rule(
+@rules.error(
     "S029",
-    "error",
     why="what is easily had crowds out the rest",
     fix="group them by work, or leave the weakest out",
 )
@@ -215,7 +204,7 @@ def crowded_kinds(dossier: Dossier) -> Iterator[Found]:
             yield "entries", "kind", f"{count} cards of {' and '.join(kinds)}, at most {most}"
 
 
-@rule("S032", "error", why="no licence and no approval is asked of those", fix="choose another id")
+@rules.error("S032", why="no licence and no approval is asked of those", fix="choose another id")
 def reserved_id(dossier: Dossier) -> Iterator[Found]:
     """A card with the id of a user's own files."""
     for file, card in dossier.cards():

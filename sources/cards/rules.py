@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from phloem.sources.cards.dossier import Dossier
@@ -39,6 +40,11 @@ class Rule:
         return said[:1].lower() + said[1:]
 
 
-def rule(number: str, kind: Kind, *, why: str, fix: str) -> Callable[[Check], Rule]:
-    """Make a rule of the function that finds what it rejects."""
-    return lambda check: Rule(number, kind, why, fix, check)
+def error(number: str, *, why: str, fix: str) -> Callable[[Check], Rule]:
+    """Make a rule that stops a merge of the function that finds what it rejects."""
+    return partial(Rule, number, "error", why, fix)
+
+
+def hint(number: str, *, why: str, fix: str) -> Callable[[Check], Rule]:
+    """Make a rule that stops nothing of the function that finds what it rejects."""
+    return partial(Rule, number, "hint", why, fix)

@@ -6,6 +6,7 @@ import csv as dialect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -93,14 +94,9 @@ def _record(name: str, header: list[str], row: _Row, columns: Columns) -> Record
     value = dict(zip(reversed(header), reversed(row.fields), strict=True))
     if columns.text not in value:
         return Fault(native_id, row.offset, f"no column {columns.text!r}")
-    return Record(
-        _string(value, columns.id) or native_id,
-        value[columns.text].encode("utf-8", "surrogateescape"),
-        columns.media_type,
-        url=_string(value, columns.url),
-        title=_string(value, columns.title),
-        language=_string(value, columns.language),
-    )
+    native_id = _string(value, columns.id) or native_id
+    content = value[columns.text].encode("utf-8", "surrogateescape")
+    return columns.document(native_id, content, partial(_string, value))
 
 
 def _string(value: dict[str, str], column: str | None) -> str | None:

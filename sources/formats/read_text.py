@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +32,19 @@ class Columns:
     title: str | None
     url: str | None
     media_type: str
+
+    def document(
+        self, native_id: str, content: bytes, said: Callable[[str | None], str | None]
+    ) -> Record:
+        """A record's document; what a column of it holds is asked of `said`."""
+        return Record(
+            native_id,
+            content,
+            self.media_type,
+            url=said(self.url),
+            title=said(self.title),
+            language=said(self.language),
+        )
 
     def named(self) -> list[str]:
         """The columns that are asked for."""
@@ -140,14 +154,7 @@ def record_of(
     text = value[columns.text]
     if not isinstance(text, str):
         return Fault(native_id, offset, null if text is None else "text is no string")
-    return Record(
-        native_id,
-        _encode(text),
-        columns.media_type,
-        url=_string(value, columns.url),
-        title=_string(value, columns.title),
-        language=_string(value, columns.language),
-    )
+    return columns.document(native_id, _encode(text), partial(_string, value))
 
 
 def _string(value: dict[str, Json], column: str | None) -> str | None:
