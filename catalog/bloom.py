@@ -57,21 +57,7 @@ NATURAL: Mapping[str, str] = MappingProxyType(
 )
 """BCP-47 tag and name of the 46 natural languages of ROOTS (arXiv 2303.03915, table 3)."""
 
-PROGRAMMING = (
-    "c",
-    "c#",
-    "c++",
-    "go",
-    "java",
-    "javascript",
-    "lua",
-    "php",
-    "python",
-    "ruby",
-    "rust",
-    "scala",
-    "typescript",
-)
+PROGRAMMING = "c c# c++ go java javascript lua php python ruby rust scala typescript".split()
 """The 13 programming languages of ROOTS (the same, appendix), as cards name them in `domains`."""
 
 # A tag that names no script, or names it by the country where it is usual; and the languages that

@@ -85,30 +85,9 @@ PII_SPANS = Column(
 
 PII_KINDS = ("email", "ip", "phone")  # what a span's kind may be
 
-DOCUMENT = (
-    NATIVE_ID,
-    CONTENT,
-    MEDIA_TYPE,
-    URL,
-    TITLE,
-    PUBLISHED,
-    AUTHOR,
-    LICENSE,
-    DECLARED_LANGUAGE,
-)
-INGESTED = (
-    ID,
-    SOURCE,
-    NATIVE_ID,
-    MEDIA_TYPE,
-    URL,
-    TITLE,
-    PUBLISHED,
-    AUTHOR,
-    LICENSE,
-    DECLARED_LANGUAGE,
-    TEXT,
-)
+_DESCRIBING = (MEDIA_TYPE, URL, TITLE, PUBLISHED, AUTHOR, LICENSE, DECLARED_LANGUAGE)
+DOCUMENT = (NATIVE_ID, CONTENT, *_DESCRIBING)
+INGESTED = (ID, SOURCE, NATIVE_ID, *_DESCRIBING, TEXT)
 
 
 def schema(columns: tuple[Column, ...]) -> pa.Schema:

@@ -289,9 +289,3 @@ def unasked(policy: Policy) -> tuple[str, ...]:
             if duty not in policy.forbidden
         ),
     )
-
-
-def policy_rows(folders: Sequence[Path | str] = ()) -> list[tuple[str, str, str]]:
-    """(name, summary, what it does not ask for) of every policy, for the table of a page."""
-    found = [load_policy(name, folders) for name in policies(folders)]
-    return [(p.name, p.summary, " ".join(unasked(p))) for p in found]

@@ -28,24 +28,12 @@ from phloem.catalog.released import (
     Release,
     ReleasedSource,
     ReleaseError,
-    list_releases,
     load_release,
     released_dataset,
 )
 from phloem.catalog.run_facts import run_facts
 from phloem.catalog.runs import load_run
 from phloem.catalog.store import MissingError, Store
-
-__all__ = [
-    "NAME",
-    "Finding",
-    "GateError",
-    "Release",
-    "ReleaseError",
-    "list_releases",
-    "make_release",
-    "verify_release",
-]
 
 Json = Any
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from phloem.catalog.advice import command
 from phloem.catalog.errors import UseError
-from phloem.catalog.manifest import Dataset
+from phloem.catalog.manifest import Dataset, Shard
 from phloem.catalog.nearest import nearest
 from phloem.catalog.store import MissingError, Store
 
@@ -101,7 +101,13 @@ def dataset_of(store: Store, record: Mapping[str, Json], stage: str) -> Dataset 
         raise ViewError(msg) from None
 
 
-def text_files(ingested: Dataset | None) -> dict[str, str]:
+def shards_of(store: Store, record: Mapping[str, Json], stage: str) -> tuple[Shard, ...]:
+    """The shards that a run made in a stage, in order; empty if there is no dataset of it."""
+    dataset = dataset_of(store, record, stage)
+    return dataset.shards if dataset else ()
+
+
+def text_files(ingested: Iterable[Shard]) -> dict[str, str]:
     """sha256 -> name under the root of every text file that a run ingested.
 
     The ledger and the facts of shards name a text file by its hash: two runs may hold the same
@@ -109,7 +115,7 @@ def text_files(ingested: Dataset | None) -> dict[str, str]:
     """
     return {
         file.sha256: shard.path(file.name)
-        for shard in (ingested.shards if ingested else ())
+        for shard in ingested
         for file in shard.files
         if file.name.endswith(TEXT_SUFFIX)
     }

@@ -13,10 +13,18 @@ import pyarrow.parquet as pq
 from phloem.catalog import ledger
 from phloem.catalog.advice import command
 from phloem.catalog.columns import ID, PII_SPANS, TEXT
-from phloem.catalog.manifest import Shard, read_arrow, read_parquet
+from phloem.catalog.manifest import Shard, arrow_batches, read_parquet
 from phloem.catalog.released import release_names, released_files
 from phloem.catalog.rules import bound_of
-from phloem.catalog.runs import ViewError, dataset_of, load_run, newest_run, rules_of, text_files
+from phloem.catalog.runs import (
+    ViewError,
+    dataset_of,
+    load_run,
+    newest_run,
+    rules_of,
+    shards_of,
+    text_files,
+)
 from phloem.catalog.store import MissingError, Store
 
 Json = Any
@@ -240,10 +248,8 @@ def _row(store: Store, name: str, row: int) -> dict[str, Json]:
 
 def _arrow_row(store: Store, name: str, row: int) -> dict[str, Json]:
     """One row of an Arrow file: only its batch is touched."""
-    reader = read_arrow(store, name)
     start = 0
-    for number in range(reader.num_record_batches):
-        batch = reader.get_batch(number)
+    for batch in arrow_batches(store, name):
         if row < start + batch.num_rows:
             value: dict[str, Json] = batch.slice(row - start, 1).to_pylist()[0]
             return value
@@ -254,22 +260,20 @@ def _arrow_row(store: Store, name: str, row: int) -> dict[str, Json]:
 
 def _shard_of(store: Store, record: Mapping[str, Json], stage: str, text: str) -> Shard | None:
     """The shard that a stage made of one ingested text file."""
-    dataset = dataset_of(store, record, stage)
-    shards = dataset.shards if dataset else ()
+    shards = shards_of(store, record, stage)
     return next((shard for shard in shards if shard.facts.get("text") == text), None)
 
 
 def _shards(store: Store, record: Mapping[str, Json], text: str) -> Iterator[str]:
     """Whatever a stage made of one text file, whichever stages there are."""
     for stage in record.get("datasets", {}):
-        dataset = dataset_of(store, record, stage)
-        shards = dataset.shards if dataset else ()
+        shards = shards_of(store, record, stage)
         yield from (shard.folder for shard in shards if shard.facts.get("text") == text)
 
 
 def _ingested(store: Store, record: Mapping[str, Json], text: str) -> str | None:
     """Where the run's own ingest has a text file."""
-    name = text_files(dataset_of(store, record, "ingest")).get(text)
+    name = text_files(shards_of(store, record, "ingest")).get(text)
     return name if name and store.exists(name) else None
 
 
@@ -286,8 +290,7 @@ def _measures(
 ) -> tuple[dict[str, Json], dict[str, str]]:
     measures: dict[str, Json] = {}
     faults: dict[str, str] = {}
-    dataset = dataset_of(store, record, "measure")
-    for shard in dataset.shards if dataset else ():
+    for shard in shards_of(store, record, "measure"):
         if shard.facts["text"] != text:
             continue
         op = shard.facts["op"]
@@ -340,22 +343,19 @@ def _composed(
     if shard is None or row["verdict"] != ledger.KEPT:
         return None, None
     name = shard.path("text.arrow")
-    reader = read_arrow(store, name)
     start = 0
-    for number in range(reader.num_record_batches):
-        ids = reader.get_batch(number)[ID.name]
-        place = pc.index(ids, row["id"]).as_py()
+    for batch in arrow_batches(store, name):
+        place = pc.index(batch[ID.name], row["id"]).as_py()
         if place >= 0:
             return name, start + place
-        start += len(ids)
+        start += batch.num_rows
     return None, None
 
 
 def _tokens(
     store: Store, record: Mapping[str, Json], row: Mapping[str, Json]
 ) -> tuple[TokenRange | None, Shard | None]:
-    dataset = dataset_of(store, record, "tokenize") if row["verdict"] == ledger.KEPT else None
-    for shard in dataset.shards if dataset else ():
+    for shard in shards_of(store, record, "tokenize") if row["verdict"] == ledger.KEPT else ():
         if shard.facts["source"] != row["source"]:
             continue
         name = shard.path("index.parquet")

@@ -23,7 +23,7 @@ from phloem.catalog.columns import ID, TEXT_BYTES, TEXT_HASH, Column, schema
 from phloem.catalog.manifest import Dataset, Shard, canonical, read_parquet
 from phloem.catalog.policy import approval_fault
 from phloem.catalog.released import Release, ReleaseError, load_release, release_names
-from phloem.catalog.runs import ViewError, dataset_of, load_run, load_runs, newest_run, run_ids
+from phloem.catalog.runs import ViewError, load_run, load_runs, newest_run, run_ids, shards_of
 from phloem.catalog.store import Store
 from phloem.catalog.view_columns import MEASURED, VIEWS, schema_rows
 
@@ -270,10 +270,9 @@ _FILES = MappingProxyType(
 
 def _shards_of(store: Store, record: Mapping[str, Json] | None, stage: str) -> tuple[Shard, ...]:
     try:
-        dataset = dataset_of(store, record, stage) if record else None
+        return shards_of(store, record, stage) if record else ()
     except ViewError:
         return ()  # the view `datasets` says why
-    return dataset.shards if dataset else ()
 
 
 def _measures(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from phloem.catalog.handoff.tokenizer import (
     train_tokenizer,
 )
 from phloem.filters.kernels import merging as k
-from phloem.filters.kernels.classes import CODE_POINTS
+from phloem.filters.kernels.classes import read_runs
 from phloem.filters.kernels.hashing import MASK, mixed
 from phloem.filters.kernels.utf8 import strings
 
@@ -228,55 +228,10 @@ def bpe_classes() -> npt.NDArray[np.uint8]:
     """What each code point is to GPT-2's expression, as `tokenizers` reads it.
 
     Kept in `kernels/bpe_classes.txt`, so that tokens do not change with the version of Unicode that
-    an installed library knows. `python -m phloem.filters.bpe` asks the library and rewrites it.
+    an installed library knows. `python tests/support/code_points.py` asks the library and rewrites
+    it.
     """
-    lines = CLASSES.read_text().splitlines()[1:]
-    runs = [(int(start, 16), int(kind)) for start, kind in map(str.split, lines)]
-    starts = [start for start, _ in runs] + [CODE_POINTS]
-    table = np.repeat(np.array([kind for _, kind in runs], np.uint8), np.diff(starts))
+    _, starts, kinds = read_runs(CLASSES)
+    table = np.repeat(np.array(list(map(int, kinds)), np.uint8), np.diff(starts))
     table.flags.writeable = False
     return table
-
-
-def classes_of_library(codes: Sequence[int]) -> list[int]:
-    """The class of each code point, found by how `tokenizers` cuts a text of them.
-
-    Each stands between a letter, a digit and a sign: it is what it is not cut from.
-    """
-    from tokenizers import pre_tokenizers
-
-    cut = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True).pre_tokenize_str
-    beside = {k.LETTER: "a", k.NUMBER: "1", k.OTHER: "!"}
-    found = [k.SPACE] * len(codes)
-    for kind, other in beside.items():
-        for start in range(0, len(codes), 4096):
-            part = codes[start : start + 4096]
-            begins = {first for _, (first, _) in cut("\n".join(other + chr(code) for code in part))}
-            for number in range(len(part)):
-                if 3 * number + 1 not in begins:
-                    found[start + number] = kind
-    return found
-
-
-def _runs(kinds: Sequence[int]) -> Iterator[str]:
-    previous = -1
-    for code, kind in enumerate(kinds):
-        if kind != previous:
-            yield f"{code:x} {kind}"
-        previous = kind
-
-
-def main() -> None:
-    """Write the classes of the installed library."""
-    from importlib.metadata import version
-
-    surrogates = range(0xD800, 0xE000)  # of no text in UTF-8
-    codes = [code for code in range(CODE_POINTS) if code not in surrogates]
-    kinds = np.full(CODE_POINTS, k.OTHER)
-    kinds[codes] = classes_of_library(codes)
-    lines = [f"tokenizers {version('tokenizers')}", *_runs(kinds.tolist())]
-    CLASSES.write_text("\n".join(lines) + "\n")
-
-
-if __name__ == "__main__":
-    main()

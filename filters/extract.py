@@ -12,39 +12,12 @@ from phloem.filters.charset import BOMS, PARAMETER, decode, decode_page
 from phloem.filters.op import Measured, op
 
 PLAIN_TYPES = (
-    "text/plain",
-    "text/markdown",
-    "text/x-rst",
-    "text/csv",
-    "text/css",
-    "text/javascript",
-    "text/x-c",
-    "text/x-c++",
-    "text/x-csharp",
-    "text/x-fortran",
-    "text/x-go",
-    "text/x-haskell",
-    "text/x-java",
-    "text/x-julia",
-    "text/x-kotlin",
-    "text/x-lua",
-    "text/x-perl",
-    "text/x-php",
-    "text/x-python",
-    "text/x-r",
-    "text/x-ruby",
-    "text/x-rust",
-    "text/x-scala",
-    "text/x-script.python",
-    "text/x-sh",
-    "text/x-shellscript",
-    "text/x-sql",
-    "text/x-swift",
-    "text/x-tex",
-    "text/x-toml",
-    "text/x-typescript",
-    "text/x-yaml",
-)
+    "text/plain text/markdown text/x-rst text/csv text/css text/javascript text/x-c text/x-c++"
+    " text/x-csharp text/x-fortran text/x-go text/x-haskell text/x-java text/x-julia text/x-kotlin"
+    " text/x-lua text/x-perl text/x-php text/x-python text/x-r text/x-ruby text/x-rust text/x-scala"
+    " text/x-script.python text/x-sh text/x-shellscript text/x-sql text/x-swift text/x-tex"
+    " text/x-toml text/x-typescript text/x-yaml"
+).split()
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 # What documentation puts around its text. By tag and ARIA role (WAI-ARIA 1.2), then by the class

@@ -15,50 +15,17 @@ from phloem.filters.op import Measured, op
 # Where a reader's text stands, by the element that holds it.
 _SHOWN = frozenset({"title-group", "abstract", "trans-abstract", "body"})
 _DROPPED = frozenset(
-    {
-        "alternatives",
-        "back",
-        "boxed-text",
-        "chem-struct-wrap",
-        "disp-formula",
-        "fig",
-        "fig-group",
-        "floats-group",
-        "fn",
-        "fn-group",
-        "graphic",
-        "inline-formula",
-        "inline-graphic",
-        "label",
-        "media",
-        "object-id",
-        "ref-list",
-        "response",
-        "sub-article",
-        "supplementary-material",
-        "table-wrap",
-        "table-wrap-group",
-        "tex-math",
-        "trans-title-group",
-    }
+    (
+        "alternatives back boxed-text chem-struct-wrap disp-formula fig fig-group floats-group fn"
+        " fn-group graphic inline-formula inline-graphic label media object-id ref-list response"
+        " sub-article supplementary-material table-wrap table-wrap-group tex-math trans-title-group"
+    ).split()
 )
 _BLOCKS = frozenset(
-    {
-        "article-title",
-        "attrib",
-        "code",
-        "def",
-        "disp-quote",
-        "list-item",
-        "p",
-        "preformat",
-        "speaker",
-        "subtitle",
-        "term",
-        "title",
-        "verse-group",
-        "verse-line",
-    }
+    (
+        "article-title attrib code def disp-quote list-item p preformat speaker subtitle term title"
+        " verse-group verse-line"
+    ).split()
 )
 _KEPT_SPACES = frozenset({"code", "preformat"})
 _SPACES = re.compile(r"\s+")

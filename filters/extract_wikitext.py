@@ -39,32 +39,13 @@ SHOWN = {
 """Templates that only format one of their parameters, and its number. Names that several large
 wikis share; what a template of another name would show is lost."""
 
+# `noinclude` is the running head and foot in Wikisource's pages.
 _DROPPED = frozenset(
-    {
-        "categorytree",
-        "gallery",
-        "graph",
-        "hiero",
-        "imagemap",
-        "includeonly",
-        "indicator",
-        "inputbox",
-        "mapframe",
-        "maplink",
-        "noinclude",  # in Wikisource's pages, the running head and foot
-        "pagelist",
-        "pages",
-        "ref",
-        "references",
-        "score",
-        "script",
-        "section",
-        "style",
-        "table",
-        "templatedata",
-        "templatestyles",
-        "timeline",
-    }
+    (
+        "categorytree gallery graph hiero imagemap includeonly indicator inputbox mapframe maplink"
+        " noinclude pagelist pages ref references score script section style table templatedata"
+        " templatestyles timeline"
+    ).split()
 )
 _CODE = frozenset({"pre", "source", "syntaxhighlight"})
 _PARAGRAPHS = frozenset({"blockquote", "p", "poem"})

@@ -30,33 +30,10 @@ _RESERVED_DOMAINS = ("example.com", "example.net", "example.org")
 _RESERVED_TLDS = ("example", "invalid", "localhost", "local", "test", "onion", "internal")
 # Endings of files that stand where an address has its top-level domain, as in logo@2x.png.
 _FILE_ENDINGS = (
-    "bmp",
-    "css",
-    "gif",
-    "htm",
-    "html",
-    "jpeg",
-    "jpg",
-    "js",
-    "json",
-    "map",
-    "md",
-    "mjs",
-)
-_MORE_ENDINGS = (
-    "pdf",
-    "png",
-    "scss",
-    "service",
-    "socket",
-    "svg",
-    "target",
-    "tiff",
-    "txt",
-    "webp",
-    "xml",
-)
-_NO_TLDS = frozenset((*_RESERVED_TLDS, *_FILE_ENDINGS, *_MORE_ENDINGS))
+    "bmp css gif htm html jpeg jpg js json map md mjs pdf png scss service socket svg target tiff"
+    " txt webp xml"
+).split()
+_NO_TLDS = frozenset((*_RESERVED_TLDS, *_FILE_ENDINGS))
 # RFC 5321, section 4.5.3.1: octets of a local part and of a domain; RFC 1035, 2.3.4: of a label.
 _MAX_LOCAL, _MAX_DOMAIN = 64, 255
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")

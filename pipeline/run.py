@@ -15,7 +15,8 @@ from phloem.catalog.handoff.tokenizer import end_of
 from phloem.catalog.ledger import check_balance
 from phloem.catalog.manifest import Shard
 from phloem.catalog.policy import LOCAL, admits, load_policy
-from phloem.catalog.release import GateError, Release, make_release
+from phloem.catalog.release import GateError, make_release
+from phloem.catalog.released import Release
 from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.filters.op import Op

@@ -10,15 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phloem.catalog.columns import PII_SPANS, TEXT
-from phloem.catalog.manifest import read_arrow, read_parquet
+from phloem.catalog.manifest import arrow_batches, read_parquet
 from phloem.catalog.store import MissingError, Store
 from phloem.reports.run import Run, shards_of
 
 Json = Any
 
 EXCERPT_CHARACTERS = 300
-WITHHELD = "withheld"  # nobody looked for personal data in it
-GONE = "gone"  # the text is no longer under the root
 
 
 def mask(text: str, spans: Sequence[Mapping[str, Json]]) -> str:
@@ -116,11 +114,9 @@ def masked_texts(
 
 def take(store: Store, name: str, rows: Sequence[int]) -> list[str | None]:
     """Texts at some rows, ascending, of an Arrow file: only their batches are touched."""
-    reader = read_arrow(store, name)
     found: list[str | None] = []
     start = 0
-    for number in range(reader.num_record_batches):
-        batch = reader.get_batch(number)
+    for batch in arrow_batches(store, name):
         own = [row - start for row in rows if start <= row < start + batch.num_rows]
         found += batch[TEXT.name].take(pa.array(own, pa.int64())).to_pylist()
         start += batch.num_rows

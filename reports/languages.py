@@ -11,10 +11,10 @@ from duckdb import DuckDBPyConnection
 
 from phloem.catalog.columns import DECLARED_LANGUAGE, LANGUAGE
 from phloem.catalog.ledger import KEPT, VERDICT
-from phloem.catalog.manifest import read_arrow, read_parquet
+from phloem.catalog.manifest import arrow_batches, read_parquet
 from phloem.catalog.runs import text_files
 from phloem.catalog.store import MissingError, Store
-from phloem.reports.run import Run, dataset_of, shards_of
+from phloem.reports.run import Run, shards_of
 from phloem.reports.tokens import COUNTS
 
 UNKNOWN = "und"  # BCP 47: undetermined
@@ -127,7 +127,7 @@ Pairs = Counter[tuple[tuple[str, ...], str, bool]]
 def _declared(store: Store, run: Run) -> Pairs:
     """Documents by (languages declared for them or their source, language found, kept)."""
     pairs: Pairs = Counter()
-    files = text_files(dataset_of(store, run, "ingest"))
+    files = text_files(shards_of(store, run, "ingest"))
     for shard in shards_of(store, run, "decide"):
         card = run.sources.get(shard.facts["source"], {})
         of_card = declaring(sorted(card.get("languages") or ()))
@@ -149,9 +149,8 @@ def _declared(store: Store, run: Run) -> Pairs:
 
 def _own(store: Store, name: str) -> pa.ChunkedArray:
     """The language that the source gives each document of an ingest text file."""
-    reader = read_arrow(store, name)
-    batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
-    return pa.chunked_array([batch[DECLARED_LANGUAGE.name] for batch in batches], pa.string())
+    columns = [batch[DECLARED_LANGUAGE.name] for batch in arrow_batches(store, name)]
+    return pa.chunked_array(columns, pa.string())
 
 
 def _bearing(tags: tuple[str, ...], found: str) -> str:

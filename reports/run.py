@@ -137,5 +137,4 @@ def dataset_of(store: Store, run: Run, stage: str) -> Dataset | None:
 
 def shards_of(store: Store, run: Run, stage: str) -> tuple[Shard, ...]:
     """The shards that a stage made, in order; empty if there is no dataset."""
-    dataset = dataset_of(store, run, stage)
-    return dataset.shards if dataset else ()
+    return runs.shards_of(store, {"datasets": run.datasets}, stage)

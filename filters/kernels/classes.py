@@ -1,15 +1,13 @@
 """What each code point is: letter, mark, digit, space; upper case; of a script without spaces.
 
 The general categories are those of Unicode 14.0.0, kept in `categories.txt`, so that measures do
-not change with the interpreter. `python -m phloem.filters.kernels.classes` rewrites the file from
-the running interpreter's `unicodedata`.
+not change with the interpreter. `python tests/support/code_points.py` rewrites the file from the
+running interpreter's `unicodedata`.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -64,29 +62,22 @@ _UNSPACED_BLOCKS = (
 )
 
 
-def categories_of_interpreter() -> str:
-    """The running interpreter's general categories, as `categories.txt` holds them."""
-    kinds = map(unicodedata.category, map(chr, range(CODE_POINTS)))
-    lines, start = [f"unicode {unicodedata.unidata_version}"], 0
-    for kind, run in itertools.groupby(kinds):
-        lines.append(f"{start:x} {kind}")
-        start += sum(1 for _ in run)
-    return "\n".join(lines) + "\n"
+def read_runs(path: Path) -> tuple[str, list[int], list[str]]:
+    """The first line of a file of runs of code points; where each run begins; what it says.
 
-
-@functools.cache
-def unicode_version() -> str:
-    """The version of Unicode that the tables follow."""
-    return CATEGORIES.read_text().partition("\n")[0].removeprefix("unicode ")
+    The last begin is where the code points end.
+    """
+    head, *lines = path.read_text().splitlines()
+    starts, said = zip(*map(str.split, lines), strict=True)
+    return head, [*(int(start, 16) for start in starts), CODE_POINTS], list(said)
 
 
 @functools.cache
 def classes() -> npt.NDArray[np.uint8]:
     """The flags of every code point."""
-    lines = CATEGORIES.read_text().splitlines()[1:]
-    runs = [(int(start, 16), _FLAGS.get(kind, 0)) for start, kind in map(str.split, lines)]
-    starts = [start for start, _ in runs] + [CODE_POINTS]
-    table = np.repeat(np.array([flags for _, flags in runs], np.uint8), np.diff(starts))
+    _, starts, kinds = read_runs(CATEGORIES)
+    flags = [_FLAGS.get(kind, 0) for kind in kinds]
+    table = np.repeat(np.array(flags, np.uint8), np.diff(starts))
     table[[*_CONTROL_SPACES, *_WORD_SEPARATORS]] |= SPACE
     for first, last in _UNSPACED_BLOCKS:
         block = table[first : last + 1]
@@ -127,7 +118,3 @@ def figured() -> npt.NDArray[np.uint32]:
     table[codes] = ord("0") + (codes - first) % 10
     table.flags.writeable = False
     return table
-
-
-if __name__ == "__main__":
-    CATEGORIES.write_text(categories_of_interpreter())

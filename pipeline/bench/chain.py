@@ -26,7 +26,7 @@ import yaml
 from phloem.catalog.columns import LANGUAGE, TEXT
 from phloem.catalog.handoff.tokenizer import train_tokenizer
 from phloem.catalog.rules import Rule, bound_of
-from phloem.catalog.runs import dataset_of, load_run, newest_run
+from phloem.catalog.runs import load_run, newest_run, shards_of
 from phloem.catalog.store import Store
 from phloem.filters.op import find_op
 from phloem.pipeline.bench.ops import records_of
@@ -210,8 +210,7 @@ def _own_chain(recipe: Path, model_folder: Path) -> Chain:
         command += ["--input", str(sample / "*.jsonl.gz"), "--language", "en", "--workers", "1"]
         seconds, _ = cpu_of(PHLOEM, command, work, {"PHLOEM_MODELS": str(model_folder)})
         store = Store(root)
-        tokens = dataset_of(store, load_run(store, newest_run(store)), "tokenize")
-        shards = tokens.shards if tokens else ()
+        shards = shards_of(store, load_run(store, newest_run(store)), "tokenize")
         names = ("documents", "tokens")
         return seconds, _left({name: sum(s.facts[name] for s in shards) for name in names})
 

@@ -19,7 +19,7 @@ COLUMNS = ("name", "date", "recipe", "policy", "sources")
 @app.command("list")
 def list_(root: Root = ROOT, as_json: AsJson = False) -> None:
     """List the releases that the root holds."""
-    from phloem.catalog.release import list_releases
+    from phloem.catalog.released import list_releases
 
     rows = [
         {

@@ -22,7 +22,7 @@ from phloem.catalog.ledger import (
     VERDICT,
 )
 from phloem.catalog.manifest import Shard, read_parquet
-from phloem.catalog.runs import dataset_of
+from phloem.catalog.runs import shards_of
 from phloem.catalog.store import Store
 
 Json = Any
@@ -103,9 +103,8 @@ def account(store: Store, ingested: Sequence[Shard], decided: Sequence[Shard] | 
 
 def account_of(store: Store, record: Mapping[str, Json]) -> Account:
     """What the manifests of a run say that came to its decisions."""
-    found = {stage: dataset_of(store, record, stage) for stage in ("ingest", "decide")}
-    shards = {stage: dataset.shards if dataset else () for stage, dataset in found.items()}
-    return account(store, shards["ingest"], shards["decide"])
+    ingested, decided = (shards_of(store, record, stage) for stage in ("ingest", "decide"))
+    return account(store, ingested, decided)
 
 
 def _sum(shards: Sequence[Shard], fact: str) -> int:

@@ -26,7 +26,8 @@ from real_root import fables
 
 from phloem.catalog.handoff.loader import BLOCK, ReleaseTokens, as_torch, blend, permute
 from phloem.catalog.manifest import Dataset, read_arrow
-from phloem.catalog.release import ReleaseError, make_release
+from phloem.catalog.release import make_release
+from phloem.catalog.released import ReleaseError
 from phloem.catalog.store import Store
 
 LENGTH = 8

@@ -16,7 +16,6 @@ from phloem.catalog.policy import (
     load_policy,
     loss_alarm,
     policies,
-    policy_rows,
     unasked,
 )
 
@@ -226,10 +225,6 @@ def test_unasked_of_quickstart_says_that_nobody_approved() -> None:
     said = unasked(load_policy("quickstart"))
     assert said[0] == "No person has approved the sources for this use."
     assert unasked(load_policy("production")) == ()
-
-
-def test_policy_rows_have_a_row_a_policy() -> None:
-    assert {row[0] for row in policy_rows()} == set(policies())
 
 
 def test_policy_fields_are_described() -> None:

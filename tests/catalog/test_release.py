@@ -11,14 +11,8 @@ import pytest
 
 from phloem.catalog.manifest import Dataset, canonical
 from phloem.catalog.records import records
-from phloem.catalog.release import (
-    GateError,
-    ReleaseError,
-    list_releases,
-    make_release,
-    verify_release,
-)
-from phloem.catalog.released import load_release, released_files
+from phloem.catalog.release import GateError, make_release, verify_release
+from phloem.catalog.released import ReleaseError, list_releases, load_release, released_files
 
 
 def _change_record(root: Any, **changes: Any) -> None:

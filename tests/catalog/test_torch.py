@@ -14,7 +14,8 @@ import pytest
 from real_root import fables
 
 from phloem.catalog.handoff.loader import ReleaseTokens, as_torch
-from phloem.catalog.release import ReleaseError, make_release
+from phloem.catalog.release import make_release
+from phloem.catalog.released import ReleaseError
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: `make torch` tests with it")
 DataLoader = torch.utils.data.DataLoader

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from code_points import classes_of_library
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -195,12 +196,12 @@ def test_bpe_kernel_is_compiled_for_the_arrays_that_it_gets(both: tuple[Encoder,
 
 
 def test_bpe_classes_are_those_of_the_library() -> None:
-    """At both ends of every run; the whole table is what `python -m phloem.filters.bpe` writes."""
+    """At both ends of every run; `code_points.py` writes the whole table."""
     table = bpe.bpe_classes()
     begins = np.flatnonzero(np.diff(table)) + 1
     near = sorted({0, *begins.tolist(), *(begins - 1).tolist(), CODE_POINTS - 1})
     codes = [code for code in near if not 0xD800 <= code < 0xE000]
-    assert table[codes].tolist() == bpe.classes_of_library(codes)
+    assert table[codes].tolist() == classes_of_library(codes)
 
 
 def test_bpe_bytes_stand_for_the_characters_of_the_library() -> None:

@@ -7,6 +7,7 @@ import unicodedata
 import numpy as np
 import pyarrow as pa
 import pytest
+from code_points import categories_of_interpreter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,13 +19,13 @@ from phloem.filters.kernels.classes import (
     SPACE,
     UNSPACED,
     UPPER,
-    categories_of_interpreter,
     classes,
     lower,
-    unicode_version,
+    read_runs,
 )
 from phloem.filters.kernels.utf8 import code_point, strings, to_strings, width
 
+UNICODE = read_runs(kernels.classes.CATEGORIES)[0].removeprefix("unicode ")
 STRINGS = st.lists(st.one_of(st.none(), st.text(max_size=5)), max_size=8)
 
 
@@ -37,12 +38,12 @@ def test_class_table_agrees_with_the_interpreter_on_what_both_know() -> None:
         got = int(table[code]) & (LETTER | MARK | DIGIT)
         # A later Unicode assigns more; it changes no letter, mark or digit into another of them.
         assert got in (wanted, 0), hex(code)
-        if unicodedata.unidata_version == unicode_version():
+        if unicodedata.unidata_version == UNICODE:
             assert got == wanted, hex(code)
 
 
 def test_category_file_is_what_its_command_writes() -> None:
-    if unicodedata.unidata_version != unicode_version():
+    if unicodedata.unidata_version != UNICODE:
         assert unicodedata.unidata_version > "14"
         return
     assert kernels.classes.CATEGORIES.read_text() == categories_of_interpreter()

@@ -1,0 +1,63 @@
+"""What each code point is to the interpreter and to `tokenizers`, as files of `filters/` keep it.
+
+`python tests/support/code_points.py` writes these files anew.
+"""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+
+import numpy as np
+from tokenizers import pre_tokenizers
+
+from phloem.filters import bpe
+from phloem.filters.kernels import merging as k
+from phloem.filters.kernels.classes import CATEGORIES, CODE_POINTS
+
+
+def _runs(kinds: Iterable[object]) -> Iterator[str]:
+    start = 0
+    for kind, run in itertools.groupby(kinds):
+        yield f"{start:x} {kind}"
+        start += sum(1 for _ in run)
+
+
+def categories_of_interpreter() -> str:
+    """The running interpreter's general categories, as `categories.txt` holds them."""
+    kinds = map(unicodedata.category, map(chr, range(CODE_POINTS)))
+    return "\n".join([f"unicode {unicodedata.unidata_version}", *_runs(kinds)]) + "\n"
+
+
+def classes_of_library(codes: Sequence[int]) -> list[int]:
+    """The class of each code point, found by how `tokenizers` cuts a text of them.
+
+    Each stands between a letter, a digit and a sign: it is what it is not cut from.
+    """
+    cut = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True).pre_tokenize_str
+    beside = {k.LETTER: "a", k.NUMBER: "1", k.OTHER: "!"}
+    found = [k.SPACE] * len(codes)
+    for kind, other in beside.items():
+        for start in range(0, len(codes), 4096):
+            part = codes[start : start + 4096]
+            begins = {first for _, (first, _) in cut("\n".join(other + chr(code) for code in part))}
+            for number in range(len(part)):
+                if 3 * number + 1 not in begins:
+                    found[start + number] = kind
+    return found
+
+
+def bpe_classes_of_library() -> str:
+    """The classes of the installed library, as `bpe_classes.txt` holds them."""
+    surrogates = range(0xD800, 0xE000)  # of no text in UTF-8
+    codes = [code for code in range(CODE_POINTS) if code not in surrogates]
+    kinds = np.full(CODE_POINTS, k.OTHER)
+    kinds[codes] = classes_of_library(codes)
+    return "\n".join([f"tokenizers {version('tokenizers')}", *_runs(kinds.tolist())]) + "\n"
+
+
+if __name__ == "__main__":
+    CATEGORIES.write_text(categories_of_interpreter())
+    bpe.CLASSES.write_text(bpe_classes_of_library())
