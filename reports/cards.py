@@ -55,20 +55,9 @@ class Card:
     approved_by: str
 
 
-@dataclass(frozen=True)
-class Cards:
-    """The sources that were read, by id, and those that were not."""
-
-    cards: tuple[Card, ...]
-    skipped: tuple[tuple[str, str], ...]
-
-
-def cards(run: Run) -> Cards:
-    """The sources, from the run record."""
-    return Cards(
-        tuple(_card(name, own) for name, own in sorted(run.sources.items())),
-        tuple(sorted(run.skipped.items())),
-    )
+def cards(run: Run) -> tuple[Card, ...]:
+    """The sources that were read, by id, from the run record."""
+    return tuple(_card(name, own) for name, own in sorted(run.sources.items()))
 
 
 def _card(name: str, own: Mapping[str, Json]) -> Card:

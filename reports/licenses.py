@@ -36,16 +36,8 @@ class License:
     tokens: int | None
 
 
-@dataclass(frozen=True)
-class Licenses:
-    """The licence mix: most kept text first."""
-
-    policy: str
-    licenses: tuple[License, ...]
-
-
-def licenses(connection: DuckDBPyConnection, run: Run) -> Licenses:
-    """The licence mix, from the ledger. `load_token_counts` comes first."""
+def licenses(connection: DuckDBPyConnection, run: Run) -> tuple[License, ...]:
+    """The licence mix, most kept text first. `load_token_counts` comes first."""
     rows = connection.execute(
         f"""
         select coalesce(license, '') as expression,
@@ -71,10 +63,7 @@ def licenses(connection: DuckDBPyConnection, run: Run) -> Licenses:
         )
         for row in rows
     ]
-    return Licenses(
-        policy=str(run.spec.get("policy") or ""),
-        licenses=tuple(sorted(found, key=lambda own: (-own.text_bytes, own.expression))),
-    )
+    return tuple(sorted(found, key=lambda own: (-own.text_bytes, own.expression)))
 
 
 def _ordered(duties: Collection[str]) -> tuple[str, ...]:

@@ -30,15 +30,8 @@ class Trouble:
     where: str
 
 
-@dataclass(frozen=True)
-class Quarantine:
-    """All trouble of a run: most records first."""
-
-    troubles: tuple[Trouble, ...]
-
-
-def quarantine(connection: DuckDBPyConnection) -> Quarantine:
-    """Trouble by source and reason."""
+def quarantine(connection: DuckDBPyConnection) -> tuple[Trouble, ...]:
+    """Trouble by source and reason, most records first."""
     rows = connection.execute(
         """
         select source, regexp_replace(reason, ' [(]byte [0-9]+[)]$', '') as reason,
@@ -51,7 +44,7 @@ def quarantine(connection: DuckDBPyConnection) -> Quarantine:
         Trouble(source, reason or "", met, int(records), _at(first))
         for source, reason, met, records, first in rows
     ]
-    return Quarantine(tuple(sorted(found, key=lambda own: (-own.records, own.source, own.reason))))
+    return tuple(sorted(found, key=lambda own: (-own.records, own.source, own.reason)))
 
 
 def _at(first: Mapping[str, Json]) -> str:

@@ -11,6 +11,7 @@ from phloem.catalog.advice import run_again
 from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, Shard
 from phloem.catalog.store import Store
+from phloem.reports.numerals import MEGABYTE
 
 Json = Any
 
@@ -36,6 +37,13 @@ class Stage:
     cpu_seconds: float
     documents: int
     bytes: int
+
+    @property
+    def megabytes_per_cpu_second(self) -> float | None:
+        """How fast it read; None where something was cached, which cost nothing."""
+        if self.cached >= self.tasks or not self.cpu_seconds:
+            return None
+        return self.bytes / MEGABYTE / self.cpu_seconds
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ def run_of(record: Mapping[str, Json], root: str) -> Run:
         sources=record.get("sources") or {},
         rules=tuple(record.get("rules") or ()),
         source_rules={n: tuple(own) for n, own in (record.get("source_rules") or {}).items()},
-        balance={name: _balance(own) for name, own in (record.get("balance") or {}).items()},
+        balance={name: Balance(**own) for name, own in (record.get("balance") or {}).items()},
         license_refs={n: tuple(own) for n, own in (record.get("license_refs") or {}).items()},
         release=record.get("release"),
         again=run_again(record, root),
@@ -115,19 +123,8 @@ def run_of(record: Mapping[str, Json], root: str) -> Run:
 
 
 def _stage(value: Mapping[str, Json]) -> Stage:
-    return Stage(
-        name=value["stage"],
-        tasks=value.get("tasks") or 0,
-        cached=value.get("cached") or 0,
-        seconds=value.get("seconds") or 0.0,
-        cpu_seconds=value.get("cpu_seconds") or 0.0,
-        documents=value.get("documents") or 0,
-        bytes=value.get("bytes") or 0,
-    )
-
-
-def _balance(value: Mapping[str, Json]) -> Balance:
-    return Balance(value["read"], value["kept"], value["dropped"], value["quarantined"])
+    counted = ("tasks", "cached", "seconds", "cpu_seconds", "documents", "bytes")
+    return Stage(value["stage"], **{name: value.get(name) or 0 for name in counted})
 
 
 def dataset_of(store: Store, run: Run, stage: str) -> Dataset | None:

@@ -23,7 +23,6 @@ from phloem.reports.quarantine import quarantine
 from phloem.reports.run import Run, run_of
 from phloem.reports.samples import samples
 from phloem.reports.sections import sections
-from phloem.reports.stages import stages
 from phloem.reports.tokens import load_token_counts, tokens
 
 
@@ -63,7 +62,7 @@ def collect(connection: DuckDBPyConnection, store: Store, run: Run) -> dict[str,
         "cards": cards(run),
         "tokens": tokens(connection, store, run),
         "quarantine": quarantine(connection),
-        "stages": stages(run),
+        "stages": run.stages,
         "provenance": provenance(store, run),
     }
 

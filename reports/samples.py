@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -60,17 +59,12 @@ class Reason:
     why_no_text: str
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Examples by reason: the kept first, then by number of documents."""
-
-    reasons: tuple[Reason, ...]
-
-
 def samples(
     connection: DuckDBPyConnection, store: Store, run: Run, *, examples: int = EXAMPLES
-) -> Samples:
+) -> tuple[Reason, ...]:
     """Examples of each reason but near duplicates, which have a section of their own.
+
+    The kept come first, then the reasons by number of documents.
 
     The choice depends on ids alone, so that a report made again shows the same documents.
     """
@@ -100,28 +94,14 @@ def samples(
     documents: dict[str, int] = {}
     for row in rows:
         text = found.get((row[10], row[11]))
-        grouped.setdefault(row[0], []).append(_sample(row, None if text is None else cut(text)))
+        sample = Sample(*row[2:10], None if text is None else cut(text))
+        grouped.setdefault(row[0], []).append(sample)
         documents[row[0]] = row[1]
     made = [
         Reason(why, documents[why], tuple(own), _why_no_text(why, own, masked=bool(texts.spans)))
         for why, own in grouped.items()
     ]
-    return Samples(tuple(sorted(made, key=_kept_first)))
-
-
-def _sample(row: Sequence[Any], excerpt: str | None) -> Sample:
-    _, _, id_, source, language, measured, value, threshold, detail, text_bytes, _, _ = row
-    return Sample(
-        id=id_,
-        source=source,
-        language=language,
-        measured=measured,
-        value=value,
-        threshold=threshold,
-        detail=detail,
-        text_bytes=text_bytes,
-        excerpt=excerpt,
-    )
+    return tuple(sorted(made, key=_kept_first))
 
 
 def _kept_first(reason: Reason) -> tuple[bool, int, str]:
