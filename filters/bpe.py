@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,23 +48,6 @@ _PLAIN: Mapping[str, Mapping[str, Sequence[Json]]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Tables:
-    """A tokenizer as the kernel reads it: see `merging.encode`."""
-
-    byte_ids: npt.NDArray[np.int32]
-    pairs: npt.NDArray[np.uint64]
-    ranks: npt.NDArray[np.int32]
-    merged: npt.NDArray[np.int32]
-    short: int
-    begins: npt.NDArray[np.bool_]
-    added: npt.NDArray[np.uint8]
-    added_offsets: npt.NDArray[np.int64]
-    added_ids: npt.NDArray[np.int32]
-    end_id: int
-    vocab_size: int
-
-
 def kernel_encoder(path: str, end: End) -> Encoder | None:
     """The encoder of a `tokenizer.json` whose tokens the kernel makes; None for another kind.
 
@@ -78,16 +60,11 @@ def kernel_encoder(path: str, end: End) -> Encoder | None:
 @functools.lru_cache(maxsize=1)
 def _encoder(content: bytes, end: End) -> Encoder | None:
     """One for each tokenizer of a process: it keeps what it learnt of pieces."""
-    tables = _tables(json.loads(content), end)
-    if tables is None:
+    found = _tables(json.loads(content), end)
+    if found is None:
         return None
-    memory = (
-        np.zeros(k.PLACES, np.uint64),
-        np.zeros(k.PLACES, np.int64),
-        np.zeros(k.PIECE_BYTES, np.uint8),
-        np.zeros(k.PIECE_TOKENS, np.uint32),
-        np.zeros(3, np.int64),
-    )
+    tables, vocab_size = found
+    memory = k.no_memory()
 
     def encode(texts: pa.Array) -> Encoded:
         given = strings(texts)
@@ -96,28 +73,10 @@ def _encoder(content: bytes, end: End) -> Encoder | None:
         k.mark(given.data, first, last, bpe_classes(), kinds)
         out = np.empty(last - first + given.rows, np.uint32)
         offsets = np.zeros(given.rows + 1, np.int64)
-        k.encode(
-            given.data,
-            given.offsets,
-            given.valid,
-            kinds,
-            tables.byte_ids,
-            tables.pairs,
-            tables.ranks,
-            tables.merged,
-            tables.short,
-            tables.begins,
-            tables.added,
-            tables.added_offsets,
-            tables.added_ids,
-            tables.end_id,
-            *memory,
-            out,
-            offsets,
-        )
+        k.encode(given, kinds, tables, memory, out, offsets)
         return out[: offsets[-1]], offsets
 
-    return Encoder(encode, tables.end_id, tables.vocab_size)
+    return Encoder(encode, end.id, vocab_size)
 
 
 def compile_kernel() -> None:
@@ -127,8 +86,11 @@ def compile_kernel() -> None:
         encoder.encode(pa.array(["a"]))
 
 
-def _tables(told: Json, end: End) -> _Tables | None:
-    """The tables of a parsed `tokenizer.json`; None if the kernel does not make its tokens."""
+def _tables(told: Json, end: End) -> tuple[k.Tables, int] | None:
+    """The tables of a parsed `tokenizer.json`, and how many tokens it has.
+
+    None if the kernel does not make its tokens.
+    """
     if told.get("normalizer") or any(
         (told.get(part) or {}).get(field) not in values
         for part, fields in _PLAIN.items()
@@ -159,7 +121,7 @@ def _tables(told: Json, end: End) -> _Tables | None:
     data = b"".join(content for content, _ in added)
     begins = np.zeros(256, np.bool_)
     begins[[content[0] for content, _ in added]] = True
-    return _Tables(
+    tables = k.Tables(
         byte_ids=np.array(ids, np.int32),
         pairs=pairs,
         ranks=ranks,
@@ -171,8 +133,8 @@ def _tables(told: Json, end: End) -> _Tables | None:
         added_offsets=np.cumsum([0, *(len(content) for content, _ in added)]).astype(np.int64),
         added_ids=np.array([number for _, number in added], np.int32),
         end_id=end.id,
-        vocab_size=max(whole.values()) + 1,
     )
+    return tables, max(whole.values()) + 1
 
 
 def _renumbered(told: Json) -> bool:

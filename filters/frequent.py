@@ -48,7 +48,7 @@ def _lines_of(texts: Strings, min_chars: int) -> _Lines:
     """The lines that have so many characters without the blanks around them."""
     most = texts.rows + lining.most_ends(texts.data, texts.offsets[0], texts.offsets[-1])
     room = [np.empty(most, np.int64) for _ in range(5)]
-    count = lining.find_lines(texts.data, texts.offsets, texts.valid, _blanks(), min_chars, *room)
+    count = lining.find_lines(texts, _blanks(), min_chars, *room)
     rows, starts, ends, bodies, bodies_ends = (each[:count] for each in room)
     data = texts.data.data
     spans = zip(bodies.tolist(), bodies_ends.tolist(), strict=True)
@@ -146,9 +146,7 @@ def drop_frequent_lines(
     room = int(texts.offsets[-1] - texts.offsets[0])
     out, bounds = np.empty(room, np.uint8), np.zeros(texts.rows + 1, np.int64)
     cleaning.spliced(
-        texts.data,
-        texts.offsets,
-        texts.valid,
+        texts,
         np.searchsorted(rows, np.arange(texts.rows + 1)),
         starts - begins,
         ends - begins,

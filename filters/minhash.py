@@ -136,9 +136,7 @@ def minhash(
     minima = np.zeros((texts.rows, permutations), np.uint32)
     some = np.zeros(texts.rows, np.bool_)
     k.signatures(
-        texts.data,
-        texts.offsets,
-        texts.valid,
+        texts,
         classes(),
         folded(),
         ngram,
@@ -176,9 +174,7 @@ def shingles(texts: pa.Array, *, ngram: int = 5) -> tuple[npt.NDArray[np.int64],
     bounds = np.zeros(found.rows + 1, np.int64)
     out = np.empty(int(found.offsets[-1] - found.offsets[0]), np.uint64)
     k.all_shingles(
-        found.data,
-        found.offsets,
-        found.valid,
+        found,
         classes(),
         figured(),
         ngram,

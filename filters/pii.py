@@ -272,10 +272,10 @@ def pii(batch: pa.RecordBatch) -> list[pa.Array]:
     texts = strings(batch[TEXT.name])
     table = scanning.byte_classes()
     found = np.empty((max(64, texts.rows), 4), np.int64)
-    count = scanning.scan(texts.data, texts.offsets, texts.valid, table, found)
+    count = scanning.scan(texts, table, found)
     if count > len(found):
         found = np.empty((count, 4), np.int64)
-        scanning.scan(texts.data, texts.offsets, texts.valid, table, found)
+        scanning.scan(texts, table, found)
     found = found[:count]
     firsts = np.searchsorted(found[:, 0], np.arange(texts.rows + 1))
     rows: list[list[Span] | None] = [[] if valid else None for valid in texts.valid.tolist()]
@@ -318,9 +318,7 @@ def replace_spans(texts: pa.Array, spans: pa.Array, replacements: Mapping[str, s
     room = int(found.offsets[-1] - found.offsets[0]) + int(sizes[codes].sum())
     out, bounds = np.empty(room, np.uint8), np.zeros(found.rows + 1, np.int64)
     cleaning.spliced(
-        found.data,
-        found.offsets,
-        found.valid,
+        found,
         np.searchsorted(owner, np.arange(found.rows + 1)),
         starts,
         ends,

@@ -157,9 +157,7 @@ def repetition(batch: pa.RecordBatch) -> list[pa.Array]:
     places = 1 << (2 * longest + 2).bit_length()
     counts = np.zeros((texts.rows, k.COUNTS), np.int64)
     k.repeats(
-        texts.data,
-        texts.offsets,
-        texts.valid,
+        texts,
         classes(),
         lower(),
         np.empty(places, np.uint64),

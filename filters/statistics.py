@@ -291,9 +291,7 @@ def statistics(batch: pa.RecordBatch) -> list[pa.Array]:
     slots, bits = _stop_table()
     counts = np.zeros((texts.rows, k.COUNTS), np.int64)
     k.count(
-        texts.data,
-        texts.offsets,
-        texts.valid,
+        texts,
         classes(),
         lower(),
         _marks(),

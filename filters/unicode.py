@@ -70,7 +70,7 @@ def nfc(batch: pa.RecordBatch) -> list[pa.Array]:
     array = batch[TEXT.name]
     texts = strings(array)
     fine = np.zeros(texts.rows, np.bool_)
-    k.settled(texts.data, texts.offsets, texts.valid, _combining(), fine)
+    k.settled(texts, _combining(), fine)
     if fine.all():
         return [array]
     mask = pa.array(~fine)
@@ -158,5 +158,5 @@ def whitespace(batch: pa.RecordBatch) -> list[pa.Array]:
     texts = strings(array)
     out = np.empty(int(texts.offsets[-1] - texts.offsets[0]), np.uint8)
     bounds = np.zeros(texts.rows + 1, np.int64)
-    k.clean(texts.data, texts.offsets, texts.valid, _kinds(), out, bounds)
+    k.clean(texts, _kinds(), out, bounds)
     return [to_strings(out[: bounds[-1]], bounds, texts.valid, array.type)]

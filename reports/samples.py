@@ -94,8 +94,8 @@ def samples(
     documents: dict[str, int] = {}
     for row in rows:
         text = found.get((row[10], row[11]))
-        sample = Sample(*row[2:10], None if text is None else cut(text))
-        grouped.setdefault(row[0], []).append(sample)
+        facts = [*row[2:10], None if text is None else cut(text)]
+        grouped.setdefault(row[0], []).append(Sample(*facts))
         documents[row[0]] = row[1]
     made = [
         Reason(why, documents[why], tuple(own), _why_no_text(why, own, masked=bool(texts.spans)))

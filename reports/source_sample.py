@@ -16,18 +16,7 @@ LEAST_SHARE = 0.0005  # of a language; less is rounded to none
 COUNTED_HERE = (
     "counted over the sample alone; in the whole source more occurs so often, and more is dropped"
 )
-COLUMNS = (
-    "id",
-    "declared",
-    "measured",
-    "documents",
-    "read",
-    "median",
-    "kept",
-    "copies",
-    "faults",
-    "mismatch",
-)
+COLUMNS = "id declared measured documents read median kept copies faults mismatch".split()
 
 
 @dataclass(frozen=True)
@@ -196,27 +185,21 @@ def _facts(sample: SourceSample) -> list[str]:
         f"{kind} {count(number)} ({rate:.1f} a MB)"
         for kind, (number, rate) in sample.personal.items()
     )
-    reasons = ", ".join(
-        f"{code(name)} {count(number)}"
-        for name, number in sample.verdicts.items()
-        if name != "kept"
-    )
-    faults = ", ".join(f"{code(name)} {count(number)}" for name, number in sample.faults.items())
-    others = ", ".join(f"{code(name)} {count(number)}" for name, number in sample.elsewhere.items())
+    reasons = {name: number for name, number in sample.verdicts.items() if name != "kept"}
     alone = f"; {count(unmeasured)} documents by their declaration alone" if unmeasured else ""
     lines = [
         f"- Languages declared: {codes(declaring(sample.declared))}",
         f"- Languages found, by text: {found or 'none'}{alone}",
         f"- Characters a document: {lengths or 'none'}",
         f"- Personal data: {personal or 'none found'}",
-        f"- Not readable: {faults or 'none'}",
+        f"- Not readable: {_counts(sample.faults)}",
         (
             f"- Near duplicates: {count(sample.duplicates)} within the sample;"
-            f" {others or 'none'} elsewhere ({sample.compared_with or 'not looked for'})"
+            f" {_counts(sample.elsewhere)} elsewhere ({sample.compared_with or 'not looked for'})"
         ),
         (
             f"- Rules of {code(sample.recipe)}: {count(sample.kept)} kept"
-            f" ({percent(sample.kept, sample.documents)}); dropped: {reasons or 'none'}"
+            f" ({percent(sample.kept, sample.documents)}); dropped: {_counts(reasons)}"
         ),
     ]
     if sample.absent:
@@ -226,6 +209,12 @@ def _facts(sample: SourceSample) -> list[str]:
     if sample.withheld:
         lines.append(f"- Withheld for their licence: {count(sample.withheld)} documents")
     return lines
+
+
+def _counts(numbers: Mapping[str, int]) -> str:
+    """Names as code, each with its number; `none` if there are none."""
+    told = ", ".join(f"{code(name)} {count(number)}" for name, number in numbers.items())
+    return told or "none"
 
 
 def _caption(excerpt: Excerpt) -> str:

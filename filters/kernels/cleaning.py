@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, Strings, code_point, width
 
 # Kinds of code points for `clean`.
 KEEP, BLANK, TAB, BREAK, DROP = 0, 1, 2, 3, 4
@@ -20,16 +20,15 @@ UNSETTLED = 255  # a code point that NFC may change
 
 
 @kernel
-def settled(data: Bytes, offsets: Integers, valid: Flags, combining: Bytes, out: Flags) -> None:
+def settled(texts: Strings, combining: Bytes, out: Flags) -> None:
     """Mark each text that is in normal form C for certain (quick check of UAX #15, section 9).
 
     Args:
-        data: UTF-8 bytes.
-        offsets: Where each text begins in them, and the end.
-        valid: Which texts are not null.
+        texts: In UTF-8.
         combining: Canonical combining class of each code point, UNSETTLED for No and Maybe.
         out: Set for each text that needs no work.
     """
+    data, offsets, valid = texts
     for row in range(len(valid)):
         if not valid[row]:
             out[row] = True
@@ -112,19 +111,16 @@ def _clean_one(
 
 
 @kernel
-def clean(
-    data: Bytes, offsets: Integers, valid: Flags, kinds: Bytes, out: Bytes, bounds: Integers
-) -> None:
+def clean(texts: Strings, kinds: Bytes, out: Bytes, bounds: Integers) -> None:
     """Write the clean form of every text.
 
     Args:
-        data: UTF-8 bytes.
-        offsets: Where each text begins in them, and the end.
-        valid: Which texts are not null.
+        texts: In UTF-8.
         kinds: KEEP, BLANK, TAB, BREAK or DROP of each code point.
         out: Room for as many bytes as there are.
         bounds: One more than there are texts: where each begins in `out`, and the end.
     """
+    data, offsets, valid = texts
     to = 0
     for row in range(len(valid)):
         bounds[row] = to
@@ -135,9 +131,7 @@ def clean(
 
 @kernel
 def spliced(
-    data: Bytes,
-    offsets: Integers,
-    valid: Flags,
+    texts: Strings,
     first: Integers,
     starts: Integers,
     ends: Integers,
@@ -150,9 +144,7 @@ def spliced(
     """Write every text with its spans replaced.
 
     Args:
-        data: UTF-8 bytes.
-        offsets: Where each text begins in them, and the end.
-        valid: Which texts are not null.
+        texts: In UTF-8.
         first: Row n's spans are numbers `first[n]` to `first[n + 1]`; ascending, not overlapping.
         starts: Where each span begins, from its text's beginning.
         ends: Where each span ends.
@@ -162,6 +154,7 @@ def spliced(
         out: Room for all of it.
         bounds: One more than there are texts: where each begins in `out`, and the end.
     """
+    data, offsets, valid = texts
     to = 0
     for row in range(len(valid)):
         bounds[row] = to

@@ -1,6 +1,6 @@
 """One pass over a text that counts characters, words and lines."""
 
-# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from phloem.filters.kernels.classes import (
     WORD,
 )
 from phloem.filters.kernels.hashing import BASIS, fold, mix
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
+from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar, Strings, code_point, width
 
 # Columns of the counts.
 CHARS, SPACES, LETTERS, UPPERS, DIGITS = 0, 1, 2, 3, 4
@@ -58,6 +58,15 @@ def _find(slots: np.ndarray, bits: Bytes, wanted: np.uint64) -> Scalar:
 
 
 @inlined
+def _with_word(
+    stops: np.uint64, word: np.uint64, language: np.uint64, slots: np.ndarray, bits: Bytes
+) -> np.uint64:
+    """The stop words that were met, with this word if it is one."""
+    found = _find(slots, bits, mix(mix(word) ^ language))
+    return stops | np.uint64(1) << np.uint64(found) if found >= 0 else stops
+
+
+@inlined
 def _ones(bits: np.uint64) -> Scalar:
     """How many bits are set."""
     found = 0
@@ -88,9 +97,7 @@ def _end_line(
 
 @kernel
 def count(
-    data: Bytes,
-    offsets: Integers,
-    valid: Flags,
+    texts: Strings,
     classes: Bytes,
     lower: np.ndarray,
     marks: Bytes,
@@ -102,9 +109,7 @@ def count(
     """Fill one row of counts for each valid text.
 
     Args:
-        data: UTF-8 bytes.
-        offsets: Where each text begins in them, and the end.
-        valid: Which texts are not null.
+        texts: In UTF-8.
         classes: Flags of each code point.
         lower: Lower case of each code point.
         marks: BULLET, ENDS and CLOSES of each code point.
@@ -113,6 +118,7 @@ def count(
         bits: The number of each stop word within its language, below 64.
         out: Zeros, one row a text, COUNTS columns.
     """
+    data, offsets, valid = texts
     for row in range(len(valid)):
         if not valid[row]:
             continue
@@ -140,9 +146,7 @@ def count(
                 if in_token:
                     _end_token(counts, word_chars, alpha)
                     if language and word_chars:
-                        found = _find(slots, bits, mix(mix(word) ^ language))
-                        if found >= 0:
-                            stops |= np.uint64(1) << np.uint64(found)
+                        stops = _with_word(stops, word, language, slots, bits)
                     in_token = unspaced = alpha = False
                     word_chars = 0
                     word = BASIS
@@ -160,9 +164,7 @@ def count(
                 if starts and word_chars > 0:
                     _end_token(counts, word_chars, alpha)
                     if language:
-                        found = _find(slots, bits, mix(mix(word) ^ language))
-                        if found >= 0:
-                            stops |= np.uint64(1) << np.uint64(found)
+                        stops = _with_word(stops, word, language, slots, bits)
                     alpha = False
                     word_chars = 0
                     word = BASIS
@@ -199,9 +201,7 @@ def count(
         if in_token:
             _end_token(counts, word_chars, alpha)
             if language and word_chars:
-                found = _find(slots, bits, mix(mix(word) ^ language))
-                if found >= 0:
-                    stops |= np.uint64(1) << np.uint64(found)
+                stops = _with_word(stops, word, language, slots, bits)
         if first >= 0:
             _end_line(counts, marks, first, second_space, last, tail, line_chars)
         counts[STOP_WORDS] = _ones(stops)

@@ -1,6 +1,6 @@
 """Where the lines of texts are, and what stands in them without the blanks around it."""
 
-# ruff: noqa: C901, PLR0913, PLR0917, PLR2004 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0917, PLR2004 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, Strings, code_point, width
 
 NEWLINE, RETURN = 0x0A, 0x0D
 LEAD_NEL, LEAD_SEPARATOR = 0xC2, 0xE2  # first bytes of U+0085, and of U+2028 and U+2029
@@ -48,9 +48,7 @@ def most_ends(data: Bytes, start: Scalar, end: Scalar) -> Scalar:
 
 @kernel
 def find_lines(
-    data: Bytes,
-    offsets: Integers,
-    valid: Flags,
+    texts: Strings,
     blanks: Flags,
     min_chars: int,
     rows: Integers,
@@ -62,9 +60,7 @@ def find_lines(
     """Find the lines with so many characters between the blanks around them; returns how many.
 
     Args:
-        data: UTF-8 bytes.
-        offsets: Where each text begins in them, and the end.
-        valid: Which texts are not null.
+        texts: In UTF-8.
         blanks: Which code points are blanks.
         min_chars: The least number of code points.
         rows: The text of each line found. Here and below there is room for all lines.
@@ -73,6 +69,7 @@ def find_lines(
         bodies: Where that begins which stands between the blanks.
         bodies_ends: Where that ends.
     """
+    data, offsets, valid = texts
     found = 0
     for row in range(len(valid)):
         if not valid[row]:

@@ -4,19 +4,19 @@ The pieces are those of GPT-2's expression, one of these in turn (Radford et al.
 ``'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+``
 """
 
-# ruff: noqa: PLR0912, PLR0913, PLR0917, PLR1714, PLR2004, C901 - a kernel is one flat loop
+# ruff: noqa: PLR0912, PLR0913, PLR0915, PLR0917, PLR1714, PLR2004, C901 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from phloem.filters.kernels import inlined, kernel
 from phloem.filters.kernels.hashing import BASIS, fold, mix
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, Strings, code_point, width
 
 Numbers = npt.NDArray[np.int32]
 Hashes = npt.NDArray[np.uint64]
@@ -45,6 +45,63 @@ _TOKENS = np.int64((1 << _TOKEN_BITS) - 1)
 _BYTES_SHIFT = np.int64(_LENGTH_BITS)
 _TOKEN_SHIFT = np.int64(2 * _LENGTH_BITS)
 _PIECE_SHIFT = np.int64(2 * _LENGTH_BITS + _TOKEN_BITS)
+
+
+class Tables(NamedTuple):
+    """A tokenizer as `encode` reads it.
+
+    Attributes:
+        byte_ids: The token of each byte.
+        pairs: Open-addressed table of left << 32 | right.
+        ranks: The rank of these two tokens' merge.
+        merged: The token that each rank makes.
+        short: Bytes of a piece up to which no heap is used; `SHORT` at most.
+        begins: Whether an added token begins with a byte.
+        added: The bytes of all added tokens, the longest first.
+        added_offsets: Where each begins; one more than tokens.
+        added_ids: Their ids; TEXT for what stays text.
+        end_id: The token at a document's end.
+    """
+
+    byte_ids: Numbers
+    pairs: Hashes
+    ranks: Numbers
+    merged: Numbers
+    short: int
+    begins: Flags
+    added: Bytes
+    added_offsets: Integers
+    added_ids: Numbers
+    end_id: int
+
+
+class Memory(NamedTuple):
+    """What is known of pieces seen before.
+
+    Attributes:
+        hashes: Of known pieces, open-addressed.
+        known: Of each, the places of its bytes and tokens, and how many there are.
+        known_bytes: The bytes of known pieces.
+        known_tokens: Their tokens.
+        used: How many pieces, bytes and tokens are known.
+    """
+
+    hashes: Hashes
+    known: Integers
+    known_bytes: Bytes
+    known_tokens: Tokens
+    used: Integers
+
+
+def no_memory() -> Memory:
+    """Room for pieces, with none in it."""
+    return Memory(
+        np.zeros(PLACES, np.uint64),
+        np.zeros(PLACES, np.int64),
+        np.zeros(PIECE_BYTES, np.uint8),
+        np.zeros(PIECE_TOKENS, np.uint32),
+        np.zeros(3, np.int64),
+    )
 
 
 @kernel
@@ -343,53 +400,21 @@ def _keep(
 
 @kernel
 def encode(
-    data: Bytes,
-    offsets: Integers,
-    valid: Flags,
-    kinds: Bytes,
-    byte_ids: Numbers,
-    pairs: Hashes,
-    ranks: Numbers,
-    merged: Numbers,
-    short: Scalar,
-    begins: Flags,
-    added: Bytes,
-    added_offsets: Integers,
-    added_ids: Numbers,
-    end_id: Scalar,
-    hashes: Hashes,
-    known: Integers,
-    known_bytes: Bytes,
-    known_tokens: Tokens,
-    used: Integers,
-    out: Tokens,
-    out_offsets: Integers,
+    texts: Strings, kinds: Bytes, tables: Tables, memory: Memory, out: Tokens, out_offsets: Integers
 ) -> None:
-    """Tokens of each text, with `end_id` behind them, into `out` and `out_offsets`.
+    """Tokens of each text, with the end behind them, into `out` and `out_offsets`.
 
     Args:
-        data: The bytes of all texts.
-        offsets: Where each begins; one more than texts.
-        valid: False for an empty one.
+        texts: Of which those that are not valid count as empty.
         kinds: The class that each byte from the first text on belongs to.
-        byte_ids: The token of each byte.
-        pairs: Open-addressed table of left << 32 | right.
-        ranks: The rank of these two tokens' merge.
-        merged: The token that each rank makes.
-        short: Bytes of a piece up to which no heap is used; `SHORT` at most.
-        begins: Whether an added token begins with a byte.
-        added: The bytes of all added tokens, the longest first.
-        added_offsets: Where each begins; one more than tokens.
-        added_ids: Their ids; TEXT for what stays text.
-        end_id: The token at a document's end.
-        hashes: Of known pieces, open-addressed. This and the next four are kept between calls.
-        known: Of each, the places of its bytes and tokens, and how many there are.
-        known_bytes: The bytes of known pieces.
-        known_tokens: Their tokens.
-        used: How many pieces, bytes and tokens are known.
+        tables: Of the tokenizer.
+        memory: Of pieces seen before, kept between calls.
         out: Room for a token a byte and one a text.
         out_offsets: Where the tokens of each text begin; one more than texts.
     """
+    data, offsets, valid = texts
+    byte_ids, pairs, ranks, merged, short, begins, added, added_offsets, added_ids, end_id = tables
+    hashes, known, known_bytes, known_tokens, used = memory
     found = np.empty(SHORT, np.int32)
     mask = np.uint64(len(hashes) - 1)
     count = 0

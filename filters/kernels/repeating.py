@@ -12,7 +12,7 @@ from phloem.filters.kernels import inlined, kernel
 from phloem.filters.kernels.classes import SPACE
 from phloem.filters.kernels.hashing import BASIS, fold, mix
 from phloem.filters.kernels.shingling import MULTIPLIER, words
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
+from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar, Strings, code_point, width
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
@@ -109,6 +109,15 @@ def _segments(
 
 
 @inlined
+def _gram(hashes: Hashes, start: Scalar, size: Scalar) -> np.uint64:
+    """The hash of an n-gram."""
+    key = np.uint64(0)
+    for number in range(start, start + size):
+        key = (key + hashes[number]) * MULTIPLIER
+    return mix(key)
+
+
+@inlined
 def _top(
     hashes: Hashes,
     sums: Integers,
@@ -124,10 +133,7 @@ def _top(
     most: Scalar = np.int64(1)
     found = np.int64(0)
     for start in range(count - size + 1):
-        key = np.uint64(0)
-        for number in range(start, start + size):
-            key = (key + hashes[number]) * MULTIPLIER
-        key = mix(key)
+        key = _gram(hashes, start, size)
         place = _place(keys, stamps, stamp, last, key)
         if stamps[place] != stamp:
             stamps[place] = stamp
@@ -157,10 +163,7 @@ def _repeated(
     found = np.int64(0)
     start = 0
     while start < count - size + 1:
-        key = np.uint64(0)
-        for number in range(start, start + size):
-            key = (key + hashes[number]) * MULTIPLIER
-        key = mix(key)
+        key = _gram(hashes, start, size)
         place = _place(keys, stamps, stamp, last, key)
         if stamps[place] == stamp:
             found += sums[start + size] - sums[start]
@@ -174,9 +177,7 @@ def _repeated(
 
 @kernel
 def repeats(
-    data: Bytes,
-    offsets: Integers,
-    valid: Flags,
+    texts: Strings,
     classes: Bytes,
     lower: Numbers,
     keys: Hashes,
@@ -190,9 +191,7 @@ def repeats(
     """Fill one row of counts for each valid text.
 
     Args:
-        data: UTF-8 bytes.
-        offsets: Where each text begins in them, and the end.
-        valid: Which texts are not null.
+        texts: In UTF-8.
         classes: Flags of each code point.
         lower: Lower case of each code point.
         keys: A table of a power of two places, at least twice the bytes of the longest text.
@@ -203,6 +202,7 @@ def repeats(
         chars: As long: word lengths.
         out: Zeros, one row a text, COUNTS columns.
     """
+    data, offsets, valid = texts
     stamp = np.uint32(0)
     for row in range(len(valid)):
         if not valid[row]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar
+from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar, Strings
 
 # Kinds of candidates.
 EMAIL, IPV4, IPV6, NUMBER = 0, 1, 2, 3
@@ -107,20 +107,30 @@ def _number(data: Bytes, at: Scalar, end: Scalar, table: Bytes, out: Integers) -
     out[0], out[1], out[2] = last, digits, parted
 
 
+@inlined
+def _write(
+    found: Integers, count: Scalar, row: Scalar, start: Scalar, end: Scalar, kind: Scalar
+) -> None:
+    """Write a candidate behind so many others, if there is room."""
+    if count < len(found):
+        found[count, 0] = row
+        found[count, 1] = start
+        found[count, 2] = end
+        found[count, 3] = kind
+
+
 @kernel
-def scan(data: Bytes, offsets: Integers, valid: Flags, table: Bytes, found: Integers) -> Scalar:
+def scan(texts: Strings, table: Bytes, found: Integers) -> Scalar:
     """Write candidates as rows of (text, start, end, kind); returns how many there are.
 
     More than `found` holds are counted and not written: call again with more room.
 
     Args:
-        data: UTF-8 bytes.
-        offsets: Where each text begins in them, and the end.
-        valid: Which texts are not null.
+        texts: In UTF-8.
         table: Of `byte_classes`.
         found: Room; starts and ends are bytes from the text's beginning.
     """
-    room = len(found)
+    data, offsets, valid = texts
     count = 0
     number = np.zeros(3, np.int64)
     for row in range(len(valid)):
@@ -142,11 +152,7 @@ def scan(data: Bytes, offsets: Integers, valid: Flags, table: Bytes, found: Inte
                 colons += data[at] == COLON
             elif hex_start >= 0:
                 if colons >= 2 and at - hex_start >= MIN_IPV6:
-                    if count < room:
-                        found[count, 0] = row
-                        found[count, 1] = hex_start - start
-                        found[count, 2] = at - start
-                        found[count, 3] = IPV6
+                    _write(found, count, row, hex_start - start, at - start, IPV6)
                     count += 1
                 hex_start = np.int64(-1)
             if at < end and data[at] == AT:
@@ -184,11 +190,7 @@ def scan(data: Bytes, offsets: Integers, valid: Flags, table: Bytes, found: Inte
                         first = at
                         last = number[0]
             if kind >= 0:
-                if count < room:
-                    found[count, 0] = row
-                    found[count, 1] = first - start
-                    found[count, 2] = last - start
-                    found[count, 3] = kind
+                _write(found, count, row, first - start, last - start, kind)
                 count += 1
             at += 1
     return count

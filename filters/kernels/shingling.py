@@ -11,7 +11,7 @@ import numpy.typing as npt
 from phloem.filters.kernels import inlined, kernel
 from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, MARK, UNSPACED, WORD
 from phloem.filters.kernels.hashing import BASIS, fold, mix
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, code_point, width
+from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, Strings, code_point, width
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
@@ -119,9 +119,7 @@ def shingle(hashes: Hashes, count: Scalar, ngram: int, out: Hashes) -> Scalar:
 
 @kernel
 def signatures(
-    data: Bytes,
-    offsets: Integers,
-    valid: Flags,
+    texts: Strings,
     classes: Bytes,
     read_as: Numbers,
     ngram: int,
@@ -135,9 +133,7 @@ def signatures(
     """The least value of each permutation over a text's shingles; rows of no word are left alone.
 
     Args:
-        data: UTF-8 bytes.
-        offsets: Where each text begins in them, and the end.
-        valid: Which texts are not null.
+        texts: In UTF-8.
         classes: Flags of each code point.
         read_as: What each code point counts as.
         ngram: Words in a shingle.
@@ -148,6 +144,7 @@ def signatures(
         out: One row a text, one column a permutation.
         some: Set for each text that holds a word.
     """
+    data, offsets, valid = texts
     permutations = len(factors)
     for row in range(len(valid)):
         if not valid[row]:
@@ -171,9 +168,7 @@ def signatures(
 
 @kernel
 def all_shingles(
-    data: Bytes,
-    offsets: Integers,
-    valid: Flags,
+    texts: Strings,
     classes: Bytes,
     read_as: Numbers,
     ngram: int,
@@ -185,9 +180,7 @@ def all_shingles(
     """The different shingles of each text, ascending, one text after the other.
 
     Args:
-        data: UTF-8 bytes.
-        offsets: Where each text begins in them, and the end.
-        valid: Which texts are not null.
+        texts: In UTF-8.
         classes: Flags of each code point.
         read_as: What each code point counts as.
         ngram: Words in a shingle.
@@ -196,6 +189,7 @@ def all_shingles(
         bounds: One more than there are texts: where each text's shingles begin, and the end.
         out: Room for as many shingles as there are bytes.
     """
+    data, offsets, valid = texts
     end = 0
     for row in range(len(valid)):
         bounds[row] = end

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +19,16 @@ Flags = npt.NDArray[np.bool_]
 Scalar = Any  # an integer whose width numba chooses
 
 
-@dataclass(frozen=True)
-class Strings:
-    """The buffers of a string or binary array: row n is `data[offsets[n]:offsets[n + 1]]`."""
+class Strings(NamedTuple):
+    """The buffers of a string or binary array: row n is `data[offsets[n]:offsets[n + 1]]`.
+
+    A kernel takes them as they are.
+
+    Attributes:
+        data: The bytes of all rows, and maybe more.
+        offsets: Where each row begins in them, and the end.
+        valid: Which rows are not null.
+    """
 
     data: Bytes
     offsets: Integers

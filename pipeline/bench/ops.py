@@ -5,6 +5,7 @@ Machines drift by a factor of two: only ratios from one run count.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib.util
 import json
@@ -185,26 +186,35 @@ def _op_row(
     seconds = min(
         _cpu(lambda: [_done(op, batch, paths) for batch in batches]) for _ in range(repeat)
     )
-    row: dict[str, Json] = {
-        "row": op.name,
-        "MB": round(size / 1e6, 1),
-        "MB/s": round(size / 1e6 / seconds, 1),
-    }
+    row = _row(op.name, size, seconds)
     peer = _peer(op, paths) if peers else None
     if peer is None:
         return row
+    own = functools.partial(op, paths=paths)
+    return row | _beside(peer, own, _part(batches), repeat, min(repeat, 2))
+
+
+def _row(name: str, size: int, seconds: float, digits: int = 1) -> dict[str, Json]:
+    return {
+        "row": name,
+        "MB": round(size / 1e6, 1),
+        "MB/s": round(size / 1e6 / seconds, digits),
+    }
+
+
+def _beside(
+    peer: Peer, own: Work, part: Sequence[pa.RecordBatch], repeat: int, peer_repeat: int
+) -> dict[str, Json]:
+    """A peer and what we have for it, on some batches, each by the best of so many passes."""
     name, function, compare = peer
-    part = _part(batches)
-    part_size = sum(_text_bytes(batch) for batch in part)
     ours: list[Any] = []
     theirs: list[Any] = []
-    own_seconds = min(
-        _cpu(lambda: ours.append([op(b, paths) for b in part])) for _ in range(repeat)
-    )
+    own_seconds = min(_cpu(lambda: ours.append([own(b) for b in part])) for _ in range(repeat))
     peer_seconds = min(
-        _cpu(lambda: theirs.append([function(b) for b in part])) for _ in range(min(repeat, 2))
+        _cpu(lambda: theirs.append([function(b) for b in part])) for _ in range(peer_repeat)
     )
-    return row | {
+    part_size = sum(map(_text_bytes, part))
+    return {
         "peer": name,
         "peer MB/s": round(part_size / 1e6 / peer_seconds, 2),
         "ratio": round(peer_seconds / own_seconds, 1),
@@ -250,8 +260,9 @@ def _part(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
     return [batch.take(pa.array(range(0, batch.num_rows, step))) for batch in batches]
 
 
+Work = Callable[[pa.RecordBatch], Any]
 Compare = Callable[[Any, Any, Sequence[pa.RecordBatch]], str]
-Peer = tuple[str, Callable[[pa.RecordBatch], Any], Compare]
+Peer = tuple[str, Work, Compare]
 
 
 def _peer(op: Op, paths: Mapping[str, str]) -> Peer | None:
@@ -361,41 +372,28 @@ def _tokenize_row(
     seconds = min(
         _cpu(lambda: [ours.encode(batch[TEXT.name]) for batch in batches]) for _ in range(repeat)
     )
-    row = {"row": TOKENIZE, "MB": round(size / 1e6, 1), "MB/s": round(size / 1e6 / seconds, 1)}
+    row = _row(TOKENIZE, size, seconds)
     if not peers:
         return row
-    found: list[list[Encoded]] = []
-    columns = [batch[TEXT.name] for batch in part]
-    own_seconds = min(
-        _cpu(lambda: found.append([ours.encode(column) for column in columns]))
-        for _ in range(repeat)
-    )
-    peer_seconds = _cpu(lambda: found.append([library.encode(column) for column in columns]))
+
+    def encode(batch: pa.RecordBatch) -> Encoded:
+        return ours.encode(batch[TEXT.name])
+
+    peer = ("tokenizers", lambda batch: library.encode(batch[TEXT.name]), _same_tokens)
+    return row | _beside(peer, encode, part, repeat, 1)
+
+
+def _same_tokens(ours: Any, theirs: Any, _part: Sequence[pa.RecordBatch]) -> str:
     same = all(
         np.array_equal(mine, other)
-        for left, right in zip(found[0], found[-1], strict=True)
+        for left, right in zip(ours, theirs, strict=True)
         for mine, other in zip(left, right, strict=True)
     )
-    part_size = sum(map(_text_bytes, part))
-    return row | {
-        "peer": "tokenizers",
-        "peer MB/s": round(part_size / 1e6 / peer_seconds, 2),
-        "ratio": round(peer_seconds / own_seconds, 1),
-        "agrees": "exactly" if same else "NO",
-    }
+    return "exactly" if same else "NO"
 
 
 def _whole_row(data: Path, folder: str, size: int) -> dict[str, Json]:
     """The quickstart recipe on the sample with one worker, start-up of the worker not counted."""
-    seconds = _whole_run(f"{folder}/root", str(data / "**/*.jsonl.gz"))
-    return {
-        "row": WHOLE,
-        "MB": round(size / 1e6, 1),
-        "MB/s": round(size / 1e6 / seconds, 2),
-    }
-
-
-def _whole_run(root: str, input_: str) -> float:
-    """CPU seconds of the recipe `quickstart` on files of one's own, with one worker."""
-    request, registry, workspace = find_request("quickstart", root, workers=1, own=OwnFiles(input_))
-    return run(request, registry, workspace, Progress(Console(quiet=True))).cpu_seconds
+    own = OwnFiles(str(data / "**/*.jsonl.gz"))
+    asked = find_request("quickstart", f"{folder}/root", workers=1, own=own)
+    return _row(WHOLE, size, run(*asked, Progress(Console(quiet=True))).cpu_seconds, digits=2)
