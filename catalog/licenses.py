@@ -211,6 +211,11 @@ def obligations_of_card(
     return found
 
 
+def ordered(duties: Obligations) -> tuple[str, ...]:
+    """Obligations, the least restrictive first."""
+    return tuple(duty for duty in OBLIGATIONS if duty in duties)
+
+
 def clarity(expression: str | None, refs: Refs = NO_REFS) -> int:
     """How clear a licence is, for choosing among copies of a text: 0 is the public domain.
 

@@ -393,11 +393,8 @@ def _excerpt(
     for span in spans:
         if span["start"] >= len(cut):
             break
-        pieces += [cut[start : span["start"]], _mask(span["kind"], scrub)]
+        mark = scrub.get(span["kind"], f"<{span['kind'].upper()}>")
+        pieces += [cut[start : span["start"]], mark.encode()]
         start = span["end"]
     masked = b"".join([*pieces, cut[start:]]).decode(errors="ignore")
     return masked[:EXCERPT_CHARACTERS]
-
-
-def _mask(kind: str, scrub: Mapping[str, str]) -> bytes:
-    return scrub.get(kind, f"<{kind.upper()}>").encode()

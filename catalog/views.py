@@ -293,22 +293,15 @@ def _measures(
         by_op.setdefault(shard.facts["op"], []).append((shard, file))
     taken = {column.name for column in MEASURED}
     for number, op in enumerate(by_op):
-        names = [n for n in _column_names(store, by_op[op][0][1]) if n not in taken]
+        held = pq.read_schema(store.open(by_op[op][0][1])).names
+        names = [name for name in held if name not in taken]
         taken |= set(names)
         scan = _scan(connection, store, f"_op_{number}", by_op[op], ())
-        chosen += [f'o{number}."{_quoted(name)}"' for name in names]
+        quoted = [name.replace('"', '""') for name in names]
+        chosen += [f'o{number}."{name}"' for name in quoted]
         joins.append(f"{scan} o{number} ON o{number}._text = c._text AND o{number}._row = c._row")
     sql = f"CREATE VIEW measures AS SELECT {', '.join(chosen)} FROM {' LEFT JOIN '.join(joins)}"
     connection.execute(sql)
-
-
-def _quoted(name: str) -> str:
-    return name.replace('"', '""')
-
-
-def _column_names(store: Store, name: str) -> list[str]:
-    names: list[str] = pq.read_schema(store.open(name)).names
-    return names
 
 
 def _scan(

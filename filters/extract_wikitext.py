@@ -214,12 +214,9 @@ def _entity(node: Any) -> str:
     return "" if _SURROGATE.search(shown) else shown
 
 
-def _plain(code: Any, files: frozenset[str]) -> str:
-    return "".join(piece.text for piece in _pieces(code, files))
-
-
 def _heading(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
-    yield _Piece(_plain(node.title, files), level=node.level)
+    title = "".join(piece.text for piece in _pieces(node.title, files))
+    yield _Piece(title, level=node.level)
 
 
 def _link(node: Any, files: frozenset[str]) -> Iterator[_Piece]:

@@ -16,7 +16,7 @@ from phloem.catalog.columns import TEXT
 from phloem.filters.counted import Hashes, among, read_frequent
 from phloem.filters.kernels import cleaning, lining
 from phloem.filters.kernels.classes import SPACE, classes
-from phloem.filters.kernels.utf8 import Integers, Strings, strings, to_strings
+from phloem.filters.kernels.utf8 import Integers, Strings, strings
 from phloem.filters.lines import split_lines, whole_text
 from phloem.filters.op import COUNTED, OpError, op
 
@@ -143,17 +143,8 @@ def drop_frequent_lines(
         return [array]
     rows, starts, ends = found.rows[drop], found.starts[drop], found.ends[drop]
     begins = texts.offsets[rows]
-    room = int(texts.offsets[-1] - texts.offsets[0])
-    out, bounds = np.empty(room, np.uint8), np.zeros(texts.rows + 1, np.int64)
-    cleaning.spliced(
-        texts,
-        np.searchsorted(rows, np.arange(texts.rows + 1)),
-        starts - begins,
-        ends - begins,
-        np.zeros(len(rows), np.int64),  # the one replacement that there is: nothing
-        np.frombuffer(b"", np.uint8),
-        np.zeros(2, np.int64),
-        out,
-        bounds,
+    nothing = np.zeros(len(rows), np.int64)  # the number of the one replacement that there is
+    done = cleaning.with_words(
+        texts, rows, starts - begins, ends - begins, nothing, [b""], array.type
     )
-    return [to_strings(out[: bounds[-1]], bounds, texts.valid, array.type)]
+    return [done]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from phloem.catalog.columns import LANGUAGE, PII_SPANS, TEXT, Column
 from phloem.filters.kernels import cleaning, scanning
-from phloem.filters.kernels.utf8 import strings, to_strings
+from phloem.filters.kernels.utf8 import strings
 from phloem.filters.language_files import language_of
 from phloem.filters.op import op
 
@@ -314,21 +314,7 @@ def replace_spans(texts: pa.Array, spans: pa.Array, replacements: Mapping[str, s
     owner, starts, ends, codes = owner[keep], starts[keep], ends[keep], codes[keep]
     _check_spans(owner, starts, ends, np.diff(found.offsets))
     pool = [replacements.get(kind, "").encode() for kind in kinds.dictionary.to_pylist()]
-    sizes = np.array([len(word) for word in pool], np.int64)
-    room = int(found.offsets[-1] - found.offsets[0]) + int(sizes[codes].sum())
-    out, bounds = np.empty(room, np.uint8), np.zeros(found.rows + 1, np.int64)
-    cleaning.spliced(
-        found,
-        np.searchsorted(owner, np.arange(found.rows + 1)),
-        starts,
-        ends,
-        codes,
-        np.frombuffer(b"".join(pool), np.uint8),
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)]),
-        out,
-        bounds,
-    )
-    return to_strings(out[: bounds[-1]], bounds, found.valid, texts.type)
+    return cleaning.with_words(found, owner, starts, ends, codes, pool, texts.type)
 
 
 def _check_spans(

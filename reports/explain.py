@@ -44,7 +44,7 @@ def render_story(story: Story, *, excerpt: bool = False) -> str:
     parts: list[tuple[str, Lines]] = [
         ("source", _source(story)),
         ("document", _document(story)),
-        ("read", [_read(story)]),
+        ("read", [f"{story.ingested or 'a text file that is gone,'} row {story.row}"]),
         ("cleaned", [f"{count(story.text_bytes)} bytes, hash {story.text_hash or 'none'}"]),
         ("language", [_language(story)]),
         ("licence", [story.license or "not stated"]),
@@ -53,7 +53,7 @@ def render_story(story: Story, *, excerpt: bool = False) -> str:
         ("rules", [_rule(rule) for rule in story.rules] or ["the run has none"]),
         ("duplicates", _duplicates(story)),
         ("verdict", [_verdict(story)]),
-        ("shard", [_composed(story)]),
+        ("shard", [f"{story.composed} row {story.composed_row}" if story.composed else "none"]),
         ("tokens", [_tokens(story)]),
         ("shards", [_shards(story)]),
         ("releases", [", ".join(story.releases) or "none"]),
@@ -101,12 +101,6 @@ def _document(story: Story) -> Lines:
     facts = [str(own[name]) for name in ("media_type", "published") if own.get(name)]
     lines = [", ".join([title, *facts]), f"native id {own.get('native_id')}"]
     return [*lines, str(own["url"])] if own.get("url") else lines
-
-
-def _read(story: Story) -> str:
-    if story.ingested is None:
-        return f"a text file that is gone, row {story.row}"
-    return f"{story.ingested} row {story.row}"
 
 
 def _language(story: Story) -> str:
@@ -191,12 +185,6 @@ def _verdict(story: Story) -> str:
         return story.verdict
     told = f"{story.verdict}: {story.reason}"
     return f"{told} ({story.detail})" if story.detail else told
-
-
-def _composed(story: Story) -> str:
-    if story.composed is None:
-        return "none"
-    return f"{story.composed} row {story.composed_row}"
 
 
 def _tokens(story: Story) -> str:

@@ -95,14 +95,11 @@ def languages(connection: DuckDBPyConnection, store: Store, run: Run) -> Languag
         declared.update(dict.fromkeys(tags, documents))
     made = bool(run.datasets.get("tokenize"))
     found = {row[0]: row[1:] for row in rows}
-    table = [
-        Language(
-            tag,
-            declared[tag],
-            *_sums(found.get(tag, (0, 0, 0, 0)), made=made),
-        )
-        for tag in {*found, *declared}
-    ]
+    table = []
+    for tag in {*found, *declared}:
+        read, kept, size, tokens = found.get(tag, (0, 0, 0, 0))
+        own = int(tokens or 0) if made else None
+        table.append(Language(tag, declared[tag], read, kept, int(size), own))
     bearing: Counter[str] = Counter()
     for (tags, tag, _), documents in pairs.items():
         bearing[_bearing(tags, tag)] += documents
@@ -114,11 +111,6 @@ def languages(connection: DuckDBPyConnection, store: Store, run: Run) -> Languag
         undecided=bearing[UNDECIDED],
         undeclared=bearing[UNDECLARED],
     )
-
-
-def _sums(row: tuple[int, int, int, int | None], *, made: bool) -> tuple[int, int, int, int | None]:
-    read, kept, size, tokens = row
-    return read, kept, int(size), int(tokens or 0) if made else None
 
 
 Pairs = Counter[tuple[tuple[str, ...], str, bool]]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
 from phloem.catalog.ledger import KEPT, REFUSED_LICENSE
-from phloem.catalog.licenses import OBLIGATIONS, obligations
+from phloem.catalog.licenses import obligations, ordered
 from phloem.reports.run import Run
 from phloem.reports.tokens import COUNTS
 
@@ -54,7 +53,7 @@ def licenses(connection: DuckDBPyConnection, run: Run) -> tuple[License, ...]:
     found = [
         License(
             expression=row[0],
-            obligations=_ordered(obligations(row[0], run.license_refs)),
+            obligations=ordered(obligations(row[0], run.license_refs)),
             sources=tuple(row[1]),
             documents=row[2],
             dropped=row[3],
@@ -64,7 +63,3 @@ def licenses(connection: DuckDBPyConnection, run: Run) -> tuple[License, ...]:
         for row in rows
     ]
     return tuple(sorted(found, key=lambda own: (-own.text_bytes, own.expression)))
-
-
-def _ordered(duties: Collection[str]) -> tuple[str, ...]:
-    return tuple(duty for duty in OBLIGATIONS if duty in duties)

@@ -101,11 +101,7 @@ def samples(
         Reason(why, documents[why], tuple(own), _why_no_text(why, own, masked=bool(texts.spans)))
         for why, own in grouped.items()
     ]
-    return tuple(sorted(made, key=_kept_first))
-
-
-def _kept_first(reason: Reason) -> tuple[bool, int, str]:
-    return (reason.name != KEPT, -reason.documents, reason.name)
+    return tuple(sorted(made, key=lambda own: (own.name != KEPT, -own.documents, own.name)))
 
 
 def _why_no_text(why: str, own: Sequence[Sample], *, masked: bool) -> str:

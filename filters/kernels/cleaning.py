@@ -5,11 +5,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, Strings, code_point, width
+from phloem.filters.kernels.utf8 import (
+    Bytes,
+    Flags,
+    Integers,
+    Scalar,
+    Strings,
+    code_point,
+    to_strings,
+    width,
+)
 
 # Kinds of code points for `clean`.
 KEEP, BLANK, TAB, BREAK, DROP = 0, 1, 2, 3, 4
@@ -174,3 +186,33 @@ def spliced(
             out[to] = data[place]
             to += 1
     bounds[len(valid)] = to
+
+
+def with_words(
+    texts: Strings,
+    rows: Integers,
+    starts: Integers,
+    ends: Integers,
+    words: Integers,
+    pool: Sequence[bytes],
+    kind: pa.DataType,
+) -> pa.Array:
+    """The texts with each span replaced by a word.
+
+    Args:
+        texts: In UTF-8.
+        rows: The text of each span, ascending.
+        starts: Where each span begins, from its text's beginning.
+        ends: Where each span ends; they do not overlap.
+        words: The number of what stands for each span.
+        pool: What may stand for one.
+        kind: The Arrow type of the texts.
+    """
+    sizes = np.array([len(word) for word in pool], np.int64)
+    room = int(texts.offsets[-1] - texts.offsets[0]) + int(sizes[words].sum())
+    out, bounds = np.empty(room, np.uint8), np.zeros(texts.rows + 1, np.int64)
+    first = np.searchsorted(rows, np.arange(texts.rows + 1))
+    data = np.frombuffer(b"".join(pool), np.uint8)
+    places = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+    spliced(texts, first, starts, ends, words, data, places, out, bounds)
+    return to_strings(out[: bounds[-1]], bounds, texts.valid, kind)

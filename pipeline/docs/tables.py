@@ -74,7 +74,11 @@ def ops_table() -> str:
 
 
 def _op_row(op: Op) -> list[str]:
-    taken = [f"`{name}` ({_default(value)})" for name, value in op.defaults.items()]
+    required = inspect.Parameter.empty
+    taken = [
+        f"`{name}` ({'required' if value is required else f'`{value}`'})"
+        for name, value in op.defaults.items()
+    ]
     return [
         f"`{op.name}`",
         op.kind,
@@ -83,10 +87,6 @@ def _op_row(op: Op) -> list[str]:
         _code(column.name for column in op.writes),
         ", ".join(taken),
     ]
-
-
-def _default(value: object) -> str:
-    return "required" if value is inspect.Parameter.empty else f"`{value}`"
 
 
 def op_columns_table() -> str:

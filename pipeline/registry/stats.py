@@ -38,7 +38,9 @@ def stats(cards: Sequence[Source]) -> dict[str, Json]:
         "connector": by(lambda card: [card.access.connector]),
         "license": by(lambda card: [card.license.spdx]),
         "language": by(lambda card: card.languages),
-        "bloom": by(_bloom, list(NATURAL)),
+        "bloom": by(
+            lambda card: [t for t in NATURAL if in_language(t, card.languages)], list(NATURAL)
+        ),
         "programming": by(_programming, PROGRAMMING),
     }
 
@@ -53,10 +55,6 @@ def breadth(value: Mapping[str, Json]) -> str:
         f"two active cards or more: {enough['bloom']} of BLOOM's {len(NATURAL)} natural languages,"
         f" {enough['programming']} of its {len(PROGRAMMING)} programming languages"
     )
-
-
-def _bloom(card: Source) -> list[str]:
-    return [tag for tag in NATURAL if in_language(tag, card.languages)]
 
 
 def _programming(card: Source) -> list[str]:

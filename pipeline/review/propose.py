@@ -79,11 +79,7 @@ def card_of_answers(answers: Mapping[str, str]) -> dict[str, Json]:
         raise UseError(f"--params {answers['params']!r} is no YAML") from None
     personal = {"level": answers["personal_data"], "note": answers["personal_note"]}
     return {
-        "id": answers["id"],
-        "name": answers["name"],
-        "summary": answers["summary"],
-        "homepage": answers["homepage"],
-        "kind": answers["kind"],
+        **{field: answers[field] for field in ("id", "name", "summary", "homepage", "kind")},
         "languages": [tag.strip() for tag in answers["languages"].split(",") if tag.strip()],
         "license": {"spdx": answers["license"]},
         "access": {"connector": answers["connector"], "params": params},

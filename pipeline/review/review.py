@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from phloem.catalog.licenses import OBLIGATIONS, obligations, obligations_of_card
+from phloem.catalog.licenses import obligations, obligations_of_card, ordered
 from phloem.catalog.policy import PolicyError, admits, load_policy, policies
 from phloem.catalog.store import Store
 from phloem.pipeline.registry.fetch import FetchError
@@ -23,13 +23,12 @@ from phloem.pipeline.registry.page import part_of
 from phloem.pipeline.registry.registry import Registry, params_of, reach_of, source_facts
 from phloem.pipeline.review.commits import APPROVALS, ENTRIES, LOCK, Branch, read_branch
 from phloem.pipeline.review.sample import sample
-from phloem.pipeline.review.tree_registry import TreeRegistry, fresh, read_tree
+from phloem.pipeline.review.tree_registry import TreeRegistry, read_tree
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.markdown import code, codes
 from phloem.reports.registry import Coverage, Entry, natural_coverage, programming_coverage
 from phloem.reports.review import Breadth, CardReview, FieldChange, Review, ReviewFinding
 from phloem.reports.source_sample import SourceSample
-from phloem.sources.cards.lint import Finding
 from phloem.sources.cards.source import Source, card_hash
 from phloem.sources.connector import Pin, SourceError, find_connector
 
@@ -107,10 +106,11 @@ def _findings(
 ) -> Iterator[ReviewFinding]:
     """All of the files that the branch touches, and those of others that are new."""
     own = {f"{place}{source}.yaml" for place in (ENTRIES, APPROVALS) for source in touched}
-    new = set(fresh(head.findings, base.findings))
+    known = set(base.findings)
     for each in head.findings:
-        if each.file in own or each in new:
-            yield _shown(each)
+        if each.file in own or each not in known:
+            where = (each.file, each.field)
+            yield ReviewFinding(each.rule, each.kind == "error", *where, each.message, each.fix)
     if branch.base.signers != branch.head.signers:
         yield ReviewFinding(
             "S030",
@@ -120,12 +120,6 @@ def _findings(
             message="who may sign is changed; this review went by the keys of the base",
             fix="a change of keys is a pull request of its own, approved by whoever keeps them",
         )
-
-
-def _shown(each: Finding) -> ReviewFinding:
-    return ReviewFinding(
-        each.rule, each.kind == "error", each.file, each.field, each.message, each.fix
-    )
 
 
 def _notes(branch: Branch) -> Iterator[str]:
@@ -158,9 +152,9 @@ def _card_review(source: str, base: TreeRegistry, head: TreeRegistry) -> CardRev
             *(changes(_flat(before), _flat(after)) if before else ()),
             *_locked(base.registry.pins.get(source), head.registry.pins.get(source)),
         ),
-        asked=_ordered(asked),
-        more=_ordered(asked - once) if before else (),
-        less=_ordered(once - asked),
+        asked=ordered(asked),
+        more=ordered(asked - once) if before else (),
+        less=ordered(once - asked),
         members=tuple(sorted(_members(after.access.params))),
         policies=tuple(_policies(after, head.registry)),
         approval=_approval(after, head.registry),
@@ -177,10 +171,6 @@ def _pin_words(pin: Pin | None) -> str | None:
         return None
     size = sum(file.bytes for file in pin.files)
     return f"{pin.version}, {len(pin.files)} files with {size / 1e6:,.1f} MB"
-
-
-def _ordered(duties: frozenset[str]) -> tuple[str, ...]:
-    return tuple(duty for duty in OBLIGATIONS if duty in duties)
 
 
 def _obligations(card: Source, refs: Mapping[str, Sequence[str]]) -> frozenset[str]:
@@ -306,8 +296,7 @@ def _piece(words: Sequence[str], start: int, end: int) -> str:
 # Breadth ------------------------------------------------------------------------------------------
 def _breadth(before: Registry, after: Registry) -> Iterator[Breadth]:
     """The languages of BLOOM whose number of active cards differs."""
-    pairs = zip(_coverage(before), _coverage(after), strict=True)
-    for old, new in pairs:
+    for old, new in zip(_coverage(before), _coverage(after), strict=True):
         if old.active != new.active:
             yield Breadth(new.tag, new.name, old.active, new.active)
 

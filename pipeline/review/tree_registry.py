@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,27 +81,23 @@ def read_tree(tree: Tree, signers: bytes, folder: Path) -> TreeRegistry:
     cards = {file.card.id: file.card for file in files.values() if file.card}
     refs = {name: tuple(entry["obligations"]) for name, entry in license_refs().items()}
     registry = Registry(cards, pins, approved, dict.fromkeys(approved, keys), refs)
-    refused = [_refusal(path, reason) for path, reason in sorted(tree.refused.items())]
+    fix = "a registry holds plain files: a card is entries/ID.yaml, an approval approvals/ID.yaml"
+    refused = [
+        Finding("S001", "error", path, "file", reason, fix)
+        for path, reason in sorted(tree.refused.items())
+    ]
     places = {str(file.path): path for path, file in files.items()}
-    # Rules name other cards by the paths that they were read from.
+    # The repository names a file in its own way; rules name other cards by where they were read.
     ours = re.compile(rf"{re.escape(str(folder))}/[0-9a-f]+/")
     found = [
         replace(
-            each, file=_place(each.file, places), message=ours.sub(lambda _: ENTRIES, each.message)
+            each,
+            file=places.get(each.file, f"sources/{each.file}"),
+            message=ours.sub(lambda _: ENTRIES, each.message),
         )
         for each in findings(dossier)
     ]
     return TreeRegistry(registry, files, (*refused, *wrong, *lock_faults, *found), unsafe)
-
-
-def _place(file: str, places: Mapping[str, str]) -> str:
-    """A finding's file as the repository names it."""
-    return places.get(file, f"sources/{file}")
-
-
-def _refusal(path: str, reason: str) -> Finding:
-    fix = "a registry holds plain files: a card is entries/ID.yaml, an approval approvals/ID.yaml"
-    return Finding("S001", "error", path, "file", reason, fix)
 
 
 def _card(path: str, blob: Blob, folder: Path) -> CardFile:
@@ -217,9 +213,3 @@ def pin_fault(pin: Pin) -> str | None:
         if not isinstance(size, int) or size < 0:
             return "the size of a file is none"
     return None
-
-
-def fresh(head: Sequence[Finding], base: Sequence[Finding]) -> list[Finding]:
-    """The findings of the one that the other has not."""
-    known = set(base)
-    return [finding for finding in head if finding not in known]
