@@ -67,9 +67,7 @@ DECLARED_LANGUAGES = Column(
 # What ops write and others read ------------------------------------------------------------------
 LANGUAGE = Column("language", pa.string(), "BCP-47 tag that the run works with, und if unknown.")
 LANGUAGE_SCORE = Column(
-    "language_score",
-    pa.float64(),
-    "Model's probability of `language`, 0-1; null if declared.",
+    "language_score", pa.float64(), "Model's probability of `language`, 0-1; null if declared."
 )
 TEXT_HASH = Column("text_hash", pa.string(), "xxh3_128 of the cleaned text, 32 hexadecimal digits.")
 TEXT_BYTES = Column("text_bytes", pa.int64(), "UTF-8 bytes of the cleaned text.")

@@ -21,15 +21,7 @@ from typing import Any
 
 from phloem.catalog.advice import command
 from phloem.catalog.errors import PhloemError, UseError
-from phloem.catalog.manifest import (
-    COMMIT,
-    KEY_DIGITS,
-    Dataset,
-    Kind,
-    Shard,
-    digest_of,
-    find,
-)
+from phloem.catalog.manifest import COMMIT, KEY_DIGITS, Dataset, Kind, Shard, digest_of, find
 from phloem.catalog.records import DIGITS, RECORDS
 from phloem.catalog.released import RELEASES, ReleaseError, load_release, release_names
 from phloem.catalog.runs import HEARTBEATS, RUNS, ViewError, life_of, load_run, run_ids

@@ -274,10 +274,7 @@ def unasked(policy: Policy) -> tuple[str, ...]:
         (not policy.approval, "No person has approved the sources for this use."),
         (policy.evidence == "none", "Nobody needs to have read the evidence for the licences."),
         (not policy.pii_scrubbed, "Personal data need not have been replaced."),
-        (
-            policy.max_loss_share == 1,
-            "A source may have lost nearly all without an alarm.",
-        ),
+        (policy.max_loss_share == 1, "A source may have lost nearly all without an alarm."),
         (policy.allow_cut_sources, "A source may lack a rest that could not be read."),
     ]
     sentences = [sentence for applies, sentence in points if applies]

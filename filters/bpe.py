@@ -13,13 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from phloem.catalog.handoff.tokenizer import (
-    END_OF_DOCUMENT,
-    Encoded,
-    Encoder,
-    End,
-    train_tokenizer,
-)
+from phloem.catalog.handoff.tokenizer import END_OF_DOCUMENT, Encoded, Encoder, End, train_tokenizer
 from phloem.filters.kernels import merging as k
 from phloem.filters.kernels.classes import read_runs
 from phloem.filters.kernels.hashing import MASK, mixed
@@ -40,11 +34,7 @@ _PLAIN: Mapping[str, Mapping[str, Sequence[Json]]] = {
         "end_of_word_suffix": (None, ""),
         "ignore_merges": (None, False),
     },
-    "pre_tokenizer": {
-        "type": ("ByteLevel",),
-        "add_prefix_space": (False,),
-        "use_regex": (True,),
-    },
+    "pre_tokenizer": {"type": ("ByteLevel",), "add_prefix_space": (False,), "use_regex": (True,)},
 }
 
 

@@ -47,10 +47,7 @@ _EXAMPLE = b"""<article><front><article-meta><title-group><article-title>On
     writes=[TEXT],
     media_types=["application/jats+xml"],
     examples=[
-        (
-            (_EXAMPLE, "application/jats+xml"),
-            "On A\n\nShort.\n\nAims\n\nWe did.",
-        ),
+        ((_EXAMPLE, "application/jats+xml"), "On A\n\nShort.\n\nAims\n\nWe did."),
         ((b"<article><body><p>cut", "application/jats+xml"), None),
         ((b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "application/jats+xml"), None),
     ],

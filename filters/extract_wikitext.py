@@ -105,10 +105,7 @@ class _Piece:
             ),
             "Mwanza ni jiji.\n\nHistoria\n\n• Moja",
         ),
-        (
-            (b"[[Picha:A.jpg|Ziwa]]Maji\n[[Jamii:B]]", 'text/x-wiki; files="Picha|Jamii"'),
-            "Maji",
-        ),
+        ((b"[[Picha:A.jpg|Ziwa]]Maji\n[[Jamii:B]]", 'text/x-wiki; files="Picha|Jamii"'), "Maji"),
         (
             ("हिन्दी ({{lang|en|Hindi}})\n{|\n|x\n|}\n== खाली ==\n".encode(), "text/x-wiki"),
             "हिन्दी (Hindi)",

@@ -135,18 +135,7 @@ def minhash(
     room, chars = _room(texts)
     minima = np.zeros((texts.rows, permutations), np.uint32)
     some = np.zeros(texts.rows, np.bool_)
-    k.signatures(
-        texts,
-        classes(),
-        folded(),
-        ngram,
-        factors,
-        terms,
-        room,
-        chars,
-        minima,
-        some,
-    )
+    k.signatures(texts, classes(), folded(), ngram, factors, terms, room, chars, minima, some)
     fixed = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(4 * permutations), texts.rows, [None, pa.py_buffer(minima.astype("<u4"))]
     )
@@ -173,16 +162,7 @@ def shingles(texts: pa.Array, *, ngram: int = 5) -> tuple[npt.NDArray[np.int64],
     room, chars = _room(found)
     bounds = np.zeros(found.rows + 1, np.int64)
     out = np.empty(int(found.offsets[-1] - found.offsets[0]), np.uint64)
-    k.all_shingles(
-        found,
-        classes(),
-        figured(),
-        ngram,
-        room,
-        chars,
-        bounds,
-        out,
-    )
+    k.all_shingles(found, classes(), figured(), ngram, room, chars, bounds, out)
     return bounds, out[: bounds[-1]].copy()
 
 
@@ -235,9 +215,9 @@ def band(signatures: pa.Array, *, number: int, rows: int) -> npt.NDArray[np.int6
         ValueError: the signatures are too short.
     """
     own = minima(signatures, first=number * rows, count=rows)
-    out: npt.NDArray[np.int64] = np.zeros((1, len(own)), np.int64)
-    k.band_hashes(own, np.asarray(signatures.is_valid()), rows, out)
-    return out.reshape(len(own))
+    out = np.zeros(len(own), np.int64)
+    k.band_hashes(own, np.asarray(signatures.is_valid()), out)
+    return out
 
 
 def bands(signatures: pa.Array, *, bands: int, rows: int) -> npt.NDArray[np.int64]:

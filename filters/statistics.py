@@ -265,10 +265,7 @@ def _count_lines(text: str, counts: list[int]) -> None:
             ("The end of the line...\n- 3 apples", "en"),
             (33, 33, 7, 3.1429, 6, 2, 0.1429, 0.5, 0.5, 0.5, 1.0, 0.75, 0.0385, 0.0476, 2),
         ),
-        (
-            ("你好。", "und"),
-            (9, 3, 2, 1.0, 1, 1, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, None),
-        ),
+        (("你好。", "und"), (9, 3, 2, 1.0, 1, 1, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, None)),
         (("", "en"), (0, 0, 0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)),
     ],
     reference=_statistics_reference,
@@ -290,14 +287,5 @@ def statistics(batch: pa.RecordBatch) -> list[pa.Array]:
     hashes = _language_hashes(batch[LANGUAGE.name])
     slots, bits = _stop_table()
     counts = np.zeros((texts.rows, k.COUNTS), np.int64)
-    k.count(
-        texts,
-        classes(),
-        lower(),
-        _marks(),
-        hashes,
-        slots,
-        bits,
-        counts,
-    )
+    k.count(texts, classes(), lower(), _marks(), hashes, slots, bits, counts)
     return _columns(counts, np.diff(texts.offsets), hashes != 0, texts.valid)

@@ -8,14 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.classes import (
-    DIGIT,
-    LETTER,
-    SPACE,
-    UNSPACED,
-    UPPER,
-    WORD,
-)
+from phloem.filters.kernels.classes import DIGIT, LETTER, SPACE, UNSPACED, UPPER, WORD
 from phloem.filters.kernels.hashing import BASIS, fold, mix
 from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar, Strings, code_point, width
 

@@ -224,12 +224,11 @@ def common(left: Hashes, right: Hashes) -> Scalar:
 
 
 @kernel
-def band_hashes(minima: Numbers, valid: Flags, rows: int, out: Integers) -> None:
-    """The hash of each band of each signature, band by band; 0 where there is none."""
-    for band in range(len(out)):
-        for row in range(len(valid)):
-            if valid[row]:
-                seen = mix(np.uint64(band + 1))
-                for number in range(band * rows, (band + 1) * rows):
-                    seen = mix(seen ^ np.uint64(minima[row, number])) * MULTIPLIER
-                out[band, row] = np.int64(seen)
+def band_hashes(minima: Numbers, valid: Flags, out: Integers) -> None:
+    """The hash of each signature's minima in a band; 0 where there is no signature."""
+    for row in range(len(valid)):
+        if valid[row]:
+            seen = mix(np.uint64(1))
+            for value in minima[row]:
+                seen = mix(seen ^ np.uint64(value)) * MULTIPLIER
+            out[row] = np.int64(seen)

@@ -32,12 +32,7 @@ from phloem.catalog.columns import (
     TEXT,
     schema,
 )
-from phloem.catalog.handoff.tokenizer import (
-    Encoded,
-    find_end,
-    library_encoder,
-    train_tokenizer,
-)
+from phloem.catalog.handoff.tokenizer import Encoded, find_end, library_encoder, train_tokenizer
 from phloem.catalog.nearest import nearest
 from phloem.catalog.store import Store
 from phloem.filters.bpe import kernel_encoder
@@ -195,11 +190,7 @@ def _op_row(
 
 
 def _row(name: str, size: int, seconds: float, digits: int = 1) -> dict[str, Json]:
-    return {
-        "row": name,
-        "MB": round(size / 1e6, 1),
-        "MB/s": round(size / 1e6 / seconds, digits),
-    }
+    return {"row": name, "MB": round(size / 1e6, 1), "MB/s": round(size / 1e6 / seconds, digits)}
 
 
 def _beside(

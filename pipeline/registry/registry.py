@@ -102,9 +102,7 @@ def local_registry(registry: Registry, path: str, text_column: str, language: st
     except SourceError as error:
         raise AskedError(f"--input: {error}") from None
     return replace(
-        registry,
-        cards={**registry.cards, LOCAL: card},
-        pins={**registry.pins, LOCAL: pin},
+        registry, cards={**registry.cards, LOCAL: card}, pins={**registry.pins, LOCAL: pin}
     )
 
 

@@ -127,19 +127,8 @@ def _commit(repository: Path, name: str) -> str:
 
 def _tree(repository: Path, commit: str) -> Tree:
     """Cards, approvals and lock file of a commit."""
-    listed = _git(
-        repository,
-        "ls-tree",
-        "-r",
-        "-l",
-        "-z",
-        "--full-tree",
-        commit,
-        "--",
-        ENTRIES,
-        APPROVALS,
-        LOCK,
-    )
+    asked = (commit, "--", ENTRIES, APPROVALS, LOCK)
+    listed = _git(repository, "ls-tree", "-r", "-l", "-z", "--full-tree", *asked)
     wanted: dict[str, str] = {}
     refused: dict[str, str] = {}
     signers = b""

@@ -32,11 +32,7 @@ from phloem.catalog.columns import (
 )
 from phloem.catalog.ledger import DUPLICATE, KEPT, QUARANTINED
 from phloem.catalog.licenses import obligations
-from phloem.catalog.manifest import (
-    Shard,
-    read_arrow,
-    read_parquet,
-)
+from phloem.catalog.manifest import Shard, read_arrow, read_parquet
 from phloem.catalog.policy import load_policy
 from phloem.catalog.store import Store
 from phloem.filters.language import DECLARED, LANGUAGE_BASIS, LID, UNKNOWN, load, primary
