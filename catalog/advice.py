@@ -8,9 +8,8 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-Json = Any
+from phloem.catalog.plain import Json
 
 ROOT, ROOT_VARIABLE = "phloem-data", "PHLOEM_ROOT"  # where a command looks if it names no root
 INSTALL = "`make venv` in a checkout, or pip install the wheel that `make wheel` builds there"

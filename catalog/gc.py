@@ -17,17 +17,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from phloem.catalog.advice import command
 from phloem.catalog.errors import PhloemError, UseError
 from phloem.catalog.manifest import COMMIT, KEY_DIGITS, Dataset, Kind, Shard, digest_of, find
+from phloem.catalog.plain import Json
 from phloem.catalog.records import DIGITS, RECORDS
 from phloem.catalog.released import RELEASES, ReleaseError, load_release, release_names
 from phloem.catalog.runs import HEARTBEATS, RUNS, ViewError, life_of, load_run, run_ids
 from phloem.catalog.store import TEMPORARY, MissingError, Store
-
-Json = Any
 
 DATASETS, FETCHED, FAILURES, REPORTS = "datasets", "fetched", "failures", "reports"
 DAY_SECONDS = 86_400.0

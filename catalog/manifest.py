@@ -17,9 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from phloem.catalog.plain import Json
 from phloem.catalog.store import ChangedError, MissingError, Store, holds
-
-Json = Any  # what json.dumps takes: dict, list, str, int, float, bool, None
 
 KEY_DIGITS = 32  # 128 bits: no collision among 10^15 shards (birthday bound below 10^-8)
 COMMIT = "shard.json"

@@ -22,8 +22,7 @@ from phloem.catalog.licenses import (
     obligations_of_card,
 )
 from phloem.catalog.nearest import nearest
-
-Json = Any
+from phloem.catalog.plain import Json
 
 POLICIES = Path(__file__).parent / "policies"
 ACTIVE = "active"

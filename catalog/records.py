@@ -6,12 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from phloem.catalog.manifest import canonical, digest_of
+from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
-
-Json = Any
 
 RECORDS = "records"
 KIND = re.compile(r"[a-z]+(_[a-z]+)*")

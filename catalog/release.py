@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date as calendar_date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ from phloem.catalog.handoff.tokenizer import End, TokenizerError, load_tokenizer
 from phloem.catalog.handoff.tokens import TOKENS
 from phloem.catalog.licenses import NO_REFS, Refs
 from phloem.catalog.manifest import Dataset, arrow_batches, canonical, digest_of
+from phloem.catalog.plain import Json
 from phloem.catalog.policy import Check, Policy, gate, load_policy, unasked
 from phloem.catalog.records import append, records
 from phloem.catalog.released import (
@@ -34,8 +34,6 @@ from phloem.catalog.released import (
 from phloem.catalog.run_facts import run_facts
 from phloem.catalog.runs import load_run
 from phloem.catalog.store import MissingError, Store
-
-Json = Any
 
 STAGES = ("decide", "compose", "tokenizer", "tokenize")  # what a release holds, files and all
 RELEASED = "released"  # kind of the record that a release leaves

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from phloem.catalog.advice import command
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import Dataset, digest_of
 from phloem.catalog.nearest import nearest
+from phloem.catalog.plain import Json
 from phloem.catalog.policy import Check
 from phloem.catalog.store import MissingError, Store
-
-Json = Any
 
 RELEASES = "releases"
 RECORD, ATTRIBUTION, SUMS = "release.json", "ATTRIBUTION.md", "SHA256SUMS"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import pyarrow.compute as pc
 
@@ -12,10 +11,9 @@ from phloem.catalog import ledger
 from phloem.catalog.columns import LICENSE
 from phloem.catalog.licenses import NO_REFS, Refs
 from phloem.catalog.manifest import Dataset, read_parquet
+from phloem.catalog.plain import Json
 from phloem.catalog.runs import ViewError, dataset_of
 from phloem.catalog.store import Store
-
-Json = Any
 
 
 def run_facts(

@@ -9,15 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 from phloem.catalog.advice import command
 from phloem.catalog.errors import UseError
 from phloem.catalog.manifest import Dataset, Shard
 from phloem.catalog.nearest import nearest
+from phloem.catalog.plain import Json
 from phloem.catalog.store import MissingError, Store
-
-Json = Any
 
 logger = logging.getLogger(__name__)
 

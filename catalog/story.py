@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,6 +13,7 @@ from phloem.catalog import ledger
 from phloem.catalog.advice import command
 from phloem.catalog.columns import ID, PII_SPANS, TEXT
 from phloem.catalog.manifest import Shard, arrow_batches, read_parquet
+from phloem.catalog.plain import Json
 from phloem.catalog.released import release_names, released_files
 from phloem.catalog.rules import bound_of
 from phloem.catalog.runs import (
@@ -26,8 +26,6 @@ from phloem.catalog.runs import (
     text_files,
 )
 from phloem.catalog.store import MissingError, Store
-
-Json = Any
 
 EXCERPT_CHARACTERS = 600
 ID_DIGITS = 32

@@ -21,15 +21,13 @@ from phloem.catalog import ledger
 from phloem.catalog.advice import command
 from phloem.catalog.columns import ID, TEXT_BYTES, TEXT_HASH, Column, schema
 from phloem.catalog.manifest import Dataset, Shard, canonical, read_parquet
+from phloem.catalog.plain import Json
 from phloem.catalog.policy import approval_fault
 from phloem.catalog.released import Release, ReleaseError, load_release, release_names
 from phloem.catalog.runs import ViewError, load_run, load_runs, newest_run, run_ids, shards_of
 from phloem.catalog.store import Store
-from phloem.catalog.view_columns import MEASURED, VIEWS, schema_rows
+from phloem.catalog.view_columns import MEASURED, VIEWS
 
-__all__ = ["connect", "schema_rows", "select", "select_arrow"]
-
-Json = Any
 Row = dict[str, Json]
 
 

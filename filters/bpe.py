@@ -6,7 +6,6 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +13,11 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from phloem.catalog.handoff.tokenizer import END_OF_DOCUMENT, Encoded, Encoder, End, train_tokenizer
+from phloem.catalog.plain import Json
 from phloem.filters.kernels import merging as k
 from phloem.filters.kernels.classes import read_runs
 from phloem.filters.kernels.hashing import MASK, mixed
 from phloem.filters.kernels.utf8 import strings
-
-Json = Any
 
 VERSION = 1  # raised when a text gets other tokens
 

@@ -12,7 +12,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ import yaml
 
 from phloem.catalog.columns import DECLARED_LANGUAGE, TEXT
 from phloem.catalog.nearest import nearest
+from phloem.catalog.plain import Json
 from phloem.filters.kernels.classes import UNSPACED, classes
 from phloem.filters.op import OpError, op
 
@@ -40,7 +40,6 @@ _ENDS = re.compile(f"({_END})")
 # East Asian punctuation, which no space precedes or follows.
 _CLOSE_PUNCTUATION = frozenset("。，、！？；：…「」『』《》〈〉（）【】")
 
-Json = Any
 _Line = tuple[str, str]  # what stands in the line, and its end
 
 

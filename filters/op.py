@@ -23,8 +23,7 @@ from phloem.catalog.columns import CONTENT, TEXT, Column
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
-
-Json = Any
+from phloem.catalog.plain import Json
 
 MEASURE, REWRITE, EXTRACTOR = "measure", "rewrite", "extractor"
 

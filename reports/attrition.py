@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from phloem.catalog.ledger import DUPLICATE, FAULT, KEPT, REFUSED_LICENSE
+from phloem.catalog.plain import Json
 from phloem.reports.headline import source_sums, unreadable
 from phloem.reports.run import Run
-
-Json = Any
 
 _NO_RULES = {FAULT, REFUSED_LICENSE, DUPLICATE}
 UNREADABLE = "unreadable"  # records that gave no document; they have no row in the ledger

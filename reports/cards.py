@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from phloem.catalog.plain import Json
 from phloem.catalog.policy import approval_fault
 from phloem.reports.run import Run
-
-Json = Any
 
 WEB = ("https://", "http://")  # the only addresses that become links
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phloem.catalog.columns import PII_SPANS, TEXT
 from phloem.catalog.manifest import arrow_batches, read_parquet
+from phloem.catalog.plain import Json
 from phloem.catalog.store import MissingError, Store
 from phloem.reports.run import Run, shards_of
-
-Json = Any
 
 EXCERPT_CHARACTERS = 300
 

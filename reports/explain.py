@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from phloem.catalog.columns import LANGUAGE, LANGUAGE_SCORE, PII_SPANS, TEXT_BYTES, TEXT_HASH
 from phloem.catalog.ledger import KEPT
+from phloem.catalog.plain import Json
 from phloem.catalog.policy import approval_fault
 from phloem.catalog.story import Judged, Story, Twin
 from phloem.reports.excerpts import EXCERPT_CHARACTERS, cut
@@ -15,7 +15,6 @@ from phloem.reports.languages import declaring
 from phloem.reports.numerals import count, decimal
 from phloem.reports.visible import visible
 
-Json = Any
 Lines = list[str]
 
 WIDTH = 100  # columns of a terminal

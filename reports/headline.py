@@ -50,14 +50,12 @@ class Headline:
     Attributes:
         sums: By source, sorted by id.
         tokens: Tokens written; None if the run did not tokenize.
-        token_documents: Documents that they come from.
         release: The release's name, or None.
         why_no_release: In words; empty if there is one.
     """
 
     sums: tuple[SourceSums, ...]
     tokens: int | None
-    token_documents: int | None
     release: str | None
     why_no_release: str
 
@@ -99,7 +97,6 @@ def headline(connection: DuckDBPyConnection, store: Store, run: Run) -> Headline
     return Headline(
         sums=source_sums(connection, run),
         tokens=sum(shard.facts["tokens"] for shard in tokenized) if done else None,
-        token_documents=sum(shard.facts["documents"] for shard in tokenized) if done else None,
         release=run.release,
         why_no_release=_why_no_release(run),
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-Json = Any
+from phloem.catalog.plain import Json
 
 
 @dataclass(frozen=True)

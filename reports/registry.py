@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from phloem.catalog.bloom import NATURAL, PROGRAMMING, in_language
+from phloem.catalog.plain import Json
 from phloem.reports.page import environment, inline
-
-Json = Any
 
 PARTS = {
     "index": "readable with package indexes alone",

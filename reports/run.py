@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from phloem.catalog import runs
 from phloem.catalog.advice import run_again
 from phloem.catalog.ledger import Balance
 from phloem.catalog.manifest import Dataset, Shard
+from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.reports.numerals import MEGABYTE
-
-Json = Any
 
 
 @dataclass(frozen=True)

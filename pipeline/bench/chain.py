@@ -18,13 +18,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import yaml
 
 from phloem.catalog.columns import LANGUAGE, TEXT
 from phloem.catalog.handoff.tokenizer import train_tokenizer
+from phloem.catalog.plain import Json
 from phloem.catalog.rules import Rule, bound_of
 from phloem.catalog.runs import load_run, newest_run, shards_of
 from phloem.catalog.store import Store
@@ -33,8 +33,6 @@ from phloem.pipeline.bench.ops import records_of
 from phloem.pipeline.recipe import RECIPES
 from phloem.pipeline.registry.models import models
 from phloem.pipeline.stage import StageError
-
-Json = Any
 
 COLUMNS = (
     *("row", "MB", "CPU s", "start-up s", "MB/s", "net MB/s", "ratio", "net ratio"),

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import psutil
 
 from phloem.catalog.manifest import COMMIT
+from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.pipeline.bench.ops import records_of
 from phloem.pipeline.engines.local import open_pool, resident_bytes, waves
@@ -24,8 +24,6 @@ from phloem.pipeline.request import OwnFiles, find_request
 from phloem.pipeline.run import prepare
 from phloem.pipeline.stage import StageError, Task, made
 from phloem.pipeline.stages import run_task
-
-Json = Any
 
 COLUMNS = ("row", "MB", "wall s", "CPU s", "MB/s", "peak GB", "says")
 FILE_BYTES = 16 * 10**6  # of text, in one file of the sample: a split, and so a task, each

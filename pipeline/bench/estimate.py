@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.pipeline.bench.cost import (
     PRICES,
@@ -21,8 +21,6 @@ from phloem.pipeline.bench.cost import (
     size_of,
 )
 from phloem.pipeline.job import Job
-
-Json = Any
 
 SHOWN_HELD = 2  # steps that hold most memory
 

@@ -34,6 +34,7 @@ from phloem.catalog.columns import (
 )
 from phloem.catalog.handoff.tokenizer import Encoded, find_end, library_encoder, train_tokenizer
 from phloem.catalog.nearest import nearest
+from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.filters.bpe import kernel_encoder
 from phloem.filters.counted import FREQUENT, counted
@@ -44,8 +45,6 @@ from phloem.pipeline.run import run
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.stages.ingest import document_id
 from phloem.pipeline.watch.progress import Progress
-
-Json = Any
 
 COLUMNS = ("row", "MB", "MB/s", "peer", "peer MB/s", "ratio", "agrees")
 BATCH_ROWS = 2000

@@ -238,9 +238,10 @@ def approve(
     from phloem.pipeline.registry import approve as approving
     from phloem.pipeline.workspace import find_workspace
 
-    made = approving.approve(find_workspace(), source, key, role=role, basis=basis, day=date)
-    signed, before = made.approval, made.before
-    put(f"{made.path}: {source} approved by {signed.signed_by}, {role}, card {signed.card[:12]}")
+    path, signed, before = approving.approve(
+        find_workspace(), source, key, role=role, basis=basis, day=date
+    )
+    put(f"{path}: {source} approved by {signed.signed_by}, {role}, card {signed.card[:12]}")
     if before:
         put(f"it stands in place of one by {before.signed_by or 'nobody'} of {before.date}")
 

@@ -127,7 +127,7 @@ def review(
     ],
     samples: Annotated[
         int, typer.Option("--samples", min=0, help="Cards that are fetched and sampled at most.")
-    ] = 5,
+    ] = 5,  # more are a change for people to look into
     root: Root = ROOT,
 ) -> None:
     """Review what a branch does to the registry, as Markdown for its pull request.

@@ -16,7 +16,7 @@ from phloem.catalog import columns, ledger
 from phloem.catalog.columns import Column
 from phloem.catalog.handoff.formats import FORMATS
 from phloem.catalog.policy import Policy, load_policy, policies
-from phloem.catalog.views import schema_rows
+from phloem.catalog.view_columns import schema_rows
 from phloem.filters.op import Op, ops
 from phloem.pipeline.recipe import RECIPES
 from phloem.pipeline.registry.page import entries

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,24 +14,9 @@ from phloem.sources.cards.approvals import SIGNERS, approvals_folder, sign, writ
 from phloem.sources.cards.source import Approval, Source, card_files, card_hash, describe
 
 
-@dataclass(frozen=True)
-class Approved:
-    """An approval that was written.
-
-    Attributes:
-        path: Where it lies.
-        approval: What it says.
-        before: In whose place it stands, if any was there.
-    """
-
-    path: Path
-    approval: Approval
-    before: Approval | None
-
-
 def approve(
     workspace: Workspace, source: str, key: Path, *, role: str, basis: str, day: str
-) -> Approved:
+) -> tuple[Path, Approval, Approval | None]:
     """Sign a card as it stands, and write the approval beside it.
 
     Args:
@@ -43,6 +27,9 @@ def approve(
         basis: What the decision rests on.
         day: Of the decision, ISO 8601; today if empty.
 
+    Returns:
+        Where the approval lies, what it says, and in whose place it stands, if any was there.
+
     Raises:
         AskedError: there is no such card.
         UseError: something that is to be signed cannot be said so.
@@ -52,7 +39,7 @@ def approve(
     card = card_of(registry, source)
     folder = _folder(source, registry, workspace)
     signed = sign(_said(card, role, basis, day), key, folder / SIGNERS)
-    return Approved(write_approval(signed, folder), signed, registry.approvals.get(source))
+    return write_approval(signed, folder), signed, registry.approvals.get(source)
 
 
 def _said(card: Source, role: str, basis: str, day: str) -> Approval:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from phloem.catalog.errors import UseError
 from phloem.catalog.nearest import nearest
+from phloem.catalog.plain import Json
 from phloem.catalog.policy import LOCAL
 from phloem.catalog.store import masked
 from phloem.filters.op import ops
@@ -39,8 +39,6 @@ from phloem.sources.connector import (
     connectors,
     find_connector,
 )
-
-Json = Any
 
 
 class AskedError(SourceError, UseError):

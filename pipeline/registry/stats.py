@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from phloem.catalog.bloom import NATURAL, PROGRAMMING, in_language
+from phloem.catalog.plain import Json
 from phloem.pipeline.registry.page import part_of
 from phloem.reports.registry import PARTS, Entry, headline, parts
 from phloem.sources.cards.source import Source
-
-Json = Any
 
 
 def stats(cards: Sequence[Source]) -> dict[str, Json]:

@@ -14,11 +14,12 @@ import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import yaml
 
 from phloem.catalog.errors import UseError
+from phloem.catalog.plain import Json
 from phloem.pipeline.registry.registry import lint_all
 from phloem.pipeline.review.tree_registry import yaml_fault
 from phloem.pipeline.workspace import Workspace
@@ -27,8 +28,6 @@ from phloem.sources.cards.approvals import approvals_folder
 from phloem.sources.cards.lint import Finding
 from phloem.sources.cards.source import Kind, card_files, check_card
 from phloem.sources.connector import connectors
-
-Json = Any
 
 LABELS: Mapping[str, str] = {
     "Id": "id",

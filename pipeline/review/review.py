@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from phloem.catalog.licenses import obligations, obligations_of_card, ordered
+from phloem.catalog.plain import Json
 from phloem.catalog.policy import PolicyError, admits, load_policy, policies
 from phloem.catalog.store import Store
 from phloem.pipeline.registry.fetch import FetchError
@@ -32,10 +33,8 @@ from phloem.reports.source_sample import SourceSample
 from phloem.sources.cards.source import Source, card_hash
 from phloem.sources.connector import Pin, SourceError, find_connector
 
-Json = Any
 Told = Callable[[str], None]
 
-SAMPLES = 5  # cards of a branch that are sampled: more are a change for people to look into
 SAMPLE_BYTES = 300 * 2**20  # of a card's files as they are locked
 SAMPLE_SECONDS = 600.0  # after which no further sample is begun
 SHORT = 80  # characters up to which a value is shown whole

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +32,7 @@ from phloem.catalog.columns import (
 from phloem.catalog.ledger import DUPLICATE, KEPT, QUARANTINED
 from phloem.catalog.licenses import obligations
 from phloem.catalog.manifest import Shard, read_arrow, read_parquet
+from phloem.catalog.plain import Json
 from phloem.catalog.policy import load_policy
 from phloem.catalog.store import Store
 from phloem.filters.language import DECLARED, LANGUAGE_BASIS, LID, UNKNOWN, load, primary
@@ -59,8 +59,6 @@ from phloem.reports.source_sample import Excerpt, SampledLanguage, SourceSample
 from phloem.sources.cards.source import Source, card_files
 from phloem.sources.connector import Pin
 from phloem.sources.limits import Limits
-
-Json = Any
 
 RECIPE = "quickstart"
 DOCUMENTS = 200

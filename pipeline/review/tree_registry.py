@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from phloem.catalog.licenses import MAX_EXPRESSION
+from phloem.catalog.plain import Json
 from phloem.catalog.policy import LOCAL
 from phloem.filters.op import ops
 from phloem.pipeline.registry.registry import Registry
@@ -23,8 +23,6 @@ from phloem.sources.cards.lint import Finding, findings
 from phloem.sources.cards.lock import read_lock
 from phloem.sources.cards.source import Approval, Source, describe, license_refs
 from phloem.sources.connector import Pin, SourceError, connectors, find_connector
-
-Json = Any
 
 DEPTH = 12  # of lists and mappings; the deepest card has 5
 NODES = 20_000  # of a YAML file; the largest card has about 1,000
