@@ -80,7 +80,7 @@ def check_ids(store: Store, hashes: Sequence[Ref]) -> None:
         msg = (
             f"{len(twice)} document ids stand for two documents each, the first"
             f" {twice[0].decode()}: splits of one source gave the same native id; make the card's"
-            " id column unique"
+            " id column unique, or leave `id_column` out"
         )
         raise StageError(msg)
 
