@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -81,7 +82,12 @@ PII_SPANS = Column(
     "Byte ranges of the cleaned text that hold personal data, in order, not overlapping.",
 )
 
-PII_KINDS = ("email", "ip", "phone")  # what a span's kind may be
+PII_KINDS: Mapping[str, str] = {
+    "email": "E-mail addresses",
+    "ip": "Public IPv4 and IPv6 addresses",
+    "phone": "Valid phone numbers",
+}
+"""What a span's kind may be. Of two spans that overlap, the one whose kind comes first is kept."""
 
 _DESCRIBING = (MEDIA_TYPE, URL, TITLE, PUBLISHED, AUTHOR, LICENSE, DECLARED_LANGUAGE)
 DOCUMENT = (NATIVE_ID, CONTENT, *_DESCRIBING)

@@ -12,18 +12,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from phloem.catalog.columns import LANGUAGE, PII_SPANS, TEXT, Column
+from phloem.catalog.columns import LANGUAGE, PII_KINDS, PII_SPANS, TEXT, Column
 from phloem.filters.kernels import cleaning, scanning
 from phloem.filters.kernels.utf8 import strings
 from phloem.filters.language_files import language_of
 from phloem.filters.op import op
 
-EMAIL_COUNT = Column("email_count", pa.int64(), "E-mail addresses found.")
-IP_COUNT = Column("ip_count", pa.int64(), "Public IPv4 and IPv6 addresses found.")
-PHONE_COUNT = Column("phone_count", pa.int64(), "Valid phone numbers found.")
-
+KINDS = tuple(PII_KINDS)
+COUNTS = [Column(f"{kind}_count", pa.int64(), f"{what} found.") for kind, what in PII_KINDS.items()]
 EMAIL, IP, PHONE = "email", "ip", "phone"
-KINDS = (EMAIL, IP, PHONE)
 
 # Names that no person's address has: RFC 2606 and RFC 6761 (reserved), RFC 6762 (.local).
 _RESERVED_DOMAINS = ("example.com", "example.net", "example.org")
@@ -236,7 +233,7 @@ def _pii_reference(batch: pa.RecordBatch) -> list[pa.Array]:
 
 @op(
     reads=[TEXT, LANGUAGE],
-    writes=[PII_SPANS, EMAIL_COUNT, IP_COUNT, PHONE_COUNT],
+    writes=[PII_SPANS, *COUNTS],
     libraries=["phonenumbers"],
     data=["languages"],
     examples=[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -217,15 +217,16 @@ def _check_loss(job: Job, made: Made, root: str) -> None:
 def dataset(job: Job, stage: str, shards: Sequence[Shard]) -> Dataset:
     """The manifest of one stage's shards, with what of the recipe bears on it."""
     recipe = job.recipe
+    said: dict[str, Callable[[], Json]] = {
+        "ops": lambda: [op.identity for op in job.ops],
+        "rules": lambda: {id_: [r.name for r in own] for id_, own in sorted(job.rules.items())},
+        "dedup": lambda: recipe.dedup.model_dump() if recipe.dedup else None,
+        "scrub": lambda: dict(recipe.scrub),
+    }
+    bears = next(each.bears for each in STAGES if stage in {kind.name for kind in each.makes})
     spec: dict[str, Json] = {"recipe": recipe.name}
-    if stage in ("clean", "measure"):
-        spec["ops"] = [op.identity for op in job.ops]
-    if stage in ("filter", "decide"):
-        spec["rules"] = {id_: [r.name for r in rules] for id_, rules in sorted(job.rules.items())}
-    if stage in ("bands", "candidates", "dedup", "removals"):
-        spec["dedup"] = recipe.dedup.model_dump() if recipe.dedup else None
-    if stage == "compose":
-        spec["scrub"] = dict(recipe.scrub)
+    if bears:
+        spec[bears] = said[bears]()
     return Dataset(stage, spec, tuple(shards))
 
 

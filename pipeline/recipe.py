@@ -107,6 +107,11 @@ class Tokenizer(_Strict):
         return self
 
 
+def _all_kinds(given: object) -> object:
+    """`all` stands for every kind of personal data, each replaced by its name: `<EMAIL>`."""
+    return {kind: f"<{kind.upper()}>" for kind in PII_KINDS} if given == "all" else given
+
+
 class Recipe(_Strict):
     """A whole run as data.
 
@@ -138,7 +143,7 @@ class Recipe(_Strict):
     ops: OpSpecs
     keep: tuple[Rule, ...] = ()
     dedup: Dedup | None = None
-    scrub: Mapping[str, str] = {}
+    scrub: Annotated[Mapping[str, str], BeforeValidator(_all_kinds)] = {}
     tokenizer: Tokenizer
     mix: Mapping[str, float] = {}
     limits: Limits = Limits()

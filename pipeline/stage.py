@@ -81,6 +81,7 @@ class Stage(Generic[W]):
         makes: The kinds of shards that it writes, with their files.
         grows: What its cost grows with.
         tasks: What it has a task for.
+        bears: What of the recipe stands in the manifests of what it makes.
         shuffle: How it is spread, if it groups; None: each task is done by itself.
     """
 
@@ -90,6 +91,7 @@ class Stage(Generic[W]):
     makes: tuple[Kind, ...]
     grows: Grows
     tasks: Tasks
+    bears: Literal["", "ops", "rules", "dedup", "scrub"] = ""
     shuffle: Shuffle[W, Any] | None = None
 
     def task(self, key: str, label: str, work: W, *, shuffled_bytes: int = 0) -> Task:

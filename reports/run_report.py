@@ -10,20 +10,10 @@ from duckdb import DuckDBPyConnection
 from phloem.catalog.runs import load_run
 from phloem.catalog.store import Store
 from phloem.catalog.views import connect
-from phloem.reports.attrition import attrition
-from phloem.reports.cards import cards
-from phloem.reports.duplicates import duplicates
-from phloem.reports.headline import headline
-from phloem.reports.languages import languages
-from phloem.reports.licenses import licenses
 from phloem.reports.page import environment, inline
-from phloem.reports.personal import personal
-from phloem.reports.provenance import provenance
-from phloem.reports.quarantine import quarantine
 from phloem.reports.run import Run, run_of
-from phloem.reports.samples import samples
 from phloem.reports.sections import sections
-from phloem.reports.tokens import load_token_counts, tokens
+from phloem.reports.tokens import load_token_counts
 
 
 def write_report(store: Store, run_id: str) -> str:
@@ -51,20 +41,7 @@ def collect(connection: DuckDBPyConnection, store: Store, run: Run) -> dict[str,
         run: The run's record.
     """
     load_token_counts(connection, store, run)
-    return {
-        "headline": headline(connection, store, run),
-        "attrition": attrition(connection, run),
-        "samples": samples(connection, store, run),
-        "duplicates": duplicates(connection, store, run),
-        "personal": personal(store, run),
-        "licenses": licenses(connection, run),
-        "languages": languages(connection, store, run),
-        "cards": cards(run),
-        "tokens": tokens(connection, store, run),
-        "quarantine": quarantine(connection),
-        "stages": run.stages,
-        "provenance": provenance(store, run),
-    }
+    return {each.name: each.data(connection, store, run) for each in sections()}
 
 
 def render(run: Run, data: Mapping[str, Any]) -> str:

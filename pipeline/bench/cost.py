@@ -218,7 +218,13 @@ def tasks(size: Size, run: MeasuredRun) -> dict[str, int]:
         "components": max(1, math.ceil(candidates(size, run) / CHUNK_ROWS)),
         "one": 1,
     }
-    return {stage.name: split for stage in STAGES if (split := number[stage.tasks])}
+    measured_stages = [stage for stage in STAGES if stage.name in run.cpu_seconds]
+    return {stage.name: split for stage in measured_stages if (split := number[stage.tasks])}
+
+
+def unmeasured(run: MeasuredRun) -> list[str]:
+    """Stages that the measured run did not have: nothing is known of their cost."""
+    return [stage.name for stage in STAGES if stage.name not in run.cpu_seconds]
 
 
 def _grown(stage: str, size: Size, run: MeasuredRun) -> float:

@@ -19,6 +19,7 @@ from phloem.pipeline.bench.cost import (
     measured,
     rows_of,
     size_of,
+    unmeasured,
 )
 from phloem.pipeline.job import Job
 
@@ -74,6 +75,8 @@ class Estimate:
         for each in most[:SHOWN_HELD]:
             size = f"{each.bytes / 1e9:,.3f} GB"
             yield f"memory of one process: {each.step} ({each.where}), {size}"
+        if unmeasured(self.run):
+            yield f"not measured yet, and left out: {', '.join(unmeasured(self.run))}"
         yield f"scaled from: {self.run.sample}; {self.run.machine}"
         yield f"prices of {self.prices.date}: {self.prices.note.strip()}"
 

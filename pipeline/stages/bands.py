@@ -173,5 +173,6 @@ STAGE = Stage(
     (BANDS,),
     grows="documents",
     tasks="bands",
+    bears="dedup",
     shuffle=Shuffle(BandsPart, BLOCK, parts, blocks, write, commit_band),
 )

@@ -119,4 +119,6 @@ def _shared(parent: np.ndarray) -> np.ndarray:
     return shared
 
 
-STAGE = Stage("candidates", CandidatesWork, run, (CANDIDATES,), grows="documents", tasks="one")
+STAGE = Stage(
+    "candidates", CandidatesWork, run, (CANDIDATES,), grows="documents", tasks="one", bears="dedup"
+)

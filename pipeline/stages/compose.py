@@ -141,4 +141,4 @@ def _compose(store: Store, work: ComposeWork, counts: Counter[str]) -> Iterator[
         yield pa.RecordBatch.from_arrays(arrays, schema=schema(COMPOSED))
 
 
-STAGE = Stage("compose", ComposeWork, run, (COMPOSE,), grows="text", tasks="files")
+STAGE = Stage("compose", ComposeWork, run, (COMPOSE,), grows="text", tasks="files", bears="scrub")

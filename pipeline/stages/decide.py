@@ -131,4 +131,4 @@ def fill_ledger(
     return pa.table(arrays, schema=schema(LEDGER))
 
 
-STAGE = Stage("decide", DecideWork, run, (DECIDE,), grows="documents", tasks="files")
+STAGE = Stage("decide", DecideWork, run, (DECIDE,), grows="documents", tasks="files", bears="rules")

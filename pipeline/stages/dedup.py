@@ -373,4 +373,6 @@ def take_rows(store: Store, file: str | Ref, rows: np.ndarray, column: str) -> p
     return pa.concat_arrays(found) if found else pa.array([], pa.string())
 
 
-STAGE = Stage("dedup", DedupWork, run, (DEDUP,), grows="documents", tasks="components")
+STAGE = Stage(
+    "dedup", DedupWork, run, (DEDUP,), grows="documents", tasks="components", bears="dedup"
+)

@@ -264,4 +264,4 @@ def _forbidden(licenses: Sequence[str], terms: Terms) -> dict[str, bool]:
     }
 
 
-STAGE = Stage("filter", FilterWork, run, (FILTER,), grows="documents", tasks="files")
+STAGE = Stage("filter", FilterWork, run, (FILTER,), grows="documents", tasks="files", bears="rules")

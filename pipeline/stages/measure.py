@@ -403,4 +403,6 @@ def fault_column(op_name: str) -> str:
     return f"{op_name}_fault"
 
 
-STAGE = Stage("measure", MeasureWork, run, (MEASURE, CLEAN), grows="text", tasks="files")
+STAGE = Stage(
+    "measure", MeasureWork, run, (MEASURE, CLEAN), grows="text", tasks="files", bears="ops"
+)

@@ -123,4 +123,6 @@ def _rows_of(lost: pa.Table, others: pa.Table, start: int) -> pa.Table:
     return pa.Table.from_pylist(values, TOUCHED)
 
 
-STAGE = Stage("removals", RemovalsWork, run, (REMOVALS,), grows="documents", tasks="one")
+STAGE = Stage(
+    "removals", RemovalsWork, run, (REMOVALS,), grows="documents", tasks="one", bears="dedup"
+)

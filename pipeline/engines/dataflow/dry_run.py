@@ -96,7 +96,7 @@ def options(settings: Settings, stage: str) -> list[str]:
         f"--region={settings.region}",
         f"--temp_location={settings.bucket}/temp",
         f"--staging_location={settings.bucket}/staging",
-        f"--job_name=phloem-{stage}",
+        f"--job_name=phloem-{stage.replace('_', '-')}",
         "--sdk_location=container",
         f"--sdk_container_image={settings.image}",
         "--no_save_main_session",  # all that is pickled is importable
