@@ -396,8 +396,8 @@ def heavy_tasks(folder: Path, contents: dict[str, str]) -> Iterator[Callable[[Li
 
 @pytest.mark.beam
 def test_tasks_too_long_and_too_large_fail_alone_and_pass_when_raised(tmp_path: Path) -> None:
-    contents = {"day": "sleep 8", "big": f"hold {700 * MIB}", "hi": "नमस्ते", "zh": "你好 👋🏽"}
-    low = Limits(task_seconds=6, task_bytes=600 * MIB)
+    contents = {"day": "sleep 10", "big": f"hold {700 * MIB}", "hi": "नमस्ते", "zh": "你好 👋🏽"}
+    low = Limits(task_seconds=8, task_bytes=600 * MIB)
     high = Limits(task_seconds=600, task_bytes=2**31)
     root = tmp_path / "root"
     (tmp_path / "in").mkdir()
@@ -407,7 +407,7 @@ def test_tasks_too_long_and_too_large_fail_alone_and_pass_when_raised(tmp_path: 
             failures = pool.run("ingest", tasks(low), lambda task, _: done.append(task.label))
         assert sorted(done) == ["local hi.txt", "local zh.txt"]
         assert {failure.task.label: failure.reason for failure in failures} == {
-            "local day.txt": "took longer than 6 seconds (limits.task_seconds)",
+            "local day.txt": "took longer than 8 seconds (limits.task_seconds)",
             "local big.txt": f"needed more than {600 * MIB} bytes (limits.task_bytes)",
         }
         left = [failure.task for failure in failures]
