@@ -123,9 +123,10 @@ def begun(s3: ObjectStore, there: Ran, *missing: str) -> str:
     root, prefix = s3.root(), there[0].rpartition("/")[2]
     backend = s3_backends[ACCOUNT]["global"]
     for name, key in list(backend.get_bucket(s3.bucket).keys.items()):
-        before, stage, file = name.split("/", 2)
+        before, _, file = name.partition("/")
+        stage = file.partition("/")[0]
         if before == prefix and stage in there[1]["datasets"].keys() - {*missing}:
-            backend.copy_object(key, s3.bucket, f"{root.rpartition('/')[2]}/{stage}/{file}")
+            backend.copy_object(key, s3.bucket, f"{root.rpartition('/')[2]}/{file}")
     return root
 
 
