@@ -68,7 +68,7 @@ torch-env:
 		cp requirements-torch.lock $(TORCH)/; }
 
 check: lint models ## style, types, import rules, generated docs and the tests that need no Beam
-	$(BIN)/python -m pytest -q -m "not nightly and not beam" $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not nightly and not beam" $(ARGS)
 
 lint: style format types imports docs-check ## what `check` does before the tests
 

@@ -166,9 +166,16 @@ class Shard:
 
 
 def find(store: Store, stage: str, key: str) -> Shard | None:
-    """A committed shard whose files all lie there at their full size, else None."""
+    """A committed shard whose files all lie there at their full size, else None.
+
+    A commit that names another shard, or whose facts or hashes are not those that were committed,
+    is none.
+    """
     try:
-        shard = Shard.from_json(json.loads(store.read_bytes(f"{stage}/{key}/{COMMIT}")))
+        value = json.loads(store.read_bytes(f"{stage}/{key}/{COMMIT}"))
+        shard = Shard.from_json(value)
+        if (shard.stage, shard.key) != (stage, key) or shard.digest != value["digest"]:
+            return None
         whole = all(store.size(f"{shard.folder}/{file.name}") == file.bytes for file in shard.files)
     except (MissingError, ValueError, KeyError, TypeError):
         return None  # never committed, or a commit cut short: it is made again
@@ -177,7 +184,8 @@ def find(store: Store, stage: str, key: str) -> Shard | None:
 
 def commit(store: Store, shard: Shard) -> Shard:
     """Write the shard's record last: from here on it exists."""
-    store.write_bytes(f"{shard.folder}/{COMMIT}", canonical(shard.to_json()))
+    value = {**shard.to_json(), "digest": shard.digest}
+    store.write_bytes(f"{shard.folder}/{COMMIT}", canonical(value))
     return shard
 
 

@@ -175,6 +175,9 @@ class Store:
             (self.fs.protocol,) if isinstance(self.fs.protocol, str) else self.fs.protocol
         )
 
+        if self.is_local and Path(self._base).is_file():
+            raise RootError(told + "it is a file; give a folder")
+
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
         """Opened anew where it is unpickled, as set up here; a relative path is made absolute."""
         return type(self), (self._base if self.is_local else self.root,)

@@ -149,8 +149,8 @@ def open_release(  # noqa: PLR0913 -- keyword-only, and each is one thing that a
         limit: Samples of all ranks in a pass; with no weights, all sequences if not given.
 
     Raises:
-        PhloemError: there is no such release, a file of it is not as released, or weights that
-            make no sense.
+        PhloemError: there is no such release, a file of it has another size than released (what
+            it holds, `phloem release verify` hashes), or weights that make no sense.
 
     Example:
         >>> import phloem

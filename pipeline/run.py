@@ -15,6 +15,7 @@ from phloem.catalog.handoff.tokenizer import end_of
 from phloem.catalog.ledger import check_balance
 from phloem.catalog.manifest import Shard
 from phloem.catalog.policy import LOCAL, admits, load_policy
+from phloem.catalog.release import STAGES as RELEASED
 from phloem.catalog.release import GateError, make_release
 from phloem.catalog.released import Release
 from phloem.catalog.rules import Rule
@@ -29,7 +30,7 @@ from phloem.pipeline.registry import fetch
 from phloem.pipeline.registry.models import models as fetch_models
 from phloem.pipeline.registry.registry import Registry, source_facts
 from phloem.pipeline.request import Request
-from phloem.pipeline.stage import StageError, Task, made, missing
+from phloem.pipeline.stage import StageError, Task, made, missing, require_whole
 from phloem.pipeline.stages.measure import chain
 from phloem.pipeline.stages.tokenizer import given_tokenizer
 from phloem.pipeline.watch.account import Account, account_of
@@ -129,6 +130,8 @@ def drive(job: Job, store: Store, worker: Engine, progress: Progress, record: Re
         pass
     finally:
         note(record, job, store, shards)
+    # What was there already may have changed since: release and report are made of these.
+    require_whole(store, (shard for stage in RELEASED for shard in shards[stage]))
     check_balance(balance(job.cards, shards["ingest"], shards["decide"]))
 
 

@@ -9,6 +9,7 @@ import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Self, TypeVar
@@ -18,9 +19,11 @@ from pydantic import BaseModel, ConfigDict
 
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import COMMIT, File, Kind, Ref, Shard, canonical, find
-from phloem.catalog.store import ChangedError, MissingError, Store
+from phloem.catalog.store import ChangedError, MissingError, Store, holds
 
 Json = Any
+
+TOLD = 5  # changed files that an error names
 
 
 class StageError(PhloemError):
@@ -187,6 +190,30 @@ def _forget(store: Store, name: str) -> None:
     """Let a shard count as never committed, or a fetched file as never fetched."""
     shard, _, _ = name.rpartition("/")
     store.delete(f"{shard}/{COMMIT}" if "/" in shard else name)
+
+
+def require_whole(store: Store, shards: Iterable[Shard]) -> None:
+    """Hash all files of shards on this machine; what does not hold counts as never made.
+
+    An object store checks what it keeps itself.
+
+    Raises StageError naming the first few.
+    """
+    if not store.is_local:
+        return
+    files = [shard.ref(file.name) for shard in shards for file in shard.files]
+    with ThreadPoolExecutor() as pool:  # hashing leaves Python's lock
+        whole = pool.map(lambda ref: holds(store.path(ref.path), ref.sha256), files)
+        changed = [ref.path for ref, holds_ in zip(files, whole, strict=True) if not holds_]
+    for name in changed:
+        _forget(store, name)
+    if changed:
+        more = f" and {len(changed) - TOLD} more" if len(changed) > TOLD else ""
+        msg = (
+            f"{', '.join(changed[:TOLD])}{more} did not hold what was written; run again: it is"
+            " made anew"
+        )
+        raise StageError(msg)
 
 
 def made(store: Store, task: Task) -> list[Shard] | None:

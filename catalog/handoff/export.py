@@ -187,6 +187,11 @@ def verify_export(store: Store, name: str, folder: str) -> list[Finding]:
     if findings:  # an export of something else
         return findings
     files = {file.name: file for file in told.files}
+    there = {name.strip("/") for name in out.list("")}
+    findings += [
+        Finding(added, "added", "no such file", "a file that the export does not list")
+        for added in sorted(there - files.keys() - {EXPORT})
+    ]
     for stem, shard in shards:
         own = [files[f"{stem}{suffix}"] for suffix in module.SUFFIXES]
         found = [each for f in own for each in check_file(out, f.name, f.sha256, f.bytes)]

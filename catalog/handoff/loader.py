@@ -159,8 +159,8 @@ class ReleaseTokens:
                 one that is no multiple of `world_size`, the first ranks get a sample more.
 
         Raises:
-            ReleaseError: no such release, its manifest or a file of it is not as released, or
-                weights that make no sense.
+            ReleaseError: no such release, its manifest is not as released, or a file of it has
+                another size (`phloem release verify` hashes them), or weights that make no sense.
         """
         least = min(sequence_length, 1 if limit is None else limit)
         if least < 1 or not 0 <= rank < world_size or state < 0:

@@ -22,7 +22,7 @@ from pathlib import Path
 import pyarrow as pa
 import yaml
 
-from phloem.catalog.columns import LANGUAGE, TEXT
+from phloem.catalog.columns import LANGUAGE, PII_KINDS, TEXT
 from phloem.catalog.handoff.tokenizer import train_tokenizer
 from phloem.catalog.plain import Json
 from phloem.catalog.rules import Rule, bound_of
@@ -177,7 +177,7 @@ def write_recipe(records: Sequence[Json], folder: Path) -> tuple[Path, Path]:
     data = train_tokenizer(
         (record["text"] for record in records),
         vocab_size=given["tokenizer"]["train"]["vocab_size"],
-        special_tokens=list(given["scrub"].values()),
+        special_tokens=[f"<{kind.upper()}>" for kind in PII_KINDS],
     )
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_bytes(data)

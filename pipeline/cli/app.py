@@ -5,6 +5,9 @@ It imports typer and rich only: what a command needs is imported when it runs.
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -69,5 +72,11 @@ def main() -> None:
     """Run the command line: the console script."""
     from phloem.pipeline import logs
 
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started this
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):  # names in any script, whatever the terminal can show
+            stream.reconfigure(errors="backslashreplace")
     logs.set_up()
     app()

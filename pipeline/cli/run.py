@@ -229,6 +229,8 @@ def _own(path: str | None, text_column: str, language: str) -> OwnFiles | None:
     """The files that --input names, if it is given."""
     from phloem.pipeline.request import OwnFiles
 
+    if path is None and (text_column, language) != ("text", "und"):
+        raise UseError("--text-column and --language are of --input: name the files with it")
     return None if path is None else OwnFiles(path, text_column, language)
 
 

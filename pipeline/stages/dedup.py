@@ -33,7 +33,7 @@ from phloem.filters.minhash import bands as band_hashes
 from phloem.filters.minhash import jaccard, shingles
 from phloem.filters.op import Op
 from phloem.pipeline.recipe import Dedup
-from phloem.pipeline.stage import Stage, Task, Work
+from phloem.pipeline.stage import Stage, Task, Work, inputs_verified
 from phloem.pipeline.stages.measure import MeasuredText
 
 Json = Any
@@ -146,7 +146,8 @@ def tasks(
         priority: Source ids, the preferred first.
     """
     components = candidates.ref("components.parquet")
-    table = read_parquet(store, components)
+    with inputs_verified(store):
+        table = read_parquet(store, components)
     rows = table["row"].to_numpy()
     starts = np.cumsum([0, *(file.text.ref.rows or 0 for file in files)])
     spec = {

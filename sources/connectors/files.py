@@ -73,6 +73,11 @@ def resolve(params: Params) -> Pin:
     """
     found = _found(params)
     for name in found:
+        if not name.isprintable() and any("\ud800" <= char <= "\udfff" for char in name):
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            raise SourceError(
+                f"the name {shown} is not UTF-8, and no record can hold it; rename it"
+            )
         format_of(params, name)
     files = [
         PinnedFile(name, sha256, size, place if "://" in place else None)

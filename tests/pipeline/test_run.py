@@ -31,6 +31,7 @@ from phloem.catalog.views import connect
 from phloem.pipeline.job import LossError
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.review.locking import lock
+from phloem.pipeline.stage import StageError
 from phloem.pipeline.workspace import load_workspace
 
 Finished = tuple[Path, Path, dict[str, Any]]
@@ -287,3 +288,28 @@ def test_run_stops_after_decide_at_a_source_that_gave_nothing(copied: Finished) 
     assert record["status"] == "failed"
     assert "decide" in record["datasets"]
     assert "compose" not in record["datasets"]
+
+
+@pytest.mark.parametrize("name", ["tokenize/*/tokens.arrow", "decide/*/ledger.parquet"])
+def test_run_releases_nothing_made_of_what_a_disk_changed(copied: Finished, name: str) -> None:
+    folder, root, record = copied
+    victim = min(root.glob(name))
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(bytes(data))
+    with pytest.raises(StageError, match=f"{victim.relative_to(root)} did not hold what was"):
+        run_tiny(folder, root)
+    again = run_tiny(folder, root)  # it is made anew
+    assert digests(root, again) == digests(root, record)
+    assert verify_release(Store(str(root)), again["release"]) == []
+
+
+def test_run_heals_components_that_a_disk_changed(copied: Finished) -> None:
+    folder, root, record = copied
+    (victim,) = root.glob("candidates/*/components.parquet")
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(bytes(data))
+    with pytest.raises(StageError, match="is not what was written; run again"):
+        run_tiny(folder, root)
+    assert digests(root, run_tiny(folder, root)) == digests(root, record)

@@ -7,9 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phloem.catalog.manifest import File, Kind, Ref, Shard, commit, read_arrow, write_arrow
+from phloem.catalog.manifest import (
+    File,
+    Kind,
+    Ref,
+    Shard,
+    commit,
+    find,
+    read_arrow,
+    write_arrow,
+)
 from phloem.catalog.store import Store
-from phloem.pipeline.stage import StageError, Task, inputs_verified, made, missing, weights
+from phloem.pipeline.stage import (
+    StageError,
+    Task,
+    inputs_verified,
+    made,
+    missing,
+    require_whole,
+    weights,
+)
 from phloem.pipeline.stages import BY_NAME, FORMER, KINDS, STAGES, run_task, task_of
 from phloem.pipeline.stages.filter import FilterWork, Terms
 from phloem.pipeline.stages.ingest import IngestWork
@@ -167,6 +184,20 @@ def test_run_task_refuses_an_input_that_changed(root: Store) -> None:
     assert not root.exists("tally/t/shard.json")
 
 
+def test_an_output_that_changed_is_named_and_made_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    shards = []
+    for key in "abc":
+        _counts(store, key)
+        shards += [shard for shard in [find(store, "count", key)] if shard]
+    require_whole(store, shards)
+    for key in "ac":
+        _flip(store, f"count/{key}/counts.arrow")
+    with pytest.raises(StageError, match=r"count/a/counts\.arrow, count/c/counts\.arrow did not"):
+        require_whole(store, shards)
+    assert [find(store, "count", key) is None for key in "abc"] == [True, False, True]
+
+
 # What is made -------------------------------------------------------------------------------------
 NOTHING = TallyWork(source="s", occurrences=1, files=())
 PAIR = Task("measure", (("clean", "k"), ("measure", "k")), "two shards", NOTHING)
@@ -205,6 +236,25 @@ def test_made_is_none_after_a_file_is(store: Store, name: str, file: str, how: s
     else:
         assert made(store, PAIR) is None
         assert missing(store, [PAIR]) == [PAIR]
+
+
+def test_made_is_none_where_a_commit_is_another_shard_s(store: Store) -> None:
+    folders = [Path(store.path(name)) for name in ("clean/k", "measure/k")]
+    texts = [(folder / "shard.json").read_bytes() for folder in folders]
+    for folder, text in zip(folders, reversed(texts), strict=True):
+        (folder / "shard.json").write_bytes(text)
+    assert made(store, PAIR) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"documents":1', '"documents":2'), ('"facts":{"documents":1}', '"facts":{}')]
+)
+def test_made_is_none_where_a_commit_says_other_facts(store: Store, old: str, new: str) -> None:
+    path = Path(store.path("clean/k/shard.json"))
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    assert made(store, PAIR) is None
 
 
 def test_made_is_none_wherever_a_commit_was_cut_short(store: Store) -> None:

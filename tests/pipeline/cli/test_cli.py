@@ -276,7 +276,7 @@ def test_sources_lint_with_errors_fails_and_without_is_fine(
 
 def test_root_that_is_a_file_is_an_error_in_a_line(workspace: Path) -> None:
     Path("file").write_text("", encoding="utf-8")
-    assert "Not a directory" in refused(phloem("run", "tiny", "--root", "file"), 1)
+    assert "it is a file; give a folder" in refused(phloem("run", "tiny", "--root", "file"), 2)
 
 
 def test_release_that_is_not_there_names_those_that_are(ran: Ran) -> None:

@@ -16,13 +16,20 @@ from phloem.pipeline.engines.local import SETTINGS, open_pool
 from phloem.sources.limits import Limits
 
 
+@pytest.fixture(autouse=True)
+def _program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main module is a file, whoever runs the tests."""
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
+
+
 def _told_of_main() -> set[str]:
     return set(MAIN) & set(spawn.get_preparation_data("worker"))
 
 
 def test_main_is_left_out_of_what_this_thread_starts_and_of_nothing_else() -> None:
     before = _told_of_main()
-    assert len(before) == 1  # pytest's own
+    assert len(before) == 1
     with ThreadPoolExecutor(1) as other:
         with _main_left_out():
             assert _told_of_main() == set()
