@@ -16,13 +16,6 @@ from phloem.pipeline.engines.local import SETTINGS, open_pool
 from phloem.sources.limits import Limits
 
 
-@pytest.fixture(autouse=True)
-def _program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The main module is a file, whoever runs the tests."""
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None, raising=False)
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
-
-
 def _told_of_main() -> set[str]:
     return set(MAIN) & set(spawn.get_preparation_data("worker"))
 
