@@ -236,10 +236,11 @@ def test_a_collector_that_is_gone_does_not_hold_the_run_up(
     places: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(telemetry.ENDPOINT, "http://127.0.0.1:9")  # discard: nobody listens
+    monkeypatch.setattr(telemetry, "SECONDS", 1)
     began = time.monotonic()
     record = _run(places)
     assert record["status"] == "done"
-    assert time.monotonic() - began < 6 * telemetry.SECONDS
+    assert time.monotonic() - began < 30  # of a busy machine
 
 
 def test_nothing_is_sent_unless_somebody_is_named() -> None:
