@@ -197,7 +197,7 @@ def _hex(number: int) -> str:
 
 
 def test_memory_of_candidates_is_what_a_row_takes(tmp_path):
-    store, files, rows = Store(str(tmp_path)), 50, 2000
+    store, files, rows = Store(str(tmp_path)), 25, 2000
     names = []
     for number in range(files):
         ids = [_hex(number * rows + row)[:32] for row in range(rows)]
@@ -214,7 +214,7 @@ def test_memory_of_candidates_is_what_a_row_takes(tmp_path):
 
 
 def test_memory_of_removals_is_what_a_duplicate_takes():
-    rows = 200_000
+    rows = 100_000
     columns = [
         pa.array(range(0, 2 * rows, 2)),
         pa.array(range(1, 2 * rows, 2)),
@@ -223,7 +223,7 @@ def test_memory_of_removals_is_what_a_duplicate_takes():
         pa.array([_hex(row)[:32] for row in range(rows)]),
     ]
     table = pa.table(columns, schema=dedup.DUPLICATES)
-    files = [("a", rows // 1000)] * 2000
+    files = [("a", rows // 500)] * 1000
     before = pa.total_allocated_bytes()
     highest = 0
 
