@@ -284,17 +284,32 @@ def pii(batch: pa.RecordBatch) -> list[pa.Array]:
     return _columns(rows)
 
 
-def replace_spans(texts: pa.Array, spans: pa.Array, replacements: Mapping[str, str]) -> pa.Array:
+ALL = "all"
+
+
+def placeholders(scrub: Mapping[str, str] | str) -> Mapping[str, str]:
+    """What stands for each kind; `all` is every kind by its name, such as ``<EMAIL>``."""
+    if isinstance(scrub, str):
+        if scrub != ALL:
+            raise ValueError(f"{scrub!r} scrubs nothing; write {ALL}, or what replaces each kind")
+        return {kind: f"<{kind.upper()}>" for kind in KINDS}
+    return scrub
+
+
+def replace_spans(
+    texts: pa.Array, spans: pa.Array, replacements: Mapping[str, str] | str
+) -> pa.Array:
     """The texts with each span replaced by what stands for its kind; a kind without one stays.
 
     Args:
         texts: Strings.
         spans: Of `pii`, one list a text: ascending, not overlapping; null for none.
-        replacements: What stands for each kind, such as ``{"email": "<EMAIL>"}``.
+        replacements: What stands for each kind, such as ``{"email": "<EMAIL>"}``, or `all`.
 
     Raises:
         ValueError: a span leaves its text or overlaps another, or the lists are not one a text.
     """
+    replacements = placeholders(replacements)
     if len(texts) != len(spans):
         msg = f"{len(spans)} lists of spans for {len(texts)} texts; there must be one a text"
         raise ValueError(msg)

@@ -24,6 +24,7 @@ from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import policies
 from phloem.catalog.rules import Rule
 from phloem.filters.op import EXTRACTOR, MEASURE, Op, OpError, find_op
+from phloem.filters.pii import placeholders
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.limits import Limits
 
@@ -107,11 +108,6 @@ class Tokenizer(_Strict):
         return self
 
 
-def _all_kinds(given: object) -> object:
-    """`all` stands for every kind of personal data, each replaced by its name: `<EMAIL>`."""
-    return {kind: f"<{kind.upper()}>" for kind in PII_KINDS} if given == "all" else given
-
-
 class Recipe(_Strict):
     """A whole run as data.
 
@@ -143,7 +139,7 @@ class Recipe(_Strict):
     ops: OpSpecs
     keep: tuple[Rule, ...] = ()
     dedup: Dedup | None = None
-    scrub: Annotated[Mapping[str, str], BeforeValidator(_all_kinds)] = {}
+    scrub: Annotated[Mapping[str, str], BeforeValidator(placeholders)] = {}
     tokenizer: Tokenizer
     mix: Mapping[str, float] = {}
     limits: Limits = Limits()

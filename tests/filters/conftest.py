@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from op_versions import model_paths
 
 from phloem.filters.op import ops
+from phloem.filters.versions import model_paths
 
 
 @pytest.fixture(scope="session")

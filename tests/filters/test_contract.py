@@ -9,17 +9,16 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-import op_versions as versions
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_versions import entry, fault, model_paths, read_lock
 
 from phloem.catalog.columns import TEXT, Column
-from phloem.filters import contract
+from phloem.filters import contract, versions
 from phloem.filters.op import Op, op, ops
+from phloem.filters.versions import entry, fault, model_paths, read_lock
 
 OPS = list(ops().values())
 LENGTH = Column("length", pa.int64(), "Bytes.")
@@ -40,7 +39,7 @@ def test_output_does_not_depend_on_the_vector_units_of_the_machine() -> None:
     found = np._core._multiarray_umath
     extra = [name for name in found.__cpu_dispatch__ if found.__cpu_features__.get(name)]
     code = (
-        "import json; from phloem.filters.op import ops; from op_versions import entry;"
+        "import json; from phloem.filters.op import ops; from phloem.filters.versions import entry;"
         "print(json.dumps({name: entry(one) for name, one in ops().items()}))"
     )
     done = subprocess.run(

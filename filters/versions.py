@@ -1,4 +1,4 @@
-"""The lock of every op's output: `python tests/support/op_versions.py` writes it.
+"""The lock of every op's output: `python -m phloem.filters.versions` writes it.
 
 An op whose output changes must have another identity (a raised `version`), or what was made with
 the old one would be taken for what the new one makes.
@@ -17,8 +17,8 @@ from phloem.catalog.manifest import digest_of
 from phloem.filters.contract import count_paths, nasty, run
 from phloem.filters.op import Op, models_folder, ops
 
-LOCK = Path(__file__).resolve().parents[1] / "filters" / "versions.json"
-COMMAND = "python tests/support/op_versions.py"
+LOCK = Path(__file__).resolve().parents[1] / "tests" / "filters" / "versions.json"
+COMMAND = "python -m phloem.filters.versions"
 
 Entry = Mapping[str, str]
 
