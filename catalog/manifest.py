@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -165,8 +165,8 @@ class Shard:
         return cls(value["stage"], value["key"], files, value["facts"])
 
 
-def find(store: Store, stage: str, key: str) -> Shard | None:
-    """A committed shard whose files all lie there at their full size, else None.
+def committed(store: Store, stage: str, key: str) -> Shard | None:
+    """A shard as its commit has it, else None: it was just made, and its files are not looked at.
 
     A commit that names another shard, or whose facts or hashes are not those that were committed,
     is none.
@@ -174,11 +174,21 @@ def find(store: Store, stage: str, key: str) -> Shard | None:
     try:
         value = json.loads(store.read_bytes(f"{stage}/{key}/{COMMIT}"))
         shard = Shard.from_json(value)
-        if (shard.stage, shard.key) != (stage, key) or shard.digest != value["digest"]:
-            return None
-        whole = all(store.size(f"{shard.folder}/{file.name}") == file.bytes for file in shard.files)
+        is_own = (shard.stage, shard.key) == (stage, key) and shard.digest == value["digest"]
     except (MissingError, ValueError, KeyError, TypeError):
         return None  # never committed, or a commit cut short: it is made again
+    return shard if is_own else None
+
+
+def find(store: Store, stage: str, key: str) -> Shard | None:
+    """A committed shard whose files all lie there at their full size, else None."""
+    shard = committed(store, stage, key)
+    if shard is None:
+        return None
+    try:
+        whole = all(store.size(f"{shard.folder}/{file.name}") == file.bytes for file in shard.files)
+    except MissingError:
+        return None
     return shard if whole else None
 
 
@@ -290,13 +300,31 @@ def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def write_arrow(
-    store: Store, folder: str, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+    store: Store,
+    folder: str,
+    name: str,
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+    *,
+    compression: Literal["zstd"] | None = None,
 ) -> File:
-    """Write an Arrow IPC file of re-chunked batches."""
+    """Write an Arrow IPC file of re-chunked batches.
+
+    Args:
+        store: The root.
+        folder: Of the shard.
+        name: Of the file.
+        schema: Of all batches.
+        batches: However they are cut, the same bytes come out.
+        compression: Of each buffer, at zstd's level 1: two fifths of a text are left to be
+            written, hashed, sent and read, and a batch is unpacked when it is read; None: batches
+            are views of the mapped file.
+    """
     rows = 0
+    options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
     with (
         store.create(f"{folder}/{name}") as out,
-        pa.ipc.new_file(pa.PythonFile(out, "w"), schema) as writer,
+        pa.ipc.new_file(pa.PythonFile(out, "w"), schema, options=options) as writer,
     ):
         for batch in rechunk(batches):
             rows += batch.num_rows
@@ -308,14 +336,28 @@ def _open(store: Store, file: str | Ref) -> pa.NativeFile:
     return store.open(file) if isinstance(file, str) else store.open(file.path, file.sha256)
 
 
-def read_arrow(store: Store, file: str | Ref) -> pa.ipc.RecordBatchFileReader:
-    """Open an Arrow IPC file, a Ref verified; its batches are views of the mapped file."""
-    return pa.ipc.open_file(_open(store, file))
+def read_arrow(
+    store: Store, file: str | Ref, columns: Sequence[str] | None = None
+) -> pa.ipc.RecordBatchFileReader:
+    """Open an Arrow IPC file, a Ref verified, for all columns or these, in the file's order.
+
+    Its batches are views of the mapped file, or unpacked, these columns alone.
+    """
+    opened = _open(store, file)
+    reader = pa.ipc.open_file(opened)
+    if columns is None:
+        return reader
+    fields = sorted(reader.schema.get_field_index(name) for name in columns)
+    return pa.ipc.open_file(
+        opened, options=pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+    )
 
 
-def arrow_batches(store: Store, file: str | Ref) -> Iterator[pa.RecordBatch]:
-    """The batches of an Arrow IPC file, one after the other."""
-    reader = read_arrow(store, file)
+def arrow_batches(
+    store: Store, file: str | Ref, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The batches of an Arrow IPC file, one after the other: all columns or these."""
+    reader = read_arrow(store, file, columns)
     for number in range(reader.num_record_batches):
         yield reader.get_batch(number)
 
@@ -333,6 +375,17 @@ def write_parquet(store: Store, folder: str, name: str, table: pa.Table) -> File
     return File(name, out.sha256, out.bytes, table.num_rows)
 
 
+def write_row_groups(store: Store, folder: str, name: str, groups: Sequence[pa.Table]) -> File:
+    """Write a Parquet file, zstd, each table of which, of one schema, is a row group."""
+    with (
+        store.create(f"{folder}/{name}") as out,
+        pq.ParquetWriter(pa.PythonFile(out, "w"), groups[0].schema, compression="zstd") as writer,
+    ):
+        for table in groups:
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
+    return File(name, out.sha256, out.bytes, sum(table.num_rows for table in groups))
+
+
 def open_parquet(store: Store, file: str | Ref) -> pq.ParquetFile:
     """Open a Parquet file, a Ref verified."""
     # Not `pq.read_table`: it imports datasets and pandas, 1.5 s, to read one file.
@@ -342,33 +395,3 @@ def open_parquet(store: Store, file: str | Ref) -> pq.ParquetFile:
 def read_parquet(store: Store, file: str | Ref, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a Parquet file, all columns or these; a Ref is verified."""
     return open_parquet(store, file).read(columns=None if columns is None else list(columns))
-
-
-def read_aligned(
-    store: Store, files: Sequence[str | Ref]
-) -> Iterator[tuple[int, list[pa.RecordBatch]]]:
-    """(first row, a batch of each file) over Arrow files of the same rows, cut at common bounds."""
-    readers = [read_arrow(store, file) for file in files]
-    places = [0] * len(readers)  # next batch of each file
-    rest: list[pa.RecordBatch | None] = [None] * len(readers)
-    start = 0
-    while True:
-        for number, reader in enumerate(readers):
-            batch = rest[number]
-            while (batch is None or batch.num_rows == 0) and places[
-                number
-            ] < reader.num_record_batches:
-                batch = reader.get_batch(places[number])
-                places[number] += 1
-            rest[number] = batch
-        held = [batch for batch in rest if batch is not None and batch.num_rows]
-        if len(held) != len(readers):
-            if held:
-                named = [file if isinstance(file, str) else file.path for file in files]
-                msg = f"{named} do not hold the same rows: they part at row {start}"
-                raise ValueError(msg)
-            return
-        rows = min(batch.num_rows for batch in held)
-        yield start, [batch.slice(0, rows) for batch in held]
-        rest = [batch.slice(rows) for batch in held]
-        start += rows

@@ -146,8 +146,7 @@ def steps(job: Job, store: Store, made: Made) -> Steps:
     made["clean"] = [file.clean for file in files]
     made["measure"] = [shard for shards in sent for shard in shards[1:]]
     yield from _decisions(job, store, files, made)
-    licenses = {id_: card.license.spdx for id_, card in job.cards.items()}
-    composing = compose.tasks(files, made["decide"], job.recipe.scrub, licenses)
+    composing = compose.tasks(files, made["decide"], job.recipe.scrub)
     made["compose"] = _flat((yield Step("compose", tuple(composing))))
     if job.tokenizer:
         made["tokenizer"] = [job.tokenizer]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from phloem.catalog.store import Store
 from phloem.pipeline.job import Job, steps
-from phloem.pipeline.stage import made, missing
+from phloem.pipeline.stage import already, missing
 from phloem.pipeline.stages import ingest
 from phloem.sources.connector import PinnedFile
 
@@ -35,13 +35,13 @@ def plan(job: Job, store: Store) -> list[Planned]:
     try:
         step = next(going)
         while True:
-            to_do = missing(store, step.tasks)
+            there = already(store, step.tasks)
+            to_do = [task for task in step.tasks if task.makes not in there]
             size = sum(task.bytes for task in to_do)
             found.append(Planned(step.stage, len(step.tasks), len(to_do), size))
             if to_do:
                 break
-            shards = [made(store, task) for task in step.tasks]
-            step = going.send([each for each in shards if each is not None])
+            step = going.send([there[task.makes] for task in step.tasks])
     except StopIteration:
         return found
     known = {planned.stage for planned in found}

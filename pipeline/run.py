@@ -30,7 +30,7 @@ from phloem.pipeline.registry import fetch
 from phloem.pipeline.registry.models import models as fetch_models
 from phloem.pipeline.registry.registry import Registry, source_facts
 from phloem.pipeline.request import Request
-from phloem.pipeline.stage import StageError, Task, made, missing, require_whole
+from phloem.pipeline.stage import Task, already, require_whole
 from phloem.pipeline.stages.measure import chain
 from phloem.pipeline.stages.tokenizer import given_tokenizer
 from phloem.pipeline.watch.account import Account, account_of
@@ -121,28 +121,39 @@ def drive(job: Job, store: Store, worker: Engine, progress: Progress, record: Re
         LossError: the policy's alarm went off.
     """
     shards: Made = {}
+    before = {job.tokenizer.folder} if job.tokenizer else set()
     going = steps(job, store, shards)
     try:
         step = next(going)
         while True:
-            step = going.send(_do(step, store, worker, progress, record))
+            step = going.send(_do(step, store, worker, progress, record, before))
     except StopIteration:
         pass
     finally:
         note(record, job, store, shards)
     # What was there already may have changed since: release and report are made of these.
-    require_whole(store, (shard for stage in RELEASED for shard in shards[stage]))
+    released = (shard for stage in RELEASED for shard in shards[stage])
+    require_whole(store, (shard for shard in released if shard.folder in before))
     check_balance(balance(job.cards, shards["ingest"], shards["decide"]))
 
 
 def _do(
-    step: Step, store: Store, worker: Engine, progress: Progress, record: Record
+    step: Step,
+    store: Store,
+    worker: Engine,
+    progress: Progress,
+    record: Record,
+    before: set[str],
 ) -> list[list[Shard]]:
-    to_do = missing(store, step.tasks)
+    """Do what is missing of a step; adds to `before` the folders of what was there."""
+    found = already(store, step.tasks)
+    to_do = [task for task in step.tasks if task.makes not in found]
+    before.update(shard.folder for shards in found.values() for shard in shards)
     shown = progress.begin(step.stage, step.tasks, to_do)
     cpu = worker.cpu_seconds
 
     def done(task: Task, shards: Sequence[Shard]) -> None:
+        found[task.makes] = list(shards)
         progress.add(task, shards)
         task_done(task, shards)
 
@@ -163,12 +174,7 @@ def _do(
         ended(record.stages[-1], failures)
     if failures:
         raise RunError(told_failures(step.stage, failures, len(to_do)))
-    found = [made(store, task) for task in step.tasks]
-    lost = [task.label for task, shards in zip(step.tasks, found, strict=True) if shards is None]
-    if lost:
-        msg = f"stage {step.stage} lost what it committed: {', '.join(lost[:TOLD])}; run again"
-        raise StageError(msg)
-    return [shards for shards in found if shards is not None]
+    return [found[task.makes] for task in step.tasks]
 
 
 def told_failures(stage: str, failures: Sequence[Failure], tried: int) -> str:

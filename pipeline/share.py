@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from phloem.catalog.errors import UseError
+from phloem.catalog.manifest import Shard
 from phloem.catalog.records import append
 from phloem.catalog.store import Store
 from phloem.pipeline.engines.local import open_pool
@@ -16,7 +17,7 @@ from phloem.pipeline.job import Job, Step, steps
 from phloem.pipeline.registry.registry import Registry
 from phloem.pipeline.request import Request
 from phloem.pipeline.run import RunError, prepare, told_failures
-from phloem.pipeline.stage import Task, made, missing, weights
+from phloem.pipeline.stage import Task, already, made, missing, weights
 from phloem.pipeline.stages import STAGES
 from phloem.pipeline.watch.account import Account, account
 from phloem.pipeline.watch.progress import Progress
@@ -113,10 +114,16 @@ def run_share(
     job, _ = prepare(store, request, registry, workspace, progress.say)
     step = _step(job, store, stage)
     mine = own(share, step.tasks)
-    to_do = missing(store, mine)
+    found = already(store, mine)
+    to_do = [task for task in mine if task.makes not in found]
+
+    def done(task: Task, shards: Sequence[Shard]) -> None:
+        found[task.makes] = list(shards)
+        progress.add(task, shards)
+
     with progress, open_pool(request.root, request.workers, request.recipe.limits) as engine:
         progress.begin(stage, mine, to_do)
-        failures = engine.run(stage, to_do, progress.add)
+        failures = engine.run(stage, to_do, done)
         progress.end()
         cpu_seconds = engine.cpu_seconds
     append(
@@ -137,15 +144,11 @@ def run_share(
     )
     if failures:
         raise RunError(told_failures(stage, failures, len(to_do)))
-    others = len(missing(store, step.tasks))
-    return Shared(len(mine), len(mine) - len(to_do), others, _account(store, stage, mine))
-
-
-def _account(store: Store, stage: str, tasks: Sequence[Task]) -> Account | None:
-    if stage != "ingest":
-        return None
-    shards = [shard for task in tasks for shard in made(store, task) or ()]
-    return account(store, shards, None)
+    others = len(missing(store, (task for task in step.tasks if task.makes not in found)))
+    read = None
+    if stage == "ingest":
+        read = account(store, [shard for task in mine for shard in found[task.makes]], None)
+    return Shared(len(mine), len(mine) - len(to_do), others, read)
 
 
 def _step(job: Job, store: Store, stage: str) -> Step:

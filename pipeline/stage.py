@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from phloem.catalog.errors import PhloemError
-from phloem.catalog.manifest import COMMIT, File, Kind, Ref, Shard, canonical, find
+from phloem.catalog.manifest import COMMIT, File, Kind, Ref, Shard, canonical, committed, find
 from phloem.catalog.store import ChangedError, MissingError, Store, holds
 
 Json = Any
@@ -57,17 +57,16 @@ class Shuffle(Generic[W, P]):
 
     Attributes:
         part: The model of a part.
-        block: The schema of the rows that cross between workers.
         parts: The parts of a task: each is read by itself.
-        blocks: (number of a range, rows of it) of a part.
+        blocks: (key of a shard that the task makes, number of a range, rows of it) of a part; of
+            each shard there is at least one.
         write: Writes the rows of one range, of all parts in any order.
         commit: Commits the shard of this key once all its ranges are written.
     """
 
     part: type[P]
-    block: pa.Schema
     parts: Callable[[W], Iterator[P]]
-    blocks: Callable[[Store, P], Iterator[tuple[int, pa.RecordBatch]]]
+    blocks: Callable[[Store, P], Iterator[tuple[str, int, pa.RecordBatch]]]
     write: Callable[[Store, str, int, Sequence[pa.RecordBatch]], File]
     commit: Callable[[Store, str, Sequence[File]], Shard]
 
@@ -217,8 +216,14 @@ def require_whole(store: Store, shards: Iterable[Shard]) -> None:
 
 
 def made(store: Store, task: Task) -> list[Shard] | None:
-    """What a task has committed, if all of it is there."""
+    """What a task has committed, if all of it is there, every file of it at its size."""
     shards = [find(store, kind, key) for kind, key in task.makes]
+    return None if None in shards else [shard for shard in shards if shard]
+
+
+def just_made(store: Store, task: Task) -> list[Shard] | None:
+    """What a task that was done a moment ago has committed; None if it has not."""
+    shards = [committed(store, kind, key) for kind, key in task.makes]
     return None if None in shards else [shard for shard in shards if shard]
 
 
@@ -237,3 +242,13 @@ def weights(tasks: Sequence[Task]) -> list[float]:
 def missing(store: Store, tasks: Iterable[Task]) -> list[Task]:
     """The tasks that have not committed all that they make."""
     return [task for task in tasks if made(store, task) is None]
+
+
+Shards = dict[tuple[tuple[str, str], ...], list[Shard]]
+"""What tasks have committed, by what they make."""
+
+
+def already(store: Store, tasks: Iterable[Task]) -> Shards:
+    """What those of the tasks have committed that are done."""
+    found = ((task.makes, made(store, task)) for task in tasks)
+    return {makes: shards for makes, shards in found if shards is not None}

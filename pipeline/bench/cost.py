@@ -20,8 +20,8 @@ from phloem.pipeline.job import Job, steps
 from phloem.pipeline.stage import StageError, made
 from phloem.pipeline.stages import BY_NAME, STAGES
 from phloem.pipeline.stages.bands import PAIR_BYTES
+from phloem.pipeline.stages.candidates import CHUNK_ROWS
 from phloem.pipeline.stages.count import counting
-from phloem.pipeline.stages.dedup import CHUNK_ROWS
 from phloem.pipeline.stages.ingest import SHARD_TEXT_BYTES, IngestWork
 
 Json = Any

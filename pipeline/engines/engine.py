@@ -60,9 +60,13 @@ class Engine(Protocol):
 Opened = Callable[[], AbstractContextManager[Engine]]
 
 
+def _notes(kind: str) -> str:
+    return f"{FAILURES}/{kind}"
+
+
 def _note_name(shard: tuple[str, str]) -> str:
     kind, key = shard
-    return f"{FAILURES}/{kind}/{key}.json"
+    return f"{_notes(kind)}/{key}.json"
 
 
 def note_failure(store: Store, shard: tuple[str, str], label: str, error: BaseException) -> None:
@@ -80,16 +84,16 @@ def note_failure(store: Store, shard: tuple[str, str], label: str, error: BaseEx
 
 def forget_failures(store: Store, tasks: Sequence[Task]) -> None:
     """Remove the notes of earlier attempts, so that what is found later is of this one."""
-    kinds = {task.makes[0][0] for task in tasks}
-    noted = {name for kind in kinds for name in store.list(f"{FAILURES}/{kind}")}
-    for name in noted & {_note_name(task.makes[0]) for task in tasks}:
+    shards = {shard for task in tasks for shard in task.makes}
+    noted = {name for kind in {kind for kind, _ in shards} for name in store.list(_notes(kind))}
+    for name in noted & {_note_name(shard) for shard in shards}:
         store.delete(name)
 
 
 def noted_reason(store: Store, task: Task) -> str | None:
-    """Why a task failed, if its worker could say so."""
-    name = _note_name(task.makes[0])
-    if not store.exists(name):
+    """Why a task failed, if its worker could say so: of any shard that it makes."""
+    name = next((name for name in map(_note_name, task.makes) if store.exists(name)), None)
+    if name is None:
         return None
     try:
         return str(json.loads(store.read_bytes(name))["reason"])

@@ -25,7 +25,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline.engines.engine import Done, Failure, forget_failures, noted_reason, reason_of
 from phloem.pipeline.engines.launch import WorkerContext
 from phloem.pipeline.logs import quiet_clients
-from phloem.pipeline.stage import StageError, Task, made, weights
+from phloem.pipeline.stage import StageError, Task, just_made, weights
 from phloem.sources.limits import Limits
 
 ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three are not
@@ -112,7 +112,7 @@ class Pool:
                 died = error.pid if isinstance(error, ProcessExpired) else None
                 most = ATTEMPTS_IN_MEMORY if died in ended else ATTEMPTS
                 for task in wave:
-                    shards = made(store, task)
+                    shards = just_made(store, task)
                     if shards is not None:
                         done(task, shards)
                         continue

@@ -47,7 +47,8 @@ class DoTask(beam.DoFn):
             if self.built:  # before all else: another Phloem may not know this task's model
                 require_same(self.built)
             task = task_of(element)
-            shards = made(self.store, task) or run_task(self.store, task)
+            # A runner elsewhere may do a task again that has committed; here it was just asked.
+            shards = (self.built and made(self.store, task)) or run_task(self.store, task)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             (kind, key), label = _said(element)
             note_failure(self.store, (kind, key), label, error)
@@ -150,16 +151,15 @@ class ReadBlocks(beam.DoFn):
         self.stage, self.root, self.built = stage, root, built
 
     def process(self, element: str) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """Yield a block for each range that has rows; an empty one keeps an empty shard alive."""
+        """Yield a block for each range of each shard, as far as it has rows."""
         given, store, shuffle = json.loads(element), Store(self.root), _shuffle(self.stage)
         key = given["key"]
         with _noted(store, self.stage, key):
             if self.built:
                 require_same(self.built)
             part = shuffle.part.model_validate(given["part"])
-            yield f"{key}/0", pa.RecordBatch.from_pylist([], schema=shuffle.block)
-            for number, block in shuffle.blocks(store, part):
-                yield f"{key}/{number}", block
+            for own, number, block in shuffle.blocks(store, part):
+                yield f"{own}/{number}", block
 
 
 class WriteRange(beam.DoFn):

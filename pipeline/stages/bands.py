@@ -1,4 +1,4 @@
-"""Bands: which documents share a band of their signatures, one band at a time.
+"""Bands: which documents share a band of their signatures.
 
 Nothing here depends on a rule: a moved threshold leaves bands and candidates as they are.
 A document is addressed by its dense row number: its place in the sequence of all text files.
@@ -6,6 +6,7 @@ A document is addressed by its dense row number: its place in the sequence of al
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,8 +21,9 @@ from phloem.pipeline.stage import Shuffle, Stage, Task, Work
 from phloem.pipeline.stages.measure import MeasuredText
 
 EXACT = -1  # the band of the whole text's hash
-PAIR_BYTES = 16  # a hash and a row: what crosses a shuffle of each document
+PAIR_BYTES = 16  # a hash and a row: what crosses a shuffle of each document in each band
 RANGE_ROWS = 4_000_000  # rows that one reducer sorts: about 64 MB of (hash, row)
+GROUP_BYTES = 256 * 2**20  # pairs of bands that one task takes together, and holds in memory
 
 BLOCK = pa.schema([("hash", pa.int64()), ("row", pa.int64())])
 EDGES = pa.schema([("row", pa.int64()), ("other", pa.int64())])
@@ -30,37 +32,46 @@ EDGES = pa.schema([("row", pa.int64()), ("other", pa.int64())])
 BANDS = Kind("bands", {r"edges-\d{5,}\.arrow": EDGES})
 
 
+class Band(Work):
+    """A band, and the key of its shard; its number is EXACT for whole texts."""
+
+    number: int
+    key: str
+
+
 class BandsWork(Work):
-    """One band of all documents.
+    """Some bands of all documents.
 
     Attributes:
-        band: Its number; EXACT for whole texts.
-        rows: Hashes of a signature that make a band; None for whole texts.
+        bands: Which.
+        rows: Hashes of a signature that make a band; None if there are no signatures.
         ranges: Into how many the hashes are shared out.
-        key: Of the band.
-        files: The signatures, or the hashes, of each text file in order.
+        hashes: The whole texts' of each text file in order; none if EXACT is not asked for.
+        signatures: Of each text file in order; none if only EXACT is asked for.
     """
 
-    band: int
+    bands: tuple[Band, ...]
     rows: int | None
     ranges: int
-    key: str
-    files: tuple[Ref, ...]
+    hashes: tuple[Ref, ...] = ()
+    signatures: tuple[Ref, ...] = ()
 
 
 class BandsPart(Work):
-    """One file of a band, and the dense number of its first row; the rest is as the band's."""
+    """One text file's, and the dense number of its first row; the rest is as the work's."""
 
-    band: int
+    bands: tuple[Band, ...]
     rows: int | None
     ranges: int
-    key: str
-    file: Ref
+    hashes: Ref | None
+    signatures: Ref | None
     start: int
 
 
 def tasks(files: Sequence[MeasuredText], dedup: Dedup | None) -> list[Task]:
-    """One task for each band, and one for whole texts.
+    """One task for as many bands as fit memory together: it reads each signature once for them.
+
+    Which bands a task takes together is in no key.
 
     Args:
         files: Text files in order: their rows make the dense row numbers.
@@ -68,55 +79,89 @@ def tasks(files: Sequence[MeasuredText], dedup: Dedup | None) -> list[Task]:
     """
     rows = sum(file.text.ref.rows or 0 for file in files)
     ranges = max(1, -(-rows // RANGE_ROWS))
+    hashes = tuple(file.clean.ref("hashes.parquet") for file in files)
+    signatures = tuple(file.ops["minhash"].ref("minhash.parquet") for file in files if dedup)
+    found = []
+    for number in [EXACT, *range(dedup.bands if dedup else 0)]:
+        spec = {"band": number, "rows": dedup.rows if dedup else None, "ranges": ranges}
+        read = hashes if number == EXACT else signatures
+        found.append(Band(number=number, key=BANDS.key(spec, [file.sha256 for file in read])))
     made = []
-    for band in [EXACT, *range(dedup.bands if dedup else 0)]:
-        name = "hashes.parquet" if band == EXACT else "minhash.parquet"
-        shards = [file.clean if band == EXACT else file.ops["minhash"] for file in files]
-        own = [shard.ref(name) for shard in shards]
-        spec = {"band": band, "rows": dedup.rows if dedup else None, "ranges": ranges}
-        key = BANDS.key(spec, [file.sha256 for file in own])
-        work = BandsWork(band=band, rows=spec["rows"], ranges=ranges, key=key, files=tuple(own))
-        label = "whole texts" if band == EXACT else f"band {band}"
-        made.append(STAGE.task(key, label, work, shuffled_bytes=PAIR_BYTES * rows))
+    together = max(1, GROUP_BYTES // max(1, PAIR_BYTES * rows))
+    for first in range(0, len(found), together):
+        group = tuple(found[first : first + together])
+        numbers = [band.number for band in group]
+        work = BandsWork(
+            bands=group,
+            rows=dedup.rows if dedup else None,
+            ranges=ranges,
+            hashes=hashes if EXACT in numbers else (),
+            signatures=signatures if max(numbers) > EXACT else (),
+        )
+        makes = tuple((BANDS.name, band.key) for band in group)
+        size = PAIR_BYTES * rows * len(group)
+        made.append(Task(STAGE.name, makes, label(numbers), work, shuffled_bytes=size))
     return made
 
 
+def label(numbers: Sequence[int]) -> str:
+    """What a person sees of some bands, in order."""
+    names = ["whole texts" if number == EXACT else f"band {number}" for number in numbers]
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+
+
 def parts(work: BandsWork) -> Iterator[BandsPart]:
-    """The files of a band, each with its first dense row."""
+    """What is read of each text file, with its first dense row."""
     start = 0
-    for file in work.files:
+    for hashes, signatures in itertools.zip_longest(work.hashes, work.signatures):
         yield BandsPart(
-            band=work.band,
+            bands=work.bands,
             rows=work.rows,
             ranges=work.ranges,
-            key=work.key,
-            file=file,
+            hashes=hashes,
+            signatures=signatures,
             start=start,
         )
-        start += file.rows or 0
+        start += (hashes or signatures).rows or 0
 
 
-def blocks(store: Store, part: BandsPart) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """(range, block of hashes and rows) of one file's rows in one band."""
-    if part.band == EXACT:
-        table = read_parquet(store, part.file, [TEXT_HASH.name, TEXT_BYTES.name])
-        hashes, valid = _hash_column(table[TEXT_HASH.name])
-        valid &= table[TEXT_BYTES.name].fill_null(0).to_numpy() > 0  # empty texts are no duplicates
-    else:
-        column = read_parquet(store, part.file, [MINHASH.name])[MINHASH.name]
-        signatures = column.combine_chunks()
-        if isinstance(signatures, pa.ChunkedArray):
-            signatures = pa.concat_arrays(signatures.chunks or [pa.array([], MINHASH.type)])
-        hashes = band_hashes(signatures, number=part.band, rows=part.rows or 0)
+def blocks(store: Store, part: BandsPart) -> Iterator[tuple[str, int, pa.RecordBatch]]:
+    """(key of a band, range, block of hashes and rows) of one text file's rows.
+
+    There is one of each band's first range, though it be empty: each band is to be written.
+    """
+    for key, hashes, valid in _hashed(store, part):
+        numbers = np.flatnonzero(valid)
+        found = hashes[numbers]
+        owner = (found.view(np.uint64) % np.uint64(part.ranges)).astype(np.int64)
+        for number in range(part.ranges):
+            mine = owner == number
+            if number == 0 or mine.any():
+                arrays = [pa.array(found[mine]), pa.array(numbers[mine] + part.start)]
+                yield key, number, pa.RecordBatch.from_arrays(arrays, schema=BLOCK)
+
+
+def _hashed(store: Store, part: BandsPart) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(key of a band, hash of each row in it, which rows have one): each file is read once."""
+    if part.hashes:
+        for band in part.bands:
+            if band.number == EXACT:
+                yield band.key, *_whole_texts(store, part.hashes)
+    if part.signatures:
+        table = read_parquet(store, part.signatures, [MINHASH.name])
+        signatures = table[MINHASH.name].combine_chunks()
         valid = np.asarray(signatures.is_valid())
-    numbers = np.flatnonzero(valid)
-    hashes = hashes[numbers]
-    owner = (hashes.view(np.uint64) % np.uint64(part.ranges)).astype(np.int64)
-    for number in range(part.ranges):
-        mine = owner == number
-        if mine.any():
-            arrays = [pa.array(hashes[mine]), pa.array(numbers[mine] + part.start)]
-            yield number, pa.RecordBatch.from_arrays(arrays, schema=BLOCK)
+        for band in part.bands:
+            if band.number != EXACT:
+                hashes = band_hashes(signatures, number=band.number, rows=part.rows or 0)
+                yield band.key, hashes, valid
+
+
+def _whole_texts(store: Store, file: Ref) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of whole texts, and which rows have one: empty texts are no duplicates."""
+    table = read_parquet(store, file, [TEXT_HASH.name, TEXT_BYTES.name])
+    hashes, valid = _hash_column(table[TEXT_HASH.name])
+    return hashes, valid & (table[TEXT_BYTES.name].fill_null(0).to_numpy() > 0)
 
 
 def _hash_column(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,14 +201,16 @@ def commit_band(store: Store, key: str, files: Sequence[File]) -> Shard:
     return commit(store, Shard(BANDS.name, key, ordered, facts))
 
 
-def run(store: Store, key: str, work: BandsWork) -> list[Shard]:
-    """Join the rows that share one band; an engine may spread this over many workers."""
-    by_range = {0: [pa.RecordBatch.from_pylist([], schema=BLOCK)]}
+def run(store: Store, key: str, work: BandsWork) -> list[Shard]:  # noqa: ARG001 - it has several
+    """Join the rows that share a band; an engine may spread this over many workers."""
+    found: dict[str, dict[int, list[pa.RecordBatch]]] = {band.key: {} for band in work.bands}
     for part in parts(work):
-        for number, block in blocks(store, part):
-            by_range.setdefault(number, []).append(block)
-    files = [write(store, key, number, found) for number, found in sorted(by_range.items())]
-    return [commit_band(store, key, files)]
+        for own, number, block in blocks(store, part):
+            found[own].setdefault(number, []).append(block)
+    return [
+        commit_band(store, own, [write(store, own, number, of) for number, of in ranges.items()])
+        for own, ranges in found.items()
+    ]
 
 
 STAGE = Stage(
@@ -174,5 +221,5 @@ STAGE = Stage(
     grows="documents",
     tasks="bands",
     bears="dedup",
-    shuffle=Shuffle(BandsPart, BLOCK, parts, blocks, write, commit_band),
+    shuffle=Shuffle(BandsPart, parts, blocks, write, commit_band),
 )

@@ -19,7 +19,7 @@ from phloem.catalog.manifest import (
     arrow_batches,
     commit,
     read_parquet,
-    write_parquet,
+    write_row_groups,
 )
 from phloem.catalog.store import Store
 from phloem.pipeline.stage import Stage, StageError, Task, Work
@@ -27,7 +27,13 @@ from phloem.pipeline.stages.measure import MeasuredText
 
 COMPONENTS = pa.schema([("component", pa.int64()), ("row", pa.int64())])
 
-CANDIDATES = Kind("candidates", {r"components\.parquet": COMPONENTS})
+CHUNK_ROWS = 4096
+"""Documents of whole components that one task compares: their texts are in its memory."""
+
+FILE_CHUNKS = 16
+"""Each a row group of its file: a task that compares one opens few that are not its own."""
+
+CANDIDATES = Kind("candidates", {r"components(-\d{5,})?\.parquet": COMPONENTS}, version=2)
 
 
 class CandidatesWork(Work):
@@ -54,7 +60,10 @@ def task(bands: Sequence[Shard], files: Sequence[MeasuredText]) -> Task:
 
 
 def run(store: Store, key: str, work: CandidatesWork) -> list[Shard]:
-    """Union-find over all edges; writes the members of every component of two or more."""
+    """Union-find over all edges; writes the members of every component of two or more.
+
+    A row group holds the members of some whole components.
+    """
     check_ids(store, work.hashes)
     rows = sum(file.rows or 0 for file in work.hashes)
     parent = np.arange(rows, dtype=np.int64)
@@ -65,9 +74,29 @@ def run(store: Store, key: str, work: CandidatesWork) -> list[Shard]:
     roots = parent[members]
     order = np.lexsort((members, roots))
     table = pa.table([pa.array(roots[order]), pa.array(members[order])], schema=COMPONENTS)
-    written = write_parquet(store, f"{CANDIDATES.name}/{key}", "components.parquet", table)
+    found = [table.slice(low, high - low) for low, high in chunks(roots[order])]
+    folder = f"{CANDIDATES.name}/{key}"
+    files = tuple(
+        write_row_groups(store, folder, _name(first), found[first : first + FILE_CHUNKS])
+        for first in range(0, len(found), FILE_CHUNKS)
+    )
     facts = {"documents": rows, "candidates": len(members), "components": len(np.unique(roots))}
-    return [commit(store, Shard(CANDIDATES.name, key, (written,), facts))]
+    return [commit(store, Shard(CANDIDATES.name, key, files, facts))]
+
+
+def _name(first: int) -> str:
+    return f"components-{first // FILE_CHUNKS:05d}.parquet"
+
+
+def chunks(components: np.ndarray) -> list[tuple[int, int]]:
+    """Bounds of runs of whole components of about `CHUNK_ROWS` rows; the components are sorted."""
+    ends = np.flatnonzero(np.diff(components, append=-1)) + 1
+    bounds, start = [], 0
+    for end in ends.tolist():
+        if end - start >= CHUNK_ROWS or end == len(components):
+            bounds.append((start, end))
+            start = end
+    return bounds
 
 
 def check_ids(store: Store, hashes: Sequence[Ref]) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from phloem.catalog import ledger
-from phloem.catalog.columns import schema
+from phloem.catalog.columns import LANGUAGE, LICENSE, schema
 from phloem.catalog.ledger import DROPPED, KEPT, LEDGER, QUARANTINED
 from phloem.catalog.manifest import Kind, Ref, Shard, commit, read_parquet, write_parquet
 from phloem.catalog.store import Store
@@ -19,9 +20,12 @@ from phloem.pipeline.stages.measure import MeasuredText
 
 Json = Any
 
-KEPT_ROWS = pa.schema([ledger.ROW.field])
+# With what composing a document needs beside its text.
+KEPT_ROWS = pa.schema([ledger.ROW.field, LANGUAGE.field, LICENSE.field])
 
-DECIDE = Kind("decide", {r"ledger\.parquet": schema(LEDGER), r"kept\.parquet": KEPT_ROWS})
+DECIDE = Kind(
+    "decide", {r"ledger\.parquet": schema(LEDGER), r"kept\.parquet": KEPT_ROWS}, version=2
+)
 
 
 class DecideWork(Work):
@@ -71,11 +75,11 @@ def run(store: Store, key: str, work: DecideWork) -> list[Shard]:
     verdicts = read_parquet(store, work.verdicts)
     table = fill_ledger(verdicts, removals, work.source, work.text_file)
     outcomes = table[ledger.VERDICT.name].to_pylist()
-    kept = [row for row, verdict in enumerate(outcomes) if verdict == KEPT]
+    kept = table.filter(pc.equal(table[ledger.VERDICT.name], KEPT)).select(KEPT_ROWS.names)
     folder = f"{DECIDE.name}/{key}"
     files = (
         write_parquet(store, folder, "ledger.parquet", table),
-        write_parquet(store, folder, "kept.parquet", pa.table([kept], schema=KEPT_ROWS)),
+        write_parquet(store, folder, "kept.parquet", kept),
     )
     counts = Counter(outcomes)
     reasons = Counter(r for r in table[ledger.REASON.name].to_pylist() if r is not None)

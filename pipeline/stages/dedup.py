@@ -25,6 +25,7 @@ from phloem.catalog.manifest import (
     arrow_batches,
     commit,
     digest_of,
+    open_parquet,
     read_parquet,
     write_parquet,
 )
@@ -37,8 +38,6 @@ from phloem.pipeline.stage import Stage, Task, Work, inputs_verified
 from phloem.pipeline.stages.measure import MeasuredText
 
 Json = Any
-
-CHUNK_ROWS = 4096  # documents of whole components that one task compares; their texts are in memory
 
 DUPLICATES = pa.schema(
     [
@@ -72,17 +71,6 @@ class Candidate:
     bands: tuple[int, ...]
 
 
-def chunks(components: np.ndarray) -> list[tuple[int, int]]:
-    """Bounds of runs of whole components of about `CHUNK_ROWS` rows; the components are sorted."""
-    ends = np.flatnonzero(np.diff(components, append=-1)) + 1
-    bounds, start = [], 0
-    for end in ends.tolist():
-        if end - start >= CHUNK_ROWS or end == len(components):
-            bounds.append((start, end))
-            start = end
-    return bounds
-
-
 DEDUP = Kind("dedup", {r"duplicates\.parquet": DUPLICATES}, version=2)
 
 
@@ -105,11 +93,11 @@ class DedupFile(Work):
 
 
 class DedupWork(Work):
-    """One chunk of components.
+    """Some whole components.
 
     Attributes:
-        components: Of all documents.
-        chunk: The first row of them, and the one behind the last.
+        components: The file that their members stand in.
+        row_group: The one of it that holds them.
         files: Those that the chunk's rows stand in.
         dedup: Bands, rows and threshold; None drops equal texts only.
         ngram: Of the shingles.
@@ -117,7 +105,7 @@ class DedupWork(Work):
     """
 
     components: Ref
-    chunk: tuple[int, int]
+    row_group: int
     files: tuple[DedupFile, ...]
     dedup: Dedup | None
     ngram: int
@@ -134,7 +122,7 @@ def tasks(
     minhash: Op | None,
     priority: Sequence[str],
 ) -> list[Task]:
-    """One task for each chunk of components; it depends on the files that its rows stand in.
+    """One task for each row group of components; it depends on the files that its rows stand in.
 
     Args:
         store: The root, to read which rows the components hold.
@@ -145,10 +133,6 @@ def tasks(
         minhash: The op as the recipe binds it.
         priority: Source ids, the preferred first.
     """
-    components = candidates.ref("components.parquet")
-    with inputs_verified(store):
-        table = read_parquet(store, components)
-    rows = table["row"].to_numpy()
     starts = np.cumsum([0, *(file.text.ref.rows or 0 for file in files)])
     spec = {
         "dedup": dedup.model_dump() if dedup else None,
@@ -157,8 +141,9 @@ def tasks(
     }
     made = []
     known: dict[int, DedupFile] = {}  # held once, however many tasks name it
-    for low, high in chunks(table["component"].to_numpy()):
-        members = rows[low:high]
+    behind = 0  # of the row groups so far
+    for components, row_group, table in _row_groups(store, candidates):
+        members = table["row"].to_numpy()
         touched = np.unique(np.searchsorted(starts, members, side="right") - 1).tolist()
         inputs, own = [], []
         for number in touched:
@@ -176,24 +161,35 @@ def tasks(
                 )
             own.append(known[number])
         place = [[file.start, file.source] for file in own]
-        chunk = digest_of([table["component"][low:high].to_pylist(), members.tolist()])
+        chunk = digest_of([table["component"].to_pylist(), members.tolist()])
         key = DEDUP.key({**spec, "chunk": chunk, "files": place}, inputs)
         work = DedupWork(
             components=components,
-            chunk=(low, high),
+            row_group=row_group,
             files=tuple(own),
             dedup=dedup,
             ngram=minhash.identity["params"]["ngram"] if minhash else 0,
             priority=tuple(priority),
         )
-        made.append(STAGE.task(key, f"components {low}-{high}", work))
+        label = f"components, documents {behind}-{behind + len(members)}"
+        made.append(STAGE.task(key, label, work))
+        behind += len(members)
     return made
+
+
+def _row_groups(store: Store, candidates: Shard) -> Iterator[tuple[Ref, int, pa.Table]]:
+    """(file, number, rows) of each row group of the components, one at a time."""
+    for file in candidates.files:
+        components = candidates.ref(file.name)
+        with inputs_verified(store):
+            opened = open_parquet(store, components)
+        for number in range(opened.num_row_groups):
+            yield components, number, opened.read_row_group(number)
 
 
 def run(store: Store, key: str, work: DedupWork) -> list[Shard]:
     """Find the duplicates of one chunk of components."""
-    low, high = work.chunk
-    table = read_parquet(store, work.components).slice(low, high - low)
+    table = open_parquet(store, work.components).read_row_group(work.row_group)
     members = table["row"].to_numpy()
     candidates, hashes = _load(store, work, np.sort(members))
     component_of = dict(zip(members.tolist(), table["component"].to_pylist(), strict=True))
@@ -219,7 +215,7 @@ def run(store: Store, key: str, work: DedupWork) -> list[Shard]:
         "duplicates.parquet",
         pa.Table.from_pylist(rows, DUPLICATES),
     )
-    facts = {"candidates": high - low, "eligible": len(candidates), "duplicates": len(rows)}
+    facts = {"candidates": len(members), "eligible": len(candidates), "duplicates": len(rows)}
     return [commit(store, Shard(DEDUP.name, key, (file,), facts))]
 
 

@@ -16,7 +16,6 @@ from phloem.catalog.manifest import (
     Kind,
     Ref,
     Shard,
-    arrow_batches,
     commit,
     read_parquet,
     write_parquet,
@@ -25,7 +24,7 @@ from phloem.catalog.rules import Rule, bound_of
 from phloem.catalog.store import Store
 from phloem.filters.op import MEASURE, Op
 from phloem.pipeline.stage import Stage, Task, Work
-from phloem.pipeline.stages.measure import CLEAN_FAULT, MeasuredText, fault_column
+from phloem.pipeline.stages.measure import CLEAN_FAULT, HASHES, MeasuredText, fault_column
 
 LICENSE_RANK = Column("license_rank", pa.int64(), "Clearest licence first, 0 for public domain.")
 VERDICTS = (
@@ -68,16 +67,16 @@ class FilterWork(Work):
 
     Attributes:
         source: Id of the card.
-        text: The file, with each document's own licence.
-        hashes: Of its cleaned text.
-        attributes: What each op measured, by its name.
-        columns: The columns of each op.
+        text_file: sha256 of the file.
+        hashes: Of its cleaned text, with each document's own licence.
+        attributes: What ops measured, by their names: those that a rule reads, or that have faults.
+        columns: The columns that are read of each of them.
         rules: The recipe's, then the card's.
         license: What bears on its licences.
     """
 
     source: str
-    text: Ref
+    text_file: str
     hashes: Ref
     attributes: Mapping[str, Ref]
     columns: Mapping[str, tuple[str, ...]]
@@ -99,50 +98,56 @@ def tasks(
         rules: The rules of each source, recipe's first.
         terms: What bears on the licences of each source.
     """
-    columns = {op.name: tuple(c.name for c in op.writes) for op in ops if op.kind == MEASURE}
+    measuring = [op for op in ops if op.kind == MEASURE]
     made = []
     for file in files:
         text = file.text
-        shards = {name: file.ops[name] for name in columns}
+        columns = _columns(measuring, file.ops, rules[text.source])
+        attributes = {name: file.ops[name].ref(f"{name}.parquet") for name in columns}
         work = FilterWork(
             source=text.source,
-            text=text.ref,
+            text_file=text.ref.sha256,
             hashes=file.clean.ref("hashes.parquet"),
-            attributes={name: shard.ref(f"{name}.parquet") for name, shard in shards.items()},
+            attributes=attributes,
             columns=columns,
             rules=tuple(rules[text.source]),
             license=terms[text.source],
         )
-        digests = [shard.digest for shard in shards.values()]
-        spec = work.model_dump(mode="json", include={"rules", "license"})
-        key = FILTER.key(spec, [text.ref.sha256, file.clean.digest, *digests])
+        digests = [ref.sha256 for ref in attributes.values()]
+        spec = work.model_dump(mode="json", include={"columns", "rules", "license"})
+        key = FILTER.key(spec, [file.clean.digest, *digests])
         made.append(STAGE.task(key, file.label, work))
     return made
+
+
+def _columns(
+    ops: Sequence[Op], shards: Mapping[str, Shard], rules: Sequence[Rule]
+) -> dict[str, tuple[str, ...]]:
+    """What has to be read of what each op measured: what a rule needs, and faults if there are."""
+    # The size of the text is there already, with the hashes; `statistics` writes it too.
+    need = {LANGUAGE.name, *(rule.column for rule in rules)} - {c.name for c in HASHES}
+    found = {}
+    for op in ops:
+        wanted = [column.name for column in op.writes if column.name in need]
+        faults = [fault_column(op.name)] if shards[op.name].facts["faults"] else []
+        if wanted or faults:
+            found[op.name] = (*wanted, *faults)
+    return found
 
 
 def run(store: Store, key: str, work: FilterWork) -> list[Shard]:
     """Judge one text file by every rule."""
     table = read_parquet(store, work.hashes)
-    # The size of the text is there already, with the hashes; `statistics` writes it too.
-    need = {LANGUAGE.name, *(rule.column for rule in work.rules)} - set(table.column_names)
     for name, file in work.attributes.items():
-        wanted = [column for column in work.columns[name] if column in need]
-        found = read_parquet(store, file, [*wanted, fault_column(name)])
+        found = read_parquet(store, file, work.columns[name])
         for column in found.column_names:
             table = table.append_column(column, found[column])
-    own = _licenses(store, work)
-    verdicts = judged(table, work.rules, own, work.license, list(work.attributes))
+    own = pc.fill_null(table[LICENSE.name], work.license.card).to_pylist()
+    faulty = [name for name in work.attributes if fault_column(name) in table.column_names]
+    verdicts = judged(table, work.rules, own, work.license, faulty)
     written = write_parquet(store, f"{FILTER.name}/{key}", "verdicts.parquet", verdicts)
-    facts = {"source": work.source, "text": work.text.sha256, "documents": verdicts.num_rows}
+    facts = {"source": work.source, "text": work.text_file, "documents": verdicts.num_rows}
     return [commit(store, Shard(FILTER.name, key, (written,), facts))]
-
-
-def _licenses(store: Store, work: FilterWork) -> list[str]:
-    """Each document's own licence, or the card's."""
-    found: list[str] = []
-    for batch in arrow_batches(store, work.text):
-        found += pc.fill_null(batch[LICENSE.name], work.license.card).to_pylist()
-    return found
 
 
 def judged(

@@ -14,6 +14,7 @@ from phloem.catalog.columns import (
     DECLARED_LANGUAGE,
     DECLARED_LANGUAGES,
     ID,
+    LICENSE,
     TEXT,
     TEXT_BYTES,
     TEXT_HASH,
@@ -45,9 +46,12 @@ CLEAN_FAULT = Column(
     "clean_fault", pa.string(), "The rewrite that could not work on the document, and why; or null."
 )
 CLEANED = (ID, TEXT)
-HASHES = (ID, TEXT_HASH, TEXT_BYTES, CLEAN_FAULT)
+# With what the source says of a document: whoever judges or counts leaves the text alone.
+HASHES = (ID, TEXT_HASH, TEXT_BYTES, LICENSE, DECLARED_LANGUAGE, CLEAN_FAULT)
 
-CLEAN = Kind("clean", {r"text\.arrow": schema(CLEANED), r"hashes\.parquet": schema(HASHES)})
+CLEAN = Kind(
+    "clean", {r"text\.arrow": schema(CLEANED), r"hashes\.parquet": schema(HASHES)}, version=2
+)
 MEASURE = Kind("measure", {r"[A-Za-z_]\w*\.parquet": None})  # by the op, with its columns
 
 
@@ -248,10 +252,11 @@ def needed(ops: Sequence[Op], models: Mapping[str, Ref]) -> dict[str, Ref]:
 
 @dataclass
 class _Column:
-    """One measuring op's output so far."""
+    """One measuring op's output so far; `shard` and `known` are what an earlier task made of it."""
 
     op: Op
     key: str
+    shard: Shard | None
     known: pa.Table | None
     chunks: list[list[pa.Array]]
     faults: list[str | None]
@@ -272,7 +277,7 @@ def run(store: Store, key: str, work: MeasureWork) -> list[Shard]:
     shards = []
     if clean is None:
         place = f"{CLEAN.name}/{key}"
-        text = write_arrow(store, place, "text.arrow", schema(CLEANED), stream)
+        text = write_arrow(store, place, "text.arrow", schema(CLEANED), stream, compression="zstd")
         table = pa.Table.from_batches(hashes, schema(HASHES))
         files = (text, write_parquet(store, place, "hashes.parquet", table))
         facts = {"source": work.source, "text": work.text.sha256, "documents": text.rows}
@@ -292,7 +297,7 @@ def _column(store: Store, op: Op, key: str | None) -> _Column | None:
     known = None
     if shard is not None:
         known = read_parquet(store, shard.ref(f"{op.name}.parquet"))
-    return _Column(op, key, known, [], [])
+    return _Column(op, key, shard, known, [], [])
 
 
 def _pass(
@@ -321,9 +326,8 @@ def _pass(
             column.chunks.append(list(measured.arrays))
             column.faults += [measured.faults.get(row) for row in range(batch.num_rows)]
         start += batch.num_rows
-        clean = batch.select([column.name for column in CLEANED])
-        hashes.append(_hashes(clean, broken))
-        yield clean
+        hashes.append(_hashes(batch, broken))
+        yield batch.select([column.name for column in CLEANED])
 
 
 def declared_for(own: str | None, of_source: Sequence[str]) -> list[str]:
@@ -352,34 +356,30 @@ def _with_known(batch: pa.RecordBatch, column: _Column, start: int) -> pa.Record
     """Add the columns of an op that ran on this text before."""
     if column.known is None:
         return batch
-    part = column.known.slice(start, batch.num_rows).combine_chunks()
-    arrays = [_flat(part[written.name]) for written in column.op.writes]
+    part = column.known.slice(start, batch.num_rows)
+    arrays = [part[written.name].combine_chunks() for written in column.op.writes]
     return with_written(batch, column.op, arrays)
 
 
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    flat = column.combine_chunks()
-    return flat.chunk(0) if isinstance(flat, pa.ChunkedArray) else flat
-
-
-def _hashes(clean: pa.RecordBatch, broken: Mapping[int, str]) -> pa.RecordBatch:
-    text = clean[TEXT.name].cast(pa.binary())
+def _hashes(batch: pa.RecordBatch, broken: Mapping[int, str]) -> pa.RecordBatch:
+    text = batch[TEXT.name].cast(pa.binary())
     digests = [
         None if value is None else xxhash.xxh3_128_hexdigest(value) for value in text.to_pylist()
     ]
     arrays = [
-        clean[ID.name],
+        batch[ID.name],
         pa.array(digests, pa.string()),
         pc.binary_length(text).cast(pa.int64()),
-        pa.array([broken.get(row) for row in range(clean.num_rows)], pa.string()),
+        batch[LICENSE.name],
+        batch[DECLARED_LANGUAGE.name],
+        pa.array([broken.get(row) for row in range(batch.num_rows)], pa.string()),
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema(HASHES))
 
 
 def _commit_op(store: Store, work: MeasureWork, column: _Column) -> Shard:
-    known = find(store, MEASURE.name, column.key)
-    if known is not None:
-        return known
+    if column.shard is not None:
+        return column.shard
     op = column.op
     if not column.chunks:  # no row at all: ask the op for columns of length 0
         column.chunks.append([pa.array([], written.type) for written in op.writes])

@@ -31,7 +31,7 @@ from phloem.pipeline.engines.spark.server import (
     served,
     spark_submit,
 )
-from phloem.pipeline.stage import Task, made
+from phloem.pipeline.stage import Task, just_made
 from phloem.sources.limits import Limits
 
 DRIVER = "org.apache.beam.runners.spark.SparkJobServerDriver"
@@ -282,7 +282,7 @@ class SparkEngine:
         there = {name for stage in {t.makes[0][0] for t in tasks} for name in store.list(stage)}
         left = []
         for task in tasks:
-            shards = made(store, task) if "/".join(task.makes[0]) in there else None
+            shards = just_made(store, task) if "/".join(task.makes[0]) in there else None
             if shards is None:
                 left.append(task)
             else:
