@@ -342,7 +342,7 @@ def _composed(
         return None, None
     name = shard.path("text.arrow")
     start = 0
-    for batch in arrow_batches(store, name):
+    for batch in arrow_batches(store, name, [ID.name]):
         place = pc.index(batch[ID.name], row["id"]).as_py()
         if place >= 0:
             return name, start + place

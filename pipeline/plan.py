@@ -48,17 +48,17 @@ def plan(job: Job, store: Store) -> list[Planned]:
     return found + [Planned(stage, None, None, 0) for stage in job.stages if stage not in known]
 
 
-BYTES_PER_PACKED = 16
-BYTES_PER_PLAIN = 5
+BYTES_PER_PACKED = 12
+BYTES_PER_PLAIN = 4
 PLAIN = (".arrow", ".jsonl", ".txt")  # endings of files that hold their text as it is
 
 
 def disk_needed(job: Job, store: Store) -> int:
     """About how many bytes a run writes into the root for the sources that it has not read yet.
 
-    Ingest, clean and compose each hold the text once, tokens and attributes about twice. Measured
-    on the Debian documentation sources: text is about four times its compressed packages, and a
-    part of it is dropped.
+    Ingest holds the text once, clean and compose two fifths of it each, tokens and attributes less
+    than once. Measured on the Debian documentation sources: text is about four times its
+    compressed packages, and a part of it is dropped.
     """
     need = 0
     for reading in job.readings:

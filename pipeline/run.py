@@ -24,7 +24,7 @@ from phloem.filters.op import Op
 from phloem.pipeline.engines.engine import Engine, Failure, Opened
 from phloem.pipeline.engines.local import open_pool
 from phloem.pipeline.job import Job, LossError, Made, Step, balance, steps
-from phloem.pipeline.plan import disk_needed
+from phloem.pipeline.plan import disk_needed, written_bytes
 from phloem.pipeline.recipe import Recipe, RecipeError, check_rules
 from phloem.pipeline.registry import fetch
 from phloem.pipeline.registry.models import models as fetch_models
@@ -245,8 +245,12 @@ def _release(
 
 def _check_disk(job: Job, store: Store) -> None:
     """Raise RunError, before anything runs, for what would not fit."""
-    need, free = disk_needed(job, store), store.free_bytes()
-    if free is not None and need > free:
+    free = store.free_bytes()
+    most = sum(written_bytes(file) for reading in job.readings for file in reading.pin.files)
+    if free is None or most <= free:  # then it does not matter what is there already
+        return
+    need = disk_needed(job, store)
+    if need > free:
         msg = (
             f"the run may write {need / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free at"
             f" {store.root}; free some, or choose another --root"

@@ -114,7 +114,7 @@ def take(store: Store, name: str, rows: Sequence[int]) -> list[str | None]:
     """Texts at some rows, ascending, of an Arrow file: only their batches are touched."""
     found: list[str | None] = []
     start = 0
-    for batch in arrow_batches(store, name):
+    for batch in arrow_batches(store, name, [TEXT.name]):
         own = [row - start for row in rows if start <= row < start + batch.num_rows]
         found += batch[TEXT.name].take(pa.array(own, pa.int64())).to_pylist()
         start += batch.num_rows

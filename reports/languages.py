@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from phloem.catalog.columns import DECLARED_LANGUAGE, LANGUAGE
 from phloem.catalog.ledger import KEPT, VERDICT
-from phloem.catalog.manifest import arrow_batches, read_parquet
-from phloem.catalog.runs import text_files
+from phloem.catalog.manifest import read_parquet
 from phloem.catalog.store import MissingError, Store
 from phloem.reports.run import Run, shards_of
 from phloem.reports.tokens import COUNTS
@@ -119,30 +117,27 @@ Pairs = Counter[tuple[tuple[str, ...], str, bool]]
 def _declared(store: Store, run: Run) -> Pairs:
     """Documents by (languages declared for them or their source, language found, kept)."""
     pairs: Pairs = Counter()
-    files = text_files(shards_of(store, run, "ingest"))
+    cleaned = {shard.facts["text"]: shard for shard in shards_of(store, run, "clean")}
     for shard in shards_of(store, run, "decide"):
         card = run.sources.get(shard.facts["source"], {})
         of_card = declaring(sorted(card.get("languages") or ()))
-        name = files.get(shard.facts["text"])
-        if name is None:  # the manifest of what was ingested is gone
+        clean = cleaned.get(shard.facts["text"])
+        if clean is None:  # the manifest of what was cleaned is gone
             continue
         try:
             table = read_parquet(store, shard.path("ledger.parquet"), [LANGUAGE.name, VERDICT.name])
-            table = table.append_column("declared", _own(store, name))
+            own = read_parquet(store, clean.path("hashes.parquet"), [DECLARED_LANGUAGE.name])
         except MissingError:
             continue
+        if not own.column_names:  # an earlier version wrote it, and did not say
+            continue
+        table = table.append_column("declared", own[DECLARED_LANGUAGE.name])
         counted = table.group_by(table.column_names).aggregate([([], "count_all")])
         for row in counted.to_pylist():
             tags = declaring([row["declared"]] if row["declared"] else []) or of_card
             key = (tags, row[LANGUAGE.name] or UNKNOWN, row[VERDICT.name] == KEPT)
             pairs[key] += row["count_all"]
     return pairs
-
-
-def _own(store: Store, name: str) -> pa.ChunkedArray:
-    """The language that the source gives each document of an ingest text file."""
-    columns = [batch[DECLARED_LANGUAGE.name] for batch in arrow_batches(store, name)]
-    return pa.chunked_array(columns, pa.string())
 
 
 def _bearing(tags: tuple[str, ...], found: str) -> str:

@@ -19,8 +19,8 @@ from phloem.catalog.store import Store
 from phloem.pipeline.job import Job, steps
 from phloem.pipeline.stage import StageError, made
 from phloem.pipeline.stages import BY_NAME, STAGES
-from phloem.pipeline.stages.bands import PAIR_BYTES
-from phloem.pipeline.stages.candidates import CHUNK_ROWS
+from phloem.pipeline.stages.bands import PAIR_BYTES, at_once
+from phloem.pipeline.stages.candidates import CHUNK_ROWS, FILE_CHUNKS
 from phloem.pipeline.stages.count import counting
 from phloem.pipeline.stages.ingest import SHARD_TEXT_BYTES, IngestWork
 
@@ -37,7 +37,6 @@ GB = 1e9
 # Memory of the steps that one process does alone, by row; tests hold the code to them.
 ID_BYTES = 3 * 32  # candidates: ids as hexadecimal digits, read, joined and sorted
 TREE_BYTES = 8 + 8 + 1  # candidates: a row's parent, its tree's size, whether it shares one
-MEMBER_BYTES = 16  # dedup: component and row of a candidate
 SHAPE_BYTES = 8  # dedup: a file that a task names, which all tasks hold as one object
 REMOVAL_BYTES = 145  # removals: a duplicate, as it was found and in order, in Arrow
 SHARD_BYTES = 1020  # the driver: a shard's record
@@ -74,6 +73,7 @@ class MeasuredRun(_Facts):
     read_bytes: Mapping[str, int]
     task_bytes: Mapping[str, int]
     file_bytes: Mapping[str, int]
+    clean_bytes: PositiveInt
     row_bytes: Mapping[str, PositiveFloat]
     component_bytes: PositiveFloat
     html: Html
@@ -214,12 +214,17 @@ def tasks(size: Size, run: MeasuredRun) -> dict[str, int]:
         "files": files,
         "counted files": counted,
         "counted sources": min(counted, 1),  # of which the largest may be nearly all
-        "bands": BANDS * files,
+        "bands": _groups(size) * files,
         "components": max(1, math.ceil(candidates(size, run) / CHUNK_ROWS)),
         "one": 1,
     }
     measured_stages = [stage for stage in STAGES if stage.name in run.cpu_seconds]
     return {stage.name: split for stage in measured_stages if (split := number[stage.tasks])}
+
+
+def _groups(size: Size) -> int:
+    """Tasks of `bands`: each takes as many bands as fit memory together."""
+    return math.ceil(BANDS / at_once(size.documents))
 
 
 def unmeasured(run: MeasuredRun) -> list[str]:
@@ -272,20 +277,24 @@ def _compute_seconds(stage: str, size: Size, run: MeasuredRun) -> float:
 
 
 def _read_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
+    if stage == "bands":
+        return round(run.read_bytes[stage] * _grown(stage, size, run) * _groups(size))
     if BY_NAME[stage].tasks != "components":
         return round(run.read_bytes[stage] * _grown(stage, size, run))
-    # An object store hands over whole files: all components, the text, and what was measured of it.
+    # An object store hands over whole files: of components, text, and what was measured of it.
     rows = sum(run.row_bytes.values()) * size.documents
-    file_bytes = (size.text_bytes + rows) / text_files(size)
-    components = run.component_bytes * candidates(size, run)
+    text = run.clean_bytes * size.text_bytes / run.text_bytes
+    file_bytes = (text + rows) / text_files(size)
+    members = min(CHUNK_ROWS * FILE_CHUNKS, candidates(size, run))
+    components = run.component_bytes * members
     return round(tasks(size, run)[stage] * (components + touched(size, run) * file_bytes))
 
 
 def listed_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
     """Of a stage's tasks as JSON, which the driver lists: each names the files that it reads."""
     split = tasks(size, run)
-    # The tasks of `bands` are bands, each of as many parts.
-    listed = BANDS if stage == "bands" else split.get(stage, 0)
+    # The tasks of `bands` are groups of bands, each of as many parts.
+    listed = _groups(size) if stage == "bands" else split.get(stage, 0)
     other = {"dedup": touched(size, run), "tally": split.get("count", 0)}
     named = other.get(stage, text_files(size))
     return listed * (run.task_bytes[stage] + round(named * run.file_bytes.get(stage, 0)))
@@ -319,7 +328,6 @@ def _kwh(machine_hours: float, busy_hours: float, prices: Prices) -> float:
 
 def held(size: Size, run: MeasuredRun) -> list[Held]:
     """Memory of the steps that one process does alone, at their height."""
-    rows = candidates(size, run)
     naming = tasks(size, run)["dedup"] * touched(size, run)
     duplicates = size.documents * run.duplicates / run.documents
     shards = SHARDS_OF_FILE * text_files(size)
@@ -327,7 +335,6 @@ def held(size: Size, run: MeasuredRun) -> list[Held]:
         Held("candidates: are all ids unique", "one task", ID_BYTES * size.documents),
         Held("candidates: join the components", "one task", TREE_BYTES * size.documents),
         Held("records of all shards", "driver", SHARD_BYTES * shards),
-        Held("dedup: read the components", "driver", MEMBER_BYTES * rows),
         Held("dedup: list the files of each task", "driver", round(SHAPE_BYTES * naming)),
         Held("removals: share out the duplicates", "one task", round(REMOVAL_BYTES * duplicates)),
     ]

@@ -41,6 +41,7 @@ HEAD = """\
 #   files there are, and is not scaled from here.
 # task_bytes, file_bytes: a task as JSON, which is what crosses a shuffle: its own bytes, and those
 #   for each text file that it names. The files of `bands` are parts, each spread alone.
+# clean_bytes: of the cleaned text, as it lies on the root.
 # row_bytes, component_bytes: of a document, or of a candidate, in the files that `dedup` opens.
 # html: taken over from a run of the recipe `debian`, 93.1 MB of text (docs/bench.md).
 """
@@ -143,6 +144,7 @@ def _written(folder: Path, shards: Made, found: dict[str, dict[str, Json]]) -> d
             name: {stage: facts[name] for stage, facts in found.items() if name in facts}
             for name in ("cpu_seconds", "read_bytes", "task_bytes", "file_bytes")
         },
+        "clean_bytes": sum(shard.file("text.arrow").bytes for shard in shards["clean"]),
         "row_bytes": {
             "minhash": by_row("measure", "minhash.parquet"),
             "verdicts": by_row("filter", "verdicts.parquet"),

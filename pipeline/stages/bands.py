@@ -87,7 +87,7 @@ def tasks(files: Sequence[MeasuredText], dedup: Dedup | None) -> list[Task]:
         read = hashes if number == EXACT else signatures
         found.append(Band(number=number, key=BANDS.key(spec, [file.sha256 for file in read])))
     made = []
-    together = max(1, GROUP_BYTES // max(1, PAIR_BYTES * rows))
+    together = at_once(rows)
     for first in range(0, len(found), together):
         group = tuple(found[first : first + together])
         numbers = [band.number for band in group]
@@ -102,6 +102,11 @@ def tasks(files: Sequence[MeasuredText], dedup: Dedup | None) -> list[Task]:
         size = PAIR_BYTES * rows * len(group)
         made.append(Task(STAGE.name, makes, label(numbers), work, shuffled_bytes=size))
     return made
+
+
+def at_once(documents: int) -> int:
+    """How many bands of so many documents one task takes together."""
+    return max(1, GROUP_BYTES // max(1, PAIR_BYTES * documents))
 
 
 def label(numbers: Sequence[int]) -> str:

@@ -362,7 +362,7 @@ def _shingles(
 def take_rows(store: Store, file: str | Ref, rows: np.ndarray, column: str) -> pa.Array:
     """Some rows, ascending, of one column of an Arrow file: only their batches are touched."""
     found, start = [], 0
-    for batch in arrow_batches(store, file):
+    for batch in arrow_batches(store, file, [column]):
         inside = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
         if len(inside):
             found.append(batch[column].take(pa.array(inside)))

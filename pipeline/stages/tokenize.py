@@ -62,7 +62,7 @@ def run(store: Store, key: str, work: TokenizeWork) -> list[Shard]:
     files, facts = tokenize_shard(
         store,
         f"{TOKENIZE.name}/{key}",
-        (batch.select(columns) for batch in arrow_batches(store, work.text)),
+        arrow_batches(store, work.text, columns),
         bpe.kernel_encoder(path, end) or library_encoder(path, end),
     )
     facts = {"source": work.source, **facts}

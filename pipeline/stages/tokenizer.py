@@ -85,7 +85,7 @@ def sample(store: Store, files: Sequence[Ref], share: float) -> Iterator[str]:
     """The texts whose id falls into a share of all ids: the same documents however they are cut."""
     limit = int(share * 2**32)
     for file in files:
-        for batch in arrow_batches(store, file):
+        for batch in arrow_batches(store, file, [ID.name, TEXT.name]):
             ids = batch[ID.name].to_pylist()
             chosen = [row for row, value in enumerate(ids) if int(value[:8], 16) < limit]
             yield from batch[TEXT.name].take(pa.array(chosen, pa.int64())).to_pylist()

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pytest
@@ -17,16 +18,18 @@ from phloem.catalog.manifest import (
     Dataset,
     File,
     Shard,
+    arrow_batches,
     canonical,
     commit,
     find,
     key_of,
-    read_aligned,
+    open_parquet,
     read_arrow,
     read_parquet,
     rechunk,
     write_arrow,
     write_parquet,
+    write_row_groups,
 )
 from phloem.catalog.store import Store
 
@@ -103,24 +106,40 @@ def test_write_arrow_of_no_batch_keeps_the_schema(tmp_path: Path) -> None:
     assert (file.rows, reader.num_record_batches, reader.schema) == (0, 0, SCHEMA)
 
 
-def test_read_aligned_cuts_at_common_bounds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_arrow_batches_of_some_columns_are_those_of_the_whole(
+    tmp_path: Path, compression: Literal["zstd"] | None
 ) -> None:
-    store, batch = Store(tmp_path), _batch([str(n) for n in range(10)])
-    for name, rows in (("three", 3), ("four", 4)):
-        monkeypatch.setattr(manifest, "BATCH_ROWS", rows)
-        write_arrow(store, "a", f"{name}.arrow", SCHEMA, iter([batch]))
-    parts = list(read_aligned(store, ["a/three.arrow", "a/four.arrow"]))
-    assert [start for start, _ in parts] == [0, 3, 4, 6, 8, 9]
-    assert all(left.equals(right) for _, (left, right) in parts)
-
-
-def test_read_aligned_of_unlike_files_says_where_they_part(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    for name, rows in (("long", 5), ("short", 4)):
-        write_arrow(store, "a", f"{name}.arrow", SCHEMA, iter([_batch(["x"] * rows)]))
-    with pytest.raises(ValueError, match="part at row 4"):
-        list(read_aligned(store, ["a/long.arrow", "a/short.arrow"]))
+    batch = pa.record_batch({"id": ["1", "2", "3"], "n": [1, None, 3], "text": ["ሰላም", "", None]})
+    file = write_arrow(store, "a", "x.arrow", batch.schema, iter([batch]), compression=compression)
+    assert file.rows == 3
+    assert list(arrow_batches(store, "a/x.arrow")) == [batch]
+    assert list(arrow_batches(store, "a/x.arrow", ["text", "id"])) == [batch.select(["id", "text"])]
+
+
+def test_compressed_text_takes_less_and_comes_back_whatever_its_chunks_were(tmp_path: Path) -> None:
+    store, batch = Store(tmp_path), _batch(["all human beings are born free " * 40] * 50)
+    plain, one, many = (
+        write_arrow(store, "a", name, SCHEMA, iter(of), compression=compression)
+        for name, of, compression in (
+            ("plain.arrow", [batch], None),
+            ("one.arrow", [batch], "zstd"),
+            ("many.arrow", [batch.slice(0, 7), batch.slice(7)], "zstd"),
+        )
+    )
+    assert one.sha256 == many.sha256
+    assert one.bytes < plain.bytes / 3
+    assert read_arrow(store, "a/many.arrow").read_all().equals(pa.Table.from_batches([batch]))
+
+
+def test_each_table_is_a_row_group_of_the_file(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    tables = [pa.table({"n": list(range(size))}) for size in (70_000, 3, 1)]
+    file = write_row_groups(store, "p", "n.parquet", tables)
+    opened = open_parquet(store, "p/n.parquet")
+    assert [opened.read_row_group(n) for n in range(opened.num_row_groups)] == tables
+    assert (file.rows, file.bytes) == (70_004, store.size("p/n.parquet"))
 
 
 def test_canonical_is_one_spelling() -> None:

@@ -110,9 +110,10 @@ class LossyEngine(InlineEngine):
         self, stage: str, tasks: Sequence[Task], done: Callable[[Task, Sequence[Shard]], None]
     ) -> list[Failure]:
         def lose(task: Task, shards: Sequence[Shard]) -> None:
-            for shard in shards if stage == "decide" else ():
+            if stage == "decide":
+                (shard,) = shards
                 facts = {**shard.facts, "dropped": shard.facts["dropped"] - 1}
-                commit(Store(self.root), dataclasses.replace(shard, facts=facts))
+                shards = [commit(Store(self.root), dataclasses.replace(shard, facts=facts))]
             done(task, shards)
 
         return super().run(stage, tasks, lose)

@@ -48,7 +48,7 @@ def test_plan_of_a_fresh_root_knows_the_first_stage_only(done: Done, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("name", "times"), [("a.jsonl", 5), ("b.txt", 5), ("c.jsonl.gz", 16), ("d.deb", 16)]
+    ("name", "times"), [("a.jsonl", 4), ("b.txt", 4), ("c.jsonl.gz", 12), ("d.deb", 12)]
 )
 def test_written_bytes_of_packed_files_are_more(name: str, times: int) -> None:
     assert written_bytes(PinnedFile(name, "0" * 64, 10)) == 10 * times

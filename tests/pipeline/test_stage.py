@@ -90,8 +90,8 @@ def test_a_task_opens_every_file_that_stands_anywhere_in_its_work_once() -> None
     refs = [Ref(f"clean/k/{n}", "", 10**n) for n in range(4)]
     kept = Ref("fetched/model", "", 10**9, is_kept=True)
     work = FilterWork(
-        source="s", text=refs[0], hashes=refs[1], rules=(), columns={},
-        attributes={"a": refs[2], "b": refs[3], "again": refs[0], "model": kept},
+        source="s", text_file="", hashes=refs[1], rules=(), columns={},
+        attributes={"a": refs[0], "b": refs[2], "c": refs[3], "again": refs[1], "model": kept},
         license=Terms(card="MIT", forbidden=(), refs={}),
     )  # fmt: skip
     task = BY_NAME["filter"].task("k", "s", work)

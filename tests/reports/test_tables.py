@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from phloem.catalog.columns import DECLARED_LANGUAGE
-from phloem.catalog.manifest import read_arrow, write_arrow
+from phloem.catalog.manifest import read_parquet, write_parquet
 from phloem.catalog.released import load_release
 from phloem.catalog.story import explain
 from phloem.reports import numerals
@@ -115,13 +115,12 @@ def spoken(known: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def declare(root: Any, tag: str | None) -> None:
     """As if the source gave each document this tag, and the texts were found as they were."""
-    (shard,) = root.shards("ingest")
-    name = "text-00000.arrow"
-    table = read_arrow(root.store, shard.path(name)).read_all()
+    (shard,) = root.shards("clean")
+    table = read_parquet(root.store, shard.path("hashes.parquet"))
     place = table.schema.get_field_index(DECLARED_LANGUAGE.name)
     column = pa.array([tag] * len(table), DECLARED_LANGUAGE.type)
-    batches = table.set_column(place, DECLARED_LANGUAGE.field, column).to_batches()
-    write_arrow(root.store, shard.folder, name, batches[0].schema, iter(batches))
+    table = table.set_column(place, DECLARED_LANGUAGE.field, column)
+    write_parquet(root.store, shard.folder, "hashes.parquet", table)
 
 
 @pytest.mark.parametrize("of_card", [["und"], [], ["vi", "und"]])

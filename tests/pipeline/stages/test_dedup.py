@@ -11,7 +11,6 @@ from phloem.filters.minhash import jaccard
 from phloem.pipeline.stages import dedup
 from phloem.pipeline.stages.dedup import (
     Candidate,
-    chunks,
     duplicates,
     rare_shingles,
 )
@@ -98,9 +97,3 @@ def test_duplicates_compares_no_texts_that_share_only_what_is_frequent(
     assert (loser.row, winner.row) == (200, 7)
     assert score > 0.9
     assert len(compared) == 1
-
-
-def test_chunks_never_cut_a_component() -> None:
-    components = np.array([0] * 3000 + [1] * 3000 + [2] * 10)
-    assert chunks(components) == [(0, 6000), (6000, 6010)]
-    assert chunks(np.array([], dtype=np.int64)) == []
