@@ -261,7 +261,7 @@ def costs(size: Size, prices: Prices, run: MeasuredRun) -> list[Cost]:
                 core_hours=core_hours,
                 read_bytes=read,
                 shuffle_bytes=shuffled,
-                price=_price(hours * workers, shuffled, prices),
+                price=machine_price(hours * workers, prices) + shuffled / GB * prices.shuffled_gb,
                 kwh=_kwh(hours * workers, compute / HOUR, prices),
             )
         )
@@ -309,13 +309,14 @@ def _shuffle_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
     return listed + parts + BANDS * size.documents * PAIR_BYTES
 
 
-def _price(machine_hours: float, shuffled: int, prices: Prices) -> float:
-    machine = (
+def machine_price(machine_hours: float, prices: Prices) -> float:
+    """What so many hours of a rented machine cost, in the currency of the prices."""
+    hour = (
         prices.vcpus * prices.vcpu_hour
         + prices.memory_gb * prices.memory_gb_hour
         + prices.disk_gb * prices.disk_gb_hour
     )
-    return machine_hours * machine + shuffled / GB * prices.shuffled_gb
+    return machine_hours * hour
 
 
 def _kwh(machine_hours: float, busy_hours: float, prices: Prices) -> float:

@@ -28,8 +28,9 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[ops|engine|chain]",
-            help="Every op and a whole run; or what Beam adds to a plain loop, what a second worker"
+            metavar="[ops|ledger|engine|chain]",
+            help="Every op and a whole run; or what each stage and op opens, writes, computes and"
+            " costs; or what Beam adds to a plain loop, what a second worker"
             " gains, and how time and memory grow with the corpus; or a whole chain beside those of"
             " other makers, and how often both decide alike.",
         ),
@@ -90,6 +91,12 @@ def bench(
 
         columns = ops.COLUMNS
         rows = ops.bench(data, names=op or [], repeat=repeat, peers=peers)
+    elif what == "ledger":
+        from phloem.pipeline.bench import ledger
+        from phloem.pipeline.bench.cost import load_prices
+
+        columns = ledger.COLUMNS
+        rows = ledger.bench_ledger(data, load_prices(), told=note)
     elif what == "engine":
         from phloem.pipeline.bench import engine
 
@@ -104,7 +111,9 @@ def bench(
         columns = chain.COLUMNS
         rows = _noted(chain.bench_chain(data, peers=others, repeat=repeat, told=note), "says")
     else:
-        raise typer.BadParameter(f"{what!r} is nothing to measure; there are ops, engine and chain")
+        raise typer.BadParameter(
+            f"{what!r} is nothing to measure; there are ops, ledger, engine and chain"
+        )
     listing(list(rows), columns, as_json=as_json)
 
 
