@@ -23,7 +23,7 @@ from phloem.pipeline.stages.measure import MeasuredText
 EXACT = -1  # the band of the whole text's hash
 PAIR_BYTES = 16  # a hash and a row: what crosses a shuffle of each document in each band
 RANGE_ROWS = 4_000_000  # rows that one reducer sorts: about 64 MB of (hash, row)
-GROUP_BYTES = 256 * 2**20  # pairs of bands that one task takes together, and holds in memory
+GROUP_BYTES = 512 * 2**20  # pairs of bands that one task takes together, and holds in memory
 
 BLOCK = pa.schema([("hash", pa.int64()), ("row", pa.int64())])
 EDGES = pa.schema([("row", pa.int64()), ("other", pa.int64())])
@@ -212,10 +212,12 @@ def run(store: Store, key: str, work: BandsWork) -> list[Shard]:  # noqa: ARG001
     for part in parts(work):
         for own, number, block in blocks(store, part):
             found[own].setdefault(number, []).append(block)
-    return [
-        commit_band(store, own, [write(store, own, number, of) for number, of in ranges.items()])
-        for own, ranges in found.items()
-    ]
+    made = []
+    for band in work.bands:
+        ranges = found.pop(band.key)  # and so let go, band by band
+        files = [write(store, band.key, number, of) for number, of in ranges.items()]
+        made.append(commit_band(store, band.key, files))
+    return made
 
 
 STAGE = Stage(

@@ -77,7 +77,7 @@ def test_dry_run_of_every_stage_finds_nothing():
     assert [name for name, _ in bands.shuffles] == [
         "Bands/Spread",
         "Bands/By range",
-        "Bands/By band",
+        "Bands/By key",
     ]
 
 
