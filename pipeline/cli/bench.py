@@ -28,7 +28,7 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[ops|ledger|engine|chain]",
+            metavar="[ops|breakdown|engine|chain]",
             help="Every op and a whole run; or what each stage and op opens, writes, computes and"
             " costs; or what Beam adds to a plain loop, what a second worker"
             " gains, and how time and memory grow with the corpus; or a whole chain beside those of"
@@ -91,12 +91,12 @@ def bench(
 
         columns = ops.COLUMNS
         rows = ops.bench(data, names=op or [], repeat=repeat, peers=peers)
-    elif what == "ledger":
-        from phloem.pipeline.bench import ledger
+    elif what == "breakdown":
+        from phloem.pipeline.bench import breakdown
         from phloem.pipeline.bench.cost import load_prices
 
-        columns = ledger.COLUMNS
-        rows = ledger.bench_ledger(data, load_prices(), told=note)
+        columns = breakdown.COLUMNS
+        rows = breakdown.bench_breakdown(data, load_prices(), told=note)
     elif what == "engine":
         from phloem.pipeline.bench import engine
 
@@ -112,7 +112,7 @@ def bench(
         rows = _noted(chain.bench_chain(data, peers=others, repeat=repeat, told=note), "says")
     else:
         raise typer.BadParameter(
-            f"{what!r} is nothing to measure; there are ops, ledger, engine and chain"
+            f"{what!r} is nothing to measure; there are ops, breakdown, engine and chain"
         )
     listing(list(rows), columns, as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""The ledger of a MB: what each stage and op of a whole run opens, writes and computes.
+"""Where the seconds of a MB go: what each stage and op of a whole run opens, writes and computes.
 
 Tasks are done in this process, one after the other, as the plain functions that they are: neither
 Beam nor the start of a worker is in it.
@@ -42,7 +42,7 @@ class Done:
     written: int | None = None
 
 
-def bench_ledger(data: Path, prices: Prices, *, told: Callable[[str], None]) -> list[Json]:
+def bench_breakdown(data: Path, prices: Prices, *, told: Callable[[str], None]) -> list[Json]:
     """A row for each stage of a run of `quickstart`, for each op of `measure`, and for all.
 
     Args:
