@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from phloem.catalog.columns import TEXT
 from phloem.filters.kernels import cleaning as k
 from phloem.filters.kernels.classes import CODE_POINTS
-from phloem.filters.kernels.utf8 import strings, to_strings
+from phloem.filters.kernels.utf8 import leads, strings, to_strings
 from phloem.filters.op import op
 
 _HANGUL_JAMO = range(0x1161, 0x1200)  # vowels and finals that compose (Unicode 14.0, section 3.12)
@@ -35,6 +35,12 @@ def _combining() -> npt.NDArray[np.uint8]:
             if not unicodedata.is_normalized("NFC", char):
                 table[ord(char)] = k.UNSETTLED  # No
     return table
+
+
+@functools.cache
+def _unsure() -> npt.NDArray[np.bool_]:
+    """The bytes that begin a code point that the quick check must look at."""
+    return leads(_combining() > 0)
 
 
 def parts_of(codes: list[int]) -> str:
@@ -70,7 +76,7 @@ def nfc(batch: pa.RecordBatch) -> list[pa.Array]:
     array = batch[TEXT.name]
     texts = strings(array)
     fine = np.zeros(texts.rows, np.bool_)
-    k.settled(texts, _combining(), fine)
+    k.settled(texts, _combining(), _unsure(), fine)
     if fine.all():
         return [array]
     mask = pa.array(~fine)
@@ -94,6 +100,14 @@ def _kinds() -> npt.NDArray[np.uint8]:
     table[list(_BLANKS)] = k.BLANK
     table[0x09] = k.TAB
     table[list(_BREAKS)] = k.BREAK
+    return table
+
+
+@functools.cache
+def _firsts() -> npt.NDArray[np.uint8]:
+    """What `whitespace` may do with a byte before it knows the code point."""
+    table = np.where(leads(_kinds() != k.KEEP), k.OTHER, k.PLAIN).astype(np.uint8)
+    table[ord(" ")] = k.SPACE
     return table
 
 
@@ -156,7 +170,10 @@ def whitespace(batch: pa.RecordBatch) -> list[pa.Array]:
     """
     array = batch[TEXT.name]
     texts = strings(array)
-    out = np.empty(int(texts.offsets[-1] - texts.offsets[0]), np.uint8)
+    whole = texts.data[texts.offsets[0] : texts.offsets[-1]]
+    out = np.empty(len(whole), np.uint8)
     bounds = np.zeros(texts.rows + 1, np.int64)
-    k.clean(texts, _kinds(), out, bounds)
+    k.clean(texts, _kinds(), _firsts(), out, bounds)
+    if bounds[-1] == len(whole) and np.array_equal(out, whole):
+        return [array]
     return [to_strings(out[: bounds[-1]], bounds, texts.valid, array.type)]

@@ -1,6 +1,6 @@
 """Rewrites of bytes, and the check that spares them."""
 
-# ruff: noqa: C901, PLR0912, PLR0913, PLR0917, PLR2004 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -26,18 +26,39 @@ from phloem.filters.kernels.utf8 import (
 # Kinds of code points for `clean`.
 KEEP, BLANK, TAB, BREAK, DROP = 0, 1, 2, 3, 4
 
+# Kinds of bytes for `clean`: all but the space and one that may begin what is not kept.
+PLAIN, SPACE, OTHER = 0, 1, 2
+
 NEWLINE, RETURN, TABULATOR, BLANKSPACE = 0x0A, 0x0D, 0x09, 0x20
 
 UNSETTLED = 255  # a code point that NFC may change
 
 
+BLOCK = 32  # bytes that are looked at as one, in vector registers
+
+
+@inlined
+def _ascii_end(data: Bytes, at: Scalar, end: Scalar) -> Scalar:
+    """Where the blocks of nothing but ASCII that begin here end."""
+    while at + BLOCK <= end:
+        block = data[at : at + BLOCK]
+        seen = np.uint8(0)
+        for place in range(BLOCK):
+            seen |= block[place]
+        if seen >= 0x80:
+            break
+        at += BLOCK
+    return at
+
+
 @kernel
-def settled(texts: Strings, combining: Bytes, out: Flags) -> None:
+def settled(texts: Strings, combining: Bytes, unsure: Flags, out: Flags) -> None:
     """Mark each text that is in normal form C for certain (quick check of UAX #15, section 9).
 
     Args:
         texts: In UTF-8.
         combining: Canonical combining class of each code point, UNSETTLED for No and Maybe.
+        unsure: The bytes that begin a code point whose class is not 0.
         out: Set for each text that needs no work.
     """
     data, offsets, valid = texts
@@ -47,27 +68,51 @@ def settled(texts: Strings, combining: Bytes, out: Flags) -> None:
             continue
         at, end = offsets[row], offsets[row + 1]
         last = np.int64(0)
+        behind = np.int64(-1)  # the place behind the code point whose class is `last`
         fine = True
-        while at < end:
-            if data[at] < 0x80:
-                last = np.int64(0)
-                at += 1
-                continue
-            size = width(data[at])
-            if at + size > end:
-                size = 1
-            kind = np.int64(combining[code_point(data, at, size)])
-            if kind and (kind == UNSETTLED or last > kind):
-                fine = False
-                break
-            last = kind
-            at += size
+        while at < end and fine:
+            at = _ascii_end(data, at, end)
+            stop = min(at + BLOCK, end)
+            while at < stop:
+                if not unsure[data[at]]:
+                    at += 1
+                    continue
+                size = width(data[at])
+                if at + size > end:
+                    size = 1
+                kind = np.int64(combining[code_point(data, at, size)])
+                if kind == UNSETTLED or (kind and behind == at and last > kind):
+                    fine = False
+                    break
+                at += size
+                if kind:
+                    last = kind
+                    behind = at
         out[row] = fine
 
 
 @inlined
+def _copied(data: Bytes, at: Scalar, end: Scalar, firsts: Bytes, out: Bytes, to: Scalar) -> Scalar:
+    """Copy the words that follow in a line, as far as single spaces part them; returns how much.
+
+    Most of a text is copied here.
+    """
+    begin = at
+    own = firsts[data[at]] if at < end else np.uint8(OTHER)
+    while own < OTHER:
+        ahead = firsts[data[at + 1]] if at + 1 < end else np.uint8(OTHER)
+        if own == SPACE and ahead != PLAIN:
+            break
+        out[to] = data[at]
+        to += 1
+        at += 1
+        own = ahead
+    return at - begin
+
+
+@inlined
 def _clean_one(
-    data: Bytes, at: Scalar, end: Scalar, kinds: Bytes, out: Bytes, to: Scalar
+    data: Bytes, at: Scalar, end: Scalar, kinds: Bytes, firsts: Bytes, out: Bytes, to: Scalar
 ) -> Scalar:
     """Write the clean form of one text from `to` on; returns where it ends."""
     begin = to
@@ -118,17 +163,23 @@ def _clean_one(
             for number in range(size):
                 out[to] = data[at + number]
                 to += 1
+            at += size
+            same = _copied(data, at, end, firsts, out, to)
+            at += same
+            to += same
+            continue
         at += size
     return to
 
 
 @kernel
-def clean(texts: Strings, kinds: Bytes, out: Bytes, bounds: Integers) -> None:
+def clean(texts: Strings, kinds: Bytes, firsts: Bytes, out: Bytes, bounds: Integers) -> None:
     """Write the clean form of every text.
 
     Args:
         texts: In UTF-8.
         kinds: KEEP, BLANK, TAB, BREAK or DROP of each code point.
+        firsts: PLAIN, SPACE or OTHER of each byte.
         out: Room for as many bytes as there are.
         bounds: One more than there are texts: where each begins in `out`, and the end.
     """
@@ -137,7 +188,7 @@ def clean(texts: Strings, kinds: Bytes, out: Bytes, bounds: Integers) -> None:
     for row in range(len(valid)):
         bounds[row] = to
         if valid[row]:
-            to = _clean_one(data, offsets[row], offsets[row + 1], kinds, out, to)
+            to = _clean_one(data, offsets[row], offsets[row + 1], kinds, firsts, out, to)
     bounds[len(valid)] = to
 
 

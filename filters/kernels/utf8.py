@@ -69,6 +69,27 @@ def to_strings(data: Bytes, offsets: Integers, valid: Flags, kind: pa.DataType) 
     return pa.Array.from_buffers(kind, len(valid), buffers, null_count=nulls)
 
 
+def leads(wanted: Flags) -> Flags:
+    """For each of the 256 bytes, whether the UTF-8 of a wanted code point begins with it.
+
+    A kernel that asks it passes over most bytes without decoding them; bytes within a code point
+    begin none.
+
+    Args:
+        wanted: One flag for each code point.
+    """
+    found = np.zeros(256, np.bool_)
+    found[:0x80] = wanted[:0x80]
+    found[0xC0:0xE0] = wanted[:0x800].reshape(32, 64).any(axis=1)
+    found[0xC0:0xC2] = False  # what they would begin is ASCII
+    found[0xE0:0xF0] = wanted[:0x10000].reshape(16, 0x1000).any(axis=1)
+    found[0xE0] = wanted[0x800:0x1000].any()
+    found[0xF0] = wanted[0x10000:0x40000].any()
+    found[0xF1:0xF4] = wanted[0x40000:0x100000].reshape(3, 0x40000).any(axis=1)
+    found[0xF4] = wanted[0x100000:].any()
+    return found
+
+
 def nullable(values: npt.NDArray[Any], valid: Flags, kind: pa.DataType) -> pa.Array:
     """Numbers as an Arrow array, null where not valid."""
     return pa.array(values, type=kind, mask=~valid)

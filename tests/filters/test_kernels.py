@@ -23,7 +23,7 @@ from phloem.filters.kernels.classes import (
     lower,
     read_runs,
 )
-from phloem.filters.kernels.utf8 import code_point, strings, to_strings, width
+from phloem.filters.kernels.utf8 import code_point, leads, strings, to_strings, width
 
 UNICODE = read_runs(kernels.classes.CATEGORIES)[0].removeprefix("unicode ")
 STRINGS = st.lists(st.one_of(st.none(), st.text(max_size=5)), max_size=8)
@@ -81,6 +81,13 @@ def test_code_point_decodes(char: str) -> None:
     data = np.frombuffer(char.encode(), np.uint8)
     assert width(data[0]) == len(data)
     assert code_point(data, 0, len(data)) == ord(char)
+
+
+@given(chars=st.sets(st.characters(codec="utf-8"), max_size=3))
+def test_leads_are_the_bytes_that_begin_what_is_wanted(chars: set[str]) -> None:
+    wanted = np.zeros(0x110000, np.bool_)
+    wanted[[ord(char) for char in chars]] = True
+    assert set(np.flatnonzero(leads(wanted)).tolist()) == {char.encode()[0] for char in chars}
 
 
 @given(texts=STRINGS, start=st.integers(0, 8), wide=st.booleans())

@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 from phloem.filters.op import Op
 from phloem.filters.unicode import nfc, whitespace
 
-# Strings that often hold what the rewrites look for.
-HARD = st.text(
+# Strings that often hold what the rewrites look for, among what they pass over many bytes at once.
+HARD = st.lists(
     st.one_of(
         st.sampled_from(" \t\n\r\u00a0\u2028\u0085\x00\ufeff\u200b\u200d-a"),
         st.sampled_from("e\u0301\u0323\u0344\u1100\u1161\u11a8\u0928\u093c\u0958\u2126"),
+        st.sampled_from(
+            ["a block of thirty-two ASCII bytes ", "“quoted”", "без пробелов", "字" * 9]
+        ),
         st.characters(codec="utf-8"),
     )
-)
+).map("".join)
 
 
 def _batch(*texts: str | None) -> pa.RecordBatch:
@@ -55,6 +58,16 @@ def test_whitespace_equals_its_reference_and_is_settled(text: str) -> None:
     done = whitespace(batch).arrays[0]
     assert done.equals(whitespace.reference(batch)[0])  # type: ignore[union-attr, index]
     assert whitespace(pa.record_batch({"text": done})).arrays[0].equals(done)
+
+
+def test_whitespace_passes_clean_text_on_without_copying() -> None:
+    batch = _batch("one line\nanother", "“हिन्दी” – ไทย", None, "\tindented")
+    assert whitespace(batch).arrays[0].buffers()[2].address == batch["text"].buffers()[2].address
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\x0bb", "a\x0cb"])
+def test_whitespace_writes_a_changed_text_of_the_same_length_anew(text: str) -> None:
+    assert _one(whitespace, text) == "a\nb"
 
 
 @pytest.mark.parametrize(
