@@ -15,6 +15,7 @@ EMAIL, IPV4, IPV6, NUMBER = 0, 1, 2, 3
 
 # Classes of bytes.
 HEX_COLON, DIGIT, OPENER, WORD, LOCAL, DOMAIN, SEPARATOR = 1, 2, 4, 8, 16, 32, 64
+CUE = 128  # no candidate is without one; all other bytes are passed over
 
 AT, COLON, DOT, HYPHEN, PLUS, OPEN = 0x40, 0x3A, 0x2E, 0x2D, 0x2B, 0x28
 
@@ -38,6 +39,7 @@ def byte_classes() -> Bytes:
         (letters + digits + LOCAL_BYTES, LOCAL),
         (letters + digits + b".-", DOMAIN),
         (SEPARATOR_BYTES, SEPARATOR),
+        (digits + b"+(:@", CUE),
     ):
         table[list(chars)] |= bit
     return table
@@ -137,58 +139,52 @@ def scan(texts: Strings, table: Bytes, found: Integers) -> Scalar:
         if not valid[row]:
             continue
         start, end = offsets[row], offsets[row + 1]
-        email_end = number_end = start
-        hex_start = np.int64(-1)
-        colons = 0
+        email_end = number_end = hex_end = start
         at = start
-        while at <= end:
-            flags = table[data[at]] if at < end else np.uint8(0)
+        while at < end:
+            flags = table[data[at]]
+            if not flags & CUE:
+                at += 1
+                continue
             kind = -1
-            first = last = at
-            if flags & HEX_COLON:
-                if hex_start < 0:
-                    hex_start = at
-                    colons = 0
-                colons += data[at] == COLON
-            elif hex_start >= 0:
-                if colons >= 2 and at - hex_start >= MIN_IPV6:
-                    _write(found, count, row, hex_start - start, at - start, IPV6)
-                    count += 1
-                hex_start = np.int64(-1)
-            if at < end and data[at] == AT:
-                first = at
+            first = at
+            last = at + 1
+            if data[at] == COLON:
+                if at >= hex_end:
+                    while first > hex_end and table[data[first - 1]] & HEX_COLON:
+                        first -= 1
+                    colons = 1
+                    while last < end and table[data[last]] & HEX_COLON:
+                        colons += data[last] == COLON
+                        last += 1
+                    hex_end = last
+                    if colons >= 2 and last - first >= MIN_IPV6:
+                        kind = IPV6
+            elif data[at] == AT:
                 while first > email_end and table[data[first - 1]] & LOCAL:
                     first -= 1
-                last = at + 1
                 while last < end and table[data[last]] & DOMAIN:
                     last += 1
                 if first < at and last > at + 3:
                     kind = EMAIL
                     email_end = last
-            elif (
-                flags & (DIGIT | OPENER)
-                and at >= number_end
-                and (at == start or not table[data[at - 1]] & WORD)
-            ):
+            elif at >= number_end and (at == start or not table[data[at - 1]] & WORD):
                 quad = np.int64(-1)
                 if flags & DIGIT and (at == start or data[at - 1] != DOT):
                     quad = _quad_end(data, at, end, table)
                 if quad >= 0:
                     kind = IPV4
-                    first = at
                     last = number_end = quad
                 else:
                     _number(data, at, end, table, number)
-                    wordy = number[0] < end and table[data[number[0]]] & WORD
+                    last = number_end = number[0]
+                    wordy = last < end and table[data[last]] & WORD
                     plus = data[at] == PLUS or (
                         data[at] == OPEN and at + 1 < end and data[at + 1] == PLUS
                     )
                     likely = plus or number[2] or data[at] == 0x30
-                    number_end = number[0]
                     if MIN_DIGITS <= number[1] <= MAX_DIGITS and not wordy and likely:
                         kind = NUMBER
-                        first = at
-                        last = number[0]
             if kind >= 0:
                 _write(found, count, row, first - start, last - start, kind)
                 count += 1

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import random
 import time
 
+import phonenumbers
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phloem.catalog.columns import PII_SPANS
-from phloem.filters.pii import pii, replace_spans
+from phloem.filters.language_files import languages
+from phloem.filters.pii import may_be_valid, pii, replace_spans
 
 PIECES = st.sampled_from(
     "a|é|1|12|030|2023|.|-|:|::|/|(|)|+|@|,|_| |\u00a0|\u2011|漢|x.de|o'b|@mail.de"
@@ -31,6 +34,42 @@ def test_pii_equals_its_reference(text: str, tag: str | None) -> None:
     wanted = pii.reference(batch)
     for got, want in zip(pii(batch).arrays, wanted, strict=True):  # type: ignore[arg-type]
         assert got.to_pylist() == want.to_pylist()
+
+
+REGIONS = sorted({region for one in languages().values() for region in one.regions})
+
+
+@st.composite
+def _dialled(draw: st.DrawFn) -> tuple[str, str]:
+    """A region, and digits that may be a number there, as they may be dialled or misdialled."""
+    region = draw(st.sampled_from(REGIONS))
+    of = draw(st.sampled_from([region, draw(st.sampled_from(REGIONS))]))
+    kind = draw(st.sampled_from(sorted(phonenumbers.PhoneNumberType.values())))
+    example = phonenumbers.example_number_for_type(of, kind)
+    number = phonenumbers.national_significant_number(example) if example else ""
+    kept = draw(st.integers(max(0, len(number) - 4), len(number)))
+    tail = draw(st.text("0123456789", min_size=len(number) - kept, max_size=len(number) - kept))
+    code = str(phonenumbers.country_code_for_region(of))
+    heads = st.lists(st.sampled_from(["00", "011", "810", "0", "1", "8", "06", code]), max_size=3)
+    return region, "".join(draw(heads)) + number[:kept] + tail
+
+
+@settings(deadline=None, max_examples=500, derandomize=True)
+@given(dialled=_dialled())
+def test_every_valid_number_may_be_valid(dialled: tuple[str, str]) -> None:
+    region, digits = dialled
+    try:
+        number = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return
+    if phonenumbers.is_valid_number_for_region(number, region):
+        assert may_be_valid(digits, region)
+
+
+def test_most_digits_of_no_number_are_told_at_once() -> None:
+    draw = random.Random(4)  # noqa: S311 - test data
+    made = [str(draw.randrange(10**6, 10**17)) for _ in range(300)]
+    assert sum(may_be_valid(digits, "US") for digits in made) < 30
 
 
 @pytest.mark.parametrize(
