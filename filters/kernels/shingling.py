@@ -1,6 +1,6 @@
 """Words of a text as hashes; MinHash signatures and shingles made of them."""
 
-# ruff: noqa: C901, PLR0913, PLR0917 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, Strings,
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
 
+ASCII = 0x80
 HYPHEN, MINUS = 0x2D, 0x2212
+UPPER = np.uint64(32)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd (Knuth, TAOCP 3, 6.4)
 
 
@@ -54,11 +56,15 @@ def words(
     word = BASIS
     at = start
     while at < end:
-        size = width(data[at])
-        if at + size > end:
-            size = 1
-        code = code_point(data, at, size)
-        at += size
+        code = np.int64(data[at])
+        if code < ASCII:
+            at += 1
+        else:
+            size = width(data[at])
+            if at + size > end:
+                size = 1
+            code = code_point(data, at, size)
+            at += size
         flags = classes[code]
         if flags & WORD:
             starts = flags & UNSPACED or (unspaced and not flags & MARK)
@@ -77,6 +83,11 @@ def words(
             minus = False
             word = fold(word, code if spelt else read_as[code])
             length += 1
+            if code < ASCII:  # no more of a run in ASCII begins a word, or follows a minus
+                while at < end and data[at] < ASCII and classes[data[at]] & WORD:
+                    word = fold(word, data[at] if spelt else read_as[data[at]])
+                    length += 1
+                    at += 1
         elif not flags & FORMAT:
             minus = signed and code in (HYPHEN, MINUS) and (length == 0 or unspaced)
             if length > 0:
@@ -97,20 +108,21 @@ def words(
 def shingle(hashes: Hashes, count: Scalar, ngram: int, out: Hashes) -> Scalar:
     """The hashes of all runs of `ngram` words; of all words, if there are fewer. Returns how many.
 
-    A run's hash is the mixed polynomial of its words' hashes, rolled along.
+    A run's hash is the mixed polynomial of its words' hashes, rolled along; they are mixed in place.
     """
     if count == 0:
         return 0
     size = min(ngram, count)
-    leaving = np.uint64(1)
+    leaving = MULTIPLIER
     for _ in range(size):
         leaving *= MULTIPLIER
     rolling = np.uint64(0)
     found = 0
     for place in range(count):
-        rolling = (rolling + mix(hashes[place])) * MULTIPLIER
+        hashes[place] = mix(hashes[place])
+        rolling = (rolling + hashes[place]) * MULTIPLIER
         if place >= size:
-            rolling -= mix(hashes[place - size]) * leaving * MULTIPLIER
+            rolling -= hashes[place - size] * leaving
         if place >= size - 1:
             out[found] = mix(rolling)
             found += 1
@@ -158,12 +170,18 @@ def signatures(
         some[row] = True
         least = out[row]
         least[:] = np.uint32(0xFFFFFFFF)
-        for place in range(count):
-            value = np.uint32(room[1, place] >> np.uint64(32))
+        upper = room[1]
+        last = count - 1
+        for place in range(0, count, 4):  # each least is read and written once for four shingles
+            one = np.uint32(upper[place] >> UPPER)
+            two = np.uint32(upper[min(place + 1, last)] >> UPPER)
+            three = np.uint32(upper[min(place + 2, last)] >> UPPER)
+            four = np.uint32(upper[min(place + 3, last)] >> UPPER)
             for number in range(permutations):
-                least[number] = min(
-                    least[number], np.uint32(value * factors[number] + terms[number])
-                )
+                factor, term = factors[number], terms[number]
+                first = min(np.uint32(one * factor + term), np.uint32(two * factor + term))
+                second = min(np.uint32(three * factor + term), np.uint32(four * factor + term))
+                least[number] = min(least[number], first, second)
 
 
 @kernel

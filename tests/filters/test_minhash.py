@@ -19,7 +19,7 @@ from phloem.filters.minhash import (
     words_of,
 )
 
-TEXT = st.lists(
+PIECES = st.lists(
     st.sampled_from(
         [
             "word",
@@ -41,7 +41,8 @@ TEXT = st.lists(
         ]
     ),
     max_size=25,
-).map(" ".join)
+)
+TEXT = st.one_of(PIECES.map(" ".join), PIECES.map("".join))
 
 
 def _signatures(*texts: str | None) -> pa.Array:
