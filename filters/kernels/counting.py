@@ -21,6 +21,7 @@ COUNTS = 17
 # Bits of the table of marks.
 BULLET, ENDS, CLOSES = 1, 2, 4
 
+ASCII = 0x80
 NEWLINE, HASH, DOT, ELLIPSIS = 0x0A, 0x23, 0x2E, 0x2026
 HYPHEN, ASTERISK = 0x2D, 0x2A
 
@@ -125,16 +126,21 @@ def count(
         first = last = -1
         second_space = False
         line_chars = pending = dots = tail = 0
+        chars = spaces = letters = uppers = digits = symbols = 0
         while at < end:
-            size = width(data[at])
-            if at + size > end:
-                size = 1
-            code = code_point(data, at, size)
-            at += size
+            code = np.int64(data[at])
+            if code < ASCII:
+                at += 1
+            else:
+                size = width(data[at])
+                if at + size > end:
+                    size = 1
+                code = code_point(data, at, size)
+                at += size
             flags = classes[code]
-            counts[CHARS] += 1
+            chars += 1
             if flags & SPACE:
-                counts[SPACES] += 1
+                spaces += 1
                 dots = 0
                 if in_token:
                     _end_token(counts, word_chars, alpha)
@@ -152,6 +158,12 @@ def count(
                 elif first >= 0:
                     pending += 1
                 continue
+            in_token = True
+            if first < 0:
+                first = code
+            second_space |= line_chars == 1 and pending > 0
+            line_chars += pending + 1
+            pending = 0
             if flags & WORD:
                 starts = flags & UNSPACED or (unspaced and flags & (LETTER | DIGIT))
                 if starts and word_chars > 0:
@@ -164,37 +176,51 @@ def count(
                 if flags & LETTER:
                     unspaced = bool(flags & UNSPACED)
                     alpha = True
-                    counts[LETTERS] += 1
-                    counts[UPPERS] += flags & UPPER > 0
+                    letters += 1
+                    uppers += flags & UPPER > 0
                 elif flags & DIGIT:
                     unspaced = False
-                    counts[DIGITS] += 1
+                    digits += 1
                 word_chars += 1
                 if language:
                     word = fold(word, lower[code])
                 dots = 0
+                if code < ASCII:  # no more of a run in ASCII begins a token or a line
+                    begin = at
+                    figures = digits
+                    while at < end and data[at] < ASCII and classes[data[at]] & WORD:
+                        code = np.int64(data[at])
+                        uppers += classes[code] & UPPER > 0
+                        digits += classes[code] & DIGIT > 0
+                        word = fold(word, lower[code])
+                        at += 1
+                    run = at - begin
+                    alpha |= run > digits - figures
+                    letters += run - (digits - figures)
+                    chars += run
+                    word_chars += run
+                    line_chars += run
             elif code == HASH:
-                counts[SYMBOLS] += 1
+                symbols += 1
                 dots = 0
             elif code == DOT:
                 dots += 1
-                if dots == 3:
-                    counts[SYMBOLS] += 1
+                symbols += dots == 3
             else:
-                counts[SYMBOLS] += code == ELLIPSIS
+                symbols += code == ELLIPSIS
                 dots = 0
-            in_token = True
-            if first < 0:
-                first = code
             last = code
             tail = dots
-            second_space |= line_chars == 1 and pending > 0
-            line_chars += pending + 1
-            pending = 0
         if in_token:
             _end_token(counts, word_chars, alpha)
             if language and word_chars:
                 stops = _with_word(stops, word, language, slots, bits)
         if first >= 0:
             _end_line(counts, marks, first, second_space, last, tail, line_chars)
+        counts[CHARS] = chars
+        counts[SPACES] = spaces
+        counts[LETTERS] = letters
+        counts[UPPERS] = uppers
+        counts[DIGITS] = digits
+        counts[SYMBOLS] = symbols
         counts[STOP_WORDS] = _ones(stops)

@@ -108,7 +108,7 @@ def words(
 def shingle(hashes: Hashes, count: Scalar, ngram: int, out: Hashes) -> Scalar:
     """The hashes of all runs of `ngram` words; of all words, if there are fewer. Returns how many.
 
-    A run's hash is the mixed polynomial of its words' hashes, rolled along; they are mixed in place.
+    A run's hash is the mixed polynomial of its words' hashes, rolled along. They are left mixed.
     """
     if count == 0:
         return 0
