@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from phloem.catalog.columns import TEXT, Column
 from phloem.filters.kernels import repeating as k
 from phloem.filters.kernels.classes import SPACE, classes, lower
-from phloem.filters.kernels.utf8 import Flags, Integers, nullable, strings
+from phloem.filters.kernels.utf8 import Flags, Integers, leads, nullable, strings
 from phloem.filters.minhash import words_of
 from phloem.filters.op import op
 from phloem.filters.statistics import ratio
@@ -46,6 +48,14 @@ DUP_NGRAMS = tuple(
     )
     for size in k.REPEATED_SIZES
 )
+
+
+@functools.cache
+def _firsts() -> npt.NDArray[np.uint8]:
+    """Whether a space may begin with a byte; the blank stands for itself."""
+    table = np.where(leads(classes() & SPACE > 0), k.OTHER, k.PLAIN).astype(np.uint8)
+    table[ord(" ")] = k.BLANK
+    return table
 
 
 def _columns(counts: Integers, valid: Flags) -> list[pa.Array]:
@@ -159,13 +169,14 @@ def repetition(batch: pa.RecordBatch) -> list[pa.Array]:
     k.repeats(
         texts,
         classes(),
+        _firsts(),
         lower(),
         np.empty(places, np.uint64),
         np.zeros(places, np.uint32),
         np.empty(places, np.int64),
         np.empty(longest, np.uint64),
-        np.empty(longest + 1, np.int64),
-        np.empty(longest, np.int64),
+        np.empty(longest, np.uint64),
+        np.empty((4, longest), np.int64),
         counts,
     )
     return _columns(counts, texts.valid)

@@ -1,6 +1,6 @@
 """One pass over a text that measures how much of it repeats."""
 
-# ruff: noqa: PLR0913, PLR0917 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from phloem.filters.kernels import inlined, kernel
 from phloem.filters.kernels.classes import SPACE
-from phloem.filters.kernels.hashing import BASIS, fold, mix
+from phloem.filters.kernels.hashing import BASIS, PRIME, fold, mix
 from phloem.filters.kernels.shingling import MULTIPLIER, words
 from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar, Strings, code_point, width
 
@@ -25,7 +25,11 @@ COUNTS = 17
 TOP_SIZES = (2, 3, 4)
 REPEATED_SIZES = (5, 6, 7, 8, 9, 10)
 
+# Kinds of bytes: one that begins no space, the blank, one that may begin another space.
+PLAIN, BLANK, OTHER = 0, 1, 2
+
 NEWLINE = 0x0A
+OF_PARAGRAPHS = PRIME  # that no paragraph has the hash of a line: one table holds both
 
 
 @inlined
@@ -47,145 +51,185 @@ def _place(keys: Hashes, stamps: Numbers, stamp: Scalar, last: Scalar, key: np.u
 
 
 @inlined
+def _known(keys: Hashes, stamps: Numbers, stamp: Scalar, last: Scalar, key: np.uint64) -> bool:
+    """Whether the table held a key before; it does now."""
+    place = _place(keys, stamps, stamp, last, key)
+    known = stamps[place] == stamp
+    stamps[place] = stamp
+    keys[place] = key
+    return bool(known)
+
+
+@inlined
+def _chars(data: Bytes, start: Scalar, end: Scalar) -> Scalar:
+    """Code points: bytes that do not continue one."""
+    found = 0
+    for at in range(start, end):
+        found += data[at] & 0xC0 != 0x80
+    return found
+
+
+@inlined
 def _segments(
     data: Bytes,
     start: Scalar,
     end: Scalar,
     classes: Bytes,
+    firsts: Bytes,
     keys: Hashes,
     stamps: Numbers,
     stamp: Scalar,
     last: Scalar,
-    breaks: Scalar,
     counts: Integers,
-    first: Scalar,
-) -> Scalar:
-    """Count segments and their second and later occurrences; returns the text's characters.
+) -> None:
+    """Count lines and paragraphs, and the second and later occurrences of each.
 
-    A segment is what stands between `breaks` or more line feeds with only spaces between them,
-    without the spaces at its ends; blank ones do not count.
+    A line is what stands between line feeds, a paragraph what stands between two or more with only
+    spaces between them, both without the spaces at their ends; blank ones do not count. Bytes are
+    hashed: into a line's hash, and the hashes of lines and of what parts them into a paragraph's.
     """
-    at, feeds, seen = start, 0, BASIS
-    chars = length = pending = 0
-    gap = BASIS
-    while at <= end:
-        code = np.int64(NEWLINE)
-        if at < end:
+    at = stop = start  # `stop` is behind the last character that is no space
+    in_line = in_paragraph = False
+    line_start = paragraph_start = start
+    line = paragraph = BASIS
+    while True:
+        feeds, gap = 0, BASIS
+        while at < end and firsts[data[at]] != PLAIN:
             size = width(data[at])
             if at + size > end:
                 size = 1
             code = code_point(data, at, size)
-            at += size
-            chars += 1
-        else:
-            at += 1
-            feeds = breaks
-        if classes[code] & SPACE:
-            pending += 1
+            if not classes[code] & SPACE:
+                break
             feeds += code == NEWLINE
             gap = fold(gap, code)
-            if feeds >= breaks:
-                if length > 0:
-                    key = mix(seen)
-                    place = _place(keys, stamps, stamp, last, key)
-                    counts[first] += 1
-                    if stamps[place] == stamp:
-                        counts[first + 1] += 1
-                        counts[first + 2] += length
-                    stamps[place] = stamp
-                    keys[place] = key
-                length = 0
-                seen = BASIS
-            continue
-        if length > 0 and pending > 0:
-            seen = (seen ^ gap) * MULTIPLIER
-            length += pending
-        pending = 0
-        feeds = 0
-        gap = BASIS
-        seen = fold(seen, code)
-        length += 1
-    return chars
+            at += size
+        if in_line and (feeds > 0 or at >= end):
+            key = mix(line)
+            counts[LINES] += 1
+            if _known(keys, stamps, stamp, last, key):
+                counts[DUP_LINES] += 1
+                counts[DUP_LINE_CHARS] += _chars(data, line_start, stop)
+            in_line = False
+            paragraph = (paragraph ^ key) * MULTIPLIER
+        if in_paragraph and (feeds > 1 or at >= end):
+            counts[PARAGRAPHS] += 1
+            if _known(keys, stamps, stamp, last, mix(paragraph)):
+                counts[DUP_PARAGRAPHS] += 1
+                counts[DUP_PARAGRAPH_CHARS] += _chars(data, paragraph_start, stop)
+            in_paragraph = False
+        if at >= end:
+            break
+        if in_line:
+            line = (line ^ gap) * MULTIPLIER
+        else:
+            in_line, line_start, line = True, at, BASIS
+            if in_paragraph:
+                paragraph = (paragraph ^ gap) * MULTIPLIER
+            else:
+                in_paragraph, paragraph_start, paragraph = True, at, OF_PARAGRAPHS
+        own = firsts[data[at]]
+        if own == PLAIN:  # most of a line: words with one space between them
+            while at + 1 < end:
+                ahead = firsts[data[at + 1]]
+                if own + ahead >= OTHER:
+                    break
+                line = fold(line, data[at])
+                at += 1
+                own = ahead
+            if own == PLAIN:
+                line = fold(line, data[at])
+                at += 1
+        else:  # a character that begins as a space does
+            line = fold(line, code)
+            at += size
+        stop = at
 
 
 @inlined
-def _gram(hashes: Hashes, start: Scalar, size: Scalar) -> np.uint64:
-    """The hash of an n-gram."""
-    key = np.uint64(0)
-    for number in range(start, start + size):
-        key = (key + hashes[number]) * MULTIPLIER
-    return mix(key)
-
-
-@inlined
-def _top(
+def _grams(
     hashes: Hashes,
     sums: Integers,
     count: Scalar,
-    size: Scalar,
     keys: Hashes,
     stamps: Numbers,
     times: Integers,
     stamp: Scalar,
-    last: Scalar,
+    grams: Hashes,
+    starts: Integers,
+    places: Integers,
+    counts: Integers,
 ) -> Scalar:
-    """Characters of the most frequent n-gram, all its occurrences; 0 if none occurs twice."""
-    most: Scalar = np.int64(1)
-    found = np.int64(0)
-    for start in range(count - size + 1):
-        key = _gram(hashes, start, size)
-        place = _place(keys, stamps, stamp, last, key)
-        if stamps[place] != stamp:
-            stamps[place] = stamp
-            keys[place] = key
-            times[place] = 0
-        times[place] += 1
-        often = times[place]
-        chars = (sums[start + size] - sums[start]) * often
-        if often > most or (often == most and often > 1 and chars > found):
-            most = often
-            found = chars
-    return found
+    """Measure top and repeated n-grams of each size; returns the last stamp that was used.
 
-
-@inlined
-def _repeated(
-    hashes: Hashes,
-    sums: Integers,
-    count: Scalar,
-    size: Scalar,
-    keys: Hashes,
-    stamps: Numbers,
-    stamp: Scalar,
-    last: Scalar,
-) -> Scalar:
-    """Characters in n-grams seen before; after one, the search goes on behind it."""
-    found = np.int64(0)
-    start = 0
-    while start < count - size + 1:
-        key = _gram(hashes, start, size)
-        place = _place(keys, stamps, stamp, last, key)
-        if stamps[place] == stamp:
-            found += sums[start + size] - sums[start]
-            start += size
-        else:
-            stamps[place] = stamp
-            keys[place] = key
-            start += 1
-    return found
+    Only what recurs is measured, and an n-gram that recurs is made of two shorter ones that do: of
+    each size, those alone are looked at that begin where such stand one behind the other.
+    """
+    left = count - 1
+    for start in range(left):
+        starts[start] = start
+        grams[start] = hashes[start] * MULTIPLIER
+    for size in range(TOP_SIZES[0], REPEATED_SIZES[-1] + 1):
+        if size > TOP_SIZES[0]:
+            kept = 0
+            for number in range(left - 1):
+                if starts[number + 1] == starts[number] + 1:
+                    starts[kept] = starts[number]
+                    kept += 1
+            left = kept
+        if left <= 0:
+            break
+        stamp += np.uint32(1)
+        last = _mask(left)
+        most: Scalar = np.int64(1)
+        found = np.int64(0)
+        for number in range(left):
+            start = starts[number]
+            grams[start] = (grams[start] + hashes[start + size - 1]) * MULTIPLIER
+            key = mix(grams[start])
+            place = _place(keys, stamps, stamp, last, key)
+            if stamps[place] != stamp:
+                stamps[place] = stamp
+                keys[place] = key
+                times[place] = 0
+            times[place] += 1
+            places[number] = place
+            often = times[place]
+            if size < REPEATED_SIZES[0] and often > 1 and often >= most:
+                chars = (sums[start + size] - sums[start]) * often
+                if often > most or chars > found:
+                    most = often
+                    found = chars
+        kept = free = 0
+        for number in range(left):
+            start, often = starts[number], times[places[number]]
+            if often == 1:
+                continue
+            starts[kept] = start
+            kept += 1
+            if size >= REPEATED_SIZES[0] and start >= free:
+                if often < 0:  # it stood before: the search goes on behind it
+                    found += sums[start + size] - sums[start]
+                    free = start + size
+                else:
+                    times[places[number]] = -often
+        left = kept
+        counts[TOP + size - TOP_SIZES[0]] = found
+    return stamp
 
 
 @kernel
 def repeats(
     texts: Strings,
     classes: Bytes,
+    firsts: Bytes,
     lower: Numbers,
     keys: Hashes,
     stamps: Numbers,
     times: Integers,
     hashes: Hashes,
-    sums: Integers,
-    chars: Integers,
+    grams: Hashes,
+    room: Integers,
     out: Integers,
 ) -> None:
     """Fill one row of counts for each valid text.
@@ -193,16 +237,18 @@ def repeats(
     Args:
         texts: In UTF-8.
         classes: Flags of each code point.
+        firsts: PLAIN, BLANK or OTHER of each byte.
         lower: Lower case of each code point.
         keys: A table of a power of two places, at least twice the bytes of the longest text.
         stamps: Zeros, as long: which use of the table a place belongs to.
         times: As long: how often a key was seen.
-        hashes: As long as the longest text: word hashes.
-        sums: One longer: characters before each word.
-        chars: As long: word lengths.
+        hashes: As long as the longest text, and one more: word hashes.
+        grams: As long: the hashes of the n-grams that begin at a word.
+        room: Four rows, as long: word lengths, characters before a word, and what recurs.
         out: Zeros, one row a text, COUNTS columns.
     """
     data, offsets, valid = texts
+    chars, sums, starts, places = room[0], room[1], room[2], room[3]
     stamp = np.uint32(0)
     for row in range(len(valid)):
         if not valid[row]:
@@ -212,30 +258,19 @@ def repeats(
         feeds = 0
         for at in range(start, end):
             feeds += data[at] == NEWLINE
-        last = _mask(feeds + 1)
         if stamp > np.uint32(0xFFFFFF00):
             stamps[:] = 0
             stamp = np.uint32(0)
         stamp += np.uint32(1)
-        counts[CHARS] = _segments(
-            data, start, end, classes, keys, stamps, stamp, last, 1, counts, LINES
-        )
-        stamp += np.uint32(1)
-        _segments(data, start, end, classes, keys, stamps, stamp, last, 2, counts, PARAGRAPHS)
+        counts[CHARS] = _chars(data, start, end)
+        last = _mask(min(2 * feeds + 2, end - start + 1))  # no more lines and paragraphs
+        _segments(data, start, end, classes, firsts, keys, stamps, stamp, last, counts)
         count = words(data, start, end, classes, lower, True, False, hashes, chars)
-        last = _mask(count)
         sums[0] = 0
         for number in range(count):
             hashes[number] = mix(hashes[number])
             sums[number + 1] = sums[number] + chars[number]
         counts[WORD_CHARS] = sums[count]
-        for number in range(len(TOP_SIZES)):
-            stamp += np.uint32(1)
-            counts[TOP + number] = _top(
-                hashes, sums, count, TOP_SIZES[number], keys, stamps, times, stamp, last
-            )
-        for number in range(len(REPEATED_SIZES)):
-            stamp += np.uint32(1)
-            counts[REPEATED + number] = _repeated(
-                hashes, sums, count, REPEATED_SIZES[number], keys, stamps, stamp, last
-            )
+        stamp = _grams(
+            hashes, sums, count, keys, stamps, times, stamp, grams, starts, places, counts
+        )
