@@ -1,15 +1,21 @@
-"""Bounded decompression: gzip, xz and zstd streams that say where they break and never flood."""
+"""Bounded decompression: gzip, xz and zstd streams that say where they break and never flood.
+
+gzip is read by isal, which is more than twice as fast as zlib and gives the same bytes. Of a stream
+that breaks, the two may differ in the last chunk that they hand on, and in whether they call it
+broken or truncated; and isal takes codes of distances that are not complete, where the checksum
+says that all bytes are right.
+"""
 
 from __future__ import annotations
 
 import bz2
 import lzma
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import zstandard
+from isal import isal_zlib
 
 from phloem.sources.limits import Limits
 
@@ -20,6 +26,7 @@ FREE_BYTES = 64 * 2**20
 """Output that is never refused for its ratio: it fits memory, and small files of one repeated
 character are no attack."""
 
+_GZIP_ERROR = cast("type[Exception]", isal_zlib.error)  # its types call it an instance
 _ZSTD_WINDOW = 2**27  # RFC 8878, 3.1.1.1.2: 8 MiB is the recommended least; --long needs 128 MiB
 _ZSTD_INPUT = 4096  # an RLE block gives 128 KiB for 4 bytes, so this yields at most 128 MiB at once
 
@@ -45,20 +52,32 @@ class _Codec:
 
     Attributes:
         name: For messages.
-        start: Makes a decompressor for one member or frame.
+        start: Makes a decompressor for one member or frame, out of its first bytes.
         step: (decompressor, input, most bytes wanted) -> (output, input not used yet).
         errors: What the library raises for broken input.
         input: Bytes of input at a time.
     """
 
     name: str
-    start: Callable[[], Any]
+    start: Callable[[bytes], Any]
     step: Callable[[Any, bytes, int], tuple[bytes, bytes]]
     errors: tuple[type[Exception], ...]
     input: int = 65536
 
 
-def _zlib_step(decompressor: Any, data: bytes, limit: int) -> tuple[bytes, bytes]:
+def _gzip_start(head: bytes) -> Any:
+    """What unpacks a member with this head. Raises isal's error if it is none, by RFC 1952, 2.3.1.
+
+    isal itself passes over flags that are reserved, and takes what is short for cut off.
+    """
+    if (len(head) >= 2 and head[:2] != b"\x1f\x8b") or (  # noqa: PLR2004 - as many as are looked at
+        len(head) >= 4 and (head[2] != 8 or head[3] & 0xE0)  # noqa: PLR2004
+    ):
+        raise _GZIP_ERROR("no gzip header")
+    return isal_zlib.decompressobj(wbits=31)
+
+
+def _gzip_step(decompressor: Any, data: bytes, limit: int) -> tuple[bytes, bytes]:
     out = decompressor.decompress(data, limit)
     return out, decompressor.unconsumed_tail
 
@@ -74,17 +93,19 @@ def _zstd_step(decompressor: Any, data: bytes, limit: int) -> tuple[bytes, bytes
 
 
 _CODECS = {
-    "gzip": _Codec("gzip", lambda: zlib.decompressobj(wbits=31), _zlib_step, (zlib.error,)),
-    "bzip2": _Codec("bzip2", bz2.BZ2Decompressor, _lzma_step, (OSError, EOFError, ValueError)),
+    "gzip": _Codec("gzip", _gzip_start, _gzip_step, (_GZIP_ERROR,)),
+    "bzip2": _Codec(
+        "bzip2", lambda _: bz2.BZ2Decompressor(), _lzma_step, (OSError, EOFError, ValueError)
+    ),
     "xz": _Codec(
         "xz",
-        lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=2**28),
+        lambda _: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=2**28),
         _lzma_step,
         (lzma.LZMAError, EOFError),
     ),
     "zstd": _Codec(
         "zstd",
-        lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj(),
+        lambda _: zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj(),
         _zstd_step,
         (zstandard.ZstdError,),
         _ZSTD_INPUT,
@@ -136,8 +157,8 @@ def unpack(
             data = data.lstrip(b"\0") if made else data  # padding between streams and after them
             if not data:
                 continue
-            member = codec.start()
         try:
+            member = member or codec.start(data)
             out, data = codec.step(member, data, CHUNK)
         except codec.errors:
             raise UnpackError(f"broken {codec.name}", read) from None

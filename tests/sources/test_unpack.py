@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -108,3 +109,99 @@ def test_unpacked_reader_reads_like_a_file(chunks: list[bytes], sizes: list[int]
     reader, plain = UnpackedReader(iter(chunks)), io.BytesIO(b"".join(chunks))
     for size in [*sizes, -1]:
         assert reader.read(size) == plain.read(size)
+
+
+FLUSHES = [zlib.Z_NO_FLUSH, zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH]
+
+
+@st.composite
+def gzip_members(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A stream of members as writers of all kinds make them, and what is in it."""
+    packed = text = b""
+    for _ in range(draw(st.integers(1, 3))):
+        level = draw(st.sampled_from([0, 1, 6, 9]))
+        strategy = draw(
+            st.sampled_from([zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY, zlib.Z_FIXED])
+        )
+        writer = zlib.compressobj(
+            level, wbits=31, memLevel=draw(st.integers(1, 9)), strategy=strategy
+        )
+        for piece in draw(st.lists(st.binary(max_size=300), max_size=3)):
+            data = piece * draw(st.sampled_from([1, 1, 3, 1000]))
+            text += data
+            packed += writer.compress(data) + writer.flush(draw(st.sampled_from(FLUSHES)))
+        packed += writer.flush()
+        packed += bytes(draw(st.integers(0, 9))) if text else b""
+    return packed, text
+
+
+def by_zlib(packed: bytes) -> tuple[bytes, bool]:
+    """What is in a stream of gzip, and whether it is whole, by the library zlib."""
+    got, rest = b"", packed
+    while rest := rest.lstrip(b"\0") if got else rest:
+        member = zlib.decompressobj(wbits=31)
+        # Byte by byte, since an error takes with it all that the same call had made.
+        for place in range(len(rest)):
+            try:
+                got += member.decompress(rest[place : place + 1])
+            except zlib.error:
+                return got, False
+            if member.eof:
+                break
+        if not member.eof:
+            return got, False
+        rest = rest[place + 1 :]
+    return got, True
+
+
+def unpacked(packed: bytes) -> tuple[bytes, str | None]:
+    got: list[bytes] = []
+    try:
+        got.extend(unpack(io.BytesIO(packed), "gzip", Limits()))
+    except UnpackError as error:
+        return b"".join(got), error.reason
+    return b"".join(got), None
+
+
+@settings(max_examples=200, deadline=None)
+@given(gzip_members())
+def test_unpack_gzip_of_any_writer_is_whole(made: tuple[bytes, bytes]) -> None:
+    packed, text = made
+    assert unpacked(packed) == (text, None)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data(), gzip_members())
+def test_unpack_gzip_that_was_changed_gives_what_zlib_gives_up_to_the_break(
+    data: st.DataObject, made: tuple[bytes, bytes]
+) -> None:
+    packed = bytearray(made[0])
+    for _ in range(data.draw(st.integers(1, 2))):
+        at = data.draw(st.integers(0, len(packed)) | st.integers(0, min(12, len(packed))))
+        removed = data.draw(st.sampled_from([0, 1, 1, 4, len(packed)]))
+        packed[at : at + removed] = data.draw(st.binary(max_size=12))
+    expected, whole = by_zlib(bytes(packed))
+    got, reason = unpacked(bytes(packed))
+    if whole:
+        assert (got, reason) == (expected, None)
+    elif reason is None:  # an incomplete code, and a checksum that says that all is right
+        assert got.startswith(expected)
+    else:
+        assert reason in {"broken gzip", "truncated gzip"}
+        assert expected.startswith(got) or got.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x1f\x8b\x08\x20",  # a flag that RFC 1952 reserves
+        b"\x1f\x8b\x07\x00",  # another method
+        b"\x1f\x9d",  # what `compress` writes
+        b"no",
+    ],
+)
+def test_unpack_gzip_what_is_no_header_is_broken(head: bytes) -> None:
+    packed = gzip.compress(TEXT)
+    assert unpacked(head) == (b"", "broken gzip")
+    assert unpacked(packed + head) == (TEXT, "broken gzip")
+    assert unpacked(head + packed[len(head) :]) == (b"", "broken gzip")
