@@ -62,8 +62,7 @@ def _is_plain_utf8(batch: pa.RecordBatch) -> bool:
     kinds = batch[MEDIA_TYPE.name].unique().to_pylist()
     if content.null_count or any(PARAMETER.search(kind or "") for kind in kinds):
         return False
-    heads = pc.binary_slice(content, 0, 4).unique().to_pylist()
-    return not any(head.startswith(mark) for head in heads for mark, _ in BOMS)
+    return not any(pc.any(pc.starts_with(content, mark)).as_py() for mark, _ in BOMS)
 
 
 @op(

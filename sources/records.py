@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import wraps
-from typing import ParamSpec
+from typing import NamedTuple, ParamSpec
 
 import pyarrow as pa
 
@@ -24,23 +23,12 @@ from phloem.catalog.columns import (
 from phloem.catalog.manifest import BATCH_BYTES, BATCH_ROWS
 from phloem.sources.connector import Batches, Fault
 
-COLUMNS = {
-    "native_id": NATIVE_ID,
-    "content": CONTENT,
-    "media_type": MEDIA_TYPE,
-    "url": URL,
-    "title": TITLE,
-    "published": PUBLISHED,
-    "author": AUTHOR,
-    "license": LICENSE,
-    "language": DECLARED_LANGUAGE,
-}
-"""The column of each field of a record."""
 
+class Record(NamedTuple):
+    """One document as a source holds it: see `COLUMNS`.
 
-@dataclass(frozen=True)
-class Record:
-    """One document as a source holds it: see `COLUMNS`."""
+    A tuple, as one is made of each document, and many of them become columns.
+    """
 
     native_id: str
     content: bytes
@@ -53,6 +41,19 @@ class Record:
     author: str | None = None
 
 
+COLUMNS = (
+    NATIVE_ID,
+    CONTENT,
+    MEDIA_TYPE,
+    URL,
+    TITLE,
+    LICENSE,
+    DECLARED_LANGUAGE,
+    PUBLISHED,
+    AUTHOR,
+)
+"""The column of each field of a record."""
+
 P = ParamSpec("P")
 Records = Iterator[Record | Fault]
 
@@ -62,19 +63,22 @@ def batches(records: Records) -> Batches:
 
     A fault is passed on at once, so it may come before records that were read before it.
     """
-    pending: list[Record] = []
+    # By columns from the start: thousands of tuples that live would keep the collector of garbage
+    # at work.
+    columns: list[list[str | bytes | None]] = [[] for _ in COLUMNS]
     size = 0
     for record in records:
         if isinstance(record, Fault):
             yield record
             continue
-        pending.append(record)
+        for column, value in zip(columns, record, strict=True):
+            column.append(value)
         size += len(record.content)
-        if len(pending) >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield _batch(pending)
-            pending, size = [], 0
-    if pending:
-        yield _batch(pending)
+        if len(columns[0]) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield _batch(columns)
+            columns, size = [[] for _ in COLUMNS], 0
+    if columns[0]:
+        yield _batch(columns)
 
 
 def batched(read: Callable[P, Records]) -> Callable[P, Batches]:
@@ -87,9 +91,8 @@ def batched(read: Callable[P, Records]) -> Callable[P, Batches]:
     return in_batches
 
 
-def _batch(records: list[Record]) -> pa.RecordBatch:
+def _batch(columns: list[list[str | bytes | None]]) -> pa.RecordBatch:
     arrays = [
-        pa.array([getattr(record, name) for record in records], column.type)
-        for name, column in COLUMNS.items()
+        pa.array(values, column.type) for values, column in zip(columns, COLUMNS, strict=True)
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema(tuple(COLUMNS.values())))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(COLUMNS))

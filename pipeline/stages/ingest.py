@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
@@ -41,6 +43,7 @@ from phloem.sources.connector import Fault, Split, file_of, find_connector
 from phloem.sources.limits import Limits
 
 Json = Any
+Rows = npt.NDArray[np.int64]  # of a batch
 
 # A text file ends with the batch that passes one of these: it stays below 256 MiB, and its
 # columns below the 2 GiB that Arrow's 32-bit offsets reach.
@@ -267,54 +270,67 @@ def _extract(
 ) -> Iterator[pa.RecordBatch]:
     """Run each media type's extractor on its rows; row order is kept."""
     bound = reading.limits.told("document_bytes")
-    types = [
-        (value or "").split(";")[0].strip().lower() for value in batch[MEDIA_TYPE.name].to_pylist()
-    ]
-    native = batch[NATIVE_ID.name].to_pylist()
-    good: list[int] = []
+    good: list[Rows] = []
     bad: dict[int, str] = {}
     texts: list[pa.Array] = []
-    for media_type in sorted(set(types)):
-        rows = [row for row, value in enumerate(types) if value == media_type]
+    for media_type, rows in _by_media_type(batch):
         op = reading.by_type.get(media_type)
         if op is None:
             reason = f"no extractor reads {media_type or 'no media type'}"
-            bad |= dict.fromkeys(rows, reason)
+            bad |= dict.fromkeys(rows.tolist(), reason)
             continue
-        measured = op(batch.take(rows))
-        bad |= {rows[place]: f"{op.name}: {why}" for place, why in measured.faults.items()}
-        too_large = _too_large(measured.arrays[0], reading.limits) - measured.faults.keys()
-        bad |= {rows[place]: f"document larger than {bound}" for place in too_large}
-        fine = [row for row in range(len(rows)) if rows[row] not in bad]
-        texts.append(measured.arrays[0].take(pa.array(fine, pa.int64())))
-        good += [rows[place] for place in fine]
+        measured = op(_only(batch, rows))
+        text = measured.arrays[0]
+        faults = {place: f"{op.name}: {why}" for place, why in measured.faults.items()}
+        too_large = dict.fromkeys(_too_large(text, reading.limits), f"document larger than {bound}")
+        faults = too_large | faults
+        bad |= {int(rows[place]): reason for place, reason in faults.items()}
+        fine = np.delete(np.arange(len(rows)), list(faults))
+        texts.append(_only(text, fine))
+        good.append(rows[fine])
     for row, reason in sorted(bad.items()):
-        member = native[row] if file and (native[row] or "").startswith(f"{file}/") else file
-        reading.fault(member, native[row], -1, reason)
-    if not good:
+        native_id = batch[NATIVE_ID.name][row].as_py()
+        member = native_id if file and (native_id or "").startswith(f"{file}/") else file
+        reading.fault(member, native_id, -1, reason)
+    if len(bad) == batch.num_rows:
         return
-    order = pc.sort_indices(pa.array(good))
-    text = pa.concat_arrays(texts).take(order)
-    yield _with_ids(batch.take(pa.array(good).take(order)), text, reading)
+    if len(texts) == 1:
+        yield _with_ids(_only(batch, good[0]), texts[0], reading)
+        return
+    rows = np.concatenate(good)
+    text = pa.concat_arrays(texts).take(pa.array(np.argsort(rows)))
+    yield _with_ids(_only(batch, np.sort(rows)), text, reading)
 
 
-def _too_large(text: pa.Array, limits: Limits) -> set[int]:
+def _by_media_type(batch: pa.RecordBatch) -> Iterator[tuple[str, Rows]]:
+    """Each media type of a batch, without its parameters, and its rows; in alphabetical order."""
+    said = batch[MEDIA_TYPE.name].dictionary_encode(null_encoding="encode")
+    types = [(value or "").split(";")[0].strip().lower() for value in said.dictionary.to_pylist()]
+    names = sorted(set(types))
+    numbers = np.array([names.index(name) for name in types])[said.indices.to_numpy()]
+    for number, name in enumerate(names):
+        yield name, np.flatnonzero(numbers == number)
+
+
+def _only(data: Any, rows: Rows) -> Any:
+    """These rows of an array or a batch, in ascending order; not copied if they are all."""
+    return data if len(rows) == len(data) else data.take(pa.array(rows))
+
+
+def _too_large(text: pa.Array, limits: Limits) -> list[int]:
     over = pc.greater(pc.binary_length(text), limits.document_bytes)
-    return set(pc.indices_nonzero(over).to_pylist())
+    return list(pc.indices_nonzero(over).to_pylist())
 
 
 def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: Ingested) -> pa.RecordBatch:
-    ids = []
     names = []
     for native_id in batch[NATIVE_ID.name].to_pylist():
-        occurrence = reading.seen[native_id]
-        reading.seen[native_id] += 1
-        name = f"{native_id}#{occurrence + 1}" if occurrence else native_id
-        names.append(name)
-        ids.append(document_id(reading.source, name))
+        before = reading.seen.get(native_id, 0)
+        reading.seen[native_id] = before + 1
+        names.append(f"{native_id}#{before + 1}" if before else native_id)
     rows = batch.num_rows
     arrays = {
-        ID.name: pa.array(ids, pa.string()),
+        ID.name: pa.array([document_id(reading.source, name) for name in names], pa.string()),
         SOURCE.name: pa.array([reading.source] * rows, pa.string()),
         NATIVE_ID.name: pa.array(names, pa.string()),
         TEXT.name: text,

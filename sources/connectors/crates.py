@@ -31,7 +31,7 @@ from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
-LIBRARIES = ("zstandard",)
+LIBRARIES = ("isal", "zstandard")
 
 _ENDING = ".crate"
 _SETTINGS = ("config", "config.toml", "credentials", "credentials.toml")

@@ -37,7 +37,7 @@ _HEADER = 60
 
 
 VERSION = 3  # raised when it reads other documents out of the same bytes
-LIBRARIES = ("zstandard",)
+LIBRARIES = ("isal", "zstandard")
 
 
 class Params(Packages):

@@ -38,7 +38,7 @@ from phloem.sources.naming import Naming
 from phloem.sources.records import Record, Records, batched
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
-LIBRARIES = ("zstandard",)
+LIBRARIES = ("isal", "zstandard")
 
 _ENDING = ".zip"
 _SCHEME = "https://"

@@ -26,7 +26,7 @@ from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
-LIBRARIES = ("zstandard",)
+LIBRARIES = ("isal", "zstandard")
 
 _ENDING = ".zip"
 _ENVIRONMENT = {

@@ -25,7 +25,7 @@ from phloem.sources.formats.archives import Packages
 from phloem.sources.naming import Naming
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
-LIBRARIES = ("zstandard",)
+LIBRARIES = ("isal", "zstandard")
 
 _ENDING = "-sources.jar"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # some plugins colour what is no terminal

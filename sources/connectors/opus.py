@@ -43,7 +43,7 @@ PART_BYTES = 256 * 2**20
 """Packed bytes that give a file one more split. Each reads all of it and keeps its documents."""
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
-LIBRARIES = ()
+LIBRARIES = ("isal",)
 
 
 class Params(Strict):

@@ -56,7 +56,7 @@ _SERVED = re.compile(r"from versions: ([^)]*)\)")
 
 
 VERSION = 3  # raised when it reads other documents out of the same bytes
-LIBRARIES = ("zstandard",)
+LIBRARIES = ("isal", "zstandard")
 
 
 class Params(Packages):

@@ -6,7 +6,6 @@ import csv as dialect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -96,7 +95,14 @@ def _record(name: str, header: list[str], row: _Row, columns: Columns) -> Record
         return Fault(native_id, row.offset, f"no column {columns.text!r}")
     native_id = _string(value, columns.id) or native_id
     content = value[columns.text].encode("utf-8", "surrogateescape")
-    return columns.document(native_id, content, partial(_string, value))
+    return Record(
+        native_id,
+        content,
+        columns.media_type,
+        url=_string(value, columns.url),
+        title=_string(value, columns.title),
+        language=_string(value, columns.language),
+    )
 
 
 def _string(value: dict[str, str], column: str | None) -> str | None:

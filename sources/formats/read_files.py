@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -36,7 +35,7 @@ from phloem.sources.formats.together import together
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
 
-LIBRARIES = ("pyarrow", "zstandard")
+LIBRARIES = ("isal", "orjson", "pyarrow", "zstandard")
 """Distributions whose code decides what is read, of all formats together."""
 
 SPLIT_BYTES = 32 * 2**20
@@ -181,7 +180,7 @@ def _document(params: Format, found: Record | Fault) -> Record | Fault:
     given = "media_type" in params.model_fields_set
     media_type = params.media_type if given else found.media_type
     language = found.language or language_of(params, found.native_id)
-    return replace(found, media_type=media_type, language=language)
+    return found._replace(media_type=media_type, language=language)
 
 
 def _rows(params: Format, kind: str, record: Record | Fault, limits: Limits) -> Batches:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json as parser
 from pathlib import Path
 
 from phloem.sources.connector import Fault, Json
-from phloem.sources.formats.read_text import Columns, record_of
+from phloem.sources.formats.read_text import BOM, Columns, parsed, record_of
 from phloem.sources.formats.unpack import UnpackError, compression_of, unpack_all
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched
@@ -25,8 +24,7 @@ def json(name: str, path: str, columns: Columns, limits: Limits) -> Records:
             yield Fault(name, error.offset, error.reason, rest=True)
             return
     try:
-        # Bytes that are not UTF-8 pass through as surrogates and come back below.
-        value = parser.loads(content.decode("utf-8", "surrogateescape").removeprefix("\ufeff"))
+        value = parsed(content.removeprefix(BOM), columns)
     except (ValueError, RecursionError):
         yield Fault(name, -1, "not JSON", rest=True)
         return

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+
+import orjson
 
 from phloem.catalog.nearest import nearest
 from phloem.sources.connector import Fault, Json, SourceError
@@ -19,7 +20,7 @@ from phloem.sources.records import Record, Records, batched
 PEEK = 100
 """Records looked at before a run for the text column: if none of them has it, its name is wrong."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,6 @@ class Columns:
     title: str | None
     url: str | None
     media_type: str
-
-    def document(
-        self, native_id: str, content: bytes, said: Callable[[str | None], str | None]
-    ) -> Record:
-        """A record's document; what a column of it holds is asked of `said`."""
-        return Record(
-            native_id,
-            content,
-            self.media_type,
-            url=said(self.url),
-            title=said(self.title),
-            language=said(self.language),
-        )
 
     def named(self) -> list[str]:
         """The columns that are asked for."""
@@ -66,30 +54,30 @@ def lines_of(chunks: Iterator[bytes], limits: Limits, base: int = 0) -> Iterator
     A line longer than `limits.record_bytes` is a fault and is passed over; a stream that breaks
     gives the lines that were whole, then a fault with the byte offset in the packed stream.
     """
-    rest: list[bytes] = []
+    rest: list[bytes] = []  # of a line that begins in a chunk before
     start, size = base, 0
     try:
         for chunk in chunks:
-            pieces = chunk.split(b"\n")
-            for piece in pieces[:-1]:
-                size += len(piece)
-                yield _line(start, [*rest, piece], size, limits)
+            at = 0
+            # Not `split`, which looks at each byte by itself.
+            while (end := chunk.find(b"\n", at)) >= 0:
+                size += end - at
+                if size > limits.record_bytes:
+                    yield Fault(None, start, _too_large(limits))
+                else:
+                    yield start, b"".join([*rest, chunk[at:end]]) if rest else chunk[at:end]
                 start += size + 1
-                rest, size = [], 0
-            size += len(pieces[-1])
+                at, rest, size = end + 1, [], 0
+            size += len(chunk) - at
             # What is over the limit is only counted.
-            rest = [*rest, pieces[-1]] if size <= limits.record_bytes else []
+            rest = [*rest, chunk[at:]] if size <= limits.record_bytes else []
     except UnpackError as error:
         yield Fault(None, error.offset, error.reason, rest=True)
         return
-    if size:
-        yield _line(start, rest, size, limits)
-
-
-def _line(start: int, pieces: list[bytes], size: int, limits: Limits) -> Line:
     if size > limits.record_bytes:
-        return Fault(None, start, _too_large(limits))
-    return start, b"".join(pieces)
+        yield Fault(None, start, _too_large(limits))
+    elif size:
+        yield start, b"".join(rest)
 
 
 def _too_large(limits: Limits) -> str:
@@ -119,18 +107,49 @@ def jsonl(name: str, path: str, columns: Columns, span: Span, limits: Limits) ->
             yield line
             continue
         offset, raw = line
-        raw = raw.removeprefix(_BOM) if offset == 0 else raw
+        raw = raw.removeprefix(BOM) if offset == 0 else raw
         if raw.strip():
             yield _json_record(f"{name}@{offset}", offset, raw, columns)
 
 
 def _json_record(native_id: str, offset: int, raw: bytes, columns: Columns) -> Record | Fault:
     try:
-        # Bytes that are not UTF-8 pass through as surrogates and come back below.
-        value = json.loads(raw.decode("utf-8", "surrogateescape"))
+        value = parsed(raw, columns)
     except (ValueError, RecursionError):
         return Fault(native_id, offset, "not JSON")
     return record_of(native_id, offset, value, columns, null="null text")
+
+
+def parsed(raw: bytes, columns: Columns) -> Json:
+    """The value of a JSON text: a document, or an array of them.
+
+    What orjson refuses (NaN, a lone surrogate, bytes that are not UTF-8) `parsed_exactly` reads,
+    and a name that orjson may have rounded: it makes a float of an integer of over 64 bits. Of
+    arrays in arrays orjson reads 1,024; Python's parser fewer, the deeper it is called.
+
+    Raises ValueError or RecursionError for what is no JSON.
+    """
+    try:
+        value = orjson.loads(raw)
+    except ValueError:
+        return parsed_exactly(raw)
+    for row in value if isinstance(value, list) else (value,):
+        if isinstance(_name(row, columns), (float, list, dict)):
+            return parsed_exactly(raw)
+    return value
+
+
+def parsed_exactly(raw: bytes) -> Json:
+    """The value of a JSON text by Python's own parser, to which `parsed` is equal but for speed.
+
+    Raises ValueError or RecursionError for what is no JSON.
+    """
+    # Bytes that are not UTF-8 pass through as surrogates and come back below.
+    return json.loads(raw.decode("utf-8", "surrogateescape"))
+
+
+def _name(value: Json, columns: Columns) -> Json:
+    return value.get(columns.id) if columns.id and isinstance(value, dict) else None
 
 
 def record_of(
@@ -147,14 +166,21 @@ def record_of(
     """
     if not isinstance(value, dict):
         return Fault(native_id, offset, "not a JSON object")
-    own = value.get(columns.id) if columns.id else None
+    own = _name(value, columns)
     native_id = native_id if own is None else _plain(str(own))
     if columns.text not in value:
         return Fault(native_id, offset, f"no column {columns.text!r}")
     text = value[columns.text]
     if not isinstance(text, str):
         return Fault(native_id, offset, null if text is None else "text is no string")
-    return columns.document(native_id, _encode(text), partial(_string, value))
+    return Record(
+        native_id,
+        _encode(text),
+        columns.media_type,
+        url=_string(value, columns.url),
+        title=_string(value, columns.title),
+        language=_string(value, columns.language),
+    )
 
 
 def _string(value: dict[str, Json], column: str | None) -> str | None:
@@ -163,7 +189,7 @@ def _string(value: dict[str, Json], column: str | None) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return _encode(text).decode("utf-8", "replace")
+    return text if text.isascii() else _encode(text).decode("utf-8", "replace")
 
 
 def _encode(text: str) -> bytes:
