@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from phloem.catalog.columns import DECLARED_LANGUAGES, LANGUAGE, LANGUAGE_SCORE, TEXT, Column
+from phloem.filters.kernels import cleaning
 from phloem.filters.kernels.classes import SPACE, classes
+from phloem.filters.kernels.utf8 import Flags, leads, strings, to_strings
 from phloem.filters.op import ModelFile, op
 
 LANGUAGE_DETECTED = Column(
@@ -150,10 +151,20 @@ def weigh(
 
 
 @functools.cache
-def _separators() -> str:
-    """An expression of RE2 for all that separates words: fastText itself cuts at ASCII's only."""
-    codes = np.flatnonzero(classes() & SPACE)
-    return "[\\x{0}" + "".join(f"\\x{{{code:x}}}" for code in codes) + "]"
+def _separators() -> tuple[Flags, Flags]:
+    """All that separates words, and the bytes it begins with: fastText cuts at ASCII's only."""
+    found = classes() & SPACE > 0
+    found[0] = True
+    return found, leads(found)
+
+
+def lines_of(texts: pa.Array, chars: int) -> pa.Array:
+    """The first characters of each text as one line, with a space for all that separates words."""
+    found = strings(texts)
+    out = np.empty(int(found.offsets[-1] - found.offsets[0]), np.uint8)
+    bounds = np.zeros(found.rows + 1, np.int64)
+    cleaning.line(found, *_separators(), chars, out, bounds)
+    return to_strings(out[: bounds[-1]], bounds, found.valid, texts.type)
 
 
 def _ranked(
@@ -214,8 +225,7 @@ def language(
         override: The least probability, 0-1, at which the model contradicts what is declared.
     """
     model = load(files[LID.name])
-    lines = pc.utf8_slice_codeunits(batch[TEXT.name], 0, sample_chars)
-    lines = pc.replace_substring_regex(lines, _separators(), " ")
+    lines = lines_of(batch[TEXT.name], sample_chars)
     verdicts = [
         None
         if line is None

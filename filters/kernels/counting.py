@@ -123,7 +123,8 @@ def count(
         in_token = unspaced = alpha = False
         word_chars = 0
         word = BASIS
-        first = last = -1
+        first: Scalar = -1
+        last: Scalar = -1
         second_space = False
         line_chars = pending = dots = tail = 0
         chars = spaces = letters = uppers = digits = symbols = 0

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from phloem.filters.language import Model, language, load, primary, tag_of, weigh
+from phloem.filters.kernels.classes import SPACE, classes
+from phloem.filters.language import Model, language, lines_of, load, primary, tag_of, weigh
 
 TEXTS = {
     "de": "Alle Menschen sind frei und gleich an Würde und Rechten geboren.",
@@ -20,6 +23,35 @@ def _row(path: str, text: str | None, *declared: str) -> tuple[object, ...]:
     columns = [pa.array([text], pa.string()), pa.array([list(declared)], pa.list_(pa.string()))]
     batch = pa.record_batch(columns, names=["text", "declared_languages"])
     return tuple(array[0].as_py() for array in language(batch, {"lid.176.ftz": path}).arrays)
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(
+    texts=st.lists(
+        st.one_of(
+            st.none(),
+            st.text(
+                st.one_of(
+                    st.sampled_from("a\n\0\t\u00a0\u1361\u2028\u3000é字🙂"),
+                    st.characters(codec="utf-8"),
+                )
+            ),
+        ),
+        max_size=4,
+    ),
+    chars=st.integers(0, 20),
+)
+def test_line_is_the_first_characters_with_spaces_for_what_separates_words(
+    texts: list[str | None], chars: int
+) -> None:
+    wanted = [
+        text
+        and "".join(
+            " " if char == "\0" or classes()[ord(char)] & SPACE else char for char in text[:chars]
+        )
+        for text in texts
+    ]
+    assert lines_of(pa.array(texts, pa.string()), chars).to_pylist() == wanted
 
 
 @pytest.mark.parametrize("tag", TEXTS)
