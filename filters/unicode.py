@@ -107,7 +107,7 @@ def _kinds() -> npt.NDArray[np.uint8]:
 def _firsts() -> npt.NDArray[np.uint8]:
     """What `whitespace` may do with a byte before it knows the code point."""
     table = np.where(leads(_kinds() != k.KEEP), k.OTHER, k.PLAIN).astype(np.uint8)
-    table[ord(" ")] = k.SPACE
+    table[[k.BLANKSPACE, k.NEWLINE]] = k.PARTING
     return table
 
 

@@ -26,8 +26,10 @@ from phloem.filters.kernels.utf8 import (
 # Kinds of code points for `clean`.
 KEEP, BLANK, TAB, BREAK, DROP = 0, 1, 2, 3, 4
 
-# Kinds of bytes for `clean`: all but the space and one that may begin what is not kept.
-PLAIN, SPACE, OTHER = 0, 1, 2
+# Kinds of bytes for `clean`: one that begins only what is kept; the blank and the line feed, kept
+# where one alone parts two of the first kind; all else. A byte may be copied where it and the next
+# come to less than OTHER.
+PLAIN, PARTING, OTHER = 0, 1, 2
 
 NEWLINE, RETURN, TABULATOR, BLANKSPACE = 0x0A, 0x0D, 0x09, 0x20
 
@@ -93,21 +95,27 @@ def settled(texts: Strings, combining: Bytes, unsure: Flags, out: Flags) -> None
 
 @inlined
 def _copied(data: Bytes, at: Scalar, end: Scalar, firsts: Bytes, out: Bytes, to: Scalar) -> Scalar:
-    """Copy the words that follow in a line, as far as single spaces part them; returns how much.
+    """Copy the words that follow, as far as one blank or line feed parts them; returns how much.
 
     Most of a text is copied here.
     """
-    begin = at
-    own = firsts[data[at]] if at < end else np.uint8(OTHER)
-    while own < OTHER:
-        ahead = firsts[data[at + 1]] if at + 1 < end else np.uint8(OTHER)
-        if own == SPACE and ahead != PLAIN:
-            break
-        out[to] = data[at]
-        to += 1
-        at += 1
-        own = ahead
-    return at - begin
+    text = data[at:end]  # from 0 on, numba need not ask whether a place is negative
+    size = 0
+    if len(text) > 0:
+        own = firsts[text[0]]
+        size = len(text)
+        for place in range(1, len(text)):
+            ahead = firsts[text[place]]
+            if own + ahead >= OTHER:  # a gap and no word behind it, or what must be looked at
+                size = place
+                break
+            own = ahead
+        if own != PLAIN:
+            size -= 1
+    into = out[to : to + size]
+    for place in range(size):
+        into[place] = text[place]
+    return size
 
 
 @inlined
@@ -179,7 +187,7 @@ def clean(texts: Strings, kinds: Bytes, firsts: Bytes, out: Bytes, bounds: Integ
     Args:
         texts: In UTF-8.
         kinds: KEEP, BLANK, TAB, BREAK or DROP of each code point.
-        firsts: PLAIN, SPACE or OTHER of each byte.
+        firsts: PLAIN, PARTING or OTHER of each byte.
         out: Room for as many bytes as there are.
         bounds: One more than there are texts: where each begins in `out`, and the end.
     """

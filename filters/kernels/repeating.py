@@ -63,9 +63,10 @@ def _known(keys: Hashes, stamps: Numbers, stamp: Scalar, last: Scalar, key: np.u
 @inlined
 def _chars(data: Bytes, start: Scalar, end: Scalar) -> Scalar:
     """Code points: bytes that do not continue one."""
+    text = data[start:end]
     found = 0
-    for at in range(start, end):
-        found += data[at] & 0xC0 != 0x80
+    for place in range(len(text)):
+        found += text[place] & 0xC0 != 0x80
     return found
 
 
