@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from phloem.catalog.handoff.tokenizer import END_OF_DOCUMENT, Encoded, Encoder, End, train_tokenizer
+from phloem.catalog.handoff.tokenizer import END_OF_DOCUMENT, Encoded, Encoder, End
 from phloem.catalog.plain import Json
 from phloem.filters.kernels import merging as k
 from phloem.filters.kernels.classes import read_runs
@@ -68,8 +68,18 @@ def _encoder(content: bytes, end: End) -> Encoder | None:
 
 
 def compile_kernel() -> None:
-    """Compile the kernel ahead of the first text: a container's image holds it then."""
-    encoder = _encoder(train_tokenizer(iter(()), vocab_size=257), End(END_OF_DOCUMENT, 0))
+    """Compile the kernel ahead of the first text, with a vocabulary of single bytes."""
+    chars = [*byte_chars(), END_OF_DOCUMENT]
+    told = {
+        "model": {"type": "BPE", "vocab": dict(zip(chars, range(257), strict=True)), "merges": []},
+        "pre_tokenizer": {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": True,
+            "use_regex": True,
+        },
+    }
+    encoder = _encoder(json.dumps(told).encode(), End(END_OF_DOCUMENT, 256))
     if encoder is not None:
         encoder.encode(pa.array(["a"]))
 

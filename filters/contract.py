@@ -177,7 +177,7 @@ def count_paths(op: Op) -> dict[str, str]:
     """
     if op.counts is None:
         return {}
-    batches = [nasty(op), *(_example(op, given) for given, _ in op.examples)]
+    batches = [nasty(op), *(example(op, given) for given, _ in op.examples)]
     hashes, counts = counted(np.concatenate([op.hashes(batch) for batch in batches]))
     often = {**op.defaults, **op.params}[OCCURRENCES]
     frequent = hashes[5 * counts >= often]
@@ -227,14 +227,14 @@ def example_breaches(op: Op, paths: Paths) -> list[str]:
     """Each example gives what it says."""
     found = []
     for number, (given, wanted) in enumerate(op.examples):
-        values, _ = run(op, _example(op, given), paths)
+        values, _ = run(op, example(op, given), paths)
         got = tuple(column[0] for column in values)
         if got != (wanted if len(op.writes) > 1 else (wanted,)):
             found.append(f"example {number} gives {got!r}")
     return found
 
 
-def _example(op: Op, given: Any) -> pa.RecordBatch:
+def example(op: Op, given: Any) -> pa.RecordBatch:
     """The batch of one row that an example gives an op."""
     row = given if len(op.reads) > 1 else (given,)
     arrays = [pa.array([value], c.type) for value, c in zip(row, op.reads, strict=True)]

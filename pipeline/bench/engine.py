@@ -18,7 +18,6 @@ from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.pipeline.bench.ops import records_of
 from phloem.pipeline.engines.local import open_pool, resident_bytes, waves
-from phloem.pipeline.engines.runners import local_options
 from phloem.pipeline.job import Job, steps
 from phloem.pipeline.request import OwnFiles, find_request
 from phloem.pipeline.run import prepare
@@ -123,10 +122,10 @@ def _stage_rows(folder: Path, size_mb: int) -> Iterator[Json]:
 
 def _beam(root: str, tasks: Sequence[Task]) -> None:
     from phloem.pipeline.engines import quiet  # noqa: F401 - before Beam
-    from phloem.pipeline.engines.transforms import run_pipeline
+    from phloem.pipeline.engines.transforms import run_here
 
     for wave in waves(tasks, 1):
-        run_pipeline("measure", root, [task.to_json() for task in wave], local_options())
+        run_here("measure", root, [task.to_json() for task in wave])
 
 
 def _measured(

@@ -1,4 +1,7 @@
-"""How a worker process is started: with nothing of the program that asked for it.
+"""How a worker process is started: warm, and with nothing of the program that asked for it.
+
+Workers are forked from a process that has imported and called what they need. It is imported here
+that takes long: a driver starts it as soon as it knows that there is something to do.
 
 `multiprocessing` has each process that it starts run its parent's main module once more, for what
 was defined there. Workers do Phloem's own functions and need none of it. A script without a guard
@@ -8,15 +11,43 @@ has no file to be run again.
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import popen_forkserver, spawn
+from multiprocessing import forkserver, popen_forkserver, spawn
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from phloem.filters.kernels import all_compiled
+
+WARM = "phloem.pipeline.engines.warm"
 MAIN = ("init_main_from_name", "init_main_from_path")  # what a process is told of its parent's main
+
+PRELOAD = [
+    "phloem.pipeline.engines.quiet",
+    "phloem.pipeline.engines.transforms",
+    "phloem.pipeline.engines.forked",
+]  # in the forkserver: each worker starts with Beam and all loops loaded
+
+SETTINGS = MappingProxyType(
+    {
+        # A worker started in a folder with its own `pipeline/` must not import from there.
+        "PYTHONSAFEPATH": "1",
+        # One worker, one core: libraries' own threads would only get in each other's way.
+        "OMP_NUM_THREADS": "1",
+        "RAYON_NUM_THREADS": "1",
+    }
+)
+
+logger = logging.getLogger(__name__)
 
 _launching = threading.Lock()
 
@@ -60,3 +91,51 @@ class WorkerContext(ForkServerContext):
     """A context of `multiprocessing` whose processes know nothing of their parent's main module."""
 
     Process = _Worker
+
+
+@contextmanager
+def worker_settings() -> Iterator[None]:
+    """Give all processes that this one starts meanwhile the settings of workers.
+
+    Afterwards they are gone: whoever trains in this process wants all of its threads.
+    """
+    added = {name: value for name, value in SETTINGS.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started meanwhile inherits that Ctrl-C means nothing to it: the driver ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers belong to the main thread; so does Ctrl-C
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def load() -> None:
+    """Start the process that workers are forked from, if it does not run yet.
+
+    Without compiled loops, such as after installing a wheel, they are compiled first: once, and not
+    by each worker.
+    """
+    if not all_compiled():
+        logger.warning("compiling kernels, once: a minute or less")
+        subprocess.run([sys.executable, "-m", WARM], check=False)
+    forkserver.set_forkserver_preload(PRELOAD)
+    with worker_settings(), _deaf_to_interrupts():
+        forkserver.ensure_running()
+
+
+def load_ahead(root: str) -> None:
+    """As `load`, if no run has been on this root: then there is something to do for certain."""
+    if "://" not in root and not Path(root).exists():
+        load()

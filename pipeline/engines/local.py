@@ -13,42 +13,25 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from phloem.catalog.store import Store
 from phloem.pipeline.engines.engine import Done, Failure, forget_failures, noted_reason, reason_of
-from phloem.pipeline.engines.launch import WorkerContext
+from phloem.pipeline.engines.launch import WorkerContext, load, worker_settings
 from phloem.pipeline.logs import quiet_clients
 from phloem.pipeline.stage import StageError, Task, just_made, weights
 from phloem.sources.limits import Limits
 
 ATTEMPTS = 3  # of a task whose worker died: a kill may be an accident, three are not
 ATTEMPTS_IN_MEMORY = 2  # the second time alone: what others left in the worker may have filled it
-WAVE_BYTES = (2**20, 8 * 2**20)  # a pipeline costs 0.2 s to build: small tasks share one
+WAVE_BYTES = (2**20, 8 * 2**20)  # what a pipeline costs, small tasks share
 WAVE_TASKS = 64
 MEMORY_SHARE = 0.6  # of the machine's, that a stage may plan with: the rest is the system's
 SAMPLE_SECONDS = 0.5  # between looks at the memory
-PRELOAD = [
-    "phloem.pipeline.engines.quiet",
-    "phloem.pipeline.engines.transforms",
-]  # in the forkserver: each worker starts with Beam loaded
-
-SETTINGS = MappingProxyType(
-    {
-        # A worker started in a folder with its own `pipeline/` must not import from there.
-        "PYTHONSAFEPATH": "1",
-        # One worker, one core: libraries' own threads would only get in each other's way.
-        "OMP_NUM_THREADS": "1",
-        "RAYON_NUM_THREADS": "1",
-    }
-)
-
 logger = logging.getLogger(__name__)
 
 
@@ -141,10 +124,8 @@ class Pool:
         if self.pool is not None and not self.pool.active:
             self.stop()
         if self.pool is None:
+            load()
             context = WorkerContext()
-            context.set_forkserver_preload(PRELOAD)
-            with _deaf_to_interrupts():
-                forkserver.ensure_running()
             self.pool = ProcessPool(self.workers, context=context, initializer=quiet_worker)
         return self.pool
 
@@ -154,19 +135,6 @@ class Pool:
             self.pool.stop()
             self.pool.join()
             self.pool = None
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started meanwhile inherits that Ctrl-C means nothing to it: the driver ends it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # handlers belong to the main thread; so does Ctrl-C
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -302,30 +270,14 @@ def run_wave(root: str, stage: str, tasks: Sequence[str]) -> float:
     Raises StageError with one line: nothing else of an error leaves a worker, since messages and
     tracebacks may hold text of a document.
     """
-    from phloem.pipeline.engines.runners import local_options  # these import Beam: workers only
-    from phloem.pipeline.engines.transforms import run_pipeline
+    from phloem.pipeline.engines.transforms import run_here  # imports Beam: workers only
 
     before = time.process_time()
     try:
-        run_pipeline(stage, root, tasks, local_options())
+        run_here(stage, root, tasks)
     except Exception as error:  # noqa: BLE001 - whatever it is, only one safe line of it goes on
         raise StageError(reason_of(error)) from None
     return time.process_time() - before
-
-
-@contextmanager
-def worker_settings() -> Iterator[None]:
-    """Give all processes that this one starts meanwhile the settings of workers.
-
-    Afterwards they are gone: whoever trains in this process wants all of its threads.
-    """
-    added = {name: value for name, value in SETTINGS.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 def quiet_worker() -> None:

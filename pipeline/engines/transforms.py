@@ -5,6 +5,7 @@ What crosses a shuffle is tasks, file records and packed blocks of numbers: neve
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,13 +14,16 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 
 from phloem.catalog.manifest import File, canonical
 from phloem.catalog.store import Store
 from phloem.pipeline.engines import batches
 from phloem.pipeline.engines.build import require_same
 from phloem.pipeline.engines.engine import note_failure
+from phloem.pipeline.engines.runners import local_options
 from phloem.pipeline.stage import Shuffle, inputs_verified, made
 from phloem.pipeline.stages import BY_NAME, run_task, task_of
 
@@ -67,33 +71,36 @@ def _said(element: str) -> tuple[tuple[str, str], str]:
 class Each(beam.PTransform):
     """Tasks of a stage, in any order, become committed shards."""
 
-    def __init__(self, root: str, built: str) -> None:
-        """Work under this root, on workers that are built like this."""
+    def __init__(self, root: str, built: str, *, spread: bool = True) -> None:
+        """Work under this root, on workers that are built like this, if it is spread over any."""
         super().__init__()
-        self.root, self.built = root, built
+        self.root, self.built, self.spread = root, built, spread
 
     def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
         """Spread the tasks, do each."""
-        spread = pcoll | "Spread" >> beam.Reshuffle().with_output_types(str)
-        return spread | "Do" >> beam.ParDo(DoTask(self.root, self.built)).with_output_types(str)
+        tasks = _spread(pcoll) if self.spread else pcoll
+        return tasks | "Do" >> beam.ParDo(DoTask(self.root, self.built)).with_output_types(str)
+
+
+def _spread(pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
+    return pcoll | "Spread" >> beam.Reshuffle().with_output_types(str)
 
 
 class Grouped(beam.PTransform):
     """Tasks of a stage that groups what their parts give become committed shards."""
 
-    def __init__(self, stage: str, root: str, built: str) -> None:
-        """Do this stage under this root, on workers that are built like this."""
+    def __init__(self, stage: str, root: str, built: str, *, spread: bool = True) -> None:
+        """Do this stage under this root, on workers that are built like this, if there are any."""
         super().__init__()
-        self.stage, self.root, self.built = stage, root, built
+        self.stage, self.root, self.built, self.spread = stage, root, built, spread
 
     def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
         """Read each part, group its blocks by range, write each range, commit each task's shard."""
-        parts = ListParts(self.stage, self.root, self.built)
+        listing = beam.ParDo(ListParts(self.stage, self.root, self.built)).with_output_types(str)
         blocks = ReadBlocks(self.stage, self.root, self.built)
+        parts = pcoll | "Parts" >> listing
         return (
-            pcoll
-            | "Parts" >> beam.ParDo(parts).with_output_types(str)
-            | "Spread" >> beam.Reshuffle().with_output_types(str)
+            (_spread(parts) if self.spread else parts)
             | "Blocks" >> beam.ParDo(blocks).with_output_types(tuple[str, pa.RecordBatch])
             | "By range" >> beam.GroupByKey()
             | "Write"
@@ -197,7 +204,7 @@ class CommitShard(beam.DoFn):
 
 
 def transform(stage: str, root: str, built: str) -> beam.PTransform:
-    """What carries a stage's tasks."""
+    """What carries a stage's tasks to workers."""
     return Grouped(stage, root, built) if BY_NAME[stage].shuffle else Each(root, built)
 
 
@@ -212,7 +219,7 @@ def build(
         root: URL of the root, as the workers reach it.
         tasks: As JSON text.
         built: What `engines.build.build` says of the driver, for workers that have an installation
-            of their own; empty for this machine's processes.
+            of their own; empty for others.
     """
     (
         pipeline
@@ -221,7 +228,34 @@ def build(
     )
 
 
-def run_pipeline(stage: str, root: str, tasks: Iterable[str], options: PipelineOptions) -> None:
-    """Run one stage's tasks as a Beam pipeline on this machine and wait for its end."""
-    with beam.Pipeline(options=options) as pipeline:
-        build(pipeline, stage, root, tasks)
+# In this process ----------------------------------------------------------------------------------
+_asked: list[str] = []
+
+
+class Asked(beam.DoFn):
+    """The tasks that this process was asked to do: a graph that is built once holds none."""
+
+    def process(self, _: bytes) -> Iterator[str]:
+        """Yield each task, as JSON text."""
+        yield from _asked
+
+
+@functools.cache
+def _graph(grouping: str, root: str) -> beam_runner_api_pb2.Pipeline:
+    """The graph of a stage that groups, or of all others if none is named: nothing is spread."""
+    pipeline = beam.Pipeline(options=local_options())
+    given = pipeline | "Begin" >> beam.Impulse()
+    tasks = given | "Tasks" >> beam.ParDo(Asked()).with_output_types(str)
+    each = Each(root, "", spread=False)
+    _ = tasks | "Stage" >> (Grouped(grouping, root, "", spread=False) if grouping else each)
+    return pipeline.to_runner_api(default_environment=EmbeddedPythonEnvironment.default())
+
+
+def run_here(stage: str, root: str, tasks: Iterable[str]) -> None:
+    """Do one stage's tasks with Beam's local runner, in this process, and wait for their end.
+
+    A graph takes 10 times as long to build as to run, so a process builds each once.
+    """
+    _asked[:] = tasks
+    graph = _graph(stage if BY_NAME[stage].shuffle else "", root)
+    FnApiRunner().run_via_runner_api(graph, local_options())

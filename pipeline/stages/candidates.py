@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 import pyarrow as pa
 
@@ -22,6 +21,7 @@ from phloem.catalog.manifest import (
     write_row_groups,
 )
 from phloem.catalog.store import Store
+from phloem.filters.kernels import kernel
 from phloem.pipeline.stage import Stage, StageError, Task, Work
 from phloem.pipeline.stages.measure import MeasuredText
 
@@ -114,7 +114,14 @@ def check_ids(store: Store, hashes: Sequence[Ref]) -> None:
         raise StageError(msg)
 
 
-@numba.njit(cache=True)
+def compile_kernels() -> None:
+    """Compile both loops ahead of the first edge, for columns as Arrow hands them out."""
+    parent, column = np.arange(1), pa.array([0]).to_numpy()
+    _union(parent, column, column)
+    _shared(parent)
+
+
+@kernel
 def _union(parent: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
     """Join the trees of each pair, the smaller row becoming the root (Tarjan, path halving)."""
     for i in range(len(left)):
@@ -132,7 +139,7 @@ def _union(parent: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
             parent[a] = b
 
 
-@numba.njit(cache=True)
+@kernel
 def _shared(parent: np.ndarray) -> np.ndarray:
     """Flatten all trees; whether each row is in a component of two or more."""
     size = np.zeros(len(parent), dtype=np.int64)

@@ -190,9 +190,9 @@ def test_bpe_added_tokens_that_take_more_than_themselves_are_left_to_the_library
 
 def test_bpe_kernel_is_compiled_for_the_arrays_that_it_gets(both: tuple[Encoder, Encoder]) -> None:
     bpe.compile_kernel()
-    known = len(k.encode.signatures)
+    known = len(k.encode.dispatcher.signatures)
     rows(both[0], pa.array(TEXTS))
-    assert len(k.encode.signatures) == known == 1
+    assert len(k.encode.dispatcher.signatures) == known == 1
 
 
 def test_bpe_classes_are_those_of_the_library() -> None:

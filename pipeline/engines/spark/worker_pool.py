@@ -20,7 +20,8 @@ import grpc  # isort: skip
 from apache_beam.portability.api import beam_fn_api_pb2 as api  # isort: skip
 from apache_beam.portability.api import beam_fn_api_pb2_grpc  # isort: skip
 
-from phloem.pipeline.engines.local import PRELOAD, quiet_worker, worker_settings
+from phloem.pipeline.engines.launch import PRELOAD, worker_settings
+from phloem.pipeline.engines.local import quiet_worker
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):

@@ -1,6 +1,7 @@
 """The Beam graph: what may flow in it, and that it does what the plain functions do."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from phloem.filters.op import find_op
 from phloem.pipeline.engines.batches import RecordBatchCoder
 from phloem.pipeline.engines.build import build as build_of_this
 from phloem.pipeline.engines.engine import noted_reason
-from phloem.pipeline.engines.transforms import build, run_pipeline, transform
+from phloem.pipeline.engines.transforms import build, run_here, transform
 from phloem.pipeline.job import steps
 from phloem.pipeline.stage import StageError, Task, made
 from phloem.pipeline.stages import BY_NAME, bands, run_task
@@ -186,15 +187,20 @@ def test_bands_of_any_ranges_are_what_the_plain_function_writes(
 
 
 # Through Beam -------------------------------------------------------------------------------------
+def _portable(stage: str, root: str, tasks: list[str]) -> None:
+    with beam.Pipeline(options=PipelineOptions(PORTABLE)) as pipeline:
+        build(pipeline, stage, root, tasks)
+
+
 @pytest.mark.beam
-@pytest.mark.parametrize("options", [LOCAL, PORTABLE], ids=["local", "portable"])
+@pytest.mark.parametrize("run", [run_here, _portable], ids=["local", "portable"])
 def test_bands_through_beam_are_what_the_plain_function_writes(
-    options: list[str], tmp_path: Path
+    run: Callable[[str, str, list[str]], None], tmp_path: Path
 ) -> None:
     plain, beamed = Store(tmp_path / "plain"), Store(tmp_path / "beamed")
     (expected,) = run_task(plain, _bands(plain, 2, 3))
     task = _bands(beamed, 2, 3)
-    run_pipeline("bands", str(tmp_path / "beamed"), [task.to_json()], PipelineOptions(options))
+    run("bands", str(tmp_path / "beamed"), [task.to_json()])
     found = json.loads(beamed.read_bytes("bands/k3/shard.json"))
     assert found["facts"] == {"edges": 2}
     assert found["files"] == expected.to_json()["files"]
