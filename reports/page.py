@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from phloem.catalog.kept import kept_folder
 from phloem.reports import charts, numerals
 from phloem.reports.visible import visible
 
@@ -26,6 +27,7 @@ def environment() -> jinja2.Environment:
     """Templates that escape whatever they put out."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("phloem.reports"),
+        bytecode_cache=jinja2.FileSystemBytecodeCache(str(kept_folder())),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,

@@ -28,6 +28,7 @@ reads several files says of all that it gives which of them it met it in: see `m
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,6 +138,11 @@ class Pin:
             tuple(PinnedFile(**file) for file in value["files"]),
             tuple(Observation(**seen) for seen in value.get("observed", ())),
         )
+
+
+def version_of(files: Sequence[PinnedFile]) -> str:
+    """The version of files that have none: made of their hashes."""
+    return hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

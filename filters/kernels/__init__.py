@@ -12,10 +12,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
+
+from phloem.catalog.kept import kept_folder
 
 _ALL = "all-compiled"
 
@@ -32,19 +33,8 @@ def source_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def _cache_folder() -> str:
-    """Where compiled kernels are kept: the user's cache, or a private folder if it is read-only."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    try:
-        (base / "phloem").mkdir(parents=True, exist_ok=True)
-    except OSError:
-        base = Path(tempfile.gettempdir()) / f"phloem-{os.getuid()}"
-        base.mkdir(mode=0o700, exist_ok=True)
-    return str(base / "phloem" / f"numba-{source_hash()}")
-
-
-if "NUMBA_CACHE_DIR" not in os.environ:
-    os.environ["NUMBA_CACHE_DIR"] = _cache_folder()  # for this process's children too
+if "NUMBA_CACHE_DIR" not in os.environ:  # for this process's children too
+    os.environ["NUMBA_CACHE_DIR"] = str(kept_folder() / f"numba-{source_hash()}")
 
 
 def cache_folder() -> Path:
@@ -86,7 +76,7 @@ class _Compiled:
     @property
     def _numba_type_(self) -> Any:
         """What numba asks any object for that a kernel names."""
-        return self.dispatcher._numba_type_  # noqa: SLF001 - numba's own protocol
+        return self.dispatcher._numba_type_
 
     def __call__(self, *given: object) -> object:
         return self.dispatcher(*given)

@@ -5,6 +5,7 @@ It imports typer and rich only: what a command needs is imported when it runs.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -31,6 +32,10 @@ from phloem.pipeline.cli.console import note
 
 GROUPS = (run, explain, report, export, root, doctor, bench, ops, sources, catalog, release)
 """In the order in which `--help` lists them."""
+
+
+SELDOM = 100_000
+"""New objects between two looks of the collector: what a command imports is much, and stays."""
 
 
 class Commands(TyperGroup):
@@ -72,6 +77,7 @@ def main() -> None:
     """Run the command line: the console script."""
     from phloem.pipeline import logs
 
+    gc.set_threshold(SELDOM)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by whoever started this

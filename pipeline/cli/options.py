@@ -34,10 +34,11 @@ RunId = Annotated[
 
 def iso_date(given: str) -> str:
     """A date as typed, checked before anything runs."""
-    from phloem.pipeline.request import is_date
+    if given:
+        from phloem.pipeline.request import is_date
 
-    if given and not is_date(given):
-        raise typer.BadParameter(f"{given!r} is no date; write it as 2026-01-31")
+        if not is_date(given):
+            raise typer.BadParameter(f"{given!r} is no date; write it as 2026-01-31")
     return given
 
 

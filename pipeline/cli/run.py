@@ -170,15 +170,20 @@ def run(
     [bold]phloem run quickstart --input 'texts/*.jsonl' --text-column body --language sw[/bold]
     [bold]phloem run quickstart --stage measure --share 2/4[/bold]
     """
-    from phloem.pipeline import run as running
+    from phloem.pipeline.engines.launch import load_ahead
     from phloem.pipeline.engines.runners import SPARK, check_runner
+
+    runner = check_runner(runner)
+    if runner != SPARK:
+        load_ahead(root)
+
+    from phloem.pipeline import run as running
     from phloem.pipeline.engines.spark.engine import open_spark
     from phloem.pipeline.engines.spark.options import Spark
     from phloem.pipeline.request import find_request
     from phloem.pipeline.share import WHOLE, run_share
     from phloem.pipeline.watch.progress import Progress
 
-    runner = check_runner(runner)
     settings = tuple(spark_conf or ())
     spark = Spark(spark_master, job_server_jar, job_endpoint, worker_pool, worker_image, settings)
     if runner != SPARK and spark != Spark():

@@ -1,4 +1,4 @@
-"""Imported in the process that workers are forked from, and in no other: each starts warm.
+"""Imported last in the process that workers are forked from, and in no other: each starts warm.
 
 What fails here fails again in the worker that needs it, which says why.
 """
@@ -12,4 +12,5 @@ from phloem.pipeline.engines.warm import warm
 
 with suppress(Exception):
     warm()
-gc.freeze()  # what is there now no worker's collector need look at: its pages stay shared
+gc.freeze()  # no worker's collector looks through what is there now: its pages stay shared
+gc.enable()

@@ -11,6 +11,7 @@ has no file to be run again.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, popen_forkserver, spawn
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
@@ -32,7 +33,7 @@ WARM = "phloem.pipeline.engines.warm"
 MAIN = ("init_main_from_name", "init_main_from_path")  # what a process is told of its parent's main
 
 PRELOAD = [
-    "phloem.pipeline.engines.quiet",
+    "phloem.pipeline.engines.lean",
     "phloem.pipeline.engines.transforms",
     "phloem.pipeline.engines.forked",
 ]  # in the forkserver: each worker starts with Beam and all loops loaded
@@ -136,6 +137,16 @@ def load() -> None:
 
 
 def load_ahead(root: str) -> None:
-    """As `load`, if no run has been on this root: then there is something to do for certain."""
+    """As `load`, if no run has been on this root: then there is something to do for certain.
+
+    It is for a program that is this run and nothing else: whatever ends it ends the process too.
+    """
     if "://" not in root and not Path(root).exists():
         load()
+        atexit.register(_end)
+
+
+def _end() -> None:
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
+    with suppress(ProcessLookupError):
+        os.kill(server._forkserver_pid, signal.SIGKILL)  # noqa: SLF001 - to end it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from phloem.catalog.kept import kept
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
@@ -294,8 +296,7 @@ def sources(folders: Sequence[str | Path] = ()) -> Mapping[str, Source]:
     """
     found: dict[str, tuple[Source, Path]] = {}
     faults: list[str] = []
-    for path in card_files(folders):
-        value, wrong = read_yaml(path)
+    for path, (value, wrong) in _read(folders):
         card, more = check_card(path, value) if not wrong else (None, [])
         faults += wrong + more
         if card is None:
@@ -310,8 +311,29 @@ def sources(folders: Sequence[str | Path] = ()) -> Mapping[str, Source]:
 
 def card_files(folders: Sequence[str | Path] = ()) -> list[Path]:
     """The card files of `entries/` and of these folders, sorted within each."""
-    own = Path(str(files("phloem.sources") / "entries"))
-    return [path for folder in (own, *map(Path, folders)) for path in sorted(folder.glob("*.yaml"))]
+    return [path for folder in (_own(), *folders) for path in _cards_in(folder)]
+
+
+def _own() -> Path:
+    return Path(str(files("phloem.sources") / "entries"))
+
+
+def _cards_in(folder: str | Path) -> list[Path]:
+    return sorted(Path(folder).glob("*.yaml"))
+
+
+def _read(folders: Sequence[str | Path]) -> list[tuple[Path, tuple[Json, list[str]]]]:
+    """Every card file and what `read_yaml` gives for it.
+
+    The project's own are some five hundred: what they hold is kept, as parsing them takes longer
+    than all else that a command does with them.
+    """
+    own = _cards_in(_own())
+    contents = [[str(path), hashlib.sha256(path.read_bytes()).hexdigest()] for path in own]
+    name = f"cards-{digest_of(str(_own()))[:16]}"
+    values = kept(name, digest_of(contents), lambda: [read_yaml(path) for path in own])
+    found = list(zip(own, values, strict=True))
+    return found + [(path, read_yaml(path)) for each in folders for path in _cards_in(each)]
 
 
 def read_yaml(path: Path) -> tuple[Json, list[str]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from phloem.sources.connector import Files, Observation, Pin, PinnedFile
+from phloem.sources.connector import Files, Observation, Pin, PinnedFile, version_of
 from phloem.sources.web.download import Downloaded, download
 
 
@@ -46,11 +45,6 @@ def pin_files(
             files.append(PinnedFile(name, came.sha256, came.bytes, url))
             came.path.unlink()
     return Pin(version or version_of(files), tuple(files), tuple(seen))
-
-
-def version_of(files: Sequence[PinnedFile]) -> str:
-    """The version of files that have none: made of their hashes."""
-    return hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()[:12]
 
 
 def fetch_files(_params: Any, pin: Pin, folder: Path, *, bring: Bring = bring) -> Files:

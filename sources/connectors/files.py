@@ -11,7 +11,6 @@ from pathlib import Path
 import fsspec
 from pydantic import Field
 
-from phloem.sources.clients.snapshots import version_of
 from phloem.sources.connector import (
     Files,
     GoneError,
@@ -21,11 +20,11 @@ from phloem.sources.connector import (
     SourceError,
     WrongError,
     nothing_missing,
+    version_of,
 )
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import Format, format_of
 from phloem.sources.web import addresses
-from phloem.sources.web.download import shared_folder
 
 AT_ONCE = 4  # files that are hashed: more would only seek on a disk, and burden a server
 MAX_FILES = 1_000_000  # a glob that finds more has lost its way
@@ -146,7 +145,7 @@ def _matched(params: Params) -> tuple[dict[str, str], list[str]]:
     patterns = [params.path] if isinstance(params.path, str) else params.path
     expanded = {pattern: _expand(params, pattern) for pattern in patterns}
     places = {place for _, found in expanded.values() for place in found}
-    shared = shared_folder([folder for folder, _ in expanded.values()])
+    shared = addresses.shared_folder([folder for folder, _ in expanded.values()])
     missing = [pattern for pattern, (_, found) in expanded.items() if not found]
     return {place.removeprefix(shared): place for place in sorted(places)}, missing
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -127,3 +128,9 @@ def _guard(hosts: tuple[str, ...], redirects: int) -> aiohttp.TraceConfig:
     guard = aiohttp.TraceConfig()
     guard.on_request_redirect.append(redirected)
     return guard
+
+
+def shared_folder(places: Sequence[str]) -> str:
+    """The folder that paths or addresses lie in, with its last slash; empty if there is none."""
+    same = commonprefix(places)  # noqa: RUF071 - its last slash ends a whole folder
+    return same[: same.rfind("/") + 1]

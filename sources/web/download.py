@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from os.path import commonprefix
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from phloem.sources.connector import GoneError, Observation, PinnedFile, WrongError
-from phloem.sources.web import robots, web
+from phloem.sources.web import addresses, robots, web
 from phloem.sources.web.patience import AgainError, RefusedError, WebError, patiently, retry_after
 
 MAX_BYTES = 2**38
@@ -172,14 +171,8 @@ def names_of(urls: Sequence[str]) -> list[str]:
     places = [urlsplit(url)._replace(scheme="", query="", fragment="").geturl() for url in urls]
     if len(set(places)) < len(places):
         places = [url.partition("://")[2] for url in urls]
-    shared = len(shared_folder(places))
+    shared = len(addresses.shared_folder(places))
     return [place[shared:] or place.strip("/") for place in places]
-
-
-def shared_folder(places: Sequence[str]) -> str:
-    """The folder that paths or addresses lie in, with its last slash; empty if there is none."""
-    same = commonprefix(places)  # noqa: RUF071 - its last slash ends a whole folder
-    return same[: same.rfind("/") + 1]
 
 
 @contextmanager

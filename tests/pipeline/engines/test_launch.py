@@ -11,8 +11,7 @@ from multiprocessing import spawn
 
 import pytest
 
-from phloem.pipeline.engines.launch import MAIN, _main_left_out
-from phloem.pipeline.engines.launch import SETTINGS
+from phloem.pipeline.engines.launch import MAIN, SETTINGS, _main_left_out
 from phloem.pipeline.engines.local import open_pool
 from phloem.sources.limits import Limits
 
