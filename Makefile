@@ -163,5 +163,7 @@ venv-dev: venv
 		cp requirements-dev.lock $(VENV)/requirements-dev.lock; \
 	fi
 
+# Fetching waits for the index, compiling for the processor: one beside the other.
 models: venv
-	@$(BIN)/python -m phloem.pipeline.registry.models $(PHLOEM_MODELS)
+	@$(BIN)/python -m phloem.pipeline.engines.warm & compiling=$$!; \
+	$(BIN)/python -m phloem.pipeline.registry.models $(PHLOEM_MODELS) && wait $$compiling

@@ -1,0 +1,48 @@
+"""What is kept is what would be made, whatever became of the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phloem.catalog.kept import kept, kept_folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def _never() -> str:
+    pytest.fail("made anew")
+
+
+def test_kept_value_is_made_once_for_a_stamp() -> None:
+    assert kept("карта", "1", lambda: ["नमस्ते"]) == ["नमस्ते"]
+    assert kept("карта", "1", _never) == ["नमस्ते"]
+    assert kept("карта", "2", lambda: "other") == "other"
+    assert kept("карта", "2", _never) == "other"
+    assert [path.name for path in kept_folder().iterdir()] == ["карта.pickle"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no pickle", b"\x80\x05N."])
+def test_kept_value_is_made_again_from_a_broken_cache(content: bytes) -> None:
+    (kept_folder() / "cards.pickle").write_bytes(content)
+    assert kept("cards", "1", lambda: "made") == "made"
+    assert kept("cards", "1", _never) == "made"
+
+
+def test_kept_value_needs_no_cache_that_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("phloem.catalog.kept.kept_folder", lambda: Path("/proc/nowhere"))
+    assert kept("cards", "1", lambda: "made") == "made"
+
+
+def test_kept_folder_is_a_private_one_where_the_user_has_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert kept_folder().parent == tmp_path
+    assert kept_folder().stat().st_mode & 0o777 == 0o700
