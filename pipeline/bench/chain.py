@@ -34,6 +34,8 @@ from phloem.pipeline.recipe import RECIPES
 from phloem.pipeline.registry.models import models
 from phloem.pipeline.stage import StageError
 
+RESULT = "seconds.json"  # of the stopwatch, in the folder where a command works
+
 COLUMNS = (
     *("row", "MB", "CPU s", "start-up s", "MB/s", "net MB/s", "ratio", "net ratio"),
     *("alike", "says"),
@@ -236,7 +238,7 @@ def cpu_of(
 
     Raises StageError if it fails.
     """
-    result = work / "seconds.json"
+    result = work / RESULT
     watch = [sys.executable, "-m", "phloem.pipeline.bench.stopwatch", str(result), *command]
     done = _run(watch, work, environment)
     found = json.loads(result.read_bytes()) if result.exists() else {"status": done.returncode}

@@ -1,4 +1,4 @@
-"""CPU seconds of a command and of every process that it starts, waited for or not.
+"""Wall seconds of a command, and CPU seconds of every process that it starts, waited for or not.
 
 A program of its own, because it adopts the orphans of what it runs and waits for all children:
 `python -m phloem.pipeline.bench.stopwatch RESULT COMMAND …` writes JSON to the file RESULT.
@@ -40,15 +40,18 @@ def reap(linger: float) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command, and write its exit status and user and system seconds."""
+    """Run the command; write its exit status, how long it ran, and user and system seconds."""
     result, *command = arguments
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         sys.stderr.write("this system does not let a process adopt orphans\n")
         return 1
+    began = time.monotonic()
     status = subprocess.call(command)
+    wall = time.monotonic() - began
     reap(LINGER_SECONDS)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = {"status": status, "cpu_seconds": used.ru_utime + used.ru_stime}
+    cpu = used.ru_utime + used.ru_stime
+    found = {"status": status, "wall_seconds": wall, "cpu_seconds": cpu}
     Path(result).write_text(json.dumps(found), encoding="utf-8")
     return 0
 

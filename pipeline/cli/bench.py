@@ -1,4 +1,4 @@
-"""`phloem bench`: how fast ops, the engine and whole chains are."""
+"""`phloem bench`: how fast ops, the engine and whole chains are, and how soon commands begin."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[ops|breakdown|engine|chain]",
+            metavar="[ops|breakdown|engine|chain|start]",
             help="Every op and a whole run; or what each stage and op opens, writes, computes and"
             " costs; or what Beam adds to a plain loop, what a second worker"
             " gains, and how time and memory grow with the corpus; or a whole chain beside those of"
-            " other makers, and how often both decide alike.",
+            " other makers, and how often both decide alike; or how long commands take to begin.",
         ),
     ] = "ops",
     op: Annotated[
@@ -79,7 +79,7 @@ def bench(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure ops and the whole run, the engine, or chains, in MB of text per CPU second.
+    """Measure ops and the whole run, the engine, chains, or how long commands take to begin.
 
     [bold]phloem bench --data texts --op statistics --peers[/bold]
     [bold]phloem bench chain --data texts --datatrove other/bin/python[/bold]
@@ -110,10 +110,14 @@ def bench(
         others = {"datatrove": datatrove} | ({"dolma": dolma} if dolma else {})
         columns = chain.COLUMNS
         rows = _noted(chain.bench_chain(data, peers=others, repeat=repeat, told=note), "says")
+    elif what == "start":
+        from phloem.pipeline.bench import start
+
+        columns = start.COLUMNS
+        rows = start.bench_start(data, repeat=repeat)
     else:
-        raise typer.BadParameter(
-            f"{what!r} is nothing to measure; there are ops, breakdown, engine and chain"
-        )
+        known = "ops, breakdown, engine, chain and start"
+        raise typer.BadParameter(f"{what!r} is nothing to measure; there are {known}")
     listing(list(rows), columns, as_json=as_json)
 
 

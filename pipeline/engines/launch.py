@@ -147,6 +147,6 @@ def load_ahead(root: str) -> None:
 
 
 def _end() -> None:
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
+    server: Any = forkserver._forkserver  # noqa: SLF001 - there is no other way
     with suppress(ProcessLookupError):
         os.kill(server._forkserver_pid, signal.SIGKILL)  # noqa: SLF001 - to end it
