@@ -5,9 +5,11 @@ It lies in the user's cache, outside every root. All of it is made again if it i
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import os
-import pickle
 import tempfile
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,15 +17,23 @@ from typing import TypeVar, cast
 
 _Value = TypeVar("_Value")
 
+_DATE = "\0date"  # how a date stands in JSON: no key of a YAML file holds a NUL
+
 
 def kept_folder() -> Path:
-    """The user's cache of Phloem, or a private folder if that is read-only; it is there."""
+    """The user's cache of Phloem, or a private folder if that is read-only; it is there.
+
+    Raises PermissionError where that folder is somebody else's: what lies there is run.
+    """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "phloem"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         folder = Path(tempfile.gettempdir()) / f"phloem-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.lstat().st_uid != os.getuid():
+            msg = f"{folder} belongs to somebody else; remove it or set TMPDIR"
+            raise PermissionError(msg) from None
     return folder
 
 
@@ -33,16 +43,28 @@ def kept(name: str, stamp: str, make: Callable[[], _Value]) -> _Value:
     Args:
         name: Of the file in the cache.
         stamp: Differs where `make` would give something else.
-        make: Gives plain data.
+        make: Gives JSON, in which dates may stand; a tuple comes back as a list.
     """
-    path = kept_folder() / f"{name}.pickle"
-    with suppress(OSError, EOFError, ValueError, TypeError, pickle.UnpicklingError):
-        was, value = pickle.loads(path.read_bytes())  # noqa: S301 - the user's own, as is numba's
-        if was == stamp:
-            return cast("_Value", value)
+    path = kept_folder() / f"{name}.json"
+    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+        held = json.loads(path.read_bytes(), object_hook=_restored)
+        if held["stamp"] == stamp:
+            return cast("_Value", held["value"])
     made = make()
-    with suppress(OSError), tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(pickle.dumps((stamp, made)))
-        file.flush()
-        Path(file.name).replace(path)
+    part = path.with_suffix(f".tmp-{uuid.uuid4().hex}")
+    try:
+        part.write_text(json.dumps({"stamp": stamp, "value": made}, default=_said), "utf-8")
+        part.replace(path)
+    except (OSError, TypeError, ValueError):  # then it is made each time
+        part.unlink(missing_ok=True)
     return made
+
+
+def _said(value: object) -> dict[str, str]:
+    if type(value) is not dt.date:
+        raise TypeError(type(value).__name__)
+    return {_DATE: value.isoformat()}
+
+
+def _restored(value: dict[str, object]) -> object:
+    return dt.date.fromisoformat(str(value[_DATE])) if value.keys() == {_DATE} else value

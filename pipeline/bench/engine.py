@@ -125,7 +125,7 @@ def _beam(root: str, tasks: Sequence[Task]) -> None:
     from phloem.pipeline.engines.transforms import run_here
 
     for wave in waves(tasks, 1):
-        run_here("measure", root, [task.to_json() for task in wave])
+        run_here(root, [task.to_json() for task in wave])
 
 
 def _measured(

@@ -71,36 +71,33 @@ def _said(element: str) -> tuple[tuple[str, str], str]:
 class Each(beam.PTransform):
     """Tasks of a stage, in any order, become committed shards."""
 
-    def __init__(self, root: str, built: str, *, spread: bool = True) -> None:
-        """Work under this root, on workers that are built like this, if it is spread over any."""
+    def __init__(self, root: str, built: str) -> None:
+        """Work under this root, on workers that are built like this."""
         super().__init__()
-        self.root, self.built, self.spread = root, built, spread
+        self.root, self.built = root, built
 
     def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
         """Spread the tasks, do each."""
-        tasks = _spread(pcoll) if self.spread else pcoll
-        return tasks | "Do" >> beam.ParDo(DoTask(self.root, self.built)).with_output_types(str)
-
-
-def _spread(pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
-    return pcoll | "Spread" >> beam.Reshuffle().with_output_types(str)
+        spread = pcoll | "Spread" >> beam.Reshuffle().with_output_types(str)
+        return spread | "Do" >> beam.ParDo(DoTask(self.root, self.built)).with_output_types(str)
 
 
 class Grouped(beam.PTransform):
     """Tasks of a stage that groups what their parts give become committed shards."""
 
-    def __init__(self, stage: str, root: str, built: str, *, spread: bool = True) -> None:
-        """Do this stage under this root, on workers that are built like this, if there are any."""
+    def __init__(self, stage: str, root: str, built: str) -> None:
+        """Do this stage under this root, on workers that are built like this."""
         super().__init__()
-        self.stage, self.root, self.built, self.spread = stage, root, built, spread
+        self.stage, self.root, self.built = stage, root, built
 
     def expand(self, pcoll: beam.PCollection[str]) -> beam.PCollection[str]:
         """Read each part, group its blocks by range, write each range, commit each task's shard."""
-        listing = beam.ParDo(ListParts(self.stage, self.root, self.built)).with_output_types(str)
+        parts = ListParts(self.stage, self.root, self.built)
         blocks = ReadBlocks(self.stage, self.root, self.built)
-        parts = pcoll | "Parts" >> listing
         return (
-            (_spread(parts) if self.spread else parts)
+            pcoll
+            | "Parts" >> beam.ParDo(parts).with_output_types(str)
+            | "Spread" >> beam.Reshuffle().with_output_types(str)
             | "Blocks" >> beam.ParDo(blocks).with_output_types(tuple[str, pa.RecordBatch])
             | "By range" >> beam.GroupByKey()
             | "Write"
@@ -241,21 +238,19 @@ class Asked(beam.DoFn):
 
 
 @functools.cache
-def _graph(grouping: str, root: str) -> beam_runner_api_pb2.Pipeline:
-    """The graph of a stage that groups, or of all others if none is named: nothing is spread."""
+def _graph(root: str) -> beam_runner_api_pb2.Pipeline:
+    """The graph of any stage where one process does all: whole tasks, and nothing is spread."""
     pipeline = beam.Pipeline(options=local_options())
     given = pipeline | "Begin" >> beam.Impulse()
     tasks = given | "Tasks" >> beam.ParDo(Asked()).with_output_types(str)
-    each = Each(root, "", spread=False)
-    _ = tasks | "Stage" >> (Grouped(grouping, root, "", spread=False) if grouping else each)
+    _ = tasks | "Do" >> beam.ParDo(DoTask(root, "")).with_output_types(str)
     return pipeline.to_runner_api(default_environment=EmbeddedPythonEnvironment.default())
 
 
-def run_here(stage: str, root: str, tasks: Iterable[str]) -> None:
-    """Do one stage's tasks with Beam's local runner, in this process, and wait for their end.
+def run_here(root: str, tasks: Iterable[str]) -> None:
+    """Do tasks with Beam's local runner, in this process, and wait for their end.
 
-    A graph takes 10 times as long to build as to run, so a process builds each once.
+    The graph takes 10 times as long to build as to run, so a process builds it once.
     """
     _asked[:] = tasks
-    graph = _graph(stage if BY_NAME[stage].shuffle else "", root)
-    FnApiRunner().run_via_runner_api(graph, local_options())
+    FnApiRunner().run_via_runner_api(_graph(root), local_options())

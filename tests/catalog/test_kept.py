@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,23 @@ def test_kept_value_is_made_once_for_a_stamp() -> None:
     assert kept("карта", "1", _never) == ["नमस्ते"]
     assert kept("карта", "2", lambda: "other") == "other"
     assert kept("карта", "2", _never) == "other"
-    assert [path.name for path in kept_folder().iterdir()] == ["карта.pickle"]
+    assert [path.name for path in kept_folder().iterdir()] == ["карта.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b"no pickle", b"\x80\x05N."])
+def test_kept_dates_come_back_as_dates() -> None:
+    value = {"checked": [dt.date(2026, 11, 30)], "name": "2026-11-30", "empty": {}}
+    assert kept("cards", "1", lambda: value) == value
+    assert kept("cards", "1", _never) == value
+
+
+def test_what_is_no_json_is_made_each_time() -> None:
+    assert kept("cards", "1", lambda: {"a": {1}}) == {"a": {1}}
+    assert list(kept_folder().iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no JSON", b"[1]", b"{}", b"\xff", b"[" * 9**6])
 def test_kept_value_is_made_again_from_a_broken_cache(content: bytes) -> None:
-    (kept_folder() / "cards.pickle").write_bytes(content)
+    (kept_folder() / "cards.json").write_bytes(content)
     assert kept("cards", "1", lambda: "made") == "made"
     assert kept("cards", "1", _never) == "made"
 

@@ -78,18 +78,20 @@ def test_resident_bytes_are_those_of_this_process_at_least() -> None:
     assert 0.5 * own < resident_bytes() < psutil.virtual_memory().total
 
 
-def test_memory_needed_grows_with_workers_and_the_largest_shuffle() -> None:
-    small, large = some_task("a", shuffled_bytes=10**6), some_task("b", shuffled_bytes=10**9)
-    assert memory_needed([], 1) > 0
-    assert memory_needed([small], 2) == 2 * memory_needed([small], 1)
+def test_memory_needed_grows_with_workers_and_what_they_group_at_once() -> None:
+    small, large = some_task("a", shuffled_bytes=10**8), some_task("b", shuffled_bytes=10**9)
+    assert memory_needed([], 2) == 2 * memory_needed([], 1) > 0
     assert memory_needed([small, large], 1) == memory_needed([large], 1) > 10**9
+    grown = memory_needed([small, large, small], 2) - memory_needed([], 2)
+    assert grown == pytest.approx(1.2 * (10**8 + 10**9))
 
 
 def test_check_memory_refuses_a_stage_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=4 * 10**9))
-    tasks = [some_task("a", shuffled_bytes=10**9)]
-    with pytest.raises(StageError, match=r"stage bands may take 5\.5 GB .* 4\.0 GB; use fewer"):
-        check_memory("bands", tasks, 1)
+    tasks = [some_task("a", shuffled_bytes=10**9), some_task("b", shuffled_bytes=10**9)]
+    with pytest.raises(StageError, match=r"stage bands may take 3\.0 GB .* 4\.0 GB; use fewer"):
+        check_memory("bands", tasks, 2)
+    check_memory("bands", tasks, 1)
     check_memory("bands", [some_task("a", shuffled_bytes=10**8)], 2)
     check_memory("bands", [], 99)
 

@@ -187,20 +187,20 @@ def test_bands_of_any_ranges_are_what_the_plain_function_writes(
 
 
 # Through Beam -------------------------------------------------------------------------------------
-def _portable(stage: str, root: str, tasks: list[str]) -> None:
+def _portable(root: str, tasks: list[str]) -> None:
     with beam.Pipeline(options=PipelineOptions(PORTABLE)) as pipeline:
-        build(pipeline, stage, root, tasks)
+        build(pipeline, "bands", root, tasks)
 
 
 @pytest.mark.beam
 @pytest.mark.parametrize("run", [run_here, _portable], ids=["local", "portable"])
 def test_bands_through_beam_are_what_the_plain_function_writes(
-    run: Callable[[str, str, list[str]], None], tmp_path: Path
+    run: Callable[[str, list[str]], None], tmp_path: Path
 ) -> None:
     plain, beamed = Store(tmp_path / "plain"), Store(tmp_path / "beamed")
     (expected,) = run_task(plain, _bands(plain, 2, 3))
     task = _bands(beamed, 2, 3)
-    run("bands", str(tmp_path / "beamed"), [task.to_json()])
+    run(str(tmp_path / "beamed"), [task.to_json()])
     found = json.loads(beamed.read_bytes("bands/k3/shard.json"))
     assert found["facts"] == {"edges": 2}
     assert found["files"] == expected.to_json()["files"]
