@@ -16,8 +16,9 @@ from phloem.catalog.handoff.tokenizer import END_OF_DOCUMENT, Encoded, Encoder, 
 from phloem.catalog.plain import Json
 from phloem.filters.kernels import merging as k
 from phloem.filters.kernels.classes import read_runs
-from phloem.filters.kernels.hashing import MASK, mixed
+from phloem.filters.kernels.hashing import mixed
 from phloem.filters.kernels.utf8 import strings
+from phloem.filters.kernels.words import EIGHT
 
 VERSION = 1  # raised when a text gets other tokens
 
@@ -48,7 +49,7 @@ def kernel_encoder(path: str, end: End) -> Encoder | None:
 @functools.lru_cache(maxsize=1)
 def _encoder(content: bytes, end: End) -> Encoder | None:
     """One for each tokenizer of a process: it keeps what it learnt of pieces."""
-    found = _tables(json.loads(content), end)
+    found = _tables(content, end)
     if found is None:
         return None
     tables, vocab_size = found
@@ -57,9 +58,9 @@ def _encoder(content: bytes, end: End) -> Encoder | None:
     def encode(texts: pa.Array) -> Encoded:
         given = strings(texts)
         first, last = int(given.offsets[0]), int(given.offsets[-1])
-        kinds = np.empty(last - first, np.uint8)
+        kinds = np.empty(last - first + EIGHT, np.uint8)
         k.mark(given.data, first, last, bpe_classes(), kinds)
-        out = np.empty(last - first + given.rows, np.uint32)
+        out = np.empty(last - first + given.rows + 1, np.uint32)
         offsets = np.zeros(given.rows + 1, np.int64)
         k.encode(given, kinds, tables, memory, out, offsets)
         return out[: offsets[-1]], offsets
@@ -84,11 +85,12 @@ def compile_kernel() -> None:
         encoder.encode(pa.array(["a"]))
 
 
-def _tables(told: Json, end: End) -> tuple[k.Tables, int] | None:
-    """The tables of a parsed `tokenizer.json`, and how many tokens it has.
+def _tables(content: bytes, end: End) -> tuple[k.Tables, int] | None:
+    """The tables of a `tokenizer.json`, and how many tokens it has.
 
     None if the kernel does not make its tokens.
     """
+    told = json.loads(content)
     if told.get("normalizer") or any(
         (told.get(part) or {}).get(field) not in values
         for part, fields in _PLAIN.items()
@@ -106,15 +108,17 @@ def _tables(told: Json, end: End) -> tuple[k.Tables, int] | None:
     ):
         return None
     whole = vocab | {token["content"]: token["id"] for token in tokens}
-    if whole.get(end.token) != end.id or end.id in ids or _renumbered(told):
+    if whole.get(end.token) != end.id or end.id in ids or _renumbered(content, tokens):
         return None
     merges = [part.split(" ") if isinstance(part, str) else part for part in model["merges"]]
-    if any(not {left, right, left + right} <= vocab.keys() for left, right in merges):
+    try:
+        numbers = [(vocab[left], vocab[right], vocab[left + right]) for left, right in merges]
+    except KeyError:
         return None  # the library says what is wrong with it
-    merged = np.array([vocab[left + right] for left, right in merges], np.int32)
+    left, right, merged = np.array(numbers, np.int32).reshape(-1, 3).T.copy()
     if end.id in merged:
         return None  # a text can spell it: the library's encoder cuts it up again
-    pairs, ranks = _pair_table([(vocab[left], vocab[right]) for left, right in merges])
+    pairs, ranks = _pair_table(left, right)
     added = _added(tokens, end)
     data = b"".join(content for content, _ in added)
     begins = np.zeros(256, np.bool_)
@@ -135,10 +139,9 @@ def _tables(told: Json, end: End) -> tuple[k.Tables, int] | None:
     return tables, max(whole.values()) + 1
 
 
-def _renumbered(told: Json) -> bool:
+def _renumbered(content: bytes, tokens: Sequence[Json]) -> bool:
     """Whether the library gives added tokens other numbers, as where these leave a gap."""
-    library = Tokenizer.from_str(json.dumps(told))
-    tokens = told.get("added_tokens") or []
+    library = Tokenizer.from_buffer(content)
     return any(library.token_to_id(token["content"]) != token["id"] for token in tokens)
 
 
@@ -158,18 +161,26 @@ def _added(tokens: Sequence[Json], end: End) -> list[tuple[bytes, int]]:
 
 
 def _pair_table(
-    pairs: Sequence[tuple[int, int]],
+    left: npt.NDArray[np.int32], right: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
-    """An open-addressed table of pairs and their ranks, at most a quarter full."""
-    size = 1 << max(4, (4 * len(pairs)).bit_length())
-    keys, ranks = [MASK] * size, np.full(size, k.NEVER, np.int32)
-    for rank, (left, right) in enumerate(pairs):
-        key = left << 32 | right
-        place = mixed(key) & (size - 1)
-        while keys[place] not in (MASK, key):
-            place = (place + 1) & (size - 1)
-        keys[place], ranks[place] = key, rank
-    return np.array(keys, np.uint64), ranks
+    """An open-addressed table of pairs and their ranks, at most a quarter full.
+
+    Of equal pairs the last counts.
+    """
+    size = 1 << max(4, (4 * len(left)).bit_length())
+    keys, ranks = np.full(size, k.FREE), np.full(size, k.NEVER, np.int32)
+    wanted = left.astype(np.uint64) << np.uint64(32) | right.astype(np.uint64)
+    wanted, rest = np.unique(wanted[::-1], return_index=True)
+    own = (len(left) - 1 - rest).astype(np.int32)
+    places = np.array([mixed(key) & (size - 1) for key in wanted.tolist()], np.int64)
+    rest = np.arange(len(wanted))
+    while len(rest):  # all at once: the first takes a free place, the others try the next
+        free = rest[keys[places[rest]] == k.FREE]
+        taken = free[np.unique(places[free], return_index=True)[1]]
+        keys[places[taken]], ranks[places[taken]] = wanted[taken], own[taken]
+        rest = np.setdiff1d(rest, taken)
+        places[rest] = (places[rest] + 1) % size
+    return keys, ranks
 
 
 @functools.cache

@@ -88,5 +88,9 @@ def kernel(function: _Function) -> _Function:
 
 
 def inlined(function: _Function) -> _Function:
-    """Compile a small function with the kernels that call it."""
-    return cast("_Function", _Compiled(function, {}))
+    """Compile a small function with the kernels that call it; neither it nor its callees allocate.
+
+    So no reference to an array is counted, as it is otherwise at each call that holds a loop: two
+    atomic operations an array, which take as long as a short loop.
+    """
+    return cast("_Function", _Compiled(function, {"_nrt": False}))

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.hashing import BASIS, fold, mix
+from phloem.filters.kernels.hashing import BASIS, MIX_1, MIX_2, fold, mix
 from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, Strings, code_point, width
+from phloem.filters.kernels.words import EIGHT, load, zero_bytes
 
 Numbers = npt.NDArray[np.int32]
 Hashes = npt.NDArray[np.uint64]
@@ -32,10 +33,22 @@ TEXT = -1  # the id of an added token that stays text
 # Up to so many bytes the least rank is looked for by going over all; beyond, in a heap.
 SHORT = 96
 
-# What is known of pieces seen before: half of so many, of at most so many bytes each.
-PLACES = 1 << 20
+# A line of the nearest memory holds a short piece and its tokens: what it is, its bytes in three
+# words, and its tokens in four, two in each. One line of a processor's cache has as many.
+LINE = 8
+LINES = 1 << 19  # of which half are used
+LINE_BYTES = 24
+LINE_TOKENS = 8
+_KEY, _HELD = 1, 4  # words of a line where its bytes and its tokens begin
+_COUNT = np.uint64(8)  # bit of the first word where the number of tokens begins
+_LOW = np.uint64(2**32 - 1)
+_ALL = np.uint64(2**64 - 1)
+_EACH = np.uint64(0x0101010101010101)  # times a byte: that byte eight times
+
+# What is known of other pieces: half of so many, of at most so many bytes each.
+PLACES = 1 << 18
 KNOWN_BYTES = 63
-PIECE_BYTES = 1 << 24
+PIECE_BYTES = 1 << 23
 PIECE_TOKENS = 1 << 21
 
 _LENGTH_BITS = 6  # of a piece's bytes and of its tokens
@@ -79,13 +92,15 @@ class Memory(NamedTuple):
     """What is known of pieces seen before.
 
     Attributes:
-        hashes: Of known pieces, open-addressed.
+        lines: Of short pieces, open-addressed: see `LINE`.
+        hashes: Of other known pieces, open-addressed.
         known: Of each, the places of its bytes and tokens, and how many there are.
         known_bytes: The bytes of known pieces.
         known_tokens: Their tokens.
-        used: How many pieces, bytes and tokens are known.
+        used: How many pieces, bytes and tokens are known, and how many lines.
     """
 
+    lines: Hashes
     hashes: Hashes
     known: Integers
     known_bytes: Bytes
@@ -95,18 +110,24 @@ class Memory(NamedTuple):
 
 def no_memory() -> Memory:
     """Room for pieces, with none in it."""
+    lines = np.zeros(LINE * (LINES + 1), np.uint64)
+    start = -lines.ctypes.data % (LINE * EIGHT) // EIGHT  # no line lies across two of the cache
     return Memory(
+        lines[start : start + LINE * LINES],
         np.zeros(PLACES, np.uint64),
         np.zeros(PLACES, np.int64),
         np.zeros(PIECE_BYTES, np.uint8),
         np.zeros(PIECE_TOKENS, np.uint32),
-        np.zeros(3, np.int64),
+        np.zeros(4, np.int64),
     )
 
 
 @kernel
 def mark(data: Bytes, start: Scalar, end: Scalar, classes: Bytes, kinds: Bytes) -> None:
-    """Write the class of each code point to all of its bytes' places, counted from `start`."""
+    """Write the class of each code point to all of its bytes' places, counted from `start`.
+
+    `kinds` has room for eight more: a word is read from any place.
+    """
     at = start
     while at < end:
         first = data[at]
@@ -139,8 +160,11 @@ def _piece_end(data: Bytes, kinds: Bytes, start: Scalar, at: Scalar, end: Scalar
     if first == 0x20 and at + 1 < end and kinds[at + 1 - start] != SPACE:
         place += 1
     kind = kinds[place - start]
-    while place < end and kinds[place - start] == kind:
-        place += 1
+    same = np.int64(EIGHT)
+    while same == EIGHT and place < end:
+        same = zero_bytes(load(kinds, place - start) ^ (_EACH * np.uint64(kind)))
+        place += same
+    place = min(place, end)
     if kind != SPACE or place == end:
         return place
     last = place - 1
@@ -345,6 +369,13 @@ def _hash(data: Bytes, at: Scalar, end: Scalar) -> Scalar:
 
 
 @inlined
+def _first_bytes(data: Bytes, at: Scalar, size: Scalar) -> Scalar:
+    """A word of the first `size` bytes from a place on, eight at most, and zeros behind them."""
+    word = load(data, at)
+    return word if size >= EIGHT else word & (_ALL >> np.uint64(64 - 8 * size))
+
+
+@kernel
 def _merge(
     data: Bytes,
     at: Scalar,
@@ -362,6 +393,81 @@ def _merge(
     if end - at > short:
         return merge_long(data, at, end, byte_ids, pairs, ranks, merged, out, first)
     return _merge_short(data, at, end, byte_ids, pairs, ranks, merged, found, out, first)
+
+
+@inlined
+def _line_of(lines: Hashes, size: Scalar, key_1: Scalar, key_2: Scalar, key_3: Scalar) -> Scalar:
+    """The place of a short piece's line, or of the free one where it would be."""
+    seen = mix(key_1 ^ (key_2 * MIX_1) ^ (key_3 * MIX_2))
+    line: Scalar = np.int64(seen & np.uint64(len(lines) // LINE - 1)) * LINE
+    while lines[line] != np.uint64(0):
+        other = (lines[line] & np.uint64(0xFF)) ^ np.uint64(size)
+        other |= lines[line + _KEY] ^ key_1
+        other |= lines[line + _KEY + 1] ^ key_2
+        other |= lines[line + _KEY + 2] ^ key_3
+        if other == np.uint64(0):
+            break
+        line += LINE
+        if line == len(lines):
+            line = 0
+    return line
+
+
+@inlined
+def _slot_of(
+    data: Bytes,
+    at: Scalar,
+    size: Scalar,
+    seen: Scalar,
+    hashes: Hashes,
+    known: Integers,
+    known_bytes: Bytes,
+) -> Scalar:
+    """The slot of a piece with this hash, or the free one where it would be."""
+    mask = np.uint64(len(hashes) - 1)
+    slot = (seen >> np.uint64(1)) & mask
+    while hashes[slot] != np.uint64(0):
+        length = (known[slot] >> _BYTES_SHIFT) & _LENGTHS
+        if hashes[slot] == seen and length == size:
+            start = known[slot] >> _PIECE_SHIFT
+            place = 0
+            while place < size and known_bytes[start + place] == data[at + place]:
+                place += 1
+            if place == size:
+                break
+        slot = (slot + np.uint64(1)) & mask
+    return slot
+
+
+@inlined
+def _keep_line(
+    lines: Hashes,
+    place: Scalar,
+    size: Scalar,
+    first: Scalar,
+    second: Scalar,
+    third: Scalar,
+    used: Integers,
+    out: Tokens,
+    start: Scalar,
+    made: Scalar,
+) -> None:
+    """Know a short piece and its tokens from now on; forget all where there is no room."""
+    if used[3] >= len(lines) // LINE // 2:
+        lines[:] = np.uint64(0)
+        used[3] = 0
+        return
+    lines[place] = np.uint64(size) | (np.uint64(made) << _COUNT)
+    lines[place + _KEY] = first
+    lines[place + _KEY + 1] = second
+    lines[place + _KEY + 2] = third
+    for number in range(made):
+        token = np.uint64(out[start + number])
+        if number & 1:
+            lines[place + _HELD + number // 2] |= token << np.uint64(32)
+        else:
+            lines[place + _HELD + number // 2] = token
+    used[3] += 1
 
 
 @inlined
@@ -384,7 +490,7 @@ def _keep(
     full = used[0] >= len(hashes) // 2 or used[1] + size > len(known_bytes)
     if full or used[2] + made > len(known_tokens):
         hashes[:] = np.uint64(0)
-        used[:] = 0
+        used[:3] = 0
         slot = (seen >> np.uint64(1)) & np.uint64(len(hashes) - 1)
     hashes[slot] = seen
     lengths = (np.int64(size) << _BYTES_SHIFT) | np.int64(made)
@@ -406,17 +512,16 @@ def encode(
 
     Args:
         texts: Of which those that are not valid count as empty.
-        kinds: The class that each byte from the first text on belongs to.
+        kinds: The class that each byte from the first text on belongs to, as `mark` wrote it.
         tables: Of the tokenizer.
         memory: Of pieces seen before, kept between calls.
-        out: Room for a token a byte and one a text.
+        out: Room for a token a byte, one a text, and one more.
         out_offsets: Where the tokens of each text begin; one more than texts.
     """
     data, offsets, valid = texts
     byte_ids, pairs, ranks, merged, short, begins, added, added_offsets, added_ids, end_id = tables
-    hashes, known, known_bytes, known_tokens, used = memory
+    lines, hashes, known, known_bytes, known_tokens, used = memory
     found = np.empty(SHORT, np.int32)
-    mask = np.uint64(len(hashes) - 1)
     count = 0
     out_offsets[0] = 0
     for row in range(len(valid)):
@@ -431,43 +536,72 @@ def encode(
                 if size == 1:
                     out[count] = byte_ids[data[at]]
                     count += 1
-                elif size > KNOWN_BYTES:
+                    at = last
+                    continue
+                line: Scalar = -1  # the place of the line that this piece may have
+                key_1 = key_2 = key_3 = np.uint64(0)
+                if size <= LINE_BYTES and at + LINE_BYTES <= len(data):
+                    key_1 = _first_bytes(data, at, size)
+                    if size > EIGHT:
+                        key_2 = _first_bytes(data, at + EIGHT, size - EIGHT)
+                        if size > 2 * EIGHT:
+                            key_3 = _first_bytes(data, at + 2 * EIGHT, size - 2 * EIGHT)
+                    line = _line_of(lines, size, key_1, key_2, key_3)
+                    told = lines[line]
+                    if told != np.uint64(0):
+                        # Two tokens at once: whether there is a second is no matter here.
+                        made: Scalar = np.int64(told >> _COUNT)
+                        held = lines[line + _HELD]
+                        out[count] = np.uint32(held & _LOW)
+                        out[count + 1] = np.uint32(held >> np.uint64(32))
+                        for place in range(2, made):
+                            held = lines[line + _HELD + place // 2]
+                            out[count + place] = np.uint32(
+                                (held >> np.uint64(32 * (place & 1))) & _LOW
+                            )
+                        count += made
+                        at = last
+                        continue
+                if size > KNOWN_BYTES:
                     count = _merge(
                         data, at, last, byte_ids, pairs, ranks, merged, short, found, out, count
                     )
                 else:
                     seen = _hash(data, at, last)
-                    # Written out: as a function it made the whole a third slower.
-                    slot = (seen >> np.uint64(1)) & mask
-                    while hashes[slot] != np.uint64(0):
-                        length = (known[slot] >> _BYTES_SHIFT) & _LENGTHS
-                        if hashes[slot] == seen and length == size:
-                            start = known[slot] >> _PIECE_SHIFT
-                            place = 0
-                            while place < size and known_bytes[start + place] == data[at + place]:
-                                place += 1
-                            if place == size:
-                                break
-                        slot = (slot + np.uint64(1)) & mask
+                    slot = _slot_of(data, at, size, seen, hashes, known, known_bytes)
                     if hashes[slot] == np.uint64(0):
                         made = _merge(
                             data, at, last, byte_ids, pairs, ranks, merged, short, found, out, count
                         )
-                        _keep(
-                            data,
-                            at,
-                            size,
-                            seen,
-                            slot,
-                            hashes,
-                            known,
-                            known_bytes,
-                            known_tokens,
-                            used,
-                            out,
-                            count,
-                            made - count,
-                        )
+                        if line >= 0 and made - count <= LINE_TOKENS:
+                            _keep_line(
+                                lines,
+                                line,
+                                size,
+                                key_1,
+                                key_2,
+                                key_3,
+                                used,
+                                out,
+                                count,
+                                made - count,
+                            )
+                        else:
+                            _keep(
+                                data,
+                                at,
+                                size,
+                                seen,
+                                slot,
+                                hashes,
+                                known,
+                                known_bytes,
+                                known_tokens,
+                                used,
+                                out,
+                                count,
+                                made - count,
+                            )
                         count = made
                     else:
                         start = (known[slot] >> _TOKEN_SHIFT) & _TOKENS

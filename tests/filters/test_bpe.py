@@ -119,6 +119,7 @@ def test_bpe_pieces_are_forgotten_when_there_is_no_room(
     monkeypatch.setattr(k, "PIECE_BYTES", 70)
     monkeypatch.setattr(k, "PIECE_TOKENS", 40)
     monkeypatch.setattr(k, "PLACES", 64)
+    monkeypatch.setattr(k, "LINES", 16)
     small = bpe._encoder.__wrapped__(trained, END)
     assert small is not None
     assert rows(small, pa.array(TEXTS * 2)) == rows(both[1], pa.array(TEXTS * 2))
