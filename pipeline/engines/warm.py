@@ -13,7 +13,7 @@ import time
 import pyarrow as pa
 
 from phloem.catalog.columns import LANGUAGE, TEXT
-from phloem.filters import bpe, minhash, pii
+from phloem.filters import bpe, language, minhash, pii
 from phloem.filters.contract import example
 from phloem.filters.kernels import all_compiled, note_all_compiled
 from phloem.filters.op import ops
@@ -23,10 +23,9 @@ SAID = "Write to o'brien@mail.de: the quick brown fox jumps over the lazy dog."
 
 
 def warm() -> None:
-    """Call every loop: of each op on its own examples, and what stages call besides.
+    """Call every loop: of each op on its own examples, and what else calls one.
 
-    Left out are the ops of a workspace, and those that need a model: they have none. It starts no
-    thread.
+    No op is called that needs a model, and none of a workspace. It starts no thread.
     """
     for op in ops().values():
         for given, _ in op.examples:
@@ -37,6 +36,7 @@ def warm() -> None:
     batch = pa.RecordBatch.from_pydict({TEXT.name: [SAID], LANGUAGE.name: ["en"]})
     (spans,) = pii.pii(batch).arrays[:1]
     pii.replace_spans(batch[TEXT.name], spans, pii.ALL)
+    language.lines_of(batch[TEXT.name], 1)
     minhash.band(minhash.minhash(batch).arrays[0], number=0, rows=1)
     _, hashes = minhash.shingles(batch[TEXT.name])
     minhash.jaccard(hashes, hashes)
