@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pyarrow as pa
 import pytest
+from eager import eager
 from hypothesis import given
 from hypothesis import strategies as st
 from pebble import ProcessExpired
@@ -40,6 +41,7 @@ from phloem.pipeline.engines.local import (
     run_wave,
     waves,
 )
+from phloem.pipeline.engines.transforms import transform
 from phloem.pipeline.run import told_failures
 from phloem.pipeline.stage import StageError, made
 from phloem.pipeline.stages import BY_NAME, bands, task_of
@@ -193,7 +195,7 @@ def test_a_task_that_fails_leaves_one_safe_line_and_the_others_go_on(
     _patch_tally(monkeypatch, choke)
     store = Store(tmp_path)
     tasks = [some_task(name) for name in ("bad", "good")]
-    run_wave(str(tmp_path), "tally", [task.to_json() for task in tasks])
+    run_wave(str(tmp_path), [task.to_json() for task in tasks])
     assert made(store, tasks[1])
     assert noted_reason(store, tasks[1]) is None
     assert re.fullmatch(f"ValueError {HERE}", noted_reason(store, tasks[0]) or "")
@@ -211,7 +213,7 @@ def test_run_wave_lets_one_safe_line_out(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     _patch_tally(monkeypatch, choke)
     monkeypatch.setattr("phloem.pipeline.engines.transforms.note_failure", full)
-    error = _raised(lambda: run_wave(str(tmp_path), "tally", [some_task("k").to_json()]))
+    error = _raised(lambda: run_wave(str(tmp_path), [some_task("k").to_json()]))
     assert isinstance(error, StageError)
     assert re.fullmatch(f"ValueError {HERE}", str(error))
     assert PRIVATE[:6] not in "".join(traceback.format_exception(error))
@@ -235,9 +237,17 @@ def test_failures_of_one_reason_are_told_once() -> None:
     assert "a: reason 9; and 2 reasons more. Mend" in told_failures("measure", many, 12)
 
 
+def _spread(root: str, tasks: list[str]) -> None:
+    """A part must fail its whole pipeline, and an engine learns no more of that than its kind."""
+    with pytest.raises(StageError, match="is not what was written"):
+        eager(transform("bands", root, ""), tasks)
+
+
 @pytest.mark.beam
-def test_band_of_a_file_that_changed_says_which(tmp_path: Path) -> None:
-    """An engine learns only the kind of an error that fails its pipeline."""
+@pytest.mark.parametrize("run", [run_wave, _spread])
+def test_band_of_a_file_that_changed_says_which(
+    run: Callable[[str, list[str]], object], tmp_path: Path
+) -> None:
     store = Store(tmp_path)
     key = "0" * 32
     file_name = f"measure/{key}/minhash.parquet"
@@ -245,10 +255,10 @@ def test_band_of_a_file_that_changed_says_which(tmp_path: Path) -> None:
     commit(store, Shard("measure", key, (file,), {}))
     (tmp_path / file_name).write_bytes(b"b")
     ref = Ref(file_name, file.sha256, 1, 1)
-    work = bands.BandsWork(band=0, rows=8, ranges=1, key="k", files=(ref,))
+    band = bands.Band(number=0, key="k")
+    work = bands.BandsWork(bands=(band,), rows=8, ranges=1, signatures=(ref,))
     task = bands.STAGE.task("k", "band 0", work)
-    with pytest.raises(StageError, match="is not what was written"):
-        run_wave(str(tmp_path), "bands", [task.to_json()])
+    run(str(tmp_path), [task.to_json()])
     said = f"{file_name} is not what was written; run again: it is made or fetched anew"
     assert noted_reason(store, task) == said
 
@@ -274,8 +284,8 @@ class InlineProcesses:
 
     def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
         assert (function, timeout) == (local.run_marked, Limits().task_seconds)
-        _, root, stage, texts = args
-        assert (root, stage) == (self.store.root, "tally")
+        _, root, texts = args
+        assert root == self.store.root
         tasks = [task_of(text) for text in texts]
         self.waves.append([task.label for task in tasks])
         future: Future[float] = Future()
