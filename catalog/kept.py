@@ -21,19 +21,22 @@ _DATE = "\0date"  # how a date stands in JSON: no key of a YAML file holds a NUL
 
 
 def kept_folder() -> Path:
-    """The user's cache of Phloem, or a private folder if that is read-only; it is there.
+    """The user's cache of Phloem, or a private folder if nothing can be written there; it is there.
 
     Raises PermissionError where that folder is somebody else's: what lies there is run.
     """
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "phloem"
     try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "phloem"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):  # RuntimeError: no home is known of this user
+        writable = False
+    if not writable:
         folder = Path(tempfile.gettempdir()) / f"phloem-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.lstat().st_uid != os.getuid():
             msg = f"{folder} belongs to somebody else; remove it or set TMPDIR"
-            raise PermissionError(msg) from None
+            raise PermissionError(msg)
     return folder
 
 

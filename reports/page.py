@@ -5,13 +5,21 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import marshal
 import re
+import sys
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import jinja2
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from phloem.catalog.kept import kept_folder
+from phloem.catalog.manifest import digest_of
 from phloem.reports import charts, numerals
 from phloem.reports.visible import visible
 
@@ -22,12 +30,40 @@ SHOWN_ROWS = 30  # of a long table
 _TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 
 
+class _Kept(jinja2.BytecodeCache):
+    """Compiled templates in the user's cache; one that is gone or cut short is compiled again.
+
+    The library's own cache of files unpickles them, and fails where it cannot write.
+    """
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Take what is kept of a template."""
+        with suppress(OSError, EOFError, ValueError, TypeError):
+            found = marshal.loads(_place(bucket).read_bytes())  # noqa: S302 - the user's own
+            bucket.code = found if isinstance(found, CodeType) else None
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a template."""
+        path = _place(bucket)
+        part = path.with_suffix(f".tmp-{uuid.uuid4().hex}")
+        try:
+            part.write_bytes(marshal.dumps(bucket.code))
+            part.replace(path)
+        except OSError:  # then it is compiled each time
+            part.unlink(missing_ok=True)
+
+
+def _place(bucket: Bucket) -> Path:
+    made_by = [jinja2.__version__, sys.version, bucket.key, bucket.checksum]
+    return kept_folder() / f"template-{digest_of(made_by)[:32]}"
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """Templates that escape whatever they put out."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("phloem.reports"),
-        bytecode_cache=jinja2.FileSystemBytecodeCache(str(kept_folder())),
+        bytecode_cache=_Kept(),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,

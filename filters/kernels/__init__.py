@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -49,8 +50,9 @@ def all_compiled() -> bool:
 
 def note_all_compiled() -> None:
     """Note that the cache holds every kernel; for other kernels there is another cache."""
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    (cache_folder() / _ALL).touch()
+    with suppress(OSError):  # a folder that was named and cannot be written: each run looks again
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        (cache_folder() / _ALL).touch()
 
 
 class _Compiled:

@@ -130,7 +130,12 @@ def load() -> None:
     """
     if not all_compiled():
         logger.warning("compiling kernels, once: a minute or less")
-        subprocess.run([sys.executable, "-m", WARM], check=False)
+        with worker_settings(), _deaf_to_interrupts():
+            compiling = subprocess.Popen([sys.executable, "-m", WARM])
+        try:
+            compiling.wait()
+        finally:
+            compiling.kill()  # where Ctrl-C came; else it has ended
     forkserver.set_forkserver_preload(PRELOAD)
     with worker_settings(), _deaf_to_interrupts():
         forkserver.ensure_running()

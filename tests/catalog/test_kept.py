@@ -58,3 +58,24 @@ def test_kept_folder_is_a_private_one_where_the_user_has_none(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert kept_folder().parent == tmp_path
     assert kept_folder().stat().st_mode & 0o777 == 0o700
+
+
+def test_kept_folder_is_a_private_one_where_that_of_the_user_is_read_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cache" / "phloem").mkdir(parents=True)
+    monkeypatch.setattr("os.access", lambda path, _: "cache" not in Path(path).parts)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert kept_folder().parent == tmp_path
+
+
+def test_kept_folder_is_a_private_one_where_no_home_is_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def unknown() -> Path:
+        raise RuntimeError
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", unknown)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert kept_folder().parent == tmp_path

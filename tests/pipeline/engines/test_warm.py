@@ -116,9 +116,49 @@ def test_missing_kernels_are_compiled_once_before_workers_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[list[str]] = []
+    safe: list[str] = []
+
+    class Ended:
+        def __init__(self, words: list[str]) -> None:
+            asked.append(words)
+            safe.append(os.environ["PYTHONSAFEPATH"])  # nothing is imported from where it starts
+
+        def wait(self) -> int:
+            return 0
+
+        kill = wait
+
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     monkeypatch.setattr(launch, "all_compiled", lambda: False)
-    monkeypatch.setattr(launch.subprocess, "run", lambda words, **_: asked.append(words))
+    monkeypatch.setattr(launch.subprocess, "Popen", Ended)
     monkeypatch.setattr(launch.forkserver, "ensure_running", lambda: asked.append(["forkserver"]))
     launch.load()
     assert asked == [[sys.executable, "-m", warm.__name__], ["forkserver"]]
+    assert safe == ["1"]
     assert "compiling kernels, once" in caplog.text
+
+
+def test_compiling_ends_with_an_interrupt_and_says_nothing(tmp_path: Path) -> None:
+    """Ctrl-C reaches all processes of a terminal at once."""
+    code = (
+        "import os, signal, sys, threading, time\n"
+        "from phloem.pipeline.engines import launch\n"
+        "launch.all_compiled = lambda: False\n"
+        "launch.sys.executable, launch.WARM = sys.argv[1], 'sleeper'\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "threading.Timer(1, os.killpg, (os.getpgrp(), signal.SIGINT)).start()\n"
+        "try:\n    launch.load()\n"
+        "except KeyboardInterrupt:\n    print('interrupted')\n"
+    )
+    (tmp_path / "sleeper.py").write_text("import time\ntime.sleep(60)\n")
+    done = subprocess.run(
+        [sys.executable, "-c", code, sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{tmp_path}"},
+    )
+    assert done.stdout == "interrupted\n"
+    assert "Traceback" not in done.stderr
