@@ -26,6 +26,7 @@ FREE_BYTES = 64 * 2**20
 """Output that is never refused for its ratio: it fits memory, and small files of one repeated
 character are no attack."""
 
+_HEAD = 4  # bytes of a gzip member that say whether it is one
 _GZIP_ERROR = cast("type[Exception]", isal_zlib.error)  # its types call it an instance
 _ZSTD_WINDOW = 2**27  # RFC 8878, 3.1.1.1.2: 8 MiB is the recommended least; --long needs 128 MiB
 _ZSTD_INPUT = 4096  # an RLE block gives 128 KiB for 4 bytes, so this yields at most 128 MiB at once
@@ -71,7 +72,7 @@ def _gzip_start(head: bytes) -> Any:
     isal itself passes over flags that are reserved, and takes what is short for cut off.
     """
     if (len(head) >= 2 and head[:2] != b"\x1f\x8b") or (  # noqa: PLR2004 - as many as are looked at
-        len(head) >= 4 and (head[2] != 8 or head[3] & 0xE0)  # noqa: PLR2004
+        len(head) >= _HEAD and (head[2] != 8 or head[3] & 0xE0)  # noqa: PLR2004
     ):
         raise _GZIP_ERROR("no gzip header")
     return isal_zlib.decompressobj(wbits=31)
@@ -157,6 +158,8 @@ def unpack(
             data = data.lstrip(b"\0") if made else data  # padding between streams and after them
             if not data:
                 continue
+            rest = b"" if len(data) >= _HEAD else file.read(codec.input)
+            data, read = data + rest, read + len(rest)
         try:
             member = member or codec.start(data)
             out, data = codec.step(member, data, CHUNK)

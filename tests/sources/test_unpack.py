@@ -205,3 +205,19 @@ def test_unpack_gzip_what_is_no_header_is_broken(head: bytes) -> None:
     assert unpacked(head) == (b"", "broken gzip")
     assert unpacked(packed + head) == (TEXT, "broken gzip")
     assert unpacked(head + packed[len(head) :]) == (b"", "broken gzip")
+
+
+INPUT = 65536  # bytes that are read at a time
+
+
+@pytest.mark.parametrize("behind", [b"\x1f\x8b\x07\0", b"\x1f\x8b\x08\xe0", b"plain text"])
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_unpack_gzip_header_that_input_cuts_is_looked_at_whole(behind: bytes, before: int) -> None:
+    body = bytes(INPUT - 10 - 5 - 8 - before)  # its header, the head of its one block, its end
+    size = len(body).to_bytes(2, "little")
+    block = b"\x01" + size + bytes(byte ^ 0xFF for byte in size) + body
+    end = zlib.crc32(body).to_bytes(4, "little") + len(body).to_bytes(4, "little")
+    member = b"\x1f\x8b\x08" + bytes(7) + block + end
+    assert len(member) == INPUT - before
+    with pytest.raises(UnpackError, match="broken gzip"):
+        list(unpack(io.BytesIO(member + behind + bytes(50)), "gzip", Limits()))
