@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from phloem.catalog.columns import DECLARED_LANGUAGE, LANGUAGE
 from phloem.catalog.ledger import KEPT, VERDICT
-from phloem.catalog.manifest import read_parquet
+from phloem.catalog.manifest import Shard, arrow_batches, read_parquet
+from phloem.catalog.runs import text_files
 from phloem.catalog.store import MissingError, Store
 from phloem.reports.run import Run, shards_of
 from phloem.reports.tokens import COUNTS
@@ -118,6 +120,7 @@ def _declared(store: Store, run: Run) -> Pairs:
     """Documents by (languages declared for them or their source, language found, kept)."""
     pairs: Pairs = Counter()
     cleaned = {shard.facts["text"]: shard for shard in shards_of(store, run, "clean")}
+    texts = text_files(shards_of(store, run, "ingest"))
     for shard in shards_of(store, run, "decide"):
         card = run.sources.get(shard.facts["source"], {})
         of_card = declaring(sorted(card.get("languages") or ()))
@@ -126,18 +129,26 @@ def _declared(store: Store, run: Run) -> Pairs:
             continue
         try:
             table = read_parquet(store, shard.path("ledger.parquet"), [LANGUAGE.name, VERDICT.name])
-            own = read_parquet(store, clean.path("hashes.parquet"), [DECLARED_LANGUAGE.name])
+            table = table.append_column("declared", _own(store, clean, texts))
         except MissingError:
             continue
-        if not own.column_names:  # an earlier version wrote it, and did not say
-            continue
-        table = table.append_column("declared", own[DECLARED_LANGUAGE.name])
         counted = table.group_by(table.column_names).aggregate([([], "count_all")])
         for row in counted.to_pylist():
             tags = declaring([row["declared"]] if row["declared"] else []) or of_card
             key = (tags, row[LANGUAGE.name] or UNKNOWN, row[VERDICT.name] == KEPT)
             pairs[key] += row["count_all"]
     return pairs
+
+
+def _own(store: Store, clean: Shard, texts: Mapping[str, str]) -> pa.ChunkedArray:
+    """The language that the source gives each document of a text file."""
+    name = DECLARED_LANGUAGE.name
+    table = read_parquet(store, clean.path("hashes.parquet"), [name])
+    if table.column_names:
+        return table[name]
+    # An earlier version left it with the text alone.
+    batches = arrow_batches(store, texts[clean.facts["text"]], [name])
+    return pa.chunked_array([batch[name] for batch in batches], DECLARED_LANGUAGE.type)
 
 
 def _bearing(tags: tuple[str, ...], found: str) -> str:

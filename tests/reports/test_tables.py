@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from phloem.catalog.columns import DECLARED_LANGUAGE
-from phloem.catalog.manifest import read_parquet, write_parquet
+from phloem.catalog.manifest import read_arrow, read_parquet, write_arrow, write_parquet
 from phloem.catalog.released import load_release
 from phloem.catalog.story import explain
 from phloem.reports import numerals
@@ -116,11 +116,15 @@ def spoken(known: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def declare(root: Any, tag: str | None) -> None:
     """As if the source gave each document this tag, and the texts were found as they were."""
     (shard,) = root.shards("clean")
-    table = read_parquet(root.store, shard.path("hashes.parquet"))
+    table = declaring(read_parquet(root.store, shard.path("hashes.parquet")), tag)
+    write_parquet(root.store, shard.folder, "hashes.parquet", table)
+
+
+def declaring(table: pa.Table, tag: str | None) -> pa.Table:
+    """The table with this tag for every document."""
     place = table.schema.get_field_index(DECLARED_LANGUAGE.name)
     column = pa.array([tag] * len(table), DECLARED_LANGUAGE.type)
-    table = table.set_column(place, DECLARED_LANGUAGE.field, column)
-    write_parquet(root.store, shard.folder, "hashes.parquet", table)
+    return table.set_column(place, DECLARED_LANGUAGE.field, column)
 
 
 @pytest.mark.parametrize("of_card", [["und"], [], ["vi", "und"]])
@@ -141,6 +145,23 @@ def test_languages_that_nobody_declares_are_not_contradicted(
     others = [tag for tag in SPOKEN if tag not in ("und", declared)] if declared else []
     assert [row[:2] for row in found.confusions] == [(declared, tag) for tag in sorted(others)]
     assert {own.tag: own.declared for own in found.languages}["und"] == 0
+
+
+def test_languages_of_a_root_of_an_earlier_version_are_read_with_the_text(
+    known: Any, spoken: Any, tmp_path: Path
+) -> None:
+    changed = spoken.copy(tmp_path / "root")
+    (clean,), (ingested,) = changed.shards("clean"), changed.shards("ingest")
+    hashes = read_parquet(changed.store, clean.path("hashes.parquet"))
+    without = hashes.drop_columns([DECLARED_LANGUAGE.name])
+    write_parquet(changed.store, clean.folder, "hashes.parquet", without)
+    name = "text-00000.arrow"
+    table = declaring(read_arrow(changed.store, ingested.path(name)).read_all(), "th")
+    write_arrow(changed.store, ingested.folder, name, table.schema, iter(table.to_batches()))
+    root = known.opened(changed)
+    load_token_counts(root.connection, root.store, root.run)
+    found = languages(root.connection, root.store, root.run)
+    assert (found.agreeing, found.contradicted, found.undecided, found.undeclared) == (1, 2, 1, 0)
 
 
 def test_languages_run_without_tokens_has_no_fertility(build: Any) -> None:
