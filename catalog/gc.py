@@ -17,10 +17,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from phloem.catalog.advice import command
+from phloem.catalog.commits import COMMITS, noted_shards
 from phloem.catalog.errors import PhloemError, UseError
 from phloem.catalog.manifest import COMMIT, KEY_DIGITS, Dataset, Kind, Shard, digest_of, find
+from phloem.catalog.packs import PACKS, packs_of
 from phloem.catalog.plain import Json
 from phloem.catalog.records import DIGITS, RECORDS
 from phloem.catalog.released import RELEASES, ReleaseError, load_release, release_names
@@ -28,11 +31,21 @@ from phloem.catalog.runs import HEARTBEATS, RUNS, ViewError, life_of, load_run, 
 from phloem.catalog.store import TEMPORARY, MissingError, Store
 
 DATASETS, FETCHED, FAILURES, REPORTS = "datasets", "fetched", "failures", "reports"
+SPLITS = "splits"
 DAY_SECONDS = 86_400.0
 
 _KEY = f"[0-9a-f]{{{KEY_DIGITS}}}"
 _SHA256 = re.compile("[0-9a-f]{64}")
 _HEARTBEAT = re.compile(rf"{HEARTBEATS}/\d{{8}}T\d{{6}}Z-[0-9a-f]{{6}}\.json")
+
+# What saves requests, and is made again where it is lacking: what it is, and its name.
+_AGAIN = MappingProxyType(
+    {
+        "manifest of commits": re.compile(rf"{COMMITS}/{_KEY}(-\d+-of-\d+)?\.json"),
+        "pack": re.compile(rf"{PACKS}/{_KEY}\.bin"),
+        "list of splits": re.compile(rf"{SPLITS}/{_KEY}\.json"),
+    }
+)
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-")  # begins one; a copy that was cut short may end anyhow
 # What reading a file raises that is none of a run's.
@@ -78,7 +91,7 @@ def layout(kinds: Sequence[Kind]) -> Layout:
     own = f"{re.escape(COMMIT)}|{TEMPORARY}"
     files = {kind.name: re.compile(f"(?:{'|'.join([*kind.files, own])})") for kind in kinds}
     folders = f"{FAILURES}/{stage}|{stage}/{_KEY}|{RELEASES}/[^/]+|{REPORTS}/[^/]+"
-    places = (RUNS, HEARTBEATS, DATASETS, FETCHED)
+    places = (RUNS, HEARTBEATS, DATASETS, FETCHED, COMMITS, PACKS, SPLITS)
     return Layout(
         stages,
         re.compile(f"({stage})/{_KEY}"),
@@ -96,8 +109,8 @@ class Waste:
 
     Attributes:
         name: A file or a shard's folder, under the root.
-        kind: shard, half-written shard, fetched file, manifest, heartbeat, failure note or
-            temporary file.
+        kind: shard, half-written shard, fetched file, manifest, heartbeat, failure note,
+            manifest of commits, pack, list of splits or temporary file.
         reason: Why it is not needed.
         files: How many files it is.
         bytes: Their size in all.
@@ -119,6 +132,7 @@ class Named:
     Attributes:
         manifests: Names of manifests.
         shards: Folders of shards.
+        helping: Names of packs and lists of splits of what must stay.
         fetched: sha256 of files that were fetched.
         runs: Ids of all runs.
         running: Ids of those that may be going on.
@@ -126,6 +140,7 @@ class Named:
 
     manifests: frozenset[str]
     shards: frozenset[str]
+    helping: frozenset[str]
     fetched: frozenset[str]
     runs: tuple[str, ...]
     running: tuple[str, ...]
@@ -165,13 +180,20 @@ def named(
         manifests |= {dataset["name"] for dataset in release["datasets"].values()}
         hashes |= _hashes(release)
     shards: set[str] = set()
+    helping = {record["splits"] for record in runs.values() if "splits" in record}
     for name in sorted(manifests | set(filter(where.manifest.fullmatch, store.list(DATASETS)))):
         dataset = _dataset(store, name, needed=name in manifests)
         if name in manifests:
             shards |= {shard.folder for shard in dataset.shards}
             hashes |= _hashes(dataset.spec)
+            helping |= packs_of(dataset)
     return Named(
-        frozenset(manifests), frozenset(shards), frozenset(hashes), tuple(runs), tuple(running)
+        frozenset(manifests),
+        frozenset(shards),
+        frozenset(helping),
+        frozenset(hashes),
+        tuple(runs),
+        tuple(running),
     )
 
 
@@ -351,6 +373,10 @@ def _unnamed(store: Store, where: Layout, kept: Named, name: str) -> What | None
         found = ("fetched file", "no run record, release or op names it")
     elif where.manifest.fullmatch(name) and name not in kept.manifests:
         found = ("manifest", "no run record or release names it")
+    elif (kind := next((k for k, own in _AGAIN.items() if own.fullmatch(name)), None)) and not (
+        name in kept.helping or (top == COMMITS and noted_shards(store, name) <= kept.shards)
+    ):
+        found = (kind, "it is of what no run or release names")
     elif _HEARTBEAT.fullmatch(name) and own not in kept.runs:
         found = ("heartbeat", "its run has no record")
     elif where.note.fullmatch(name) and find(store, *own.partition("/")[::2]):

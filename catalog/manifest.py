@@ -86,7 +86,7 @@ class Ref:
     def on_this_machine(self, store: Store) -> str:
         """A path that holds it. Raises MissingError, and ChangedError if it holds other bytes."""
         if not self.path.startswith("/"):
-            return store.local_path(self.path, self.sha256)
+            return store.local_path(self.path, self.sha256, self.bytes)
         if not Path(self.path).is_file():
             raise MissingError(f"{self.path} is gone since it was listed")
         if not holds(self.path, self.sha256):
@@ -183,20 +183,24 @@ def committed(store: Store, stage: str, key: str) -> Shard | None:
 def find(store: Store, stage: str, key: str) -> Shard | None:
     """A committed shard whose files all lie there at their full size, else None."""
     shard = committed(store, stage, key)
-    if shard is None:
-        return None
-    try:
-        whole = all(store.size(f"{shard.folder}/{file.name}") == file.bytes for file in shard.files)
-    except MissingError:
-        return None
-    return shard if whole else None
+    return shard if shard and is_whole(shard, store.sizes(stage, [key])) else None
+
+
+def is_whole(shard: Shard, sizes: Mapping[str, int]) -> bool:
+    """Whether the commit and all files of a shard are among these, by name, each at its size."""
+    if sizes.get(f"{shard.folder}/{COMMIT}") != len(_commit(shard)):
+        return False
+    return all(sizes.get(f"{shard.folder}/{file.name}") == file.bytes for file in shard.files)
 
 
 def commit(store: Store, shard: Shard) -> Shard:
     """Write the shard's record last: from here on it exists."""
-    value = {**shard.to_json(), "digest": shard.digest}
-    store.write_bytes(f"{shard.folder}/{COMMIT}", canonical(value))
+    store.write_bytes(f"{shard.folder}/{COMMIT}", _commit(shard))
     return shard
+
+
+def _commit(shard: Shard) -> bytes:
+    return canonical({**shard.to_json(), "digest": shard.digest})
 
 
 @dataclass(frozen=True)
@@ -333,7 +337,9 @@ def write_arrow(
 
 
 def _open(store: Store, file: str | Ref) -> pa.NativeFile:
-    return store.open(file) if isinstance(file, str) else store.open(file.path, file.sha256)
+    if isinstance(file, str):
+        return store.open(file)
+    return store.open(file.path, file.sha256, file.bytes)
 
 
 def read_arrow(

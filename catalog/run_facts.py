@@ -11,6 +11,7 @@ from phloem.catalog import ledger
 from phloem.catalog.columns import LICENSE
 from phloem.catalog.licenses import NO_REFS, Refs
 from phloem.catalog.manifest import Dataset, read_parquet
+from phloem.catalog.packs import brought, tables
 from phloem.catalog.plain import Json
 from phloem.catalog.runs import ViewError, dataset_of
 from phloem.catalog.store import Store
@@ -66,11 +67,12 @@ def _sum(dataset: Dataset, fact: str) -> dict[str, int]:
 def _licenses(store: Store, decided: Dataset) -> dict[str, dict[str, int]]:
     """Source -> licence -> kept documents, counted in the ledger."""
     found: dict[str, Counter[str]] = {}
-    for shard in decided.shards:
-        columns = [LICENSE.name, ledger.VERDICT.name]
-        table = read_parquet(store, shard.path("ledger.parquet"), columns)
-        kept = table.filter(pc.equal(table[ledger.VERDICT.name], ledger.KEPT))
-        counts = found.setdefault(shard.facts["source"], Counter())
-        for pair in kept[LICENSE.name].value_counts().to_pylist():
-            counts[pair["values"] or "NOASSERTION"] += pair["counts"]
+    columns = [LICENSE.name, ledger.VERDICT.name]
+    with brought(store, [tables(decided.shards, "ledger.parquet")]) as near:
+        for shard in decided.shards:
+            table = read_parquet(near, shard.path("ledger.parquet"), columns)
+            kept = table.filter(pc.equal(table[ledger.VERDICT.name], ledger.KEPT))
+            counts = found.setdefault(shard.facts["source"], Counter())
+            for pair in kept[LICENSE.name].value_counts().to_pylist():
+                counts[pair["values"] or "NOASSERTION"] += pair["counts"]
     return {source: dict(sorted(counts.items())) for source, counts in sorted(found.items())}

@@ -90,10 +90,12 @@ def dataset_of(store: Store, record: Mapping[str, Json], stage: str) -> Dataset 
     Raises ViewError for a manifest that was changed or cut short.
     """
     name = record.get("datasets", {}).get(stage)
-    if name is None or not store.exists(name):
+    if name is None:
         return None
     try:
         return Dataset.load(store, name)
+    except MissingError:
+        return None
     except (ValueError, KeyError, TypeError) as error:
         msg = f"{name} cannot be read ({error}); delete it and run its recipe again"
         raise ViewError(msg) from None

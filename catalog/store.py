@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import fsspec
 import pyarrow as pa
@@ -25,6 +27,9 @@ _PIECE = 8 * 2**20  # bytes of a file that are held in memory at once: one reque
 # One at a time: s3fs would hold ten pieces of 50 MB of a file that it sends in pieces, and would
 # ask for the size of a file before it reads it.
 _OPTIONS = {protocol: {"max_concurrency": 1} for protocol in ("s3", "s3a")}
+
+# Requests to an object store that are under way at once: botocore keeps ten connections.
+_AT_ONCE = 8
 
 # Of s3fs, around the five of botocore. It has five, and to read five times five: a server that
 # hangs would be waited for half an hour.
@@ -58,6 +63,9 @@ class StoreError(PhloemError, OSError):
     """What an object store did not do, however often it was asked: one line, without secrets."""
 
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 _PARTICIPLES = {"read": "read", "write": "written", "delete": "deleted"}
 
 
@@ -79,6 +87,21 @@ def holds(path: str, sha256: str) -> bool:
 def _sha256_of(path: str, inode: int, size: int, written: int) -> str:  # noqa: ARG001 - the state
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """The files in a folder of this machine; none if there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if entry.is_file() and ".tmp-" not in entry.name]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _sync_folder(folder: str) -> None:
@@ -166,7 +189,8 @@ class Store:
             raise RootError(told + msg) from None
         if not self._base.strip("/"):
             raise RootError(told + "it names no bucket or folder")
-        if protocol in _OPTIONS:
+        self._is_s3 = protocol in _OPTIONS
+        if self._is_s3:
             self.fs.retries = _ATTEMPTS
         # Listings that fsspec remembers would hide what other processes write and delete.
         self.fs.dircache.use_listings_cache = False
@@ -188,6 +212,10 @@ class Store:
             msg = f"name {name!r} leaves the root; use a relative path without '..'"
             raise ValueError(msg)
         return f"{self._base}/{name}"
+
+    def near(self, name: str) -> str | None:
+        """Where a file lies on this machine; None if the root is an object store."""
+        return self.path(name) if self.is_local else None
 
     @contextmanager
     def _asking(self, what: str, name: str) -> Iterator[None]:
@@ -241,22 +269,87 @@ class Store:
         names = (f"{folder}/{entry.rsplit('/', 1)[-1]}" for entry in inside)
         return sorted(name for name in names if ".tmp-" not in name)
 
+    def sizes(self, folder: str, inside: Iterable[str]) -> dict[str, int]:
+        """Bytes of every file in these folders right under a folder, by name.
+
+        Of an object store one listing of the folder says it, a request for 1,000 files, whatever it
+        holds beside what was asked, or one of the only folder in it; on a disk each is looked at.
+
+        Args:
+            folder: Under the root.
+            inside: Names of folders in it; those that are not there have no files.
+        """
+        if self.is_local:
+            return {
+                f"{folder}/{each}/{entry.name}": entry.stat().st_size
+                for each in inside
+                for entry in _entries(self.path(f"{folder}/{each}"))
+            }
+        wanted = frozenset(inside)
+        if len(wanted) <= 1:
+            return {n: b for each in wanted for n, b in self.listing(f"{folder}/{each}").items()}
+        held = self.listing(folder)
+        start = len(folder) + 1
+        return {
+            name: size for name, size in held.items() if name[start:].partition("/")[0] in wanted
+        }
+
+    def listing(self, folder: str) -> dict[str, int]:
+        """Bytes of every file below a folder, by name: one request for 1,000 of them."""
+        above, _, last = self.path(folder).rpartition("/")
+        # Where nothing lies below a folder s3fs asks twice more, unless it is asked for a prefix.
+        where = (above, {"prefix": f"{last}/"}) if self._is_s3 else (self.path(folder), {})
+        try:
+            with self._asking("read", folder):
+                found = self.fs.find(where[0], detail=True, **where[1])
+        except MissingError:
+            return {}
+        base = len(self.path(folder).strip("/")) - len(folder)
+        named = ((entry.strip("/")[base:], info) for entry, info in found.items())
+        return {
+            name: int(info["size"])
+            for name, info in named
+            if name != folder and ".tmp-" not in name
+        }
+
+    def together(self, ask: Callable[[T], U], about: Iterable[T]) -> Sequence[U]:
+        """What is asked about each, in order: side by side where each is a request."""
+        if self.is_local:
+            return [ask(each) for each in about]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(ask, about))
+
     def read_bytes(self, name: str) -> bytes:
         """All bytes of a file. Raises MissingError."""
         with self._asking("read", name):
             return cast("bytes", self.fs.cat_file(self.path(name)))
 
-    def _pieces(self, name: str) -> Iterator[bytes]:
-        """A file piece by piece, each asked for by itself and again if it is cut short."""
-        size = self.size(name)
+    def _pieces(self, name: str, size: int | None = None) -> Iterator[bytes]:
+        """A file piece by piece, each asked for by itself and again if it is cut short.
+
+        Raises ChangedError for one that ends before a size that was known.
+        """
+        is_known = size is not None
+        size = self.size(name) if size is None else size
         for start in range(0, size, _PIECE):
             end = min(start + _PIECE, size)
             with self._asking("read", name):
-                piece = self.fs.cat_file(self.path(name), start=start, end=end)
+                piece = self._range(name, start, end)
             if len(piece) != end - start:
+                if is_known:
+                    raise ChangedError(name)
                 msg = f"{self.root}: {name} changed while it was read; run again"
                 raise StoreError(msg)
             yield piece
+
+    def _range(self, name: str, start: int, end: int) -> bytes:
+        """Some bytes of a file; none where it ends before them."""
+        try:
+            return cast("bytes", self.fs.cat_file(self.path(name), start=start, end=end))
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # of s3fs, for InvalidRange
+                raise
+            return b""
 
     def sha256(self, name: str) -> str:
         """The hash of a file as it lies there, read in pieces. Raises MissingError."""
@@ -265,7 +358,7 @@ class Store:
             digest.update(piece)
         return digest.hexdigest()
 
-    def open(self, name: str, sha256: str = "") -> pa.NativeFile:
+    def open(self, name: str, sha256: str = "", size: int | None = None) -> pa.NativeFile:
         """A file for reading at random, mapped: it takes no memory.
 
         From an object store it is copied first; the copy is gone when the last reader is.
@@ -273,6 +366,7 @@ class Store:
         Args:
             name: Of the file.
             sha256: What it must hash to, if it is given; a local file is hashed once a process.
+            size: Its bytes, if they are known: an object store need not be asked for them.
 
         Raises:
             MissingError: there is none.
@@ -285,7 +379,7 @@ class Store:
             return opened
         with tempfile.NamedTemporaryFile(prefix="phloem-") as copy:
             writing = Writing(cast("BinaryIO", copy))
-            for piece in self._pieces(name):
+            for piece in self._pieces(name, size):
                 writing.write(piece)
             copy.flush()
             writing.finish()
@@ -297,21 +391,22 @@ class Store:
         if sha256 and not holds(path, sha256):
             raise ChangedError(name)
 
-    def local_path(self, name: str, sha256: str = "") -> str:
+    def local_path(self, name: str, sha256: str = "", size: int | None = None) -> str:
         """A path on this machine that holds the file, for libraries that open paths only.
 
-        Of an object store's file, one copy is kept for all processes of this user, as long as the
-        file does not change there.
+        Of an object store's file, one copy is kept for all processes of this user: by its hash, or
+        as long as the file does not change there.
 
         Args:
             name: Of the file.
             sha256: What it must hash to, if it is given: it is hashed once a process.
+            size: Its bytes, if they are known: an object store need not be asked for them.
 
         Raises:
             MissingError: there is none.
             ChangedError: it holds something else.
         """
-        path = self._local_path(name)
+        path = self._local_path(name, sha256, size)
         try:
             self._require(name, path, sha256)
         except ChangedError:
@@ -320,12 +415,28 @@ class Store:
             raise
         return path
 
-    def _local_path(self, name: str) -> str:
-        info = self._info(name)
+    def _local_path(self, name: str, sha256: str, size: int | None) -> str:
         if self.is_local:
+            self._info(name)
             return self.path(name)
-        state = hashlib.sha256(f"{self.path(name)} {info}".encode()).hexdigest()
-        target = Path(tempfile.gettempdir()) / f"phloem-{os.getuid()}" / state
+        if not sha256:
+            sha256 = hashlib.sha256(f"{self.path(name)} {self._info(name)}".encode()).hexdigest()
+        return self._kept(sha256, self._pieces(name, size))
+
+    def keep(self, path: Path, sha256: str) -> None:
+        """Keep a file of this machine as `local_path` keeps copies: it was just put under the root.
+
+        Args:
+            path: Of the file.
+            sha256: What it hashes to.
+        """
+        if not self.is_local:
+            self._kept(sha256, _read(path))
+
+    @staticmethod
+    def _kept(name: str, pieces: Iterator[bytes]) -> str:
+        """The path of the copy of this name, made of these pieces if there is none."""
+        target = Path(tempfile.gettempdir()) / f"phloem-{os.getuid()}" / name
         target.parent.mkdir(mode=0o700, exist_ok=True)
         if target.parent.lstat().st_uid != os.getuid():
             msg = f"{target.parent} belongs to somebody else; remove it or set TMPDIR"
@@ -334,7 +445,7 @@ class Store:
             part = target.with_suffix(f".tmp-{uuid.uuid4().hex}")
             try:
                 with part.open("wb") as file:
-                    file.writelines(self._pieces(name))
+                    file.writelines(pieces)
                 part.replace(target)
             except BaseException:
                 part.unlink(missing_ok=True)

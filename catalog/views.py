@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from phloem.catalog import ledger
 from phloem.catalog.advice import command
 from phloem.catalog.columns import ID, TEXT_BYTES, TEXT_HASH, Column, schema
-from phloem.catalog.manifest import Dataset, Shard, canonical, read_parquet
+from phloem.catalog.manifest import Dataset, Ref, Shard, canonical, read_parquet
+from phloem.catalog.packs import tables
 from phloem.catalog.plain import Json
 from phloem.catalog.policy import approval_fault
 from phloem.catalog.released import Release, ReleaseError, load_release, release_names
@@ -42,26 +43,49 @@ def connect(store: Store, run_id: str | None = None) -> duckdb.DuckDBPyConnectio
     Raises ViewError if there is no such run.
     """
     record = _record(store, run_id)
-    connection = duckdb.connect(":memory:")
-    connection.execute("SET autoinstall_known_extensions = false")
-    connection.execute("SET autoload_known_extensions = false")
-    connection.execute("SET python_enable_replacements = false")
+    connection = _empty()
     datasets, unread = _loaded_datasets(store)
-    tables = {
+    views = {
         "runs": [_run(record) for record in load_runs(store, run_ids(store))],
         "sources": list(_sources(record)),
         "releases": [_release_row(store, name) for name in release_names(store)],
         "datasets": [*map(_dataset, datasets), *unread],
         "shards": [row for dataset in datasets for row in _shards(dataset)],
     }
-    for view, rows in tables.items():
+    for view, rows in views.items():
         _make(connection, view, pa.Table.from_pylist(rows, schema=schema(VIEWS[view])))
-    _of_run(connection, store, record)
+    _decisions(connection, store, record)
+    _measures(connection, store, record)
     if store.is_local:
         folder = store.path("").rstrip("/").replace("'", "''")
         connection.execute(f"SET allowed_directories = ['{folder}/']")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def connect_decisions(store: Store, run_id: str) -> duckdb.DuckDBPyConnection:
+    """As `connect`, with `decisions`, `quarantine` and `duplicates` of one run alone.
+
+    For queries of our own: nothing keeps them from other files. Raises ViewError if there is no
+    such run.
+    """
+    connection = _empty()
+    _decisions(connection, store, load_run(store, run_id))
+    return connection
+
+
+def decided_files(store: Store, record: Mapping[str, Json]) -> list[list[Ref]]:
+    """What `connect_decisions` reads: the ledgers, and what is in quarantine."""
+    stages = ("decide", "ingest")
+    return [tables(_shards_of(store, record, stage), _FILES[stage]) for stage in stages]
+
+
+def _empty() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET autoload_known_extensions = false")
+    connection.execute("SET python_enable_replacements = false")
     return connection
 
 
@@ -231,18 +255,21 @@ def _shards(dataset: Dataset) -> Iterator[Row]:
 # Views of one run ---------------------------------------------------------------------------------
 
 
-def _of_run(
+def _tables(store: Store, record: Mapping[str, Json] | None, stage: str) -> list[tuple[Shard, str]]:
+    """The shards of a stage whose table holds a row, each with its table's name."""
+    name = _FILES[stage]
+    shards = _shards_of(store, record, stage)
+    return [(s, s.path(name)) for s in shards if s.file(name).rows != 0]
+
+
+def _decisions(
     connection: duckdb.DuckDBPyConnection, store: Store, record: Mapping[str, Json] | None
 ) -> None:
-    shards = {
-        stage: _shards_of(store, record, stage)
-        for stage in ("ingest", "clean", "measure", "decide")
-    }
-    files = {stage: [(s, s.path(f)) for s in shards[stage]] for stage, f in _FILES.items()}
-    decided = _scan(connection, store, "_decide", files["decide"], ledger.LEDGER)
+    decided = _scan(connection, store, "_decide", _tables(store, record, "decide"), ledger.LEDGER)
     names = ", ".join(f'"{column.name}"' for column in ledger.LEDGER)
     connection.execute(f"CREATE VIEW decisions AS SELECT {names} FROM {decided}")
-    met = _scan(connection, store, "_ingest", files["ingest"], ledger.QUARANTINE)
+    quarantined = _tables(store, record, "ingest")
+    met = _scan(connection, store, "_ingest", quarantined, ledger.QUARANTINE)
     names = ", ".join(f'"{column.name}"' for column in ledger.QUARANTINE)
     # A root that was written before a column was thought of has none: there it is null.
     _make(connection, "_no_ingest", schema(ledger.QUARANTINE).empty_table())
@@ -258,7 +285,6 @@ def _of_run(
         " FROM decisions d LEFT JOIN decisions k ON k.id = d.duplicate_of"
         f" WHERE d.reason = '{ledger.DUPLICATE}'"
     )
-    _measures(connection, store, files["clean"], shards["measure"])
 
 
 _FILES = MappingProxyType(
@@ -274,12 +300,11 @@ def _shards_of(store: Store, record: Mapping[str, Json] | None, stage: str) -> t
 
 
 def _measures(
-    connection: duckdb.DuckDBPyConnection,
-    store: Store,
-    cleaned: Sequence[tuple[Shard, str]],
-    measured: Sequence[Shard],
+    connection: duckdb.DuckDBPyConnection, store: Store, record: Mapping[str, Json] | None
 ) -> None:
     """Each op's columns beside the cleaned text's hashes, row by row of each text file."""
+    measured = _shards_of(store, record, "measure")
+    cleaned = _tables(store, record, "clean")
     columns = (ID, TEXT_HASH, TEXT_BYTES, MEASURED[-1])
     base = _scan(connection, store, "_clean", cleaned, columns)
     chosen = ["c.id", "c._source AS source", "c._text AS text_file", "c._row AS row"]
@@ -310,14 +335,15 @@ def _scan(
     columns: tuple[Column, ...],
 ) -> str:
     """A view of Parquet files with `_source`, `_text` and `_row`; returns its name."""
-    if store.is_local and files:
+    near = [(shard, store.near(path)) for shard, path in files]
+    if near and all(path for _, path in near):
         rows = [
             {
-                "path": store.path(path),
+                "path": path,
                 "_source": shard.facts.get("source"),
                 "_text": shard.facts.get("text"),
             }
-            for shard, path in files
+            for shard, path in near
         ]
         kinds = pa.schema([(n, pa.string()) for n in ("path", "_source", "_text")])
         _make(connection, f"{name}_files", pa.Table.from_pylist(rows, schema=kinds))
@@ -328,11 +354,11 @@ def _scan(
             f" file_row_number = true) p JOIN {name}_files f ON f.path = p.filename"
         )
         return name
-    tables = [_loaded(store, shard, path) for shard, path in files]
+    loaded = [_loaded(store, shard, path) for shard, path in files]
     empty = schema(columns).empty_table()
     for added, kind in (("_source", pa.string()), ("_text", pa.string()), ("_row", pa.int64())):
         empty = empty.append_column(added, pa.array([], kind))
-    _make(connection, name, pa.concat_tables(tables) if tables else empty)
+    _make(connection, name, pa.concat_tables(loaded) if loaded else empty)
     return name
 
 

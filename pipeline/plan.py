@@ -35,7 +35,7 @@ def plan(job: Job, store: Store) -> list[Planned]:
     try:
         step = next(going)
         while True:
-            there = already(store, step.tasks)
+            there = already(store, step.tasks).shards
             to_do = [task for task in step.tasks if task.makes not in there]
             size = sum(task.bytes for task in to_do)
             found.append(Planned(step.stage, len(step.tasks), len(to_do), size))

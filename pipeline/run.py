@@ -29,8 +29,9 @@ from phloem.pipeline.recipe import Recipe, RecipeError, check_rules
 from phloem.pipeline.registry import fetch
 from phloem.pipeline.registry.models import models as fetch_models
 from phloem.pipeline.registry.registry import Registry, source_facts
+from phloem.pipeline.registry.splits import splits_name
 from phloem.pipeline.request import Request
-from phloem.pipeline.stage import Task, already, require_whole
+from phloem.pipeline.stage import Task, already, note_committed, require_whole
 from phloem.pipeline.stages.measure import chain
 from phloem.pipeline.stages.tokenizer import given_tokenizer
 from phloem.pipeline.watch.account import Account, account_of
@@ -146,7 +147,8 @@ def _do(
     before: set[str],
 ) -> list[list[Shard]]:
     """Do what is missing of a step; adds to `before` the folders of what was there."""
-    found = already(store, step.tasks)
+    there = already(store, step.tasks)
+    found = there.shards
     to_do = [task for task in step.tasks if task.makes not in found]
     before.update(shard.folder for shards in found.values() for shard in shards)
     shown = progress.begin(step.stage, step.tasks, to_do)
@@ -174,6 +176,8 @@ def _do(
         ended(record.stages[-1], failures)
     if failures:
         raise RunError(told_failures(step.stage, failures, len(to_do)))
+    if step.tasks and not there.is_noted:
+        note_committed(store, step.tasks, found)
     return [found[task.makes] for task in step.tasks]
 
 
@@ -323,7 +327,7 @@ def run(
     release, refusal = None, None
     with watched(store, record, progress), _ending_noted(store, record):
         job, skipped = prepare(store, request, registry, workspace, progress.say)
-        record.value["skipped"] = skipped
+        record.value |= {"skipped": skipped, "splits": splits_name(job.readings)}
         _check_disk(job, store)
         record.save(store)
         try:

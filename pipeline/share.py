@@ -17,7 +17,14 @@ from phloem.pipeline.job import Job, Step, steps
 from phloem.pipeline.registry.registry import Registry
 from phloem.pipeline.request import Request
 from phloem.pipeline.run import RunError, prepare, told_failures
-from phloem.pipeline.stage import Task, already, made, missing, weights
+from phloem.pipeline.stage import (
+    Task,
+    already,
+    committed_before,
+    missing,
+    note_share,
+    weights,
+)
 from phloem.pipeline.stages import STAGES
 from phloem.pipeline.watch.account import Account, account
 from phloem.pipeline.watch.progress import Progress
@@ -114,7 +121,7 @@ def run_share(
     job, _ = prepare(store, request, registry, workspace, progress.say)
     step = _step(job, store, stage)
     mine = own(share, step.tasks)
-    found = already(store, mine)
+    found = already(store, mine, step.tasks).shards
     to_do = [task for task in mine if task.makes not in found]
 
     def done(task: Task, shards: Sequence[Shard]) -> None:
@@ -126,6 +133,8 @@ def run_share(
         failures = engine.run(stage, to_do, done)
         progress.end()
         cpu_seconds = engine.cpu_seconds
+    if to_do:
+        note_share(store, step.tasks, found, (share.number, share.of))
     append(
         store,
         "share",
@@ -144,7 +153,7 @@ def run_share(
     )
     if failures:
         raise RunError(told_failures(stage, failures, len(to_do)))
-    others = len(missing(store, (task for task in step.tasks if task.makes not in found)))
+    others = len(missing(store, [task for task in step.tasks if task.makes not in found]))
     read = None
     if stage == "ingest":
         read = account(store, [shard for task in mine for shard in found[task.makes]], None)
@@ -160,7 +169,7 @@ def _step(job: Job, store: Store, stage: str) -> Step:
     step = next(going)
     order = [each.name for each in STAGES]
     while order.index(step.stage) < order.index(stage):
-        found = [shards for task in step.tasks if (shards := made(store, task)) is not None]
+        found = committed_before(store, step.tasks)
         if len(found) < len(step.tasks):
             msg = (
                 f"stage {stage} needs {step.stage} first, and {len(step.tasks) - len(found)} of"
@@ -168,5 +177,5 @@ def _step(job: Job, store: Store, stage: str) -> Step:
                 " see which failed"
             )
             raise ShareError(msg)
-        step = going.send(found)
+        step = going.send([found[task.makes] for task in step.tasks])
     return step if step.stage == stage else Step(stage, ())

@@ -17,6 +17,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from phloem.catalog import commits
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import COMMIT, File, Kind, Ref, Shard, canonical, committed, find
 from phloem.catalog.store import ChangedError, MissingError, Store, holds
@@ -174,6 +175,7 @@ def inputs_verified(store: Store) -> Iterator[None]:
     try:
         yield
     except MissingError as error:
+        _forget_manifests(store)
         msg = f"{error}; run again: what it was made from is read or fetched again"
         raise StageError(msg) from None
     except ChangedError as error:
@@ -189,6 +191,12 @@ def _forget(store: Store, name: str) -> None:
     """Let a shard count as never committed, or a fetched file as never fetched."""
     shard, _, _ = name.rpartition("/")
     store.delete(f"{shard}/{COMMIT}" if "/" in shard else name)
+    _forget_manifests(store)
+
+
+def _forget_manifests(store: Store) -> None:
+    """Let nobody believe a manifest of commits: one of them told of what is not there."""
+    store.delete(commits.COMMITS)
 
 
 def require_whole(store: Store, shards: Iterable[Shard]) -> None:
@@ -217,14 +225,23 @@ def require_whole(store: Store, shards: Iterable[Shard]) -> None:
 
 def made(store: Store, task: Task) -> list[Shard] | None:
     """What a task has committed, if all of it is there, every file of it at its size."""
-    shards = [find(store, kind, key) for kind, key in task.makes]
-    return None if None in shards else [shard for shard in shards if shard]
+    return _all_of(task, lambda kind, key: find(store, kind, key))
 
 
 def just_made(store: Store, task: Task) -> list[Shard] | None:
     """What a task that was done a moment ago has committed; None if it has not."""
-    shards = [committed(store, kind, key) for kind, key in task.makes]
-    return None if None in shards else [shard for shard in shards if shard]
+    return _all_of(task, lambda kind, key: committed(store, kind, key))
+
+
+def _all_of(task: Task, look: Callable[[str, str], Shard | None]) -> list[Shard] | None:
+    """What is found of a task; after the first that is not, nothing more is asked."""
+    found = []
+    for kind, key in task.makes:
+        shard = look(kind, key)
+        if shard is None:
+            return None
+        found.append(shard)
+    return found
 
 
 def weights(tasks: Sequence[Task]) -> list[float]:
@@ -239,16 +256,77 @@ def weights(tasks: Sequence[Task]) -> list[float]:
     ]
 
 
-def missing(store: Store, tasks: Iterable[Task]) -> list[Task]:
-    """The tasks that have not committed all that they make."""
-    return [task for task in tasks if made(store, task) is None]
-
-
 Shards = dict[tuple[tuple[str, str], ...], list[Shard]]
 """What tasks have committed, by what they make."""
 
 
-def already(store: Store, tasks: Iterable[Task]) -> Shards:
-    """What those of the tasks have committed that are done."""
-    found = ((task.makes, made(store, task)) for task in tasks)
-    return {makes: shards for makes, shards in found if shards is not None}
+@dataclass(frozen=True)
+class Already:
+    """What tasks of a step have committed.
+
+    Attributes:
+        shards: Of those that are done.
+        is_noted: Whether the step's manifest of commits says it.
+    """
+
+    shards: Shards
+    is_noted: bool
+
+
+def already(store: Store, tasks: Sequence[Task], step: Sequence[Task] = ()) -> Already:
+    """What those of these tasks have committed that are done: files, sizes, commits.
+
+    Args:
+        store: The root.
+        tasks: What is asked about.
+        step: All tasks of the step, if these are but some of them.
+    """
+    held = commits.held(store, _makes(step or tasks), _makes(tasks))
+    return Already(_by_task(tasks, held.shards), held.is_noted)
+
+
+def committed_before(store: Store, tasks: Sequence[Task]) -> Shards:
+    """What the tasks of an earlier step have committed, as its manifest of commits says it.
+
+    Where there is none, the parts that shares left of it are put together, and what is in none is
+    looked for; if that is the whole step, its manifest is written. What a manifest says is not
+    looked for: whoever reads one of the files learns that it is gone.
+    """
+    step = _makes(tasks)
+    found = dict(commits.noted(store, step))
+    if not found:
+        found = commits.noted_parts(store, step)
+        rest = [each for each in step if each not in found]
+        found |= commits.held(store, step, rest).shards if rest else {}
+        if len(found) == len(set(step)):
+            commits.note(store, step, found)
+    return _by_task(tasks, found)
+
+
+def note_committed(store: Store, tasks: Sequence[Task], shards: Shards) -> None:
+    """Write a step's manifest of commits: all its tasks are done."""
+    found = {(s.stage, s.key): s for task in tasks for s in shards[task.makes]}
+    commits.note(store, _makes(tasks), found)
+
+
+def note_share(store: Store, tasks: Sequence[Task], shards: Shards, share: tuple[int, int]) -> None:
+    """Write what one share of a step's tasks, (number, of how many), has committed."""
+    commits.note_part(store, _makes(tasks), [s for own in shards.values() for s in own], share)
+
+
+def missing(store: Store, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks that have not committed all that they make."""
+    absent = commits.absent(store, _makes(tasks))
+    return [task for task in tasks if not absent.isdisjoint(task.makes)]
+
+
+def _makes(tasks: Sequence[Task]) -> list[tuple[str, str]]:
+    return [made for task in tasks for made in task.makes]
+
+
+def _by_task(tasks: Sequence[Task], found: Mapping[tuple[str, str], Shard]) -> Shards:
+    return {
+        task.makes: [found[each] for each in task.makes]
+        for task in tasks
+        if all(each in found for each in task.makes)
+    }

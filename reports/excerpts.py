@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phloem.catalog.columns import PII_SPANS, TEXT
-from phloem.catalog.manifest import arrow_batches, read_parquet
+from phloem.catalog.manifest import Ref, arrow_batches, read_parquet
 from phloem.catalog.plain import Json
 from phloem.catalog.store import MissingError, Store
 from phloem.reports.run import Run, shards_of
@@ -49,27 +49,31 @@ class Texts:
 
     Attributes:
         clean: sha256 of an ingest text file -> name of its cleaned text.
-        spans: sha256 of an ingest text file -> name of the file that holds its `pii_spans`.
+        spans: sha256 of an ingest text file -> the file that holds its `pii_spans`.
     """
 
     clean: Mapping[str, str]
-    spans: Mapping[str, str]
+    spans: Mapping[str, Ref]
 
 
 def texts_of(store: Store, run: Run) -> Texts:
     """The cleaned texts of a run and their personal data, by ingest text file."""
+    return run.once("texts", lambda: _texts(store, run))
+
+
+def _texts(store: Store, run: Run) -> Texts:
     clean = {
         shard.facts["text"]: shard.path("text.arrow") for shard in shards_of(store, run, "clean")
     }
-    spans: dict[str, str] = {}
+    spans: dict[str, Ref] = {}
     holds: dict[str, bool] = {}
     for shard in shards_of(store, run, "measure"):
         op = shard.facts["op"]
-        name = shard.path(f"{op}.parquet")
+        file = shard.ref(f"{op}.parquet")
         if op not in holds:
-            holds[op] = has_column(store, name, PII_SPANS.name)
+            holds[op] = has_column(store, file.path, PII_SPANS.name)
         if holds[op]:
-            spans[shard.facts["text"]] = name
+            spans[shard.facts["text"]] = file
     return Texts(clean, spans)
 
 
@@ -101,7 +105,7 @@ def masked_texts(
         rows = sorted({row for own, row in places if own == file})
         try:
             values = take(store, texts.clean[file], rows)
-            table = read_parquet(store, texts.spans[file], [PII_SPANS.name]).take(rows)
+            table = read_parquet(store, texts.spans[file].path, [PII_SPANS.name]).take(rows)
         except MissingError:
             continue
         spans = table[PII_SPANS.name].to_pylist()

@@ -57,9 +57,9 @@ def personal(store: Store, run: Run) -> Personal:
     }
     spans: dict[str, Counter[str]] = {}
     documents: Counter[str] = Counter()
-    for text, name in files.items():
+    for text, file in files.items():
         try:
-            column = read_parquet(store, name, [PII_SPANS.name])[PII_SPANS.name]
+            column = read_parquet(store, file.path, [PII_SPANS.name])[PII_SPANS.name]
         except MissingError:
             continue
         source = sources[text]

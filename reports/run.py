@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from phloem.catalog import runs
 from phloem.catalog.advice import run_again
@@ -12,6 +13,8 @@ from phloem.catalog.manifest import Dataset, Shard
 from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.reports.numerals import MEGABYTE
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Run:
         release: Name of the release, or None.
         again: The command that makes what is missing of it.
         skipped: Card id -> why it was not read.
+        found: What was looked up for it on the root so far.
     """
 
     run_id: str
@@ -91,6 +95,14 @@ class Run:
     release: str | None
     again: str
     skipped: Mapping[str, str]
+    found: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, name: str, look: Callable[[], T]) -> T:
+        """What a look finds; what was looked up under this name before is not looked up again."""
+        if name not in self.found:
+            self.found[name] = look()
+        found: T = self.found[name]
+        return found
 
 
 def run_of(record: Mapping[str, Json], root: str) -> Run:
@@ -127,9 +139,10 @@ def _stage(value: Mapping[str, Json]) -> Stage:
 
 def dataset_of(store: Store, run: Run, stage: str) -> Dataset | None:
     """The dataset that a stage made; None if the run did not come so far, or it was removed."""
-    return runs.dataset_of(store, {"datasets": run.datasets}, stage)
+    return run.once(stage, lambda: runs.dataset_of(store, {"datasets": run.datasets}, stage))
 
 
 def shards_of(store: Store, run: Run, stage: str) -> tuple[Shard, ...]:
     """The shards that a stage made, in order; empty if there is no dataset."""
-    return runs.shards_of(store, {"datasets": run.datasets}, stage)
+    dataset = dataset_of(store, run, stage)
+    return dataset.shards if dataset else ()

@@ -84,9 +84,8 @@ def note_failure(store: Store, shard: tuple[str, str], label: str, error: BaseEx
 
 def forget_failures(store: Store, tasks: Sequence[Task]) -> None:
     """Remove the notes of earlier attempts, so that what is found later is of this one."""
-    shards = {shard for task in tasks for shard in task.makes}
-    noted = {name for kind in {kind for kind, _ in shards} for name in store.list(_notes(kind))}
-    for name in noted & {_note_name(shard) for shard in shards}:
+    notes = {_note_name(shard) for task in tasks for shard in task.makes}
+    for name in notes & store.listing(FAILURES).keys():
         store.delete(name)
 
 

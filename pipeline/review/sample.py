@@ -345,7 +345,7 @@ def _excerpts(
     file = shards["ingest"].file("text-00000.arrow")
     places = Texts(
         {file.sha256: shards["clean"].path("text.arrow")},
-        {file.sha256: shards["pii"].path("pii.parquet")},
+        {file.sha256: shards["pii"].ref("pii.parquet")},
     )
     chosen = _chosen([row for row in ledger if row["reason"] != DUPLICATE])
     masked = masked_texts(scratch, places, [(file.sha256, row["row"]) for row in chosen])

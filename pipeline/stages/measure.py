@@ -270,8 +270,12 @@ def run(store: Store, key: str, work: MeasureWork) -> list[Shard]:
     if work.tally:
         paths[COUNTED] = work.tally.on_this_machine(store)
     ops = [find_op(call.name, call.params, modules) for call in work.ops]
-    columns = [_column(store, op, call.key) for op, call in zip(ops, work.ops, strict=True)]
     clean = find(store, CLEAN.name, key)
+    # What was measured of a cleaned text came after it: without that, none of it is looked for.
+    columns = [
+        _column(store, op, call.key, is_known=clean is not None)
+        for op, call in zip(ops, work.ops, strict=True)
+    ]
     hashes: list[pa.RecordBatch] = []
     stream = _pass(store, work, ops, columns, paths, hashes)
     shards = []
@@ -290,10 +294,10 @@ def run(store: Store, key: str, work: MeasureWork) -> list[Shard]:
     return shards
 
 
-def _column(store: Store, op: Op, key: str | None) -> _Column | None:
+def _column(store: Store, op: Op, key: str | None, *, is_known: bool) -> _Column | None:
     if key is None:
         return None
-    shard = find(store, MEASURE.name, key)
+    shard = find(store, MEASURE.name, key) if is_known else None
     known = None
     if shard is not None:
         known = read_parquet(store, shard.ref(f"{op.name}.parquet"))

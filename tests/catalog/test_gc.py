@@ -242,6 +242,7 @@ def test_gc_keeps_what_a_release_holds_though_its_run_was_given_up(old: Any) -> 
     assert {name.split("/")[0] for name in gone} == {
         *("clean", "datasets", "dedup", "ingest", "measure", "candidates", "bands", "filter"),
         *("removals", "fetched", "heartbeats"),  # the model of an op; what its run said
+        "commits",
     }
     assert [name for name in _files(root) if name.startswith("records/")] != []
 

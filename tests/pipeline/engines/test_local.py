@@ -272,6 +272,9 @@ def test_a_worker_built_otherwise_is_refused_with_every_difference() -> None:
 
 
 # Trying again -------------------------------------------------------------------------------------
+Ended = tuple[float, list[str]]  # what a wave returns
+
+
 class InlineProcesses:
     """Runs a wave at once, in this process; a task fails as often as it is told to."""
 
@@ -282,19 +285,19 @@ class InlineProcesses:
         self.faults = faults
         self.waves: list[list[str]] = []
 
-    def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
+    def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[Ended]":
         assert (function, timeout) == (local.run_marked, Limits().task_seconds)
         _, root, texts = args
         assert root == self.store.root
         tasks = [task_of(text) for text in texts]
         self.waves.append([task.label for task in tasks])
-        future: Future[float] = Future()
+        future: Future[Ended] = Future()
         for task in tasks:
             if self.faults.get(task.label):
                 future.set_exception(self.faults[task.label].pop())
                 return future
             commit(self.store, Shard("tally", task.label, ()))
-        future.set_result(0.5)
+        future.set_result((0.5, []))
         return future
 
 
@@ -341,7 +344,7 @@ def test_run_tries_a_killed_task_again_but_not_forever(tmp_path: Path) -> None:
 
 def test_run_does_not_try_again_what_its_worker_could_explain(tmp_path: Path) -> None:
     class Explaining(InlineProcesses):
-        def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[float]":
+        def schedule(self, function: Any, args: list[Any], timeout: float) -> "Future[Ended]":
             future = super().schedule(function, args, timeout)
             if future.exception():
                 note_failure(self.store, ("tally", "b"), "b", StageError("no luck"))
