@@ -10,10 +10,12 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonEnvironment
@@ -205,6 +207,13 @@ def transform(stage: str, root: str, built: str) -> beam.PTransform:
     return Grouped(stage, root, built) if BY_NAME[stage].shuffle else Each(root, built)
 
 
+def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
+    """A pipeline without its folder, which Beam removes for those alone that it runs itself."""
+    pipeline = beam.Pipeline(options=options)
+    Path(pipeline.local_tempdir).rmdir()
+    return pipeline
+
+
 def build(
     pipeline: beam.Pipeline, stage: str, root: str, tasks: Iterable[str], built: str = ""
 ) -> None:
@@ -249,7 +258,7 @@ class Told(beam.DoFn):
 @functools.cache
 def _graph(root: str) -> beam_runner_api_pb2.Pipeline:
     """The graph of any stage where one process does all: whole tasks, and nothing is spread."""
-    pipeline = beam.Pipeline(options=local_options())
+    pipeline = new_pipeline(local_options())
     given = pipeline | "Begin" >> beam.Impulse()
     tasks = given | "Tasks" >> beam.ParDo(Asked()).with_output_types(str)
     done = tasks | "Do" >> beam.ParDo(DoTask(root, "")).with_output_types(str)
