@@ -290,7 +290,7 @@ def _ending_noted(store: Store, record: Record) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
         record.value["status"] = "interrupted" if stopped else "failed"
         record.value["error"] = str(error) or type(error).__name__
         raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,38 @@ SELDOM = 100_000
 """New objects between two looks of the collector: what a command imports is much, and stays."""
 
 
+class Ended(SystemExit):
+    """SIGTERM or SIGHUP ended this command: with 128 and the signal's number, as shells tell it."""
+
+    def __init__(self, number: int) -> None:
+        """End for the signal of this number."""
+        super().__init__(128 + number)
+        self.number = number
+
+    def __str__(self) -> str:
+        """The signal's name."""
+        return signal.Signals(self.number).name
+
+
+def end_in_order() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does: what it holds is put away first.
+
+    One that is ignored, as `nohup` has it, stays so. Only the first to come counts: `timeout` and
+    batch queues send theirs to a process and to its group, and a second one would cut the rest
+    short.
+    """
+    came: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        came.append(number)
+        if len(came) == 1:
+            raise Ended(number)
+
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, end)
+
+
 class Commands(TyperGroup):
     """All commands: an error of ours or the system's is a line on stderr; any other is a bug."""
 
@@ -48,8 +81,10 @@ class Commands(TyperGroup):
         except (PhloemError, OSError) as error:  # a full disk, a folder that may not be written, …
             note(f"error: {error}")
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Ended) as ended:
             note("interrupted: run the same command again, what is done is not done again")
+            if isinstance(ended, Ended):
+                raise
             raise typer.Exit(1) from None
 
 
@@ -62,7 +97,8 @@ app = typer.Typer(
     " lie. Every document then has its story: see [bold]phloem explain --help[/bold]."
     "\n\nOps, cards, recipes and policies of your own are found through the nearest"
     " [bold]phloem.toml[/bold], in this folder or above it.",
-    epilog="Exit codes: 0 done, 1 the run or check failed, 2 wrong use.",
+    epilog="Exit codes: 0 done, 1 the run or check failed or was interrupted, 2 wrong use,"
+    " 129 ended by SIGHUP, 143 by SIGTERM.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -77,6 +113,7 @@ def main() -> None:
     """Run the command line: the console script."""
     from phloem.pipeline import logs
 
+    end_in_order()
     gc.set_threshold(SELDOM)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

@@ -110,16 +110,20 @@ def worker_settings() -> Iterator[None]:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started meanwhile inherits that Ctrl-C means nothing to it: the driver ends it."""
+def _deaf_to_terminals() -> Iterator[None]:
+    """What is started meanwhile inherits that Ctrl-C and a closed terminal mean nothing to it.
+
+    Both reach all processes of a terminal at once, and the driver ends the others.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers belong to the main thread; so does Ctrl-C
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def load() -> None:
@@ -130,14 +134,14 @@ def load() -> None:
     """
     if not all_compiled():
         logger.warning("compiling kernels, once: a minute or less")
-        with worker_settings(), _deaf_to_interrupts():
+        with worker_settings(), _deaf_to_terminals():
             compiling = subprocess.Popen([sys.executable, "-m", WARM])
         try:
             compiling.wait()
         finally:
             compiling.kill()  # where Ctrl-C came; else it has ended
     forkserver.set_forkserver_preload(PRELOAD)
-    with worker_settings(), _deaf_to_interrupts():
+    with worker_settings(), _deaf_to_terminals():
         forkserver.ensure_running()
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -44,21 +45,24 @@ class Pool:
     Attributes:
         root: URL of the root.
         workers: Processes.
+        busy: Folder in which they mark that they are at work.
         limits: How long a task may take, and how much memory of its worker.
         pool: Started when the first task comes: a run that finds all made starts none.
         cpu_seconds: CPU time of all pipelines that ended well, so far.
         peak_bytes: Most resident memory seen, of this process and its workers together.
-        interrupted: Whether Ctrl-C came. Its exception alone is not enough: raised in whatever C
-            code runs just then, it may be lost, and the run would go on.
+        ending: What the handler of a signal raised, such as KeyboardInterrupt. That alone is not
+            enough: raised in whatever C code runs just then, it may be lost, and the run would
+            go on.
     """
 
     root: str
     workers: int
+    busy: Path
     limits: Limits = field(default_factory=Limits)
     pool: ProcessPool | None = field(default=None, repr=False)
     cpu_seconds: float = 0.0
     peak_bytes: int = 0
-    interrupted: bool = False
+    ending: BaseException | None = None
 
     def run(self, stage: str, tasks: Sequence[Task], done: Done) -> list[Failure]:
         """Do tasks of one stage; a failing one does not stop the others."""
@@ -66,11 +70,6 @@ class Pool:
             return []
         check_memory(stage, tasks, self.workers)
         forget_failures(Store(self.root), tasks)
-        with TemporaryDirectory(prefix="phloem-", ignore_cleanup_errors=True) as busy:
-            return self._run(stage, tasks, done, Path(busy))
-
-    def _run(self, stage: str, tasks: Sequence[Task], done: Done, busy: Path) -> list[Failure]:
-        """As `run`; workers mark in the folder `busy` that they are at work."""
         store = Store(self.root)
         waiting = deque(waves(tasks, self.workers))
         attempts: dict[tuple[tuple[str, str], ...], int] = {}
@@ -78,18 +77,18 @@ class Pool:
         failures: list[Failure] = []
         ended: set[int] = set()
         while waiting or running:
-            if self.interrupted:
-                raise KeyboardInterrupt
+            if self.ending:
+                raise self.ending
             while waiting and len(running) < 2 * self.workers:
                 wave = waiting.popleft()
-                args = [str(busy), self.root, [task.to_json() for task in wave]]
+                args = [str(self.busy), self.root, [task.to_json() for task in wave]]
                 # As long as for one task: those that it is too short for are tried again, alone.
                 seconds = self.limits.task_seconds
                 pool = self._started()
                 running[pool.schedule(run_marked, args=args, timeout=seconds)] = wave
             finished, _ = wait(running, timeout=SAMPLE_SECONDS, return_when=FIRST_COMPLETED)
             self.peak_bytes = max(self.peak_bytes, resident_bytes())
-            ended |= end_larger(self.limits.task_bytes, busy)
+            ended |= end_larger(self.limits.task_bytes, self.busy)
             for future in finished:
                 wave = running.pop(future)
                 error = future.exception()
@@ -145,21 +144,28 @@ class Pool:
 
 
 @contextmanager
-def _noting_interrupts(pool: Pool) -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt as ever, and the pool knows of it too."""
+def _noting_ends(pool: Pool) -> Iterator[None]:
+    """What a signal's handler raises to end this process is raised as ever, and the pool knows."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {each: handler for each in ends if callable(handler := signal.getsignal(each))}
 
-    def note(*_: object) -> None:
-        pool.interrupted = True
-        raise KeyboardInterrupt
+    def note(number: int, frame: FrameType | None) -> None:
+        try:
+            before[signal.Signals(number)](number, frame)
+        except BaseException as error:
+            pool.ending = error
+            raise
 
-    before = signal.signal(signal.SIGINT, note)
+    for each in before:
+        signal.signal(each, note)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextmanager
@@ -168,16 +174,17 @@ def open_pool(root: str, workers: int, limits: Limits) -> Iterator[Pool]:
 
     Whoever opens it may have processes of its own: those that were there before are left alone.
     """
-    pool = Pool(root, workers, limits)
     others = set(psutil.Process().children(recursive=True))
-    try:
-        with worker_settings(), _noting_interrupts(pool):
-            yield pool
-    except BaseException:
-        _end_workers(others)  # also those just starting: they would complain of what is gone
-        raise
-    finally:
-        pool.stop()
+    with TemporaryDirectory(prefix="phloem-") as busy:
+        pool = Pool(root, workers, Path(busy), limits)
+        try:
+            with worker_settings(), _noting_ends(pool):
+                yield pool
+        except BaseException:
+            _end_workers(others)  # also those just starting: they would complain of what is gone
+            raise
+        finally:
+            pool.stop()
 
 
 def _end_workers(others: Collection[psutil.Process]) -> None:

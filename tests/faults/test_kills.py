@@ -1,5 +1,6 @@
 """Processes that end before their time: what they committed stays, what is missing is made."""
 
+import os
 import random
 import shutil
 import signal
@@ -24,7 +25,9 @@ from faults import (
 )
 from tiny_workspace import digests, redone, run_tiny
 
+from phloem.catalog.store import Store
 from phloem.pipeline.watch.progress import Progress
+from phloem.pipeline.watch.status import status
 
 pytestmark = pytest.mark.beam
 
@@ -52,11 +55,13 @@ def _moments(seed: int, before: World) -> list[int]:
 )
 @pytest.mark.parametrize("seed", [0, *NIGHTLY])
 def test_run_whose_workers_are_killed_gives_the_same_bytes(
-    seed: int, world: World, fresh: Path
+    seed: int, world: World, fresh: Path, tmp_path: Path
 ) -> None:
     folder, root, before = world
     killed = 0
-    with started(folder, fresh) as run:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with started(folder, fresh, environment={"TMPDIR": str(temporary)}) as run:
         for moment in _moments(seed, world):
             until_commits(run, moment)
             for victim in run.workers()[:1]:
@@ -65,6 +70,7 @@ def test_run_whose_workers_are_killed_gives_the_same_bytes(
         code = run.ended()
         assert _alone(run)
     assert killed > 0
+    assert sorted(temporary.rglob("*")) == []
     if code:
         assert ("tasks failed" if tiny_workspace.on_spark else "its worker died") in run.said()
         record = run_tiny(folder, fresh)
@@ -139,6 +145,33 @@ def test_run_that_is_interrupted_ends_at_once_and_goes_on_later(
     assert "interrupted: run the same command again" in run.said()
     assert "Traceback" not in run.said()
     assert [record["status"] for record in runs_of(fresh)] == ["interrupted"]
+    assert outcome(fresh, run_tiny(folder, fresh)) == outcome(root, before)
+
+
+@pytest.mark.fault(
+    fault="the driver is told to end: SIGTERM, as batch queues do, or SIGHUP to it and its workers,"
+    " as a terminal does that is closed",
+    promise="as with Ctrl-C; the exit code names the signal, 143 or 129, and nothing stays in the"
+    " temporary folder",
+)
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("seed", [0, *NIGHTLY])
+def test_run_that_is_told_to_end_puts_everything_away(
+    seed: int, told: signal.Signals, world: World, fresh: Path, tmp_path: Path
+) -> None:
+    folder, root, before = world
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with started(folder, fresh, environment={"TMPDIR": str(temporary)}) as run:
+        until_commits(run, _moments(seed, world)[0])
+        (os.killpg if told == signal.SIGHUP else os.kill)(run.process.pid, told)
+        assert run.ended() == 128 + told
+        assert _alone(run)
+    assert run.said().splitlines()[-1].startswith("interrupted: run the same command again")
+    assert "Traceback" not in run.said()
+    assert [(r["status"], r["error"]) for r in runs_of(fresh)] == [("interrupted", told.name)]
+    assert status(Store(fresh)).state == "interrupted"
+    assert sorted(temporary.rglob("*")) == []
     assert outcome(fresh, run_tiny(folder, fresh)) == outcome(root, before)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -13,7 +15,7 @@ from typer.testing import CliRunner, Result
 from phloem.catalog import runs
 from phloem.catalog.errors import PhloemError, UseError
 from phloem.catalog.store import StoreError
-from phloem.pipeline.cli.app import app
+from phloem.pipeline.cli.app import Ended, app, end_in_order
 
 AGAIN = "interrupted: run the same command again, what is done is not done again\n"
 
@@ -35,6 +37,7 @@ def _raised(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Result:
         (OSError(errno.ENOSPC, "full", "a\x1b[2J"), 1, "error: [Errno 28] full: 'a\\x1b[2J'\n"),
         (PhloemError("a\x1b[2J [red]b"), 1, "error: a␛[2J [red]b\n"),
         (KeyboardInterrupt(), 1, AGAIN),
+        (Ended(signal.SIGTERM), 143, AGAIN),
     ],
 )
 def test_errors_of_ours_and_the_systems_are_a_line(
@@ -51,6 +54,33 @@ def test_any_other_error_is_a_bug_and_stays_one(
     result = _raised(error, monkeypatch)
     assert result.exception is error
     assert result.stderr == ""
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    """The handlers of this process are put back."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_first_signal_ends_a_command_and_a_second_does_not_cut_that_short() -> None:
+    end_in_order()
+    with pytest.raises(Ended) as ended:
+        signal.raise_signal(signal.SIGHUP)
+    assert (ended.value.code, str(ended.value)) == (129, "SIGHUP")
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_signal_that_is_ignored_stays_so() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    end_in_order()
+    signal.raise_signal(signal.SIGHUP)
+    with pytest.raises(Ended):
+        signal.raise_signal(signal.SIGTERM)
 
 
 STARTED = {

@@ -3,9 +3,11 @@
 import dataclasses
 import json
 import re
+import signal
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +39,7 @@ from phloem.pipeline.engines.local import (
     Pool,
     check_memory,
     memory_needed,
+    open_pool,
     resident_bytes,
     run_wave,
     waves,
@@ -307,7 +310,7 @@ def _run(
     """(waves, labels of the tasks done, label and reason of each failure, CPU seconds)."""
     store = Store(tmp_path)
     pool = InlineProcesses(store, faults)
-    engine = Pool(str(tmp_path), 1, pool=pool)  # type: ignore[arg-type]
+    engine = Pool(str(tmp_path), 1, tmp_path, pool=pool)  # type: ignore[arg-type]
     done: list[str] = []
     failures = engine.run(
         "tally", [some_task(name) for name in names], lambda t, _: done.append(t.label)
@@ -321,9 +324,26 @@ def test_run_does_every_task_once(tmp_path: Path) -> None:
 
 
 def test_run_without_tasks_starts_no_pool(tmp_path: Path) -> None:
-    engine = Pool(str(tmp_path), 1)
+    engine = Pool(str(tmp_path), 1, tmp_path)
     assert engine.run("tally", [], lambda *_: None) == []
     assert engine.pool is None
+
+
+def test_run_ends_for_a_signal_whose_exception_was_lost() -> None:
+    def end(number: int, _: object) -> None:
+        raise SystemExit(number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with open_pool("memory://lost", 1, Limits()) as pool:
+            with suppress(SystemExit):  # as C code may do
+                signal.raise_signal(signal.SIGTERM)
+            with pytest.raises(SystemExit):
+                pool.run("tally", [some_task("a")], lambda *_: None)
+            assert pool.pool is None
+        assert signal.getsignal(signal.SIGTERM) is end
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_run_tries_the_tasks_of_a_failed_wave_alone(tmp_path: Path) -> None:
@@ -351,7 +371,7 @@ def test_run_does_not_try_again_what_its_worker_could_explain(tmp_path: Path) ->
             return future
 
     processes = Explaining(Store(tmp_path), {"b": [StageError("the whole wave")]})
-    failures = Pool(str(tmp_path), 1, pool=processes).run(  # type: ignore[arg-type]
+    failures = Pool(str(tmp_path), 1, tmp_path, pool=processes).run(  # type: ignore[arg-type]
         "tally", [some_task("b")], lambda *_: None
     )
     assert processes.waves == [["b"]]
