@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import hashlib
+import mmap
 import os
 import re
 import tempfile
@@ -377,7 +378,7 @@ class Store:
                 opened = pa.memory_map(self.path(name))
             self._require(name, self.path(name), sha256)
             return opened
-        with tempfile.NamedTemporaryFile(prefix="phloem-") as copy:
+        with tempfile.TemporaryFile() as copy:  # without a name: a killed process leaves nothing
             writing = Writing(cast("BinaryIO", copy))
             for piece in self._pieces(name, size):
                 writing.write(piece)
@@ -385,7 +386,10 @@ class Store:
             writing.finish()
             if sha256 and writing.sha256 != sha256:
                 raise ChangedError(name)
-            return pa.memory_map(copy.name)
+            if not writing.bytes:  # cannot be mapped
+                return pa.BufferReader(b"")
+            mapped = mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ)
+            return pa.BufferReader(pa.py_buffer(mapped))
 
     def _require(self, name: str, path: str, sha256: str) -> None:
         if sha256 and not holds(path, sha256):
@@ -460,12 +464,12 @@ class Store:
         if not self.is_local:
             # Written here first: a transaction of fsspec belongs to the file system, so that the
             # first of two files written side by side would commit the other one half-done.
-            with tempfile.NamedTemporaryFile(prefix="phloem-") as file:
+            with tempfile.TemporaryFile() as file:  # without a name, as in `open`
                 writing = Writing(cast("BinaryIO", file))
                 yield writing
-                file.flush()
+                file.seek(0)  # some systems open a file again where its reader has got to
                 with self._asking("write", name):
-                    self.fs.put_file(file.name, path)
+                    self.fs.put_file(f"/dev/fd/{file.fileno()}", path)
             writing.finish()
             return
         Path(folder).mkdir(parents=True, exist_ok=True)

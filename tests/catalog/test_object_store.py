@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
 import sys
 import traceback
 import uuid
@@ -213,6 +215,36 @@ def test_open_holds_a_piece_at_a_time_and_leaves_no_file(
     assert list(tmp_path.iterdir()) == []
     assert opened.read() == data
     opened.close()
+
+
+KILLED = {
+    "written": "with store.create('a/other') as out:\n    out.write(text)\n    os.kill(0, 9)",
+    "sent": "store.fs.put_file = lambda *_: os.kill(0, 9)\nstore.write_bytes('a/other', text)",
+    "fetched": "store._pieces = lambda _: iter([text, os.kill(0, 9)])\nstore.open('a/file')",
+    "read": "opened = store.open('a/file')\nassert opened.read() == text\nos.kill(0, 9)",
+}
+
+
+@pytest.mark.parametrize("script", KILLED.values(), ids=KILLED)
+def test_process_killed_with_a_file_leaves_no_copy(
+    store: Store, tmp_path: Path, script: str
+) -> None:
+    store.write_bytes("a/file", TEXT)
+    code = (
+        "import os, sys\nfrom phloem.catalog.store import Store\n"
+        f"store, text = Store(sys.argv[1]), {TEXT!r}\n{script}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, store.root], check=False, start_new_session=True
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+    assert store.list("a") == ["a/file"]
+
+
+def test_open_of_an_empty_file_reads_nothing(store: Store) -> None:
+    store.write_bytes("a/file", b"")
+    assert store.open("a/file").read() == b""
 
 
 def test_local_path_copies_once_until_the_file_changes(s3: ObjectStore, store: Store) -> None:
