@@ -352,7 +352,7 @@ def check_file(store: Store, name: str, sha256: str, size: int | None) -> Iterat
         if size is not None and actual_size != size:
             yield Finding(name, "size", str(size), str(actual_size))
             return
-        actual = store.sha256(name)
+        actual = store.sha256(name, actual_size)
     except MissingError:
         yield Finding(name, "missing", sha256, "")
         return

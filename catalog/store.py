@@ -352,10 +352,15 @@ class Store:
                 raise
             return b""
 
-    def sha256(self, name: str) -> str:
-        """The hash of a file as it lies there, read in pieces. Raises MissingError."""
+    def sha256(self, name: str, size: int | None = None) -> str:
+        """The hash of a file as it lies there, read in pieces. Raises MissingError.
+
+        Args:
+            name: Of the file.
+            size: Its bytes, if they were just asked for.
+        """
         digest = hashlib.sha256()
-        for piece in self._pieces(name):
+        for piece in self._pieces(name, size):
             digest.update(piece)
         return digest.hexdigest()
 

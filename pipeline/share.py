@@ -21,8 +21,8 @@ from phloem.pipeline.stage import (
     Task,
     already,
     committed_before,
-    missing,
     note_share,
+    uncommitted,
     weights,
 )
 from phloem.pipeline.stages import STAGES
@@ -153,7 +153,7 @@ def run_share(
     )
     if failures:
         raise RunError(told_failures(stage, failures, len(to_do)))
-    others = len(missing(store, [task for task in step.tasks if task.makes not in found]))
+    others = len(uncommitted(store, [task for task in step.tasks if task.makes not in found]))
     read = None
     if stage == "ingest":
         read = account(store, [shard for task in mine for shard in found[task.makes]], None)

@@ -315,7 +315,13 @@ def note_share(store: Store, tasks: Sequence[Task], shards: Shards, share: tuple
 
 
 def missing(store: Store, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks that have not committed all that they make."""
+    """The tasks of which not all is there that they make, every file at its size."""
+    found = already(store, tasks).shards
+    return [task for task in tasks if task.makes not in found]
+
+
+def uncommitted(store: Store, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks that have not committed all that they make: no commit is read, only listed."""
     absent = commits.absent(store, _makes(tasks))
     return [task for task in tasks if not absent.isdisjoint(task.makes)]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args, get_origin
 
@@ -238,6 +240,19 @@ def views_table() -> str:
     return table(["view", "column", "type", "meaning"], rows)
 
 
+def requests_table() -> str:
+    """What an object store was asked, as `tests/pipeline/test_requests.py` counted it there."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "requests.json"
+    found = json.loads(page.read_text(encoding="utf-8"))
+    methods = ("PUT", "GET", "HEAD", "LIST")
+    rows = [
+        (what, *(f"{own.get(m, 0):,}" for m in methods), f"{sum(own.values()):,}")
+        for what, own in found["rows"].items()
+    ]
+    told = f"{found['tasks']:,} tasks in {found['stages']} stages:"
+    return f"{told}\n\n{table(['', *methods, 'in all'], rows)}"
+
+
 TABLES: Mapping[str, Maker] = MappingProxyType(
     {
         "columns": lambda: columns_table(shared_columns()),
@@ -258,6 +273,7 @@ TABLES: Mapping[str, Maker] = MappingProxyType(
         "policy": lambda: fields_table(Policy),
         "policies": policies_table,
         "formats": formats_table,
+        "requests": requests_table,
         "views": views_table,
     }
 )
