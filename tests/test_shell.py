@@ -11,10 +11,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from built_wheel import PACKAGES, ROOT, build_wheel
 from outside import require
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("catalog", "filters", "pipeline", "reports", "sources")
 LOCKS = sorted(path.name for path in ROOT.glob("requirements*.lock"))
 DATA = {".css", ".gz", ".html", ".jinja", ".js", ".json", ".jsonl", ".lock", ".svg", ".yaml"}
 
@@ -113,26 +112,8 @@ def _tracked() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """The wheel, built from a copy so that the checkout stays clean."""
-    folder = tmp_path_factory.mktemp("wheel")
-    copy = folder / "checkout"
-    copy.mkdir()
-    names = [*PACKAGES, "phloem", "tests", "pyproject.toml", "README.md", "LICENSE"]
-    subprocess.run(
-        ["tar", "-C", ROOT, "--exclude=__pycache__", "-cf", folder / "tree.tar", *names], check=True
-    )
-    subprocess.run(["tar", "-C", copy, "-xf", folder / "tree.tar"], check=True)
-    code = "import sys, setuptools.build_meta as b; b.build_wheel(sys.argv[1])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
-    return built
+    """The wheel of this checkout."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel):

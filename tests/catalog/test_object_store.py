@@ -30,6 +30,7 @@ from object_store import (
     cut_upload,
     serving,
 )
+from s3fs import S3FileSystem
 
 from phloem.catalog.records import append, records
 from phloem.catalog.store import MissingError, RootError, Store, StoreError, masked
@@ -337,6 +338,27 @@ def test_no_error_holds_a_credential(s3: ObjectStore, store: Store, impatient: N
         told += traceback.format_exception(caught.value)
     assert len(told) > 2
     assert not [line for line in told if SECRET in line or KEY in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("AWS_ACCESS_KEY_ID", "AKIASOMEBODYELSES000", "Key Id you provided does not exist"),
+        ("AWS_SECRET_ACCESS_KEY", "guessed", "signature we calculated does not match"),
+    ],
+)
+def test_store_that_checks_signatures_refuses_a_wrong_one(
+    store: Store, s3: ObjectStore, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setattr(s3, "signed", True)
+    store.write_bytes("a/ü +=&%2F.txt", TEXT)
+    assert [store.read_bytes(each) for each in store.list("a")] == [TEXT]
+    monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()
+    with pytest.raises(StoreError, match=told):
+        Store(store.root).read_bytes("a/file")
+    monkeypatch.undo()
+    S3FileSystem.clear_instance_cache()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""An S3 on this machine, by moto, that counts its requests and fails when it is told to."""
+"""An S3 on this machine, by moto, that counts its requests and fails when it is told to.
+
+Moto takes whatever signature a request has: where `signed` is asked for, it is recomputed first.
+"""
 
 import os
 import re
@@ -7,12 +10,17 @@ import time
 import urllib.request
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from s3fs import S3FileSystem
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -20,6 +28,11 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 SECRET = "secret/RSNjq8tPOV+cAJhvLQ4Ew0"  # noqa: S105 - moto takes any
 KEY = "AKIAPHLOEMTEST000000"
 PIECE = 2**16  # bytes of a body that are read or sent at once
+
+SIGNED = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/s3/aws4_request,"
+    r" SignedHeaders=(?P<headers>[a-z0-9;-]+), Signature=(?P<signature>[0-9a-f]{64})"
+)
 
 Environ = dict[str, Any]
 Fault = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -52,30 +65,38 @@ class ObjectStore:
 
     Attributes:
         bucket: The bucket that is there.
-        port: On 127.0.0.1.
+        hosts: Addresses of this machine on which it listens.
+        signed: Whether requests must be signed with `KEY` and `SECRET`.
+        port: The same on all of them.
         requests: (method, path) of every request so far.
         faults: What fails, and how.
         moto: What answers where nothing fails.
     """
 
     bucket: str
+    hosts: Sequence[str] = ("127.0.0.1",)
+    signed: bool = False
     port: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
     faults: list[Planned] = field(default_factory=list)
     moto: Any = field(default_factory=lambda: DomainDispatcherApplication(create_backend_app))
-    server: BaseWSGIServer | None = None
+    servers: list[BaseWSGIServer] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
+        """Where it listens, for this machine."""
+        return f"http://{self.hosts[0]}:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client needs to find it."""
+        """What a client on this machine needs to find it."""
+        return self.environment_at(self.hosts[0])
+
+    def environment_at(self, host: str) -> dict[str, str]:
+        """What a client needs that reaches it at one of its addresses."""
         return {
-            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ENDPOINT_URL": f"http://{host}:{self.port}",
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -87,6 +108,18 @@ class ObjectStore:
     def root(self, prefix: str = "") -> str:
         """URL of a root that nobody has used."""
         return f"s3://{self.bucket}/{prefix or uuid.uuid4().hex}"
+
+    def begun(self, root: str, record: dict[str, Any], *missing: str) -> str:
+        """Another root with what a run made on this one, but for some stages and all records."""
+        other = self.root()
+        prefix, moved = (each.rpartition("/")[2] for each in (root, other))
+        backend = s3_backends[DEFAULT_ACCOUNT_ID]["global"]
+        for name, key in list(backend.get_bucket(self.bucket).keys.items()):
+            before, _, file = name.partition("/")
+            stage = file.partition("/")[0]
+            if before == prefix and stage in record["datasets"].keys() - {*missing}:
+                backend.copy_object(key, self.bucket, f"{moved}/{file}")
+        return other
 
     def fail(self, method: str, path: str, fault: Fault, times: int = 1, every: int = 1) -> Planned:
         """Let requests of a method, whose path has a match of `path`, meet a fault."""
@@ -110,21 +143,22 @@ class ObjectStore:
                 request = (environ["REQUEST_METHOD"], path)
                 self.requests.append(request)
                 planned = next((p for p in self.faults if p.meets(*request)), None)
-            answer = planned.fault if planned else self.moto
+            refused = refusal(environ) if self.signed else None
+            answer = refused or (planned.fault if planned else self.moto)
             return answer(environ, start_response)
 
-        self.server = make_server(
-            "127.0.0.1", self.port, app, threaded=True, request_handler=_Silent
-        )
-        self.port = self.server.server_port
-        threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True).start()
+        for host in self.hosts:
+            server = make_server(host, self.port, app, threaded=True, request_handler=_Silent)
+            self.port = server.server_port
+            self.servers.append(server)
+            threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
 
     def stop(self) -> None:
         """Vanish; what it holds is there again after `start`."""
-        if self.server:
-            self.server.shutdown()
-            self.server.server_close()
-            self.server = None
+        while self.servers:
+            server = self.servers.pop()
+            server.shutdown()
+            server.server_close()
 
 
 class _Silent(WSGIRequestHandler):
@@ -150,6 +184,31 @@ def answering(status: str, code: str, message: str = "") -> Fault:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     return fault
+
+
+def refusal(environ: Environ) -> Fault | None:
+    """Why S3 refuses a request for its signature, if it does."""
+    found = SIGNED.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
+    if found is None:
+        return answering("403 Forbidden", "AccessDenied", "Access Denied")
+    if found["key"] != KEY:
+        told = "The AWS Access Key Id you provided does not exist in our records."
+        return answering("403 Forbidden", "InvalidAccessKeyId", told)
+    plain = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+    names = found["headers"].split(";")
+    headers = {
+        name: environ.get(plain.get(name, f"HTTP_{name.upper().replace('-', '_')}"), "")
+        for name in names
+    }
+    url = f"http://{environ['HTTP_HOST']}{environ['REQUEST_URI']}"
+    request = AWSRequest(environ["REQUEST_METHOD"], url, headers)
+    request.context["timestamp"] = environ.get("HTTP_X_AMZ_DATE", "")
+    signer = S3SigV4Auth(Credentials(KEY, SECRET), "s3", found["region"])
+    text = signer.string_to_sign(request, signer.canonical_request(request))
+    if signer.signature(text, request) == found["signature"]:
+        return None
+    told = "The request signature we calculated does not match the signature you provided."
+    return answering("403 Forbidden", "SignatureDoesNotMatch", told)
 
 
 ERROR_500 = answering("500 Internal Server Error", "InternalError")
@@ -187,9 +246,11 @@ def _read(environ: Environ, size: int) -> None:
 
 
 @contextmanager
-def serving() -> Iterator[ObjectStore]:
+def serving(
+    hosts: Sequence[str] = ("127.0.0.1",), *, signed: bool = False
+) -> Iterator[ObjectStore]:
     """A server with an empty bucket, which the environment of this process leads to."""
-    store = ObjectStore(f"phloem-{uuid.uuid4().hex[:8]}")
+    store = ObjectStore(f"phloem-{uuid.uuid4().hex[:8]}", hosts)
     store.start()
     S3FileSystem.clear_instance_cache()  # those of another server would be taken for this one's
     try:
@@ -201,6 +262,7 @@ def serving() -> Iterator[ObjectStore]:
             request = urllib.request.Request(f"{store.url}/{store.bucket}", method="PUT")  # noqa: S310 - http
             with urllib.request.urlopen(request):  # noqa: S310 - as above
                 store.requests.clear()
+            store.signed = signed
             yield store
     finally:
         store.stop()

@@ -21,6 +21,7 @@ ASKED = {
     "7zz": ("i",),
     "cargo": ("info", "-h"),  # which cargo has since 1.82
     "go": ("version",),
+    "ip": ("-V",),
     "java": ("-version",),
     "ssh-keygen": ("-q", "-t", "ed25519", "-N", "", "-f", "key"),
 }

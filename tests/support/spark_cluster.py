@@ -19,6 +19,7 @@ from phloem.pipeline.engines.spark.options import Spark
 START_SECONDS = 90.0
 SETTINGS = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1"}
 DEPLOY = "org.apache.spark.deploy"
+REGISTERED = "Successfully registered with master"  # in a worker's log
 
 
 @dataclass(frozen=True)
@@ -81,35 +82,52 @@ def running(command: list[str], log: Path, settings: dict[str, str]) -> Iterator
 
 
 @contextlib.contextmanager
+def spark_master(
+    home: Path, folder: Path, host: str, settings: dict[str, str] | None = None
+) -> Iterator[str]:
+    """A master that listens on an address of this machine; its URL."""
+    port, log = free_port(), folder / "master.log"
+    command = [str(home / "bin" / "spark-class"), f"{DEPLOY}.master.Master", "--host", host]
+    command += ["--webui-port", "0", "--port", str(port)]
+    where = {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": host} | (settings or {})
+    with running(command, log, SETTINGS | where) as process:
+        await_line(log, "New state: ALIVE", process)
+        yield f"spark://{host}:{port}"
+
+
+@contextlib.contextmanager
 def spark_cluster(home: Path, folder: Path) -> Iterator[Cluster]:
     """One master and two workers with one core each."""
-    port = free_port()
     settings = {**SETTINGS, "SPARK_HOME": str(home), "SPARK_WORKER_DIR": str(folder / "work")}
-    spark_class = str(home / "bin" / "spark-class")
-    where = ["--host", "127.0.0.1", "--webui-port", "0"]
-    master_log = folder / "master.log"
     with contextlib.ExitStack() as stack:
-        command = [spark_class, f"{DEPLOY}.master.Master", *where, "--port", str(port)]
-        process = stack.enter_context(running(command, master_log, settings))
-        master = f"spark://127.0.0.1:{port}"
-        await_line(master_log, "New state: ALIVE", process)
+        master = stack.enter_context(spark_master(home, folder, "127.0.0.1"))
         for number in range(2):
             log = folder / f"worker-{number}.log"
-            size = ["--cores", "1", "--memory", "1g"]
-            command = [spark_class, f"{DEPLOY}.worker.Worker", *where, *size, master]
+            command = [str(home / "bin" / "spark-class"), *worker_of(master, "127.0.0.1")]
             worker = stack.enter_context(running(command, log, settings))
-            await_line(log, "Successfully registered with master", worker)
+            await_line(log, REGISTERED, worker)
         yield Cluster(home, master, folder / "work")
+
+
+def worker_of(master: str, host: str) -> list[str]:
+    """What `spark-class` is given for a worker with one core."""
+    where = ["--host", host, "--webui-port", "0"]
+    return [f"{DEPLOY}.worker.Worker", *where, "--cores", "1", "--memory", "1g", master]
 
 
 @contextlib.contextmanager
 def installed_cluster(folder: Path) -> Iterator[tuple[Cluster, Spark]]:
     """A cluster of the Spark that the environment names, and how to reach it; skips without one."""
-    require("java")  # Spark needs a Java 17
-    home, jar = _named("PHLOEM_SPARK_HOME"), _named("PHLOEM_JOB_SERVER_JAR")
+    home, jar = installed_spark()
     with spark_cluster(home, folder) as found:
         settings = ("spark.executor.memory=512m", "spark.default.parallelism=8")
         yield found, Spark(found.master, str(jar), settings=settings)
+
+
+def installed_spark() -> tuple[Path, Path]:
+    """Spark's home and the job server's jar, as the environment names them; skips without."""
+    require("java")  # Spark needs a Java 17
+    return _named("PHLOEM_SPARK_HOME"), _named("PHLOEM_JOB_SERVER_JAR")
 
 
 def _named(variable: str) -> Path:

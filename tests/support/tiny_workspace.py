@@ -188,7 +188,7 @@ def run_tiny(folder: Path, root: Path, workers: int = 0) -> dict[str, Any]:
     return record
 
 
-def digests(root: Path, record: dict[str, Any]) -> dict[str, str]:
+def digests(root: Path | str, record: dict[str, Any]) -> dict[str, str]:
     """The digest of every dataset of a run."""
     store = Store(str(root))
     return {

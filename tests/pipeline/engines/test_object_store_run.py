@@ -14,8 +14,6 @@ from typing import Any
 import fsspec
 import pytest
 from inline_engine import inline
-from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
-from moto.s3.models import s3_backends
 from object_store import (
     DENIED,
     ERROR_500,
@@ -116,18 +114,6 @@ def here(s3: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Ran:
 def there(s3: ObjectStore) -> Ran:
     """The same with its root on S3."""
     return ran(s3.root())
-
-
-def begun(s3: ObjectStore, there: Ran, *missing: str) -> str:
-    """Another root on S3 with what the run made there, but for some stages and all records."""
-    root, prefix = s3.root(), there[0].rpartition("/")[2]
-    backend = s3_backends[ACCOUNT]["global"]
-    for name, key in list(backend.get_bucket(s3.bucket).keys.items()):
-        before, _, file = name.partition("/")
-        stage = file.partition("/")[0]
-        if before == prefix and stage in there[1]["datasets"].keys() - {*missing}:
-            backend.copy_object(key, s3.bucket, f"{root.rpartition('/')[2]}/{file}")
-    return root
 
 
 def test_run_on_s3_makes_the_same_datasets_and_release(here: Ran, there: Ran) -> None:
@@ -250,7 +236,7 @@ def test_run_through_faults_makes_the_same_bytes(s3: ObjectStore, here: Ran) -> 
 def test_upload_that_never_ends_fails_the_run_and_the_next_one_is_right(
     s3: ObjectStore, here: Ran, there: Ran
 ) -> None:
-    root = begun(s3, there, "decide", "compose", "tokenizer", "tokenize")
+    root = s3.begun(*there, "decide", "compose", "tokenizer", "tokenize")
     s3.fail("PUT", "/decide/.*/ledger.parquet", cut_upload, ALWAYS)
     result = phloem("run", "tiny", "--root", root, "--workers", "1")
     assert result.exit_code == 1
@@ -277,7 +263,7 @@ def vanishing(s3: ObjectStore, method: str, path: str) -> None:
 def test_server_that_vanishes_is_told_in_a_line_and_the_next_run_is_right(
     s3: ObjectStore, here: Ran, there: Ran
 ) -> None:
-    root = begun(s3, there, "compose", "tokenizer", "tokenize")
+    root = s3.begun(*there, "compose", "tokenizer", "tokenize")
     vanishing(s3, "PUT", "/compose/")
     try:
         result = phloem("run", "tiny", "--root", root, "--workers", "1")
