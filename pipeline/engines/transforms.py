@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -212,6 +213,19 @@ def new_pipeline(options: PipelineOptions) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)
     Path(pipeline.local_tempdir).rmdir()
     return pipeline
+
+
+@contextmanager
+def temporary_in(folder: str) -> Iterator[None]:
+    """What this process puts into the temporary folder meanwhile lies in this one.
+
+    Beam leaves two folders of its own there for each pipeline that it prepares for another runner.
+    """
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def build(

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -18,7 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from phloem.catalog.store import Store
 from phloem.pipeline.engines.dataflow.graph import Graph, faults, nodes, shuffles
 from phloem.pipeline.engines.runners import DATAFLOW, RunnerError, check_planned
-from phloem.pipeline.engines.transforms import build
+from phloem.pipeline.engines.transforms import build, temporary_in
 from phloem.pipeline.job import Job, steps
 from phloem.pipeline.stage import Task
 from phloem.pipeline.stages import STAGES
@@ -114,7 +115,7 @@ def dry_run(stage: str, tasks: Sequence[str], settings: Settings) -> Graph:
     """
     check_planned(DATAFLOW)
     dry = [*options(settings, stage), "--dry_run=True", "--no_auth"]
-    with _offline():
+    with _offline(), TemporaryDirectory(prefix="phloem-") as folder, temporary_in(folder):
         pipeline = beam.Pipeline(options=PipelineOptions(dry))
         build(pipeline, stage, settings.root, tasks)
         return pipeline.run().job.proto_pipeline

@@ -147,7 +147,10 @@ class SparkEngine:
 
         from apache_beam.portability.api import beam_job_api_pb2_grpc  # isort: skip
 
+        from phloem.pipeline.engines.transforms import temporary_in
+
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="phloem-")))
+        self._stack.enter_context(temporary_in(str(folder)))
         environment = self._environment(folder)
         endpoint, artifacts = self.spark.job_endpoint, ""
         if endpoint:

@@ -62,12 +62,15 @@ class Served:
 def served(name: str, command: Sequence[str], port: int, folder: Path) -> Iterator[Served]:
     """A process that answers on a port of this machine; it and all it started end with the block.
 
+    Its log lies in the folder, which is the caller's to remove. Where this process is killed, the
+    other one ends all the same, and the folder goes with it: a log may quote documents.
+
     Raises SparkError if it ends or does not open its port in time.
     """
     log = folder / f"{name.replace(' ', '-')}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "phloem.pipeline.engines.spark.tether", *command],
+            [sys.executable, "-m", "phloem.pipeline.engines.spark.tether", str(folder), *command],
             stdin=subprocess.PIPE,  # closes with this process, were it killed
             stdout=out,
             stderr=subprocess.STDOUT,

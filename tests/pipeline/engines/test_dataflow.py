@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import tempfile
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -102,6 +103,14 @@ def test_check_finds_a_request_that_is_too_large(monkeypatch):
     tasks = [some_task("k", source=os.urandom(500).hex()) for _ in range(20)]
     (fault,) = check("measure", tasks, Settings()).faults
     assert fault.startswith("its 20 tasks make a request of ")
+
+
+@installed
+def test_dry_run_leaves_no_folder_of_beams(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    check("filter", [], Settings())
+    assert list(tmp_path.iterdir()) == []
+    assert tempfile.gettempdir() == str(tmp_path)
 
 
 @installed
