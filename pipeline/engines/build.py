@@ -92,7 +92,7 @@ def require_same(expected: str) -> None:
     ]
     if found:
         msg = (
-            f"the worker on {platform.node()} is not built as the driver is: {', '.join(found)};"
+            f"this machine's Phloem is not built as the driver's is: {', '.join(found)};"
             " install the same lock file and the same Phloem there"
         )
         raise StageError(msg)

@@ -7,6 +7,7 @@ So an engine only has to see to it that each task runs somewhere, at least once.
 from __future__ import annotations
 
 import json
+import platform
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -31,6 +32,10 @@ class Failure:
 
     task: Task
     reason: str
+
+
+class WorkerError(PhloemError):
+    """What a worker elsewhere could not do: on which machine, and why, in one line."""
 
 
 class Engine(Protocol):
@@ -117,6 +122,11 @@ def reason_of(error: BaseException | None) -> str:
         # Beam adds to the message where it was raised, in its own words.
         return " ".join(str((ours or system)[0]).split(" [while running")[0].split())
     return f"{type(chain[-1]).__name__} {_place_of(chain[-1])}; its message may quote a document"
+
+
+def on_worker(reason: str) -> WorkerError:
+    """An error as a driver elsewhere is told of it: the machine may be what matters."""
+    return WorkerError(f"on worker {platform.node()}: {reason}")
 
 
 def _origin(error: BaseException) -> BaseException | None:

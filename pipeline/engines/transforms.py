@@ -9,7 +9,7 @@ import functools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from phloem.catalog.manifest import File, canonical
 from phloem.catalog.store import Store
 from phloem.pipeline.engines import batches
 from phloem.pipeline.engines.build import require_same
-from phloem.pipeline.engines.engine import note_failure
+from phloem.pipeline.engines.engine import note_failure, on_worker, reason_of
 from phloem.pipeline.engines.runners import local_options
 from phloem.pipeline.stage import Shuffle, inputs_verified, made
 from phloem.pipeline.stages import BY_NAME, run_task, task_of
@@ -42,13 +42,15 @@ class DoTask(beam.DoFn):
 
     def setup(self) -> None:
         """Open the root once a worker."""
-        self.store = Store(self.root)
+        with _told(bool(self.built)):
+            self.store = Store(self.root)
 
     def process(self, element: str) -> Iterator[str]:
         """Commit what the task makes, unless it is there; yields each shard's record.
 
         An error is noted on the root and goes no further: it would fail the tasks beside it, and
-        take text of a document along into the runner's logs.
+        take text of a document along into the runner's logs. Where the root takes no note, it
+        must: nobody would hear of it.
         """
         try:
             if self.built:  # before all else: another Phloem may not know this task's model
@@ -58,10 +60,23 @@ class DoTask(beam.DoFn):
             shards = (self.built and made(self.store, task)) or run_task(self.store, task)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             (kind, key), label = _said(element)
-            note_failure(self.store, (kind, key), label, error)
+            with _told(bool(self.built)):
+                told = on_worker(reason_of(error)) if self.built else error
+                note_failure(self.store, (kind, key), label, told)
             return
         for shard in shards:
             yield json.dumps(shard.to_json(), sort_keys=True)
+
+
+@contextmanager
+def _told(elsewhere: bool) -> Iterator[None]:
+    """On a worker elsewhere, let an error through as one line that the driver can be shown."""
+    try:
+        yield
+    except Exception as error:
+        if not elsewhere:
+            raise
+        raise on_worker(reason_of(error)) from None
 
 
 def _said(element: str) -> tuple[tuple[str, str], str]:
@@ -118,18 +133,21 @@ def _shuffle(stage: str) -> Shuffle[Any, Any]:
 
 
 @contextmanager
-def _noted(store: Store, stage: str, key: str) -> Iterator[None]:
-    """Leave on the root why a shard could not be made, and let the error go on.
+def _opened(root: str, stage: str, key: str) -> Iterator[Store]:
+    """The root, for a part of a shard; why the shard could not be made is left there, and raised.
 
     Of a part it must fail the whole pipeline: without the part the shard would be whole to look
-    at. But no runner tells the driver more of an error than its kind.
+    at. It is raised as one line, without text of a document, for the driver to be shown.
     """
     try:
+        store = Store(root)
         with inputs_verified(store):
-            yield
-    except Exception as error:
-        note_failure(store, (stage, key), key, error)
-        raise
+            yield store
+    except Exception as error:  # noqa: BLE001 - whatever it is, it fails the pipeline
+        told = on_worker(reason_of(error))
+        with suppress(Exception):  # the root itself may be what failed
+            note_failure(Store(root), (stage, key), key, told)
+        raise told from None
 
 
 class ListParts(beam.DoFn):
@@ -142,7 +160,7 @@ class ListParts(beam.DoFn):
     def process(self, element: str) -> Iterator[str]:
         """Yield each part with the key of the shard that it is of."""
         (_, key), _ = _said(element)
-        with _noted(Store(self.root), self.stage, key):
+        with _opened(self.root, self.stage, key):
             if self.built:
                 require_same(self.built)
             work = task_of(element).work
@@ -159,9 +177,8 @@ class ReadBlocks(beam.DoFn):
 
     def process(self, element: str) -> Iterator[tuple[str, pa.RecordBatch]]:
         """Yield a block for each range of each shard, as far as it has rows."""
-        given, store, shuffle = json.loads(element), Store(self.root), _shuffle(self.stage)
-        key = given["key"]
-        with _noted(store, self.stage, key):
+        given, shuffle = json.loads(element), _shuffle(self.stage)
+        with _opened(self.root, self.stage, given["key"]) as store:
             if self.built:
                 require_same(self.built)
             part = shuffle.part.model_validate(given["part"])
@@ -180,8 +197,7 @@ class WriteRange(beam.DoFn):
         """Write the range; yields (key of the shard, file record)."""
         name, found = element
         key, _, number = name.rpartition("/")
-        store = Store(self.root)
-        with _noted(store, self.stage, key):
+        with _opened(self.root, self.stage, key) as store:
             file = _shuffle(self.stage).write(store, key, int(number), list(found))
         yield key, json.dumps(asdict(file), sort_keys=True)
 
@@ -197,8 +213,7 @@ class CommitShard(beam.DoFn):
         """Commit the shard; yields its record."""
         key, files = element
         records = [File(**json.loads(file)) for file in files]
-        store = Store(self.root)
-        with _noted(store, self.stage, key):
+        with _opened(self.root, self.stage, key) as store:
             shard = _shuffle(self.stage).commit(store, key, records)
         yield json.dumps(shard.to_json(), sort_keys=True)
 
@@ -241,9 +256,13 @@ def build(
         built: What `engines.build.build` says of the driver, for workers that have an installation
             of their own; empty for others.
     """
+    # Nothing is spread here: each stage spreads what it needs spread, once. On Spark a spread is a
+    # `repartition`, dealt out by place in its input. What comes out of one has no order that holds,
+    # so what a second one deals out differs from one attempt to the next ("indeterminate"): then
+    # Spark cannot make again what a lost machine held, and gives up on the whole job.
     (
         pipeline
-        | "Tasks" >> beam.Create(list(tasks)).with_output_types(str)
+        | "Tasks" >> beam.Create(list(tasks), reshuffle=False).with_output_types(str)
         | stage.capitalize() >> transform(stage, root, built)
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import queue
-import re
 import sys
 import tempfile
 import threading
@@ -21,6 +21,7 @@ from phloem.pipeline.engines.build import build as built
 from phloem.pipeline.engines.engine import NO_COMMIT, Done, Failure, forget_failures, noted_reason
 from phloem.pipeline.engines.local import resident_bytes
 from phloem.pipeline.engines.spark.options import Spark, address, is_loopback, masters
+from phloem.pipeline.engines.spark.said import Executors, GaveUp, gave_up
 from phloem.pipeline.engines.spark.server import (
     CONNECT,
     Served,
@@ -43,7 +44,11 @@ SLACK = 600.0  # on top of a task's own limit: executors start, tasks queue
 POLL = 1.0  # between looks at the root
 POLL_SHARE = 4  # looking takes a fifth of the time at most: a root may be slow to list
 
-PIPELINES = 2  # for a task whose worker left no note: Spark has tried it several times in each
+PIPELINES = 2  # for a task of which no worker says why: Spark has tried it several times in each
+
+# Executors that are lost while no task is committed: then they do not stay, whatever is sent. Spark
+# replaces one that ends before it had work for ever.
+LOSSES = 20
 
 # What the job server is told of Spark; the user's own settings come after these and win.
 SETTINGS = {
@@ -54,15 +59,19 @@ SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     # Executors outlive a stage: else each of a run's pipelines waits for new ones.
     "spark.driver.extraJavaOptions": "-Dbeam.spark.test.reuseSparkContext=true",
+    # How long a machine may be silent until its tasks go elsewhere. Spark's own 2 minutes are
+    # looked at once a minute; and who fetches from a lost machine waits 2 minutes an attempt.
+    "spark.executor.heartbeatInterval": "5s",
+    "spark.network.timeout": "40s",
+    "spark.network.timeoutInterval": "10s",
+    "spark.shuffle.io.connectionCreationTimeout": "10s",
+    "spark.shuffle.io.maxRetries": "2",
 }
 KEEP_WORKERS = 5_000  # ms without work until a Python worker ends
 
-# Of a job's error only the kinds of the exceptions are told: the rest may quote a document.
-KINDS = re.compile(
-    r"\b(?:[a-z]\w*\.){2,}(?:\w+\$)?([A-Z]\w*(?:Exception|Error))\b|\b(\w*LostFailure)\b"
-)
-
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 def within(seconds: float, what: str, call: Callable[[], T]) -> T:
@@ -83,12 +92,6 @@ def within(seconds: float, what: str, call: Callable[[], T]) -> T:
     if error is not None:
         raise SparkError(f"{what} failed: {type(error).__name__}") from error
     return value  # type: ignore[return-value] # no error: the pair holds a value
-
-
-def kinds_of(messages: str) -> str:
-    """The kinds of exceptions that an error message names, each once."""
-    found = dict.fromkeys(name or lost for name, lost in KINDS.findall(messages))
-    return ", ".join(found) or "it did not say why"
 
 
 @dataclass
@@ -114,6 +117,7 @@ class SparkEngine:
     _served: list[Served] = field(default_factory=list, repr=False)
     _options: list[str] = field(default_factory=list, repr=False)
     _jobs: Any = field(default=None, repr=False)
+    _executors: Executors = field(default_factory=Executors, repr=False)
     _cpu: dict[tuple[int, float], float] = field(default_factory=dict, repr=False)
 
     def run(self, stage: str, tasks: Sequence[Task], done: Done) -> list[Failure]:
@@ -126,12 +130,21 @@ class SparkEngine:
         self._start()
         store = Store(self.root)
         forget_failures(store, tasks)
-        left, error = list(tasks), ""
-        for _ in range(PIPELINES):
-            left, error = self._pipeline(store, stage, left, done)
-            if all(noted_reason(store, task) for task in left):
+        left, failed, why = list(tasks), [], NO_COMMIT
+        for number in range(PIPELINES):
+            if number:
+                logger.warning("stage %s: %s: %d tasks are sent again", stage, why, len(left))
+            left, gave_up = self._pipeline(store, stage, left, done)
+            why = gave_up.why if gave_up else NO_COMMIT
+            reasons = [noted_reason(store, task) for task in left]
+            pairs = list(zip(left, reasons, strict=True))
+            failed += [Failure(task, reason) for task, reason in pairs if reason]
+            left = [task for task, reason in pairs if not reason]
+            # What a worker could say, and not note, stands in the way of every task.
+            unnoted = set(gave_up.workers if gave_up else ()) - {each.reason for each in failed}
+            if not left or unnoted:
                 break
-        return [Failure(task, noted_reason(store, task) or error or NO_COMMIT) for task in left]
+        return failed + [Failure(task, why) for task in left]
 
     def stop(self) -> None:
         """End all that this engine started."""
@@ -186,7 +199,8 @@ class SparkEngine:
         else:
             (port,) = free_ports(1)
             pool = f"localhost:{port}"
-            command = [sys.executable, "-m", "phloem.pipeline.engines.spark.worker_pool", pool]
+            module = "phloem.pipeline.engines.spark.worker_pool"
+            command = [sys.executable, "-m", module, pool, self.root]
             self._serve("worker pool", command, port, folder)
         return ["--environment_type=EXTERNAL", f"--environment_config={pool}"]
 
@@ -206,23 +220,27 @@ class SparkEngine:
             *(f"--artifact-port={artifact}", f"--expansion-port={expansion}"),
             *(f"--artifacts-dir={folder}/artifacts", f"--spark-master-url={spark.master}"),
         ]
-        self._serve("job server", command, job, folder)
+        self._executors.log = self._serve("job server", command, job, folder).log
         # Else all of Spark's own jars would be sent to every executor.
         return f"localhost:{job}", f"--files_to_stage={jar}"
 
-    def _serve(self, name: str, command: Sequence[str], port: int, folder: Path) -> None:
+    def _serve(self, name: str, command: Sequence[str], port: int, folder: Path) -> Served:
         self._served.append(self._stack.enter_context(served(name, command, port, folder)))
+        return self._served[-1]
 
     def _pipeline(
         self, store: Store, stage: str, tasks: Sequence[Task], done: Done
-    ) -> tuple[list[Task], str]:
+    ) -> tuple[list[Task], GaveUp | None]:
         """One pipeline of these tasks, to its end: what it left undone, and why if it failed."""
         from apache_beam.portability.api import beam_job_api_pb2 as api
 
         job = within(
             SUBMIT, "the job server, given a pipeline,", lambda: self._submit(stage, tasks)
         )
-        waiting = list(tasks)
+        waiting, lost = list(tasks), self._executors.lost
+        self._executors.hear()
+        lost.clear()  # of an earlier pipeline
+        lost_before = 0
         patience = self.limits.task_seconds + SLACK
         moved = time.monotonic()
         state = api.JobState.UNSPECIFIED
@@ -231,11 +249,14 @@ class SparkEngine:
                 state = self._state(job)  # before looking, so that the last look misses nothing
                 looked = time.monotonic()
                 left = self._look(store, waiting, done)
+                self._executors.hear()
                 if len(left) < len(waiting):
-                    moved = time.monotonic()
+                    moved, lost_before = time.monotonic(), len(lost)
                 waiting = left
                 if state in _ended():
-                    return left, "" if state == api.JobState.DONE else self._why(job)
+                    return left, None if state == api.JobState.DONE else self._why(job)
+                if len(lost) - lost_before >= LOSSES:
+                    return left, gave_up("", [*lost.values()][lost_before:])
                 if time.monotonic() - moved > patience:
                     raise SparkError(
                         f"stage {stage}: no task was committed for {patience:.0f} s; the Spark"
@@ -247,9 +268,15 @@ class SparkEngine:
                 self._cancel(job)
 
     def _submit(self, stage: str, tasks: Sequence[Task]) -> str:
-        """Send a pipeline; the job's id."""
+        """Send a pipeline; the job's id.
+
+        Beam's own `submit` also opens streams of the job's states and messages, which whoever does
+        not read them to the end cancels; and a job whose streams are cancelled never fails: the
+        job server fails at telling it, before it has noted it.
+        """
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
+        from apache_beam.portability.api import beam_job_api_pb2 as api
         from apache_beam.runners.portability.portable_runner import (
             JobServiceHandle,
             PortableRunner,
@@ -261,8 +288,16 @@ class SparkEngine:
         pipeline = beam.Pipeline(options=options)
         build(pipeline, stage, self.root, [task.to_json() for task in tasks], built(self.modules))
         graph = PortableRunner.get_proto_pipeline(pipeline, options)
-        job, _, _ = JobServiceHandle(self._jobs, options).submit(graph)
-        return str(job)
+        handle = JobServiceHandle(self._jobs, options)  # asks with --job_server_timeout
+        prepared = handle.prepare(graph)
+        artifacts = prepared.artifact_staging_endpoint.url
+        within(
+            ANSWER,
+            "the job server's artifact service",
+            lambda: handle.stage(graph, artifacts, prepared.staging_session_token),
+        )
+        asked = api.RunJobRequest(preparation_id=prepared.preparation_id)
+        return str(self._jobs.Run(asked, timeout=ANSWER).job_id)
 
     def _state(self, job: str) -> int:
         """What became of a job so far. Raises SparkError if nobody can say."""
@@ -302,8 +337,8 @@ class SparkEngine:
                 self._cpu[process.pid, process.create_time()] = times.user + times.system
         self.cpu_seconds = sum(self._cpu.values())
 
-    def _why(self, job: str) -> str:
-        """Why a job failed, by the kinds of exceptions that it names."""
+    def _why(self, job: str) -> GaveUp:
+        """Why a job that has ended did not succeed, as far as it may be told."""
         import grpc
         from apache_beam.portability.api import beam_job_api_pb2 as api
 
@@ -312,9 +347,8 @@ class SparkEngine:
             for message in self._jobs.GetMessageStream(
                 api.JobMessagesRequest(job_id=job), timeout=CONNECT
             ):
-                if message.message_response.importance == api.JobMessage.JOB_MESSAGE_ERROR:
-                    texts.append(message.message_response.message_text)  # noqa: PERF401 - may end early
-        return f"Spark gave up on its pipeline: {kinds_of(' '.join(texts))}"
+                texts.append(message.message_response.message_text)  # noqa: PERF401 - may end early
+        return gave_up("\n".join(texts), [*self._executors.lost.values()])
 
     def _cancel(self, job: str) -> None:
         import grpc

@@ -25,6 +25,7 @@ from phloem.pipeline.stages import BY_NAME
 
 OPTIONS = PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"])
 ROOT = "gs://bucket/root"
+RESHUFFLE = "beam:transform:reshuffle:v1"
 
 
 def _graph(stage: str, *works: Any) -> Graph:
@@ -62,8 +63,20 @@ def test_graph_of_a_map_stage_shuffles_its_tasks_only(stage):
     assert shuffle == (f"{stage.capitalize()}/Spread", "str")
 
 
-def test_graph_of_two_tasks_shuffles_what_create_lists_too():
-    assert shuffles(_graph("filter", {}, {}))[0] == ("Tasks/MaybeReshuffle/Reshuffle", "bytes")
+@pytest.mark.parametrize("stage", BY_NAME)
+def test_graph_spreads_once_and_nothing_that_has_no_order(stage):
+    """A second `repartition` on Spark would make a lost machine the end of the whole job."""
+    graph = _graph(stage, {}, {})
+    (spread,) = (node for node, _ in nodes(graph) if node.spec.urn == RESHUFFLE)
+    above, seen = list(spread.inputs.values()), []
+    while above:
+        wanted = above.pop()
+        for node, _ in nodes(graph):
+            if wanted in node.outputs.values():
+                seen.append(node.spec.urn)
+                above += node.inputs.values()
+    assert "beam:transform:impulse:v1" in seen
+    assert {RESHUFFLE, "beam:transform:group_by_key:v1"}.isdisjoint(seen)
 
 
 def test_nodes_are_all_transforms_once():

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 import re
 import shutil
 import socket
@@ -40,6 +41,7 @@ from phloem.pipeline.engines.spark import engine as spark_engine
 from phloem.pipeline.engines.spark import server
 from phloem.pipeline.engines.spark.engine import SparkEngine, open_spark
 from phloem.pipeline.engines.spark.options import Spark
+from phloem.pipeline.engines.spark.said import Executors, gave_up
 from phloem.pipeline.engines.spark.server import SparkError
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.request import Request
@@ -236,20 +238,139 @@ def test_kinds_of_an_error_are_told_and_nothing_else() -> None:
         f"org.apache.spark.SparkException: Job aborted: {PRIVATE}\n java.lang.RuntimeException:"
         f" Error received from SDK harness: Traceback ValueError: {PRIVATE} ExecutorLostFailure"
     )
-    assert spark_engine.kinds_of(said) == "SparkException, RuntimeException, ExecutorLostFailure"
-    assert spark_engine.kinds_of(PRIVATE) == "it did not say why"
+    assert _why(said) == "SparkException, RuntimeException, ExecutorLostFailure"
+    assert _why(PRIVATE) == "it did not say why"
+
+
+def _why(messages: str) -> str:
+    return gave_up(messages).why.removeprefix("Spark gave up on its pipeline").removeprefix(": ")
+
+
+ABORTED = (
+    "org.apache.spark.SparkException: Job aborted due to stage failure: Task 4 in stage 1.0 failed"
+    " 4 times, most recent failure: Lost task 4.3 in stage 1.0 (TID 18) (10.0.0.2 executor 3): "
+)
+WORKER_ERROR = "phloem.pipeline.engines.engine.WorkerError: "
+
+
+LOST_FAILURE = "ExecutorLostFailure (executor 3 exited caused by one of the running tasks) Reason: "
+FETCH_FAILED = "FetchFailed(BlockManagerId(1, 10.0.0.9, 40123, None), shuffleId=0, message=\n"
+CANCELLED = "java.util.concurrent.ExecutionException: io.grpc.StatusRuntimeException: CANCELLED: "
+HUNG_UP = (
+    "the Python worker of executor 3 on 10.0.0.2 ended in the middle of its work; the output of the"
+    " worker pool there says how"
+)
+LOST = "executor 3 on 10.0.0.2 was lost"
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (
+            f"{PRIVATE}\n{WORKER_ERROR}on worker b-2: no room [while running 'Tally/Do']\n\tat a.T",
+            "on worker b-2: no room",
+        ),
+        (f"\n{WORKER_ERROR}on worker b: no\n{WORKER_ERROR}on worker b: no\n", "on worker b: no"),
+        (f"{LOST_FAILURE}Command exited with code 137", f"{LOST}: exited with code 137"),
+        (
+            f"{LOST_FAILURE}Executor heartbeat timed out after 41234 ms",
+            f"{LOST}: heartbeat timed out after 41234 ms",
+        ),
+        (f"{LOST_FAILURE}", LOST),
+        (FETCH_FAILED, "what executor 1 on 10.0.0.9 held for a shuffle could not be fetched"),
+        (f"Failed to connect to host-9/10.0.0.9:40123 {PRIVATE}", "10.0.0.9 could not be reached"),
+        (
+            f"{CANCELLED}client cancelled",
+            HUNG_UP,
+        ),
+    ],
+)
+def test_what_is_told_of_a_failed_job_is_no_text(failure: str, told: str) -> None:
+    assert _why(f"{ABORTED}{failure}{PRIVATE}") == f" after 4 tries of a task: {told}"
+
+
+def test_what_is_told_of_a_failed_job_is_bounded() -> None:
+    lines = [f"{WORKER_ERROR}on worker w{number}: {'x' * 5_000}" for number in range(50)]
+    found = gave_up("\n".join(lines))
+    assert len(found.workers) == 5
+    assert len(found.why) < 6_000
+
+
+def test_a_line_that_only_looks_like_a_worker_s_is_not_told() -> None:
+    for said in (
+        f"{PRIVATE} {WORKER_ERROR}on worker b: {PRIVATE}",
+        f"{WORKER_ERROR}{PRIVATE}",
+        f"ValueError: on worker b: {PRIVATE}",
+    ):
+        assert gave_up(said).workers == ()
+        assert PRIVATE not in gave_up(said).why
+
+
+LOG = """\
+26/11/30 12:58:08 INFO StandaloneSchedulerBackend: Granted executor ID app-20261130-0000/0 on \
+hostPort 10.0.0.2:42893 with 1 core(s), 512.0 MiB RAM
+26/11/30 12:58:08 INFO StandaloneSchedulerBackend: Granted executor ID app-20261130-0000/1 on \
+hostPort 10.0.0.3:42893 with 1 core(s), 512.0 MiB RAM
+26/11/30 12:58:20 INFO StandaloneAppClient$ClientEndpoint: Executor updated: \
+app-20261130-0000/0 is now EXITED (Command exited with code 1)
+26/11/30 12:59:51 ERROR TaskSchedulerImpl: Lost executor 1 on 10.0.0.3: \
+Executor heartbeat timed out after 45000 ms
+26/11/30 12:59:52 INFO StandaloneAppClient$ClientEndpoint: Executor updated: \
+app-20261130-0000/1 is now EXITED
+26/11/30 12:59:53 ERROR TaskSchedulerImpl: Lost executor 7 on 10.0.0.3: Command exited"""
+
+
+def test_executors_that_a_log_tells_of(tmp_path: Path) -> None:
+    log = tmp_path / "job-server.log"
+    log.write_text(LOG, encoding="utf-8")
+    executors = Executors(log)
+    executors.hear()
+    told = [
+        "executor 0 on 10.0.0.2 was lost: exited with code 1",
+        "executor 1 on 10.0.0.3 was lost: heartbeat timed out after 45000 ms",
+    ]
+    assert list(executors.lost.values()) == told
+    with log.open("a", encoding="utf-8") as file:  # the rest of a line that was being written
+        file.write(f" with code 137\n{PRIVATE}\n")
+    executors.hear()
+    assert list(executors.lost.values()) == [
+        *told,
+        "executor 7 on 10.0.0.3 was lost: exited with code 137",
+    ]
+    assert gave_up(PRIVATE, told).why == f"Spark gave up on its pipeline: {told[0]}; {told[1]}"
 
 
 # The worker pool ----------------------------------------------------------------------------------
 @pytest.mark.beam
 @pytest.mark.parametrize(
-    ("address", "told"), [([], "usage:"), (["203.0.113.1:50000"], "cannot listen on 203.0.113.1")]
+    ("asked", "told"),
+    [
+        ([], "usage:"),
+        (["localhost:50000"], "usage:"),
+        (["203.0.113.1:50000", "."], "cannot listen on 203.0.113.1"),
+        (["localhost:0", ".", "s3://nowhere"], "Unable to locate credentials; see to the"),
+        (["localhost:0", "nowhere"], "there is no folder nowhere on this machine; mount it"),
+        (["localhost:0", "/proc/self"], "worker pool: "),  # which takes no files, of nobody
+    ],
 )
-def test_worker_pool_that_cannot_serve_says_why(address: list[str], told: str) -> None:
-    command = [sys.executable, "-m", "phloem.pipeline.engines.spark.worker_pool", *address]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def test_worker_pool_that_cannot_serve_says_why(
+    asked: list[str], told: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "phloem.pipeline.engines.spark.worker_pool", *asked]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    ended = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+        env={**environment, "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"},
+    )
     assert ended.returncode == 1
     assert told in ended.stderr
+    assert list(tmp_path.iterdir()) == []  # nothing is left of the look at the root
+    assert len(ended.stderr.splitlines()) < 3
 
 
 # A cluster ----------------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """The Beam graph: what may flow in it, and that it does what the plain functions do."""
 
 import json
+import platform
+import re
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,12 +23,13 @@ from phloem.catalog.columns import schema
 from phloem.catalog.manifest import Ref, Shard, read_arrow, write_parquet
 from phloem.catalog.store import Store
 from phloem.filters.op import find_op
+from phloem.pipeline.engines import transforms
 from phloem.pipeline.engines.batches import RecordBatchCoder
 from phloem.pipeline.engines.build import build as build_of_this
-from phloem.pipeline.engines.engine import noted_reason
+from phloem.pipeline.engines.engine import WorkerError, noted_reason
 from phloem.pipeline.engines.transforms import build, run_here, transform
 from phloem.pipeline.job import steps
-from phloem.pipeline.stage import StageError, Task, made
+from phloem.pipeline.stage import Task, made
 from phloem.pipeline.stages import BY_NAME, bands, run_task
 from phloem.pipeline.stages.measure import HASHES
 
@@ -165,12 +169,39 @@ def test_a_worker_built_otherwise_makes_nothing_and_says_why(stage: str, tmp_pat
     other = json.dumps({**json.loads(build_of_this()), "pyarrow": "1.0"})
     carrying = transform(stage, str(tmp_path), other)
     if stage == "bands":  # a part must fail its whole pipeline
-        with pytest.raises(StageError, match="pyarrow"):
+        with pytest.raises(WorkerError, match=f"^on worker {platform.node()}: .* pyarrow"):
             eager(carrying, [task.to_json()])
     else:
         assert eager(carrying, [task.to_json()]) == []
-    assert "pyarrow" in (noted_reason(store, task) or "")
+    noted = noted_reason(store, task) or ""
+    assert re.match(f"on worker {platform.node()}: .* pyarrow", noted)
     assert made(store, task) is None
+
+
+class ChokedError(Exception):
+    """What a library raises, with what it choked on."""
+
+
+TEXT = "Lieber Ödön, dies ist privat"
+
+
+@pytest.mark.parametrize("stage", ["tally", "bands"])
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_worker_elsewhere_that_can_leave_no_note_raises_one_line_without_text(
+    stage: str, opens: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choke(*_: object) -> None:
+        raise ChokedError(TEXT)
+
+    task = replace(_bands(Store(tmp_path), 1, 3), stage=stage, makes=((stage, "k3"),))
+    monkeypatch.setattr(transforms, "note_failure" if opens else "Store", choke)
+    if opens:
+        monkeypatch.setattr(transforms, "require_same", choke)
+    with pytest.raises(WorkerError) as error:
+        eager(transform(stage, str(tmp_path), build_of_this()), [task.to_json()])
+    told = "".join(traceback.format_exception(error.value))
+    assert f"on worker {platform.node()}: ChokedError at " in told
+    assert TEXT not in told
 
 
 @pytest.mark.parametrize("ranges", [1, 2, 7])
