@@ -269,7 +269,7 @@ def build(
 
 # In this process ----------------------------------------------------------------------------------
 _asked: list[str] = []
-_told: list[str] = []
+_records: list[str] = []
 
 
 class Asked(beam.DoFn):
@@ -285,7 +285,7 @@ class Told(beam.DoFn):
 
     def process(self, element: str) -> None:
         """Keep the record of a shard."""
-        _told.append(element)
+        _records.append(element)
 
 
 @functools.cache
@@ -304,6 +304,6 @@ def run_here(root: str, tasks: Iterable[str]) -> list[str]:
 
     The graph takes 10 times as long to build as to run, so a process builds it once.
     """
-    _asked[:], _told[:] = tasks, []
+    _asked[:], _records[:] = tasks, []
     FnApiRunner().run_via_runner_api(_graph(root), local_options())
-    return list(_told)
+    return list(_records)

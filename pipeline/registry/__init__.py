@@ -1,1 +1,1 @@
-"""The registry as a run sees it: cards with pins; files and models, fetched once, and their splits; its page."""
+"""The registry as a run sees it: cards with pins; files, splits, models, found once; its page."""

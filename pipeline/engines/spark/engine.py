@@ -318,13 +318,13 @@ class SparkEngine:
     def _look(self, store: Store, tasks: Sequence[Task], done: Done) -> list[Task]:
         """Tell of the tasks that have committed; the others."""
         there = {name for stage in {t.makes[0][0] for t in tasks} for name in store.list(stage)}
-        left = []
-        for task in tasks:
-            shards = just_made(store, task) if "/".join(task.makes[0]) in there else None
-            if shards is None:
-                left.append(task)
-            else:
-                done(task, shards)
+        begun = [task for task in tasks if "/".join(task.makes[0]) in there]
+        read = store.together(lambda task: just_made(store, task), begun)
+        found = {t.makes: made for t, made in zip(begun, read, strict=True) if made is not None}
+        for task in begun:
+            if task.makes in found:
+                done(task, found[task.makes])
+        left = [task for task in tasks if task.makes not in found]
         self._sample()
         return left
 
