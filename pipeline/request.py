@@ -29,6 +29,8 @@ class Request:
         release: Name of the release; made from what it holds if empty.
         date: Date that the release bears, ISO 8601; none if empty.
         runner: What does the work.
+        is_elsewhere: Whether workers may be on machines that have of this one nothing but the
+            root: then files of this machine are read from there.
         asked: The command's words after `phloem`, its root left out; none if no command asked.
     """
 
@@ -39,6 +41,7 @@ class Request:
     release: str = ""
     date: str = ""
     runner: str = LOCAL
+    is_elsewhere: bool = False
     asked: tuple[str, ...] = ()
 
 

@@ -88,7 +88,14 @@ def prepare(
     _check_card_rules(recipe, cards, chains)
     models = fetch_models(store, [op for each in chains for op in each], told)
     skips = request.skip_unavailable or recipe.on_unavailable == "skip"
-    found, skipped = fetch.readings(store, cards, registry.pins, skip_unavailable=skips, told=told)
+    found, skipped = fetch.readings(
+        store,
+        cards,
+        registry.pins,
+        skip_unavailable=skips,
+        is_elsewhere=request.is_elsewhere,
+        told=told,
+    )
     refs = registry.license_refs
     return Job(recipe, workspace, tuple(found), ops, models, policy, refs, tokenizer), skipped
 

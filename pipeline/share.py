@@ -6,7 +6,7 @@ import platform
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phloem.catalog.errors import UseError
 from phloem.catalog.manifest import Shard
@@ -118,6 +118,8 @@ def run_share(
         raise ShareError(msg)
     began = time.monotonic()
     store = Store(request.root)
+    # On an object store the other shares are as likely on machines that share no disk.
+    request = replace(request, is_elsewhere=not store.is_local)
     job, _ = prepare(store, request, registry, workspace, progress.say)
     step = _step(job, store, stage)
     mine = own(share, step.tasks)

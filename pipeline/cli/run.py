@@ -211,7 +211,8 @@ def run(
             if part == WHOLE:  # of one share of several the run itself judges
                 running.require_read(shared.account, request.recipe)
         return
-    request = dataclasses.replace(request, runner=runner)
+    is_elsewhere = runner == SPARK and not spark.sees_this_machine()
+    request = dataclasses.replace(request, runner=runner, is_elsewhere=is_elsewhere)
     limits = request.recipe.limits
     opened = (
         functools.partial(open_spark, root, spark, limits, workspace.ops)

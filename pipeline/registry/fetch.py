@@ -48,6 +48,7 @@ def readings(
     pins: Mapping[str, Pin],
     *,
     skip_unavailable: bool,
+    is_elsewhere: bool = False,
     told: Callable[[str], None],
 ) -> tuple[list[Reading], dict[str, str]]:
     """Have every file of every source at hand, fetching what the root does not hold.
@@ -59,8 +60,10 @@ def readings(
         skip_unavailable: Leave out sources that are not to be had, rather than fail. What else is
             wrong with a source stops every run: bytes that changed under a locked name are a
             provider's mistake or somebody's doing, and a person has to look.
-        told: Called with a line for a person when something is fetched, and where a card names
-            files by now that its lock entry lacks.
+        is_elsewhere: Whether workers may be on machines that have of this one nothing but the
+            root: then a user's own files are copied there.
+        told: Called with a line for a person when something is fetched or copied, and where a card
+            names files by now that its lock entry lacks.
 
     Returns:
         The sources that can be read, in order, and the reason of each that was left out.
@@ -72,7 +75,8 @@ def readings(
     held = store.listing(FETCHED)
     with ThreadPoolExecutor(CLIENTS) as pool:
         futures = [
-            pool.submit(_at_hand, store, card, pins.get(card.id), held, told) for card in cards
+            pool.submit(_at_hand, store, card, pins.get(card.id), held, told, is_elsewhere)
+            for card in cards
         ]
     found: list[AtHand] = []
     skipped: dict[str, str] = {}
@@ -105,6 +109,7 @@ def _at_hand(
     pin: Pin | None,
     held: Mapping[str, int],
     told: Callable[[str], None],
+    is_elsewhere: bool,
 ) -> AtHand:
     connector = find_connector(card.access.connector)
     params = params_of(connector, card)
@@ -113,7 +118,11 @@ def _at_hand(
         raise WrongError(msg)
     files = {f.name: Ref(f"{FETCHED}/{f.sha256}", f.sha256, f.bytes) for f in pin.files}
     if not all(held.get(ref.path) == ref.bytes for ref in files.values()):
-        files |= _fetch(store, card, connector, params, pin, told)
+        own = _fetch(store, card, connector, params, pin, told)
+        if is_elsewhere:
+            _copy(store, own, held, told)
+        else:
+            files |= own
     left = unlocked(connector, params, pin)
     if left:
         told(_told_unlocked(card, left, store))
@@ -136,7 +145,7 @@ def _fetch(
     pin: Pin,
     told: Callable[[str], None],
 ) -> dict[str, Ref]:
-    """Fetch all files of a pin into the root; those that are read where they lie, by name."""
+    """Fetch all files of a pin into the root; the user's own, where they lie, by name."""
     own: dict[str, Ref] = {}
     reason = connector.unavailable(params)
     if reason:
@@ -149,12 +158,24 @@ def _fetch(
             # A package lies elsewhere on every machine: what comes with it goes into the root.
             if path.is_relative_to(folder) or path.is_relative_to(PACKAGE):
                 keep_file(store, path, pinned.sha256)
-            else:  # the user's own file: read where it lies
+            else:  # the user's own file
                 own[pinned.name] = Ref(str(path.absolute()), pinned.sha256, pinned.bytes)
     size = sum(file.bytes for file in pin.files if file.name not in own)
     if size:
         told(f"fetched {card.id} {pin.version} ({size / 1e6:.1f} MB)")
     return own
+
+
+def _copy(
+    store: Store, own: Mapping[str, Ref], held: Mapping[str, int], told: Callable[[str], None]
+) -> None:
+    """Copy a user's own files into the root, but for those that it holds."""
+    lacking = [ref for ref in own.values() if held.get(f"{FETCHED}/{ref.sha256}") != ref.bytes]
+    for ref in lacking:
+        keep_file(store, Path(ref.path), ref.sha256)
+    if lacking:
+        size = sum(ref.bytes for ref in lacking) / 1e6
+        told(f"copied {len(lacking)} files ({size:.1f} MB) to the root: workers are elsewhere")
 
 
 def _fetched(

@@ -74,7 +74,7 @@ def test_what_is_no_share_is_told(given_: str) -> None:
         parse_share(given_)
 
 
-def _share(folder: Path, root: Path, stage: str, share: Share) -> Shared:
+def _share(folder: Path, root: Path | str, stage: str, share: Share) -> Shared:
     workspace = load_workspace(folder)
     request = Request(recipe_of(folder), str(root), 1)
     progress = Progress(Console(quiet=True))
@@ -108,6 +108,17 @@ def test_a_share_does_its_part_and_says_what_is_missing(workspace: tuple[Path, P
         ("ingest", "1/1", 2),
         ("measure", "1/1", 0),
     ]
+
+
+def test_shares_on_an_object_store_read_the_users_files_from_there(
+    workspace: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, _ = workspace
+    root = f"memory://{tmp_path}"
+    assert _counts(_share(folder, root, "ingest", Share(1, 2))) == (1, 0, 1)
+    for path in folder.glob("*.jsonl"):  # the other share is on another machine
+        path.unlink()
+    assert _counts(_share(folder, root, "ingest", Share(2, 2))) == (1, 0, 0)
 
 
 def test_a_stage_waits_for_those_before_it(workspace: tuple[Path, Path]) -> None:

@@ -71,6 +71,10 @@ class Spark:
             return is_loopback(address("--job-endpoint", self.job_endpoint)[0])
         return all(is_loopback(host) for host, _ in masters(self.master))
 
+    def sees_this_machine(self) -> bool:
+        """Whether workers see this machine's files: they are its processes, and in no container."""
+        return self.is_here() and not self.worker_image
+
 
 def address(option: str, text: str) -> tuple[str, int]:
     """Host and port. Raises RunnerError."""

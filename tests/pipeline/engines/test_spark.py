@@ -75,6 +75,21 @@ def test_options_that_go_together(good: Spark) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "sees"),
+    [
+        (HERE, True),
+        (replace(HERE, master="local[2]"), True),
+        (Spark(job_endpoint="localhost:8099", worker_pool="localhost:50000"), True),
+        (replace(HERE, worker_image="registry.example.org/phloem:1"), False),
+        (replace(THERE, worker_pool="localhost:50000"), False),
+        (Spark(job_endpoint="10.1.2.3:8099", worker_pool="localhost:50000"), False),
+    ],
+)
+def test_workers_see_this_machine_if_they_are_its_processes(asked: Spark, sees: bool) -> None:
+    assert asked.sees_this_machine() == sees
+
+
+@pytest.mark.parametrize(
     ("bad", "told"),
     [
         (Spark(), "needs --spark-master and --job-server-jar"),

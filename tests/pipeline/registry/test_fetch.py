@@ -12,9 +12,11 @@ import pytest
 import yaml
 from tiny_workspace import CARD
 
+from phloem.catalog.policy import LOCAL
 from phloem.catalog.store import Store
 from phloem.pipeline.registry import fetch
 from phloem.pipeline.registry.fetch import FetchError, readings
+from phloem.pipeline.registry.registry import Registry, local_registry
 from phloem.sources.cards.source import Access, Source
 from phloem.sources.clients import clients
 from phloem.sources.connector import (
@@ -150,6 +152,30 @@ def test_readings_leave_ones_own_file_where_it_lies(serve: Serve, tmp_path: Path
     (reading,), _, lines = _readings(store, "a")
     assert reading.files["f"].path == str(tmp_path / "mine")
     assert (store.list("fetched"), lines) == ([], [])
+
+
+def test_readings_copy_ones_own_files_once_where_workers_are_elsewhere(tmp_path: Path) -> None:
+    store = Store(f"memory://{tmp_path}")
+    texts = {f"{name}.txt": f"{name}: текст\n" for name in ("a", "b", "ก")}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    registry = local_registry(Registry({}, {}, {}, {}, {}), str(tmp_path / "*.txt"), "text", "und")
+    pin = registry.pins[LOCAL]
+    names = {file.name: f"fetched/{file.sha256}" for file in pin.files}
+    store.write_bytes(names["b.txt"], texts["b.txt"].encode())
+    for told in (["copied 2 files (0.0 MB) to the root: workers are elsewhere"], []):
+        lines: list[str] = []
+        (reading,), skipped = readings(
+            store,
+            [registry.cards[LOCAL]],
+            registry.pins,
+            skip_unavailable=False,
+            is_elsewhere=True,
+            told=lines.append,
+        )
+        assert (lines, skipped) == (told, {})
+        assert {name: ref.path for name, ref in reading.files.items()} == names
+    assert {name: store.read_bytes(names[name]).decode() for name in names} == texts
 
 
 @pytest.mark.parametrize(
