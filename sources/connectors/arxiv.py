@@ -105,10 +105,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
 
 def _harvest(params: Params, until: str, target: Path) -> PinnedFile:
     """Write the records of all sets, each once, in the order of their numbers."""
-    with (
-        tempfile.TemporaryDirectory(prefix="phloem-") as folder,
-        closing(sqlite3.connect(str(Path(folder) / "records"))) as held,
-    ):
+    with closing(sqlite3.connect("")) as held:  # on disk, without a name: it goes with the process
         held.execute("PRAGMA synchronous = OFF")
         held.execute("CREATE TABLE records (number TEXT PRIMARY KEY, line TEXT)")
         for name in params.sets:

@@ -12,7 +12,6 @@ import json
 import re
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -139,10 +138,7 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     """
     spec: Any = split.spec
     site = spec["site"]
-    with (
-        tempfile.TemporaryDirectory(prefix="phloem-") as folder,
-        closing(sqlite3.connect(str(Path(folder) / "posts"))) as posts,
-    ):
+    with closing(sqlite3.connect("")) as posts:  # on disk, without a name: it goes with the process
         posts.execute("PRAGMA synchronous = OFF")
         posts.execute(
             "CREATE TABLE posts (question INTEGER, rank INTEGER, score INTEGER, number INTEGER,"

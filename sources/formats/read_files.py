@@ -190,9 +190,10 @@ def _rows(params: Format, kind: str, record: Record | Fault, limits: Limits) -> 
     if kind in ARCHIVES:
         yield Fault(record.native_id, -1, "archive in an archive")
         return
-    with tempfile.NamedTemporaryFile(prefix="phloem-") as held:  # readers want a path
+    with tempfile.TemporaryFile() as held:  # without a name: a killed process leaves nothing
         held.write(record.content)
-        held.flush()
+        held.seek(0)  # some systems open a file again where its reader has got to
+        path = f"/dev/fd/{held.fileno()}"  # readers want one
         name = plain_name(record.native_id)  # what was packed came out with the member
-        found = _read(params, kind, (name, 0, None), held.name, limits)
+        found = _read(params, kind, (name, 0, None), path, limits)
         yield from met_in(name, _tagged(found, record.language or language_of(params, name)))
