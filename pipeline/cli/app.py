@@ -5,10 +5,12 @@ It imports typer and rich only: what a command needs is imported when it runs.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +42,16 @@ SELDOM = 100_000
 
 
 class Ended(SystemExit):
-    """SIGTERM or SIGHUP ended this command: with 128 and the signal's number, as shells tell it."""
+    """Ctrl-C, SIGTERM or SIGHUP ended this command.
+
+    The two that nobody types end it with 128 and the signal's number, as shells tell it.
+    """
 
     def __init__(self, number: int) -> None:
         """End for the signal of this number."""
-        super().__init__(128 + number)
         self.number = number
+        self.status = 1 if number == signal.SIGINT else 128 + number
+        super().__init__(self.status)
 
     def __str__(self) -> str:
         """The signal's name."""
@@ -81,11 +87,9 @@ class Commands(TyperGroup):
         except (PhloemError, OSError) as error:  # a full disk, a folder that may not be written, …
             note(f"error: {error}")
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
-        except (KeyboardInterrupt, Ended) as ended:
+        except (KeyboardInterrupt, Ended) as error:
             note("interrupted: run the same command again, what is done is not done again")
-            if isinstance(ended, Ended):
-                raise
-            raise typer.Exit(1) from None
+            raise (error if isinstance(error, Ended) else Ended(signal.SIGINT)) from None
 
 
 app = typer.Typer(
@@ -122,4 +126,16 @@ def main() -> None:
         elif hasattr(stream, "reconfigure"):  # names in any script, whatever the terminal can show
             stream.reconfigure(errors="backslashreplace")
     logs.set_up()
-    app()
+    try:
+        app()
+    except Ended as ended:
+        _leave(ended)
+
+
+def _leave(ended: Ended) -> None:
+    """End this process, though threads should be in the middle of a download: nobody waits."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    atexit._run_exitfuncs()  # noqa: SLF001 - of the modules that started processes
+    os._exit(ended.status)

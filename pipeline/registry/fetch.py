@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from phloem.catalog.advice import command
 from phloem.catalog.errors import PhloemError
@@ -31,6 +36,7 @@ from phloem.sources.connector import (
 FETCHED = "fetched"
 PACKAGE = Path(__file__).parents[2]
 NAMED = 5  # files that a line names, before it counts the others
+STOP = 5.0  # seconds between asking a client to end and killing it
 CLIENTS = 4  # package clients at once: they wait for the network more than they work
 
 
@@ -73,10 +79,14 @@ def readings(
             is wrong with one.
     """
     held = store.listing(FETCHED)
-    with ThreadPoolExecutor(CLIENTS) as pool:
+    # Threads that nobody waits for remove nothing: all that they bring lies in this folder.
+    with (
+        tempfile.TemporaryDirectory(prefix="phloem-", ignore_cleanup_errors=True) as folder,
+        _threads() as pool,
+    ):
+        at_hand = partial(_at_hand, is_elsewhere=is_elsewhere, folder=Path(folder))
         futures = [
-            pool.submit(_at_hand, store, card, pins.get(card.id), held, told, is_elsewhere)
-            for card in cards
+            pool.submit(at_hand, store, card, pins.get(card.id), held, told) for card in cards
         ]
     found: list[AtHand] = []
     skipped: dict[str, str] = {}
@@ -103,13 +113,40 @@ def readings(
     return read, skipped
 
 
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads that have done all when the block ends; if it is interrupted, nobody waits for them.
+
+    The package clients that they have started end then, as by Ctrl-C: so they remove what they
+    keep in folders of their own.
+    """
+    others = set(psutil.Process().children(recursive=True))
+    pool = ThreadPoolExecutor(CLIENTS)
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        clients = set(psutil.Process().children(recursive=True)) - others
+        for client in clients:
+            with suppress(psutil.NoSuchProcess):
+                client.send_signal(signal.SIGINT)
+        _, left = psutil.wait_procs(clients, STOP)
+        for client in left:
+            with suppress(psutil.NoSuchProcess):
+                client.kill()
+        raise
+
+
 def _at_hand(
     store: Store,
     card: Source,
     pin: Pin | None,
     held: Mapping[str, int],
     told: Callable[[str], None],
+    *,
     is_elsewhere: bool,
+    folder: Path,
 ) -> AtHand:
     connector = find_connector(card.access.connector)
     params = params_of(connector, card)
@@ -118,7 +155,7 @@ def _at_hand(
         raise WrongError(msg)
     files = {f.name: Ref(f"{FETCHED}/{f.sha256}", f.sha256, f.bytes) for f in pin.files}
     if not all(held.get(ref.path) == ref.bytes for ref in files.values()):
-        own = _fetch(store, card, connector, params, pin, told)
+        own = _fetch(store, card, connector, params, pin, told, within=folder)
         if is_elsewhere:
             _copy(store, own, held, told)
         else:
@@ -144,13 +181,18 @@ def _fetch(
     params: Any,
     pin: Pin,
     told: Callable[[str], None],
+    *,
+    within: Path,
 ) -> dict[str, Ref]:
-    """Fetch all files of a pin into the root; the user's own, where they lie, by name."""
+    """Fetch all files of a pin into the root; the user's own, where they lie, by name.
+
+    What is fetched lies in a folder within this one until it is in the root.
+    """
     own: dict[str, Ref] = {}
     reason = connector.unavailable(params)
     if reason:
         raise UnavailableError(reason)
-    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+    with tempfile.TemporaryDirectory(dir=within) as folder:
         files = _fetched(store, card, connector, params, pin, Path(folder))
         for pinned in pin.files:
             path = Path(files[pinned.name])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -104,6 +105,30 @@ def test_errors_end_alike_however_the_command_is_started(how: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: there is no root at nowhere")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_command_that_is_ended_waits_for_no_thread(tmp_path: Path) -> None:
+    code = (
+        "import atexit, os, signal, sys, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from phloem.catalog import runs\nfrom phloem.pipeline.cli.app import main\n"
+        "def busy(*_):\n"
+        "    ThreadPoolExecutor(1).submit(time.sleep, 600)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(600)\n"
+        "runs.newest_run, sys.argv = busy, ['phloem', 'report', '--root', '.']\n"
+        "atexit.register(lambda: print('put away', flush=True))\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (143, "put away\n", AGAIN)
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])

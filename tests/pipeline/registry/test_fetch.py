@@ -1,15 +1,20 @@
 """Fetch: files come into the root once, verified; what cannot be had is named, with its remedy."""
 
 import hashlib
+import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
+from faults import until
 from tiny_workspace import CARD
 
 from phloem.catalog.policy import LOCAL
@@ -152,6 +157,45 @@ def test_readings_leave_ones_own_file_where_it_lies(serve: Serve, tmp_path: Path
     (reading,), _, lines = _readings(store, "a")
     assert reading.files["f"].path == str(tmp_path / "mine")
     assert (store.list("fetched"), lines) == ([], [])
+
+
+def test_readings_that_are_interrupted_wait_for_nobody_and_leave_nothing(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One fetches by a client, one by itself; the third begins none."""
+    temporary, downloading, begun = tmp_path / "temporary", threading.Event(), []
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(fetch, "CLIENTS", 2)
+
+    class Busy(Provider):
+        def fetch(self, params: Any, pin: Pin, folder: Path) -> dict[str, str]:
+            begun.append(folder)
+            (folder / "half").write_text("половина", encoding="utf-8")
+            if len(begun) == 1:
+                clients.run_client(["sleep", "600"], folder, {})
+            downloading.wait(600)
+            return super().fetch(params, pin, folder)
+
+    def end(*_: object) -> None:
+        raise SystemExit
+
+    def strike() -> None:
+        until(lambda: len(begun) == 2 and psutil.Process().children())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    serve(a=Busy(), b=Busy(), c=Busy())
+    before = signal.signal(signal.SIGTERM, end)
+    threading.Thread(target=strike).start()
+    try:
+        with pytest.raises(SystemExit):
+            _readings(Store(tmp_path / "root"), "a", "b", "c")
+        assert list(temporary.iterdir()) == []
+        assert [p for p in psutil.Process().children() if "sleep" in p.cmdline()] == []
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        downloading.set()
+    assert len(begun) == 2
 
 
 def test_readings_copy_ones_own_files_once_where_workers_are_elsewhere(tmp_path: Path) -> None:
