@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import psutil
 import pytest
+from faults import until, workers_of
 from inline_engine import inline
 from object_store import (
     DENIED,
@@ -358,5 +360,34 @@ def test_workers_whose_server_vanishes_end_with_one_error(s3: ObjectStore, here:
     assert error.startswith("error: ")
     assert "Could not connect" in error
     assert SECRET not in gone.stdout + gone.stderr
+    _, record = ran(root)
+    assert digests(root, record) == digests(here[0], here[1])
+
+
+@pytest.mark.beam
+@pytest.mark.parametrize("whom", ["driver", "worker"])
+def test_run_that_is_ended_leaves_no_text_in_the_temporary_folder(
+    s3: ObjectStore, here: Ran, tmp_path: Path, whom: str
+) -> None:
+    """The driver by SIGTERM, or a worker by SIGKILL: what is kept for the next run stays alone."""
+    root = s3.root()
+    slow = s3.fail("PUT", "/(measure|clean)/", after(1.0, ERROR_500), 8, every=2)
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--root", root],
+        env={**os.environ, "PYTHONSAFEPATH": "1", "TMPDIR": str(tmp_path)},
+    )
+    try:
+        assert until(lambda: slow.seen > 2)
+        if whom == "driver":
+            driver.terminate()
+        else:
+            workers_of(psutil.Process(driver.pid))[0].kill()
+        assert driver.wait(300) == (143 if whom == "driver" else 0)
+    finally:
+        driver.kill()
+        s3.faults.clear()
+    assert newest(root)["status"] == ("interrupted" if whom == "driver" else "done")
+    (kept_folder,) = tmp_path.iterdir()
+    assert kept_folder.name == f"phloem-{os.getuid()}"
     _, record = ran(root)
     assert digests(root, record) == digests(here[0], here[1])

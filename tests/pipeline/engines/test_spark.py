@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -475,22 +476,33 @@ def test_cluster_makes_the_quickstart_of_20_mb(asked: Spark, tmp_path: Path) -> 
 
 
 @pytest.mark.spark
-def test_cluster_the_driver_is_killed(
-    asked: Spark, expected: tuple[Path, dict[str, str], Any], tmp_path: Path
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGKILL])
+def test_cluster_the_driver_is_ended_or_killed(
+    told: signal.Signals,
+    asked: Spark,
+    expected: tuple[Path, dict[str, str], Any],
+    tmp_path: Path,
 ) -> None:
+    """Nothing of it stays: no process, and in the temporary folder no log that may quote a text."""
     folder, wanted, release = expected
     root = new_root(tmp_path / "root")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     command = [sys.executable, "-m", "phloem.pipeline.cli", "run", "tiny", "--root", str(root)]
-    driver = psutil.Popen([*command, *options_of(asked)], cwd=folder)
+    driver = psutil.Popen(
+        [*command, *options_of(asked)], cwd=folder, env={**os.environ, "TMPDIR": str(temporary)}
+    )
     until = time.monotonic() + 240
     while not any(root.glob("measure/*/shard.json")) and time.monotonic() < until:
         time.sleep(0.2)
+    assert any(temporary.glob("*/job-server.log"))
     family = driver.children(recursive=True)
-    driver.kill()
-    driver.wait()
+    driver.send_signal(told)
+    assert driver.wait() == (143 if told == signal.SIGTERM else -told)
     assert len(family) > 3  # of the job server and of the worker pool
     _, left = psutil.wait_procs(family, timeout=30)
     assert left == []
+    assert list(temporary.iterdir()) == []
     record = _on_spark(folder, root, asked)
     assert "ingest" not in redone(record)
     assert digests(root, record) == wanted
