@@ -68,13 +68,12 @@ def test_graph_spreads_once_and_nothing_that_has_no_order(stage):
     """A second `repartition` on Spark would make a lost machine the end of the whole job."""
     graph = _graph(stage, {}, {})
     (spread,) = (node for node, _ in nodes(graph) if node.spec.urn == RESHUFFLE)
-    above, seen = list(spread.inputs.values()), []
-    while above:
-        wanted = above.pop()
-        for node, _ in nodes(graph):
-            if wanted in node.outputs.values():
-                seen.append(node.spec.urn)
-                above += node.inputs.values()
+    makers = [node for node, _ in nodes(graph)]
+    above, seen = set(spread.inputs.values()), set()
+    while more := [node for node in makers if not above.isdisjoint(node.outputs.values())]:
+        makers = [node for node in makers if node not in more]
+        seen |= {node.spec.urn for node in more}
+        above |= {wanted for node in more for wanted in node.inputs.values()}
     assert "beam:transform:impulse:v1" in seen
     assert {RESHUFFLE, "beam:transform:group_by_key:v1"}.isdisjoint(seen)
 

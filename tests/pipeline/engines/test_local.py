@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import platform
 import re
 import signal
 import traceback
@@ -27,6 +28,7 @@ from phloem.pipeline.engines import local
 from phloem.pipeline.engines.build import build, require_same
 from phloem.pipeline.engines.engine import (
     Failure,
+    WorkerError,
     forget_failures,
     note_failure,
     noted_reason,
@@ -241,8 +243,10 @@ def test_failures_of_one_reason_are_told_once() -> None:
 
 
 def _spread(root: str, tasks: list[str]) -> None:
-    """A part must fail its whole pipeline, and an engine learns no more of that than its kind."""
-    with pytest.raises(StageError, match="is not what was written"):
+    """A part must fail its whole pipeline, by one line that names the machine."""
+    with pytest.raises(
+        WorkerError, match=f"^on worker {platform.node()}: .*is not what was written"
+    ):
         eager(transform("bands", root, ""), tasks)
 
 
@@ -263,7 +267,8 @@ def test_band_of_a_file_that_changed_says_which(
     task = bands.STAGE.task("k", "band 0", work)
     run(str(tmp_path), [task.to_json()])
     said = f"{file_name} is not what was written; run again: it is made or fetched anew"
-    assert noted_reason(store, task) == said
+    noted = noted_reason(store, task) or ""
+    assert noted.removeprefix(f"on worker {platform.node()}: ") == said
 
 
 # The same build -----------------------------------------------------------------------------------
