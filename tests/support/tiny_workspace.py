@@ -164,7 +164,7 @@ def change_recipe(folder: Path, old: str, new: str) -> None:
 on_spark: Spark | None = None
 
 
-def run_tiny(folder: Path, root: Path, workers: int = 0) -> dict[str, Any]:
+def run_tiny(folder: Path, root: Path | str, workers: int = 0) -> dict[str, Any]:
     """Run the workspace's recipe; the run's record.
 
     Args:

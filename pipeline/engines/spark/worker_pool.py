@@ -96,10 +96,13 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         return ""
 
     def _watch(self, worker: BaseProcess) -> None:
-        """Say how a worker ended, unless it was well: its executor only sees that it is gone."""
+        """Say if a worker was killed: its executor only sees that it is gone.
+
+        One whose executor is gone ends by an error of Python's, which is on stderr already.
+        """
         connection.wait([worker.sentinel])
         ended = self._end_of(worker)
-        if worker.exitcode:
+        if "killed" in ended:
             logger.error("a worker %s in the middle of its work", ended)
 
     def _end_of(self, worker: BaseProcess) -> str:

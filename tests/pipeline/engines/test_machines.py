@@ -3,16 +3,19 @@
 import contextlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from machines import PYTHON, SPARK, Machine, Network, machines, network
+from machines import HOME, INSTALLED, PYTHON, SPARK, Machine, Network, machines, network
 from object_store import SECRET, Environ, ObjectStore, serving
 from spark_cluster import REGISTERED, await_line, installed_spark, spark_master, worker_of
 from tiny_workspace import (
@@ -20,31 +23,26 @@ from tiny_workspace import (
     digests,
     make_workspace,
     new_root,
+    redone,
     run_tiny,
     write_source,
 )
 
+from phloem.catalog.records import records
 from phloem.catalog.store import Store
 from phloem.pipeline.review.locking import lock
 from phloem.pipeline.workspace import load_workspace
 
 pytestmark = pytest.mark.spark
 
-POOL = "localhost:50000"
+POOL = 50_000  # the port of the pools that can do their work
 PATIENCE = 5.0  # seconds that one machine waits for the other to work too
 ALWAYS = 10_000
 ROOT = Path(__file__).resolve().parents[3]
 
-# How long Spark waits for a machine that says nothing more. Its own settings are 60 s, and 120 s.
-MASTER = {"SPARK_DAEMON_JAVA_OPTS": "-Dspark.worker.timeout=8"}
-SETTINGS = (
-    "spark.executor.memory=512m",
-    "spark.default.parallelism=4",
-    "spark.network.timeout=20s",
-    "spark.network.timeoutInterval=5s",  # between looks at what has timed out
-    "spark.executor.heartbeatInterval=2s",
-)
-
+# How long the master waits for a worker that says nothing more; Spark's own setting is 60 s.
+SILENT = {"SPARK_DAEMON_JAVA_OPTS": "-Dspark.worker.timeout=10"}
+SETTINGS = ("spark.executor.memory=512m", "spark.default.parallelism=4")
 
 # Further sources: two machines are to have two tasks each.
 MORE = {
@@ -104,20 +102,23 @@ class Cluster:
     def serve(self, machine: Machine) -> None:
         """Start Spark's worker and a pool of Python workers on a machine."""
         command = [f"{SPARK}/bin/spark-class", *worker_of(self.master, machine.address)]
-        worker, log = self.begin(machine, "worker", *command, **MASTER)
-        self.pool(machine)
+        worker, log = self.begin(machine, "worker", *command, **SILENT)
         await_line(log, REGISTERED, worker)
+        self.pool(machine, POOL, self.s3.root("pools"))
 
-    def pool(self, machine: Machine, **environment: str) -> None:
-        """Start a pool of Python workers on a machine."""
-        command = [PYTHON, "-m", "phloem.pipeline.engines.spark.worker_pool", POOL]
-        self.begin(machine, "pool", *command, **(self.store | environment))
+    def pool(self, machine: Machine, port: int, root: str, **environment: str) -> Path:
+        """Start a pool of Python workers on a machine; its log."""
+        command = [PYTHON, "-m", "phloem.pipeline.engines.spark.worker_pool", f"localhost:{port}"]
+        settings = self.store | environment
+        process, log = self.begin(machine, f"pool-{port}", *command, root, **settings)
+        await_line(log, "ready: ", process)
+        return log
 
-    def drive(self, root: str, *settings: str) -> "Driver":
+    def drive(self, root: str, port: int = POOL) -> "Driver":
         """Begin a run of the workspace on this computer, as an operator does."""
         options = ["--runner", "spark", "--spark-master", self.master]
-        options += ["--job-server-jar", str(self.jar), "--worker-pool", POOL]
-        for each in (*SETTINGS, *settings):
+        options += ["--job-server-jar", str(self.jar), "--worker-pool", f"localhost:{port}"]
+        for each in SETTINGS:
             options += ["--spark-conf", each]
         own = {"HOME": str(self.home), "PYTHONSAFEPATH": "1", "SPARK_HOME": str(self.spark)}
         process = subprocess.Popen(
@@ -138,7 +139,7 @@ class Driver:
     process: subprocess.Popen[str]
     root: str
 
-    def end(self, seconds: float = 240.0) -> tuple[int, str]:
+    def end(self, seconds: float = 600.0) -> tuple[int, str]:
         """Its exit code, and all that it said; it ends by itself within so many seconds."""
         try:
             told, _ = self.process.communicate(timeout=seconds)
@@ -179,12 +180,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         net = stack.enter_context(network())
         s3 = stack.enter_context(serving(("127.0.0.1", net.here), signed=True))
         workspace = workspace_of(s3, top / "workspace")
-        master = stack.enter_context(spark_master(spark, top, net.here, MASTER))
+        master = stack.enter_context(spark_master(spark, top, net.here, SILENT))
         names = ["alder", "birch"]
         both = stack.enter_context(machines(net, names, top / "disks", spark))
         made = Cluster(net, both, s3, master, spark, jar, workspace, top / "home", top / "logs")
-        for machine in both:
-            made.serve(machine)
+        with ThreadPoolExecutor() as at_once:
+            list(at_once.map(made.serve, both))
         yield made
 
 
@@ -242,22 +243,138 @@ def healthy(cluster: Cluster) -> Healthy:
     return Healthy(root, newest(root), writers)
 
 
-def test_machine_sees_nothing_of_the_drivers(cluster: Cluster) -> None:
-    code = "import phloem, platform; print(phloem.__file__, platform.node())"
-    (cluster.home / "seen").touch()
+@dataclass
+class Lost:
+    """The first machine that asks for something, which is lost by then."""
+
+    machine: Machine | None = None
+    at: float = 0.0
+
+
+def lose_who_asks(cluster: Cluster, method: str, path: str, how: str) -> Lost:
+    """Let the first machine that asks the store for this be lost, in the middle of its request."""
+    lost = Lost()
+
+    def lose(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        if lost.machine is None:
+            named = {machine.address: machine for machine in cluster.machines}
+            lost.machine, lost.at = named[environ["REMOTE_ADDR"]], time.monotonic()
+            getattr(lost.machine, how)()
+            raise ConnectionResetError
+        return cluster.s3.moto(environ, start_response)
+
+    cluster.s3.fail(method, path, lose, ALWAYS)
+    return lost
+
+
+@pytest.fixture
+def whole(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster; machines that a test before this one has lost are on again."""
     for machine in cluster.machines:
-        for hidden in (ROOT, ROOT / "phloem", cluster.workspace, cluster.home / "seen"):
+        if not machine.reached:
+            machine.lose()
+            machine.start()
+            cluster.serve(machine)
+    yield cluster
+    cluster.s3.faults.clear()
+
+
+def test_machine_sees_nothing_of_the_drivers(whole: Cluster) -> None:
+    code = "import phloem, platform; print(phloem.__file__, platform.node())"
+    (whole.home / "seen").touch()
+    for machine in whole.machines:
+        for hidden in (ROOT, ROOT / "phloem", whole.workspace, whole.home / "seen"):
             assert machine.run("test", "-e", str(hidden)).returncode == 1
         done = machine.run(PYTHON, "-c", code)
         place, name = done.stdout.split()
         assert place.startswith(f"{Path(PYTHON).parents[1]}/lib/")
         assert name == machine.name
-        assert machine.run("ls", "-A", "/home/worker").stdout == ""
 
 
 def test_machines_make_the_bytes_of_a_run_on_one(
-    cluster: Cluster, expected: Expected, healthy: Healthy
+    whole: Cluster, expected: Expected, healthy: Healthy
 ) -> None:
     assert digests(healthy.root, healthy.record) == expected.digests
     assert healthy.record["release"] == expected.release
-    assert healthy.writers == {machine.address for machine in cluster.machines}
+    assert healthy.writers == {machine.address for machine in whole.machines}
+
+
+@pytest.mark.parametrize(
+    ("port", "changed", "told"),
+    [
+        (
+            POOL + 1,
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            "Unable to locate credentials",
+        ),
+        (POOL + 2, {"AWS_SECRET_ACCESS_KEY": "guessed"}, "we calculated does not match"),
+    ],
+    ids=["no credentials", "a wrong secret"],
+)
+def test_workers_that_may_not_use_the_root_are_told(
+    whole: Cluster, port: int, changed: dict[str, str], told: str
+) -> None:
+    for machine in whole.machines:
+        whole.pool(machine, port, HOME, **changed)
+    code, said = whole.drive(whole.s3.root(), port).end()
+    assert code == 1
+    assert re.search(rf"on worker (alder|birch): [^;]*{told}", said)
+
+
+def test_pool_that_cannot_use_its_root_does_not_begin(whole: Cluster) -> None:
+    command = [PYTHON, "-m", "phloem.pipeline.engines.spark.worker_pool", f"localhost:{POOL + 3}"]
+    done = whole.machines[0].run(*command, "s3://phloem-elsewhere/root", **whole.store)
+    assert done.returncode == 1
+    assert "The specified bucket does not exist" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_shares_of_a_queue_make_the_bytes_of_one_run(
+    whole: Cluster, expected: Expected, healthy: Healthy
+) -> None:
+    root = whole.s3.begun(healthy.root, healthy.record, "clean", "measure", "bands")
+    for machine in whole.machines:
+        shutil.copytree(whole.workspace, machine.installed / "workspace", dirs_exist_ok=True)
+    for stage in ("measure", "bands"):
+        shares = []
+        for number, machine in enumerate(whole.machines, 1):
+            command = [PYTHON, "-m", "phloem.pipeline.cli", "run", "tiny", "--root", root]
+            command += ["--stage", stage, "--share", f"{number}/{len(whole.machines)}"]
+            words = ["sh", "-c", f'cd {INSTALLED}/workspace && exec "$@"', "sh", *command]
+            shares.append(whole.begin(machine, f"share-of-{stage}", *words, **whole.store))
+        for process, log in shares:
+            assert process.wait(240) == 0, log.read_text("utf-8")
+    record = run_tiny(whole.workspace, root)
+    assert redone(record) == {}
+    assert digests(root, record) == expected.digests
+    assert record["release"] == expected.release
+    hosts = {each["host"] for each in records(Store(root), "share")}
+    assert hosts == {machine.name for machine in whole.machines}
+
+
+@pytest.mark.parametrize(
+    ("stages", "path", "how"),
+    [
+        (("clean", "measure"), "/clean/", "lose"),  # a stage whose tasks are spread
+        (("bands",), "/bands/", "lose"),  # one in which blocks of numbers are grouped, twice
+        (("decide",), "/decide/", "cut"),
+    ],
+    ids=["lost in measure", "lost in bands", "cut off in decide"],
+)
+def test_machine_that_is_lost_is_done_without(
+    whole: Cluster,
+    expected: Expected,
+    healthy: Healthy,
+    stages: tuple[str, ...],
+    path: str,
+    how: str,
+) -> None:
+    root = whole.s3.begun(healthy.root, healthy.record, *stages)
+    lost = lose_who_asks(whole, "PUT", path, how)
+    code, told = whole.drive(root).end()
+    assert code == 0, told
+    assert lost.machine is not None
+    record = newest(root)
+    assert set(redone(record)) == {stages[-1]}
+    assert digests(root, record) == expected.digests
+    assert record["release"] == expected.release

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -12,13 +13,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow as pa
 import pytest
+from object_store import ERROR_500, ObjectStore, after, answering, serving
 from rich.console import Console
 from some_tasks import some_task
 from spark_cluster import Cluster, free_port, installed_cluster, options_of, reaching
@@ -32,8 +35,10 @@ from tiny_workspace import (
 )
 from typer.testing import CliRunner
 
+from phloem.catalog.manifest import Ref, write_parquet
 from phloem.catalog.store import Store
 from phloem.catalog.views import connect
+from phloem.filters.op import find_op
 from phloem.pipeline import run as running
 from phloem.pipeline.bench.engine import write_sample
 from phloem.pipeline.cli.app import app
@@ -47,6 +52,7 @@ from phloem.pipeline.engines.spark.server import SparkError
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.request import Request
 from phloem.pipeline.stage import Task
+from phloem.pipeline.stages import bands
 from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import load_workspace
 from phloem.sources.limits import Limits
@@ -596,6 +602,235 @@ def test_cluster_a_task_fails_and_the_others_are_done(
         failures = engine.run("tally", [TASK], lambda *_: None)
     assert [failure.task for failure in failures] == [TASK]
     assert "holds no count/0000000000000000/counts.parquet" in failures[0].reason
+
+
+# What a worker raises, through a cluster ----------------------------------------------------------
+HOST = platform.node()
+POOL = ("-m", "phloem.pipeline.engines.spark.worker_pool")
+
+
+@pytest.fixture
+def object_store() -> Iterator[ObjectStore]:
+    """An S3 that the driver's environment leads to, and so that of what it starts."""
+    with serving() as store:
+        yield store
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Limits:
+    """Limits of a run in which a job that does not end by its own failing is told apart."""
+    monkeypatch.setattr(spark_engine, "SLACK", 0.0)
+    return Limits(task_seconds=240)
+
+
+@contextlib.contextmanager
+def _pool(
+    root: Path, wrap: Sequence[str] = (), program: Sequence[str] = POOL, **changes: str | None
+) -> Iterator[str]:
+    """A pool that can use this root, with another environment than the driver's."""
+    port = free_port()
+    changed = {**os.environ, "PYTHONSAFEPATH": "1", **changes}
+    with subprocess.Popen(
+        [*wrap, sys.executable, *program, f"localhost:{port}", str(root)],
+        env={name: value for name, value in changed.items() if value is not None},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline().startswith("ready: workers at localhost:")
+            yield f"localhost:{port}"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _told(asked: Spark, root: str, limits: Limits, **options: Any) -> str:
+    """Why a task is not done, by a job that failed: a job that stood still would raise."""
+    with open_spark(root, replace(asked, **options), limits) as engine:
+        (failure,) = engine.run("tally", [TASK], lambda *_: None)
+    return failure.reason
+
+
+def _worker_told(*given: Any, **options: Any) -> str:
+    """The same, if it is a worker of this machine that said it: after its name."""
+    spark, line, reason = _told(*given, **options).partition(f": on worker {platform.node()}: ")
+    assert line
+    assert spark.startswith("Spark gave up on its pipeline")
+    return reason
+
+
+@pytest.mark.spark
+def test_cluster_a_pool_without_credentials(
+    asked: Spark, object_store: ObjectStore, impatient: Limits, tmp_path: Path
+) -> None:
+    gone = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    root = object_store.root()
+    with _pool(tmp_path, HOME=str(tmp_path), **gone) as pool:
+        told = _worker_told(asked, root, impatient, worker_pool=pool)
+    assert told.startswith(f"{root} did not let ")
+    assert "Unable to locate credentials; see to the connection, the credentials or" in told
+
+
+@pytest.mark.spark
+def test_cluster_a_pool_that_finds_another_bucket(
+    asked: Spark, object_store: ObjectStore, impatient: Limits, tmp_path: Path
+) -> None:
+    other, root = ObjectStore("another"), object_store.root()
+    for method in ("GET", "HEAD", "PUT"):
+        other.fail(method, "", answering("404 Not Found", "NoSuchBucket", "no such"), times=1_000)
+    other.start()
+    try:
+        with _pool(tmp_path, **other.environment) as pool:
+            told = _worker_told(asked, root, impatient, worker_pool=pool)
+    finally:
+        other.stop()
+    assert told.startswith(f"{root} ")
+
+
+@pytest.mark.spark
+def test_cluster_a_root_that_its_workers_may_not_write(
+    asked: Spark, object_store: ObjectStore, impatient: Limits, tmp_path: Path
+) -> None:
+    denied = answering("403 Forbidden", "AccessDenied")
+    object_store.fail("PUT", "/(tally|failures)/", denied, times=1_000)
+    root = object_store.root()
+    with _pool(tmp_path) as pool:
+        told = _worker_told(asked, root, impatient, worker_pool=pool)
+    assert told.startswith(f"{root} did not let failures/tally/{TASK.makes[0][1]}.json be")
+    assert "AccessDenied" in told
+
+
+@pytest.mark.spark
+def test_cluster_a_disk_that_is_full_at_the_worker(
+    asked: Spark, impatient: Limits, tmp_path: Path
+) -> None:
+    """The root, as the worker sees it, is on a disk of two pages."""
+    (root := tmp_path / "root").mkdir()
+    (own := tmp_path / "own").mkdir()
+    small = f"mount -t tmpfs -o size=8k tmpfs {root} && head -c 8k /dev/zero > {root}/full"
+    wrap = ["unshare", "--mount", "--map-root-user", "sh", "-c", f'{small} && exec "$@"', "sh"]
+    if subprocess.run([*wrap, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a small disk (unshare --mount)")
+    with _pool(own, wrap) as pool:
+        told = _worker_told(asked, str(root), impatient, worker_pool=pool)
+    assert told == "[Errno 28] No space left on device"
+
+
+@pytest.mark.spark
+def test_cluster_a_part_that_fails_names_the_machine_and_the_others_are_done(
+    asked: Spark, impatient: Limits, tmp_path: Path
+) -> None:
+    store = Store(new_root(tmp_path / "root"))
+    texts = pa.RecordBatch.from_pydict({"text": [PRIVATE]})
+    table = pa.table({"minhash": find_op("minhash", {})(texts).arrays[0]})
+    file = write_parquet(store, "measure/0", "minhash.parquet", table)
+    whole = Ref("measure/0/minhash.parquet", file.sha256, file.bytes, file.rows)
+    lost = Ref("measure/1/minhash.parquet", "0" * 64, 1, 1)
+    tasks = []
+    for name, ref in (("whole", whole), ("lost", lost)):
+        band = bands.Band(number=0, key=name)
+        work = bands.BandsWork(bands=(band,), rows=8, ranges=1, signatures=(ref,))
+        tasks.append(bands.STAGE.task(name, name, work))
+    committed: list[str] = []
+    with open_spark(store.root, asked, impatient) as engine:
+        (failure,) = engine.run("bands", tasks, lambda task, _: committed.append(task.label))
+    assert committed == ["whole"]
+    assert failure.task.label == "lost"
+    assert failure.reason.startswith(f"on worker {HOST}: ")
+    assert "measure/1/minhash.parquet" in failure.reason
+
+
+ENDS_EARLY = """
+import os, sys
+from phloem.pipeline.engines.spark import worker_pool
+
+def work(*_):
+    os._exit(7)
+
+if __name__ == "__main__":
+    import ends_early
+
+    worker_pool.work = ends_early.work
+    worker_pool.main(sys.argv[1], sys.argv[2:])
+"""
+
+
+@pytest.mark.spark
+def test_cluster_workers_that_end_before_they_begin(
+    asked: Spark, impatient: Limits, tmp_path: Path
+) -> None:
+    """Each is told to its executor, which would wait for it for ever."""
+    (tmp_path / "ends_early.py").write_text(ENDS_EARLY, encoding="utf-8")
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    with _pool(tmp_path, program=["-m", "ends_early"], PYTHONPATH=path) as pool:
+        told = _worker_told(asked, str(tmp_path), impatient, worker_pool=pool)
+    assert told == "the Python worker ended with exit code 7 before it began"
+
+
+@contextlib.contextmanager
+def _killing(find: Callable[[], list[psutil.Process]], store: ObjectStore) -> Iterator[list[int]]:
+    """Meanwhile whoever is found is killed when a worker reads what its task needs."""
+    killed: list[int] = []
+    done = threading.Event()
+
+    def kill() -> None:
+        seen = 0
+        while not done.wait(0.1):
+            asked = sum("/count/" in path for _, path in list(store.requests))
+            for process in find() if asked > seen else []:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+                killed.append(process.pid)
+            seen = asked
+
+    for method in ("GET", "HEAD"):  # which no worker outlives
+        store.fail(method, "/count/", after(30.0, ERROR_500), times=1_000)
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("find", "told"),
+    [
+        (_executors, r"executor \d+ on 127\.0\.0\.1 was lost: exited with code 137"),
+        (_workers, r"the Python worker of executor \d+ on 127\.0\.0\.1 ended in the middle of"),
+    ],
+)
+def test_cluster_every_executor_or_worker_is_killed(
+    cluster: tuple[Cluster, Spark],
+    asked: Spark,
+    impatient: Limits,
+    caplog: pytest.LogCaptureFixture,
+    find: Callable[[Cluster], list[psutil.Process]],
+    told: str,
+) -> None:
+    """It is sent twice, and told twice."""
+    few = ("spark.stage.maxConsecutiveAttempts=2", "spark.task.maxFailures=2")
+    with serving() as store, _killing(functools.partial(find, cluster[0]), store) as killed:
+        found = _told(asked, store.root(), impatient, settings=(*asked.settings, *few))
+    assert len(killed) >= 4
+    assert re.search(told, found)
+    assert re.search(f"stage tally: Spark gave up on its pipeline.*{told}", caplog.text)
+    assert "1 tasks are sent again" in caplog.text
+
+
+@pytest.mark.spark
+def test_cluster_executors_that_cannot_start(
+    asked: Spark, impatient: Limits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark would start new ones for ever."""
+    monkeypatch.setattr(spark_engine, "LOSSES", 4)
+    bad = "spark.executor.extraJavaOptions=-XX:NoSuchOption"
+    (root := tmp_path / "root").mkdir()
+    told = _told(asked, str(root), impatient, settings=(*asked.settings, bad))
+    assert re.search(r"executor \d+ on 127\.0\.0\.1 was lost: exited with code 1\b", told)
 
 
 @pytest.mark.spark
