@@ -156,7 +156,7 @@ def _do(
     """Do what is missing of a step; adds to `before` the folders of what was there."""
     there = already(store, step.tasks)
     found = there.shards
-    to_do = [task for task in step.tasks if task.makes not in found]
+    to_do = there.to_do
     before.update(shard.folder for shards in found.values() for shard in shards)
     shown = progress.begin(step.stage, step.tasks, to_do)
     cpu = worker.cpu_seconds

@@ -123,8 +123,8 @@ def run_share(
     job, _ = prepare(store, request, registry, workspace, progress.say)
     step = _step(job, store, stage)
     mine = own(share, step.tasks)
-    found = already(store, mine, step.tasks).shards
-    to_do = [task for task in mine if task.makes not in found]
+    there = already(store, mine, step.tasks)
+    found, to_do = there.shards, there.to_do
 
     def done(task: Task, shards: Sequence[Shard]) -> None:
         found[task.makes] = list(shards)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, Self, TypeVar
 
 import pyarrow as pa
@@ -35,9 +35,15 @@ class Work(BaseModel):
     """What a task's function needs, as data; paths may stand here, since it is in no key.
 
     Every file that is read stands here as a Ref.
+
+    Attributes:
+        is_new: Whether nothing of what it makes was there when that was looked for: then it is not
+            looked for again.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    is_new: bool = False
 
 
 W = TypeVar("W", bound=Work)
@@ -266,10 +272,12 @@ class Already:
 
     Attributes:
         shards: Of those that are done.
+        to_do: The others.
         is_noted: Whether the step's manifest of commits says it.
     """
 
     shards: Shards
+    to_do: list[Task]
     is_noted: bool
 
 
@@ -282,7 +290,17 @@ def already(store: Store, tasks: Sequence[Task], step: Sequence[Task] = ()) -> A
         step: All tasks of the step, if these are but some of them.
     """
     held = commits.held(store, _makes(step or tasks), _makes(tasks))
-    return Already(_by_task(tasks, held.shards), held.is_noted)
+    found = _by_task(tasks, held.shards)
+    to_do = [
+        task if any(each in held.shards for each in task.makes) else _new(task)
+        for task in tasks
+        if task.makes not in found
+    ]
+    return Already(found, to_do, held.is_noted)
+
+
+def _new(task: Task) -> Task:
+    return replace(task, work=task.work.model_copy(update={"is_new": True}))
 
 
 def committed_before(store: Store, tasks: Sequence[Task]) -> Shards:

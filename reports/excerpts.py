@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from phloem.catalog.columns import PII_SPANS, TEXT
-from phloem.catalog.manifest import Ref, arrow_batches, read_parquet
+from phloem.catalog.manifest import Ref, Shard, arrow_batches, open_parquet, read_parquet
 from phloem.catalog.plain import Json
 from phloem.catalog.store import MissingError, Store
 from phloem.reports.run import Run, shards_of
@@ -48,11 +47,11 @@ class Texts:
     """Where the cleaned texts and their personal data lie.
 
     Attributes:
-        clean: sha256 of an ingest text file -> name of its cleaned text.
+        clean: sha256 of an ingest text file -> its cleaned text.
         spans: sha256 of an ingest text file -> the file that holds its `pii_spans`.
     """
 
-    clean: Mapping[str, str]
+    clean: Mapping[str, Ref]
     spans: Mapping[str, Ref]
 
 
@@ -63,24 +62,30 @@ def texts_of(store: Store, run: Run) -> Texts:
 
 def _texts(store: Store, run: Run) -> Texts:
     clean = {
-        shard.facts["text"]: shard.path("text.arrow") for shard in shards_of(store, run, "clean")
+        shard.facts["text"]: _as_it_lies(shard, "text.arrow")
+        for shard in shards_of(store, run, "clean")
     }
     spans: dict[str, Ref] = {}
     holds: dict[str, bool] = {}
     for shard in shards_of(store, run, "measure"):
         op = shard.facts["op"]
-        file = shard.ref(f"{op}.parquet")
+        file = _as_it_lies(shard, f"{op}.parquet")
         if op not in holds:
-            holds[op] = has_column(store, file.path, PII_SPANS.name)
+            holds[op] = has_column(store, file, PII_SPANS.name)
         if holds[op]:
             spans[shard.facts["text"]] = file
     return Texts(clean, spans)
 
 
-def has_column(store: Store, name: str, column: str) -> bool:
+def _as_it_lies(shard: Shard, name: str) -> Ref:
+    """A file that is shown: whoever goes on with it verifies it, a page does not."""
+    return replace(shard.ref(name), sha256="")
+
+
+def has_column(store: Store, file: Ref, column: str) -> bool:
     """Whether a Parquet file has a column; false where the file is gone."""
     try:
-        return column in pq.read_schema(store.open(name)).names
+        return column in open_parquet(store, file).schema_arrow.names
     except MissingError:
         return False
 
@@ -105,7 +110,7 @@ def masked_texts(
         rows = sorted({row for own, row in places if own == file})
         try:
             values = take(store, texts.clean[file], rows)
-            table = read_parquet(store, texts.spans[file].path, [PII_SPANS.name]).take(rows)
+            table = read_parquet(store, texts.spans[file], [PII_SPANS.name]).take(rows)
         except MissingError:
             continue
         spans = table[PII_SPANS.name].to_pylist()
@@ -114,11 +119,11 @@ def masked_texts(
     return found
 
 
-def take(store: Store, name: str, rows: Sequence[int]) -> list[str | None]:
+def take(store: Store, file: Ref, rows: Sequence[int]) -> list[str | None]:
     """Texts at some rows, ascending, of an Arrow file: only their batches are touched."""
     found: list[str | None] = []
     start = 0
-    for batch in arrow_batches(store, name, [TEXT.name]):
+    for batch in arrow_batches(store, file, [TEXT.name]):
         own = [row - start for row in rows if start <= row < start + batch.num_rows]
         found += batch[TEXT.name].take(pa.array(own, pa.int64())).to_pylist()
         start += batch.num_rows

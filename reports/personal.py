@@ -59,7 +59,7 @@ def personal(store: Store, run: Run) -> Personal:
     documents: Counter[str] = Counter()
     for text, file in files.items():
         try:
-            column = read_parquet(store, file.path, [PII_SPANS.name])[PII_SPANS.name]
+            column = read_parquet(store, file, [PII_SPANS.name])[PII_SPANS.name]
         except MissingError:
             continue
         source = sources[text]

@@ -344,7 +344,7 @@ def _excerpts(
     """The first by id of the kept, and of the reasons that took most."""
     file = shards["ingest"].file("text-00000.arrow")
     places = Texts(
-        {file.sha256: shards["clean"].path("text.arrow")},
+        {file.sha256: shards["clean"].ref("text.arrow")},
         {file.sha256: shards["pii"].ref("pii.parquet")},
     )
     chosen = _chosen([row for row in ledger if row["reason"] != DUPLICATE])

@@ -270,7 +270,7 @@ def run(store: Store, key: str, work: MeasureWork) -> list[Shard]:
     if work.tally:
         paths[COUNTED] = work.tally.on_this_machine(store)
     ops = [find_op(call.name, call.params, modules) for call in work.ops]
-    clean = find(store, CLEAN.name, key)
+    clean = None if work.is_new else find(store, CLEAN.name, key)
     # What was measured of a cleaned text came after it: without that, none of it is looked for.
     columns = [
         _column(store, op, call.key, is_known=clean is not None)

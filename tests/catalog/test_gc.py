@@ -261,7 +261,8 @@ def test_gc_deletes_shards_manifests_and_fetched_files_of_a_run_given_up(old: An
     store.delete(f"runs/{old.run_id}.json")
     kept, found = _look(store, needed=(model,))
     delete(store, found, kept)
-    assert {"shard", "manifest", "fetched file", "heartbeat"} == {each.kind for each in found}
+    kinds = {"shard", "manifest", "manifest of commits", "fetched file", "heartbeat"}
+    assert kinds == {each.kind for each in found}
     assert _files(root) == {f"fetched/{model}", "fetched/notes.txt", "notes/mine.txt"}
 
 

@@ -221,7 +221,7 @@ def test_open_holds_a_piece_at_a_time_and_leaves_no_file(
 KILLED = {
     "written": "with store.create('a/other') as out:\n    out.write(text)\n    os.kill(0, 9)",
     "sent": "store.fs.put_file = lambda *_: os.kill(0, 9)\nstore.write_bytes('a/other', text)",
-    "fetched": "store._pieces = lambda _: iter([text, os.kill(0, 9)])\nstore.open('a/file')",
+    "fetched": "store._pieces = lambda *_: iter([text, os.kill(0, 9)])\nstore.open('a/file')",
     "read": "opened = store.open('a/file')\nassert opened.read() == text\nos.kill(0, 9)",
 }
 

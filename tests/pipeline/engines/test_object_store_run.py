@@ -224,7 +224,7 @@ def test_run_through_faults_makes_the_same_bytes(s3: ObjectStore, here: Ran) -> 
     kinds = [
         s3.fail("GET", r"/(ingest|clean)/", ERROR_500, 3, every=3),
         s3.fail("GET", r"/(text|hashes)", cut_body, 3, every=2),
-        s3.fail("HEAD", "/", SLOW_DOWN, 3, every=5),
+        s3.fail("GET", r"\?list-type=", SLOW_DOWN, 3, every=5),
         s3.fail("PUT", "/clean/", ERROR_500, 2, every=2),
         s3.fail("PUT", "/decide/", SLOW_DOWN, 2, every=2),
         s3.fail("PUT", "/compose/", cut_upload, 2, every=2),
