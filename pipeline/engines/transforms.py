@@ -60,9 +60,15 @@ class DoTask(beam.DoFn):
             shards = (self.built and made(self.store, task)) or run_task(self.store, task)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             (kind, key), label = _said(element)
-            with _told(bool(self.built)):
-                told = on_worker(reason_of(error)) if self.built else error
+            told = on_worker(reason_of(error)) if self.built else error
+            try:
                 note_failure(self.store, (kind, key), label, told)
+            except Exception as noting:
+                if not self.built:
+                    raise
+                noting.__context__ = None  # that is the task's error, which is told first
+                said = f"{reason_of(error)}; nor could that be noted: {reason_of(noting)}"
+                raise on_worker(said) from None
             return
         for shard in shards:
             yield json.dumps(shard.to_json(), sort_keys=True)

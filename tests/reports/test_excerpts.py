@@ -79,7 +79,7 @@ def test_masked_texts_run_without_pii_op_shows_no_text(build: Any) -> None:
 def test_masked_texts_erased_shard_shows_no_text(build: Any) -> None:
     root = build()
     texts = texts_of(root.store, root.run)
-    for name in texts.clean.values():
-        root.store.delete(name)
+    for file in texts.clean.values():
+        root.store.delete(file.path)
     places = [(name, 0) for name in texts.clean]
     assert set(masked_texts(root.store, texts, places).values()) == {None}

@@ -66,6 +66,9 @@ SETTINGS = {
     "spark.network.timeoutInterval": "10s",
     "spark.shuffle.io.connectionCreationTimeout": "10s",
     "spark.shuffle.io.maxRetries": "2",
+    "spark.shuffle.io.retryWait": "2s",
+    # Rounds of a stage whose shuffle was lost; then what is missing is sent again.
+    "spark.stage.maxConsecutiveAttempts": "2",
 }
 KEEP_WORKERS = 5_000  # ms without work until a Python worker ends
 
