@@ -307,7 +307,12 @@ def test_machines_make_the_bytes_of_a_run_on_one(
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
             "Unable to locate credentials",
         ),
-        (POOL + 2, {"AWS_SECRET_ACCESS_KEY": "guessed"}, "we calculated does not match"),
+        pytest.param(
+            POOL + 2,
+            {"AWS_SECRET_ACCESS_KEY": "guessed"},
+            "we calculated does not match",
+            marks=pytest.mark.nightly,
+        ),
     ],
     ids=["no credentials", "a wrong secret"],
 )
@@ -329,6 +334,7 @@ def test_pool_that_cannot_use_its_root_does_not_begin(whole: Cluster) -> None:
     assert SECRET not in done.stdout + done.stderr
 
 
+@pytest.mark.nightly
 def test_shares_of_a_queue_make_the_bytes_of_one_run(
     whole: Cluster, expected: Expected, healthy: Healthy
 ) -> None:
@@ -356,8 +362,9 @@ def test_shares_of_a_queue_make_the_bytes_of_one_run(
     ("stages", "path", "how"),
     [
         (("clean", "measure"), "/clean/", "lose"),  # a stage whose tasks are spread
-        (("bands",), "/bands/", "lose"),  # one in which blocks of numbers are grouped, twice
-        (("decide",), "/decide/", "cut"),
+        # one in which blocks of numbers are grouped, twice
+        pytest.param(("bands",), "/bands/", "lose", marks=pytest.mark.nightly),
+        pytest.param(("decide",), "/decide/", "cut", marks=pytest.mark.nightly),
     ],
     ids=["lost in measure", "lost in bands", "cut off in decide"],
 )

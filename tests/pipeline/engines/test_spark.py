@@ -464,6 +464,7 @@ def test_cluster_makes_the_same_bytes(
     assert again["release"] == release
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_cluster_makes_the_quickstart_of_20_mb(asked: Spark, tmp_path: Path) -> None:
     write_sample(BUNDLED, tmp_path / "texts", 20)
@@ -482,7 +483,9 @@ def test_cluster_makes_the_quickstart_of_20_mb(asked: Spark, tmp_path: Path) -> 
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "told", [pytest.param(signal.SIGTERM, marks=pytest.mark.nightly), signal.SIGKILL]
+)
 def test_cluster_the_driver_is_ended_or_killed(
     told: signal.Signals,
     asked: Spark,
@@ -672,6 +675,7 @@ def test_cluster_a_pool_without_credentials(
     assert "Unable to locate credentials; see to the connection, the credentials or" in told
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_cluster_a_pool_that_finds_another_bucket(
     asked: Spark, object_store: ObjectStore, impatient: Limits, tmp_path: Path
@@ -688,6 +692,7 @@ def test_cluster_a_pool_that_finds_another_bucket(
     assert told.startswith(f"{root} ")
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_cluster_a_root_that_its_workers_may_not_write(
     asked: Spark, object_store: ObjectStore, impatient: Limits, tmp_path: Path
@@ -701,6 +706,7 @@ def test_cluster_a_root_that_its_workers_may_not_write(
     assert "AccessDenied" in told
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_cluster_a_disk_that_is_full_at_the_worker(
     asked: Spark, impatient: Limits, tmp_path: Path
@@ -717,6 +723,7 @@ def test_cluster_a_disk_that_is_full_at_the_worker(
     assert told.endswith("; nor could that be noted: [Errno 28] No space left on device")
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_cluster_a_part_that_fails_names_the_machine_and_the_others_are_done(
     asked: Spark, impatient: Limits, tmp_path: Path
@@ -756,6 +763,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_cluster_workers_that_end_before_they_begin(
     asked: Spark, impatient: Limits, tmp_path: Path
@@ -795,6 +803,7 @@ def _killing(find: Callable[[], list[psutil.Process]], store: ObjectStore) -> It
         thread.join()
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 @pytest.mark.parametrize(
     ("find", "told"),
@@ -821,6 +830,7 @@ def test_cluster_every_executor_or_worker_is_killed(
     assert "1 tasks are sent again" in caplog.text
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_cluster_executors_that_cannot_start(
     asked: Spark, impatient: Limits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
