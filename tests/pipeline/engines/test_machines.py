@@ -299,6 +299,7 @@ def test_machines_make_the_bytes_of_a_run_on_one(
     assert healthy.writers == {machine.address for machine in whole.machines}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("port", "changed", "told"),
     [
@@ -307,12 +308,7 @@ def test_machines_make_the_bytes_of_a_run_on_one(
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
             "Unable to locate credentials",
         ),
-        pytest.param(
-            POOL + 2,
-            {"AWS_SECRET_ACCESS_KEY": "guessed"},
-            "we calculated does not match",
-            marks=pytest.mark.nightly,
-        ),
+        (POOL + 2, {"AWS_SECRET_ACCESS_KEY": "guessed"}, "we calculated does not match"),
     ],
     ids=["no credentials", "a wrong secret"],
 )

@@ -576,6 +576,7 @@ def test_cluster_a_process_is_killed(
     assert record["release"] == release
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 def test_cluster_tasks_run_twice(
     asked: Spark, expected: tuple[Path, dict[str, str], Any], tmp_path: Path
