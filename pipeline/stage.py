@@ -35,15 +35,9 @@ class Work(BaseModel):
     """What a task's function needs, as data; paths may stand here, since it is in no key.
 
     Every file that is read stands here as a Ref.
-
-    Attributes:
-        is_new: Whether nothing of what it makes was there when that was looked for: then it is not
-            looked for again.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    is_new: bool = False
 
 
 W = TypeVar("W", bound=Work)
@@ -300,6 +294,9 @@ def already(store: Store, tasks: Sequence[Task], step: Sequence[Task] = ()) -> A
 
 
 def _new(task: Task) -> Task:
+    """A task of which nothing is there: one that would look for its parts need not."""
+    if "is_new" not in type(task.work).model_fields:
+        return task
     return replace(task, work=task.work.model_copy(update={"is_new": True}))
 
 

@@ -249,8 +249,8 @@ def requests_table() -> str:
         (what, *(f"{own.get(m, 0):,}" for m in methods), f"{sum(own.values()):,}")
         for what, own in found["rows"].items()
     ]
-    told = f"{found['tasks']:,} tasks in {found['stages']} stages:"
-    return f"{told}\n\n{table(['', *methods, 'in all'], rows)}"
+    tasks = f"{found['tasks']:,} tasks in {found['stages']} stages"
+    return table([tasks, *methods, "in all"], rows)
 
 
 TABLES: Mapping[str, Maker] = MappingProxyType(

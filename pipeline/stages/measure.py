@@ -191,6 +191,8 @@ class MeasureWork(Work):
         models: The files that the ops need, by name.
         tally: What is frequent in the source, if an op of its chain counts.
         place: Folder that a workspace's op modules are imported from, and their names.
+        is_new: Whether nothing of what it makes was there when that was looked for: then it is not
+            looked for again.
     """
 
     source: str
@@ -201,6 +203,7 @@ class MeasureWork(Work):
     models: Mapping[str, Ref]
     tally: Ref | None = None
     place: tuple[str, tuple[str, ...]]
+    is_new: bool = False
 
 
 def tasks(
