@@ -243,7 +243,7 @@ class SparkEngine:
         waiting, lost = list(tasks), self._executors.lost
         self._executors.hear()
         lost.clear()  # of an earlier pipeline
-        lost_before = 0
+        lost_before = told = 0
         patience = self.limits.task_seconds + SLACK
         moved = time.monotonic()
         state = api.JobState.UNSPECIFIED
@@ -253,6 +253,9 @@ class SparkEngine:
                 looked = time.monotonic()
                 left = self._look(store, waiting, done)
                 self._executors.hear()
+                for fact in [*lost.values()][told:]:
+                    logger.warning("stage %s: %s", stage, fact)  # Spark goes on, for how long?
+                told = len(lost)
                 if len(left) < len(waiting):
                     moved, lost_before = time.monotonic(), len(lost)
                 waiting = left

@@ -829,6 +829,8 @@ def test_cluster_every_executor_or_worker_is_killed(
     assert re.search(told, found)
     assert re.search(f"stage tally: Spark gave up on its pipeline.*{told}", caplog.text)
     assert "1 tasks are sent again" in caplog.text
+    if find is _executors:  # told when it happens, not when Spark has given up
+        assert re.search(f"stage tally: {told}\n.*Spark gave up", caplog.text, re.DOTALL)
 
 
 @pytest.mark.nightly
