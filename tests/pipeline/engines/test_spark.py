@@ -482,10 +482,9 @@ def test_cluster_makes_the_quickstart_of_20_mb(asked: Spark, tmp_path: Path) -> 
     assert sum(counts["read"] for counts in made["local"][2].values()) > 4_000
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
-@pytest.mark.parametrize(
-    "told", [pytest.param(signal.SIGTERM, marks=pytest.mark.nightly), signal.SIGKILL]
-)
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGKILL])
 def test_cluster_the_driver_is_ended_or_killed(
     told: signal.Signals,
     asked: Spark,
@@ -551,6 +550,7 @@ def _kill_one(find: Callable[[], list[psutil.Process]], killed: list[int]) -> No
             killed.append(process.pid)
 
 
+@pytest.mark.nightly
 @pytest.mark.spark
 @pytest.mark.parametrize("find", [_executors, _workers])
 def test_cluster_a_process_is_killed(
