@@ -8,27 +8,28 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastwarc.stream_io import BrotliReader
-from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from phloem.sources.connector import Fault
 from phloem.sources.formats.unpack import (
-    UnpackedReader,
     UnpackError,
     compression_of,
+    next_member,
     unpack,
     unpack_all,
 )
+from phloem.sources.formats.warc_records import Fields, Framed, framed
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched
 
 WANTED = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 """Media types of pages that are documents."""
 
-_KINDS = {"warc": WarcRecordType.response, "wet": WarcRecordType.conversion}
+_KINDS = {"warc": "response", "wet": "conversion"}
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})(?!\d)")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _OK = 200
@@ -62,69 +63,91 @@ def warc(name: str, path: str, pages: Pages, limits: Limits) -> Records:
 
     A document is an answer with status 200 of a media type in `WANTED`. All else is none and is
     passed over: redirects, errors, images, and what crawlers note about themselves. A wanted record
-    that is cut, too large or broken is a fault.
+    that is cut, too large or broken is a fault; so is every record, wanted or not, whose length is
+    not what it says, and it stands for a rest, as nobody knows what it took with it. Where one of
+    many members of gzip or zstd breaks, what follows is read from the next that begins a record.
     """
+    kind = compression_of(name)[0]
+    begun: int | None = 0
+    base = 0
     with Path(path).open("rb") as file:
-        stream: Any = UnpackedReader(unpack(file, compression_of(name)[0], limits))
-        try:
-            # Nothing is unpacked or parsed in there: what it finds is bounded and checked here.
-            for found in ArchiveIterator(stream, parse_http=False, stream_detect=False):
-                try:
-                    record = _record(found, pages, limits)
-                except _BadError as bad:
-                    yield Fault(bad.native_id, found.stream_pos, bad.reason, rest=bad.rest)
-                    if bad.rest:
-                        return
-                    continue
-                if record is not None:
-                    yield record
-        except UnpackError as error:
-            yield Fault(None, error.offset, error.reason, rest=True)
-        except (OSError, ValueError):
-            yield Fault(None, stream.tell(), "broken WARC header", rest=True)
+        while begun is not None:
+            file.seek(begun)
+            chunks, begun, after = unpack(file, kind, limits), None, begun
+            try:
+                for found in framed(chunks, partial(_asked, pages), limits, base):
+                    base = found.offset
+                    yield from _found(found, pages, limits)
+            except UnpackError as error:
+                yield Fault(None, after + error.offset, error.reason, rest=True)
+                if error.member is not None:  # no limit was met
+                    begun = next_member(file, kind, after + error.member + 1, b"WARC/", limits)
+
+
+def _found(found: Framed | Fault, pages: Pages, limits: Limits) -> Records:
+    """What an archive's record gives: a document, a fault, or nothing."""
+    if isinstance(found, Fault):
+        yield found
+        return
+    if found.wrong:
+        yield Fault(_named(found.fields, pages), found.offset, found.wrong, rest=True)
+        return
+    try:
+        record = _record(found, pages, limits)
+    except _BadError as bad:
+        yield Fault(bad.native_id, found.offset, bad.reason)
+        return
+    if record is not None:
+        yield record
 
 
 class _BadError(Exception):
-    """A wanted record that gives no document, or a place where no record can be made out."""
+    """A wanted record that gives no document."""
 
-    def __init__(self, native_id: str | None, reason: str, *, rest: bool = False) -> None:
+    def __init__(self, native_id: str | None, reason: str) -> None:
         super().__init__(reason)
         self.native_id = native_id
         self.reason = reason
-        self.rest = rest
 
 
-def _record(found: WarcRecord, pages: Pages, limits: Limits) -> Record | None:
+def _url(fields: Fields) -> str:
+    return fields.get("warc-target-uri", "").strip("<> ")
+
+
+def _asked(pages: Pages, fields: Fields) -> bool:
+    """Whether a record may hold a document, by its head."""
+    url = _url(fields)
+    return fields.get("warc-type") == _KINDS[pages.kind] and bool(url) and pages.wants(url)
+
+
+def _named(fields: Fields, pages: Pages) -> str | None:
+    """The native id of the page that a record holds; None if it holds none that is asked for."""
+    if not _asked(pages, fields):
+        return None
+    url = _url(fields)
+    return f"{url}@{fields.get('warc-date')}" if pages.dated else url
+
+
+def _record(found: Framed, pages: Pages, limits: Limits) -> Record | None:
     """A record as a document; None if it is none. Raises _BadError."""
-    kind = found.record_type
-    if kind == WarcRecordType.continuation:
-        raise _BadError(None, "record in segments")
-    if not found.headers.get("WARC-Type"):
+    fields = found.fields
+    kind = fields.get("warc-type")
+    if not kind:
         raise _BadError(None, "broken WARC header")
-    if kind != _KINDS[pages.kind]:
-        return None
-    url = (found.headers.get("WARC-Target-URI") or "").strip("<> ")
-    if not url:
+    if kind == "continuation":
+        raise _BadError(None, "record in segments")
+    if kind == _KINDS[pages.kind] and not _url(fields):
         raise _BadError(None, "record without an address")
-    native_id = f"{url}@{found.headers.get('WARC-Date')}" if pages.dated else url
-    if not pages.wants(url):
+    native_id = _named(fields, pages)
+    if native_id is None:
         return None
-    block = _block(found, native_id, limits)
-    if pages.kind == "wet":
-        return Record(native_id, block, "text/plain", url=url)
-    return _page(native_id, url, block, limits)
-
-
-def _block(found: WarcRecord, native_id: str, limits: Limits) -> bytes:
-    """The content of a record. Raises _BadError if it is not all there, or too much."""
-    if found.content_length > limits.record_bytes:
+    if found.block is None:
         raise _BadError(native_id, f"record larger than {limits.told('record_bytes')}")
-    block = found.reader.read(found.content_length)
-    if len(block) < found.content_length:
-        raise _BadError(native_id, "truncated record", rest=True)
-    if found.headers.get("WARC-Truncated"):
+    if fields.get("warc-truncated"):
         raise _BadError(native_id, "record that the crawler cut off")
-    return block
+    if pages.kind == "wet":
+        return Record(native_id, found.block, "text/plain", url=_url(fields))
+    return _page(native_id, _url(fields), found.block, limits)
 
 
 def _page(native_id: str, url: str, block: bytes, limits: Limits) -> Record | None:

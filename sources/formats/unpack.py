@@ -37,14 +37,16 @@ class UnpackError(Exception):
 
     Attributes:
         reason: Short, without content: ``truncated gzip``.
-        offset: Byte of the packed stream up to which it was read.
+        offset: Byte of the packed stream from which on it was not read.
+        member: Where the member or frame begins that is cut or broken; None beyond a limit.
     """
 
-    def __init__(self, reason: str, offset: int) -> None:
+    def __init__(self, reason: str, offset: int, member: int | None = None) -> None:
         """Say what broke and where."""
         super().__init__(f"{reason} at byte {offset}")
         self.reason = reason
         self.offset = offset
+        self.member = member
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ _CODECS = {
     ),
 }
 
+_MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}  # of a member, of a frame
+
 SUFFIXES = {".bz2": "bzip2", ".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
 """File name endings of the streams that can be unpacked."""
 
@@ -145,7 +149,7 @@ def unpack(
         yield from iter(lambda: file.read(CHUNK), b"")
         return
     codec = _CODECS[compression]
-    read = made = 0
+    read = made = begun = 0
     member: Any = None
     data, more = b"", False  # input not used yet; whether output is held back inside
     while True:
@@ -160,25 +164,59 @@ def unpack(
                 continue
             rest = b"" if len(data) >= _HEAD else file.read(codec.input)
             data, read = data + rest, read + len(rest)
+            begun = read - len(data)
         try:
             member = member or codec.start(data)
-            out, data = codec.step(member, data, CHUNK)
+            out, rest = codec.step(member, data, CHUNK)
         except codec.errors:
-            raise UnpackError(f"broken {codec.name}", read) from None
+            raise UnpackError(f"broken {codec.name}", read - len(data), begun) from None
+        data = rest
         more = len(out) == CHUNK or not getattr(member, "needs_input", True)
         if member.eof:
             data, member, more = member.unused_data, None, False
         made += len(out)
-        _check_bounds(codec.name, read, made, limits, free)
+        _check_bounds(codec.name, read - len(data), made, limits, free)
         yield out
     if member is not None:
-        raise UnpackError(f"truncated {codec.name}", read)
+        raise UnpackError(f"truncated {codec.name}", read, begun)
 
 
 def _check_bounds(name: str, read: int, made: int, limits: Limits, free: int) -> None:
     reason = excess(read, made, limits, free=free)
     if reason:
         raise UnpackError(f"{name} {reason}", read)
+
+
+def next_member(
+    file: BinaryIO, compression: str | None, start: int, head: bytes, limits: Limits
+) -> int | None:
+    """Where the next member or frame begins whose content begins so; None if none does.
+
+    Args:
+        file: A packed stream.
+        compression: As in `unpack`.
+        start: Byte of the file from which on it is looked for.
+        head: First bytes of what is packed.
+        limits: How much may come out.
+    """
+    magic = _MAGIC.get(compression or "")
+    while magic:
+        file.seek(start)
+        data = file.read(CHUNK)
+        place = data.find(magic)
+        if place < 0 and len(data) < CHUNK:
+            return None
+        # The end of a chunk may cut it off.
+        start += place if place >= 0 else len(data) - len(magic) + 1
+        if place >= 0:
+            file.seek(start)
+            try:
+                if next(unpack(file, compression, limits), b"").startswith(head):
+                    return start
+            except UnpackError:
+                pass
+            start += 1
+    return None
 
 
 def excess(read: int, made: int, limits: Limits, *, free: int = FREE_BYTES) -> str | None:
