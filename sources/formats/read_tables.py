@@ -1,9 +1,18 @@
-"""Reading Parquet and Arrow files by column, whole or by row group."""
+"""Reading Parquet and Arrow files by column, whole or by row group.
+
+What is decoded at once is bounded by its bytes, not its rows. Of Parquet, the library unpacks a
+page as a whole; its writers end one after 1,024 rows, or a megabyte where that is more rows. A file
+is mapped, so that what is packed in it takes no memory of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,11 +26,12 @@ from phloem.catalog.columns import (
     URL,
     schema,
 )
+from phloem.catalog.manifest import BATCH_BYTES
 from phloem.sources.connector import Batches, Fault, SourceError
 from phloem.sources.formats.read_text import Columns, require
 from phloem.sources.limits import Limits
 
-BATCH = 1024  # rows decoded at once; a document averages a few KB
+BATCH = 1024  # rows handed on at once at most; a document averages a few KB
 
 BROKEN = (pa.ArrowException, OSError, KeyError, UnicodeDecodeError)
 """What Arrow raises for files that are not whole: the last two for names of columns."""
@@ -35,6 +45,10 @@ _TEXT = frozenset({*_BYTES, *_BYTES.values(), pa.null()})
 
 _OUT = (NATIVE_ID, CONTENT, MEDIA_TYPE, URL, TITLE, DECLARED_LANGUAGE)
 
+_FILE_HEAD = b"ARROW1\0\0"  # of an IPC file; a stream and a footer follow
+_FILE_TAIL = 10  # bytes behind the footer: its length, and the same mark without its padding
+_PARQUET_SEAM = b"PAR1PAR1"  # where one file ends and another begins
+
 
 def check_columns(name: str, path: str, columns: Columns, kind: str) -> None:
     """Raise SourceError if a table lacks a column or its text is of another type.
@@ -42,14 +56,26 @@ def check_columns(name: str, path: str, columns: Columns, kind: str) -> None:
     A file that cannot be opened passes: reading it gives the fault.
     """
     try:
-        found = pq.read_schema(path) if kind == "parquet" else _open(path).schema
+        found = pq.read_schema(path) if kind == "parquet" else _arrow_schema(path)
         names = found.names
     except BROKEN:
         return
     require(name, columns.named(), names)
-    text = found.field(columns.text).type
-    if not _is_text(text):
-        raise SourceError(f"{name}: column {columns.text!r} holds {text}; it must hold strings")
+    wrong = _wrong(found, columns)
+    if wrong:
+        raise SourceError(f"{name}: {wrong}")
+
+
+def _wrong(found: pa.Schema, columns: Columns) -> str | None:
+    """Why a table's columns cannot be read; None if they can."""
+    for column in columns.named():
+        count = len(found.get_all_field_indices(column))
+        if count != 1:
+            return f"{count} columns are named {column!r}" if count else f"no column {column!r}"
+    kind = found.field(columns.text).type
+    if not _is_text(kind):
+        return f"column {columns.text!r} holds {kind}; it must hold strings"
+    return None
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -78,55 +104,186 @@ def row_groups(path: str, size: int) -> list[tuple[int, int | None, int]]:
 def parquet(
     name: str, path: str, columns: Columns, groups: tuple[int, int | None], limits: Limits
 ) -> Batches:
-    """The documents of row groups [first, last) of a Parquet file."""
+    """The documents of row groups [first, last) of a Parquet file.
+
+    The rows of a group that breaks are one fault, and the next group is read.
+    """
     start, end = groups
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
             meta = file.metadata
+            wrong = _wrong(file.schema_arrow, columns)
             last = meta.num_row_groups if end is None else end
             row = sum(meta.row_group(group).num_rows for group in range(start))
-            for group in range(start, last):
-                if meta.row_group(group).total_byte_size > limits.row_group_bytes:
-                    rows = meta.row_group(group).num_rows
-                    reason = f"row group larger than {limits.told('row_group_bytes')}"
-                    yield Fault(None, -1, reason, rows)
-                    row += rows
-                    continue
-                found = file.iter_batches(BATCH, row_groups=[group], columns=columns.named())
-                for batch in found:
-                    yield from _documents(name, batch, columns, row, limits)
-                    row += batch.num_rows
+            for group in range(start, last) if not wrong else ():
+                yield from _row_group(name, file, group, row, columns, limits)
+                row += meta.row_group(group).num_rows
+            seam = _seam(path, meta) if last == meta.num_row_groups else None
     except BROKEN:
-        yield Fault(None, -1, "broken Parquet", rest=True)
+        yield Fault(None, 0, "broken Parquet", rest=True)
+        return
+    if wrong:
+        yield Fault(None, 0, wrong, rest=True)
+    elif seam is not None:
+        yield Fault(None, seam, "another Parquet file behind the end", rest=True)
+
+
+def _row_group(
+    name: str, file: pq.ParquetFile, group: int, row: int, columns: Columns, limits: Limits
+) -> Batches:
+    meta = file.metadata.row_group(group)
+    begins, left = _begins(meta), meta.num_rows
+    if meta.total_byte_size > limits.row_group_bytes:
+        reason = f"row group larger than {limits.told('row_group_bytes')}"
+        yield Fault(None, begins, reason, left)
+        return
+    asked = columns.named()
+    try:
+        for batch in file.iter_batches(_rows_at_once(meta, asked), [group], asked):
+            for part in _cut(batch):
+                yield from _documents(name, part, columns, row, limits)
+                row, left = row + part.num_rows, left - part.num_rows
+    except BROKEN:
+        yield Fault(None, begins, "broken row group", left)
+        return
+    if left:
+        yield Fault(None, begins, "row group of fewer rows than its footer says", left)
+
+
+def _chunks(meta: pq.RowGroupMetaData) -> Iterator[pq.ColumnChunkMetaData]:
+    return (meta.column(place) for place in range(meta.num_columns))
+
+
+def _begins(meta: pq.RowGroupMetaData) -> int:
+    """The byte of the file where a row group begins."""
+    return min(map(_starts, _chunks(meta)))
+
+
+def _starts(chunk: pq.ColumnChunkMetaData) -> int:
+    found: int = (
+        chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
+    )
+    return found
+
+
+def _rows_at_once(meta: pq.RowGroupMetaData, asked: list[str]) -> int:
+    """How many rows of a group are decoded together: those of a batch, by their average."""
+    chunks = [chunk for chunk in _chunks(meta) if chunk.path_in_schema in asked]
+    size: int = sum(chunk.total_uncompressed_size for chunk in chunks)
+    rows: int = meta.num_rows
+    return min(BATCH, max(1, BATCH_BYTES * rows // max(size, 1)))
+
+
+def _seam(path: str, meta: pq.FileMetaData) -> int | None:
+    """Where another file ends that this one was put behind; None if there is none.
+
+    The footer of the second tells places as if it were alone: the seam is behind what it tells of.
+    """
+    groups = (meta.row_group(group) for group in range(meta.num_row_groups))
+    ends = (_starts(c) + c.total_compressed_size for group in groups for c in _chunks(group))
+    with Path(path).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        place = data.find(_PARQUET_SEAM, max(0, *ends, 0))
+    return None if place < 0 else place + len(_PARQUET_SEAM) // 2
 
 
 def arrow(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
-    """The documents of an Arrow IPC file or stream."""
-    row = 0
+    """The documents of an Arrow IPC file, or of a stream, or of several streams joined.
+
+    One that breaks off is a fault, and so is a stream without the mark of its end: it may be cut.
+    """
+    row = at = 0
     try:
-        reader = _open(path)
-        for batch in _batches(reader):
-            yield from _documents(name, batch.select(columns.named()), columns, row, limits)
-            row += batch.num_rows
+        data, at, end, closed = _mapped(path)
+        is_file, ended = at > 0, False
+        while at < end:
+            source = pa.BufferReader(data.slice(at, end - at))
+            reader = pa.ipc.open_stream(source)
+            wrong = _wrong(reader.schema, columns)
+            if wrong:
+                yield Fault(None, at, wrong, rest=True)
+                return
+            begun = at
+            at = begun + source.tell()
+            for batch in reader:
+                for part in _cut(batch.select(columns.named())):
+                    yield from _documents(name, part, columns, row, limits)
+                    row += part.num_rows
+                at = begun + source.tell()
+            ended = source.tell() > at - begun
+            at = begun + source.tell()
+        if not closed and (is_file or not ended):
+            yield Fault(None, at, "no end of stream", rest=True)
     except BROKEN:
-        yield Fault(None, -1, "broken Arrow file", rest=True)
+        yield Fault(None, at, "broken Arrow file", rest=True)
 
 
-def _open(path: str) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
-    source = pa.memory_map(path)
-    try:
-        return pa.ipc.open_file(source)
-    except pa.ArrowInvalid:
-        source.seek(0)
-        return pa.ipc.open_stream(source)
+def _arrow_schema(path: str) -> pa.Schema:
+    data, at, end, _ = _mapped(path)
+    return pa.ipc.open_stream(pa.BufferReader(data.slice(at, end - at))).schema
 
 
-def _batches(
-    reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader,
-) -> Iterator[pa.RecordBatch]:
-    if isinstance(reader, pa.ipc.RecordBatchFileReader):
-        return (reader.get_batch(number) for number in range(reader.num_record_batches))
-    return iter(reader)
+def _mapped(path: str) -> tuple[pa.Buffer, int, int, bool]:
+    """A file's bytes, where its stream begins and ends, and whether that is known.
+
+    Of an IPC file that is from behind its mark up to its footer, whose place its last bytes tell.
+    """
+    if not Path(path).stat().st_size:
+        return pa.py_buffer(b""), 0, 0, True
+    with pa.memory_map(path) as file:
+        data = file.read_buffer()
+    size = len(data)
+    if data.slice(0, len(_FILE_HEAD)).to_pybytes() != _FILE_HEAD:
+        return data, 0, size, False
+    tail = data.slice(max(0, size - _FILE_TAIL)).to_pybytes()
+    if not tail.endswith(_FILE_HEAD.rstrip(b"\0")):
+        return data, len(_FILE_HEAD), size, False
+    end = size - _FILE_TAIL - int.from_bytes(tail[:4], "little")
+    return data, len(_FILE_HEAD), max(end, len(_FILE_HEAD)), True
+
+
+def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The parts of a batch that hold no more than `BATCH_BYTES` each, unless a single row does.
+
+    Raises ArrowInvalid if a column is broken: Arrow believes a file's offsets and would read
+    outside it; only a full validation looks.
+    """
+    arrays = [_raw(array) for array in batch.columns]
+    sizes = np.zeros(batch.num_rows, np.int64)
+    for array in arrays:
+        sizes += _lengths(array)
+    ends = np.cumsum(sizes)
+    start = before = 0
+    whole = pa.RecordBatch.from_arrays(arrays, batch.schema.names)
+    while start < batch.num_rows:
+        full = int(np.searchsorted(ends, before + BATCH_BYTES, side="right"))
+        stop = min(max(full, start + 1), start + BATCH)
+        yield whole.slice(start, stop - start)
+        start, before = stop, int(ends[stop - 1])
+
+
+def _raw(array: pa.Array) -> pa.Array:
+    """A column whose strings are bytes, whatever they are. Raises ArrowInvalid if it is broken."""
+    if pa.types.is_dictionary(array.type):
+        raw = _raw(array.dictionary)
+        array = pa.DictionaryArray.from_arrays(array.indices, raw, safe=False)
+    array = array.view(_BYTES.get(array.type, array.type))  # else its UTF-8 is validated too
+    array.validate(full=True)
+    # What counts lengths knows no views.
+    return array.cast(pa.large_binary()) if array.type == pa.binary_view() else array
+
+
+def _lengths(array: pa.Array) -> npt.NDArray[np.int64]:
+    """Bytes of each value of a column: none of a null, and of what is no text."""
+    if pa.types.is_dictionary(array.type):
+        if not len(array.dictionary):
+            return np.zeros(len(array), np.int64)
+        lengths = pa.array(_lengths(array.dictionary)).take(array.indices)
+    elif array.type in {pa.binary(), pa.large_binary()}:
+        lengths = pc.binary_length(array)
+    else:
+        return np.zeros(len(array), np.int64)
+    counted: npt.NDArray[np.int64] = pc.fill_null(lengths, 0).cast(pa.int64()).to_numpy()
+    return counted
 
 
 def _documents(
@@ -134,27 +291,30 @@ def _documents(
 ) -> Batches:
     """The rows that hold a text as a batch, and a fault for each that does not."""
     rows = batch.num_rows
-    text = _bytes(batch[columns.text])
+    text = _decoded(batch[columns.text])
     ids = pa.array([f"{name}#{row + place}" for place in range(rows)], pa.string())
     own = _column(batch, columns.id)
     native = pc.coalesce(own, ids) if own is not None else ids
-    for place in pc.indices_nonzero(pc.is_null(text)).to_pylist():
-        yield Fault(native[place].as_py(), -1, "null text")
-    fits = pc.less_equal(pc.binary_length(text), limits.record_bytes)
-    for place in pc.indices_nonzero(pc.invert(fits)).to_pylist():
-        reason = f"record larger than {limits.told('record_bytes')}"
-        yield Fault(native[place].as_py(), -1, reason)
+    null = text.is_null().to_numpy(zero_copy_only=False)
+    large = _lengths(text) > limits.record_bytes
+    for place in np.flatnonzero(null | large).tolist():
+        too_large = f"record larger than {limits.told('record_bytes')}"
+        yield Fault(native[place].as_py(), -1, "null text" if null[place] else too_large)
     others = [_column(batch, c) for c in (columns.url, columns.title, columns.language)]
+    # What is too large is taken off first: a value of over 2 GiB has no place in a column.
+    kept = pa.array(~(null | large))
+    text = text.filter(kept)
     arrays = [
-        native,
-        text,
-        pa.array([columns.media_type] * rows, pa.string()),
-        *(pa.nulls(rows, pa.string()) if other is None else other for other in others),
+        native.filter(kept),
+        text.cast(pa.binary()),
+        pa.array([columns.media_type] * len(text), pa.string()),
+        *(
+            pa.nulls(len(text), pa.string()) if other is None else other.filter(kept)
+            for other in others
+        ),
     ]
-    whole = pa.RecordBatch.from_arrays(arrays, schema=schema(_OUT))
-    kept = whole.filter(fits)  # a null text has no length
-    if kept.num_rows:
-        yield kept
+    if len(text):
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema(_OUT))
 
 
 def _column(batch: pa.RecordBatch, column: str | None) -> pa.Array | None:
@@ -163,24 +323,14 @@ def _column(batch: pa.RecordBatch, column: str | None) -> pa.Array | None:
         return None
     found = batch[column]
     if not _is_text(found.type):
-        found.validate(full=True)
         return found.cast(pa.string())
-    raw = _bytes(found)
+    found = _decoded(found)
     try:
-        return raw.cast(pa.string())
+        return found.cast(pa.binary()).cast(pa.string())
     except pa.ArrowInvalid:
-        values = [None if v is None else v.decode("utf-8", "replace") for v in raw.to_pylist()]
+        values = [None if v is None else v.decode("utf-8", "replace") for v in found.to_pylist()]
         return pa.array(values, pa.string())
 
 
-def _bytes(array: pa.Array) -> pa.Array:
-    """An array of text as bytes, whatever they are. Raises ArrowInvalid if it is broken.
-
-    Arrow believes a file's offsets and would read outside it; only a full validation looks.
-    """
-    if pa.types.is_dictionary(array.type):
-        array.validate(full=True)
-        array = array.dictionary_decode()
-    array = array.view(_BYTES.get(array.type, array.type))  # else its UTF-8 is validated too
-    array.validate(full=True)
-    return array.cast(pa.binary())
+def _decoded(array: pa.Array) -> pa.Array:
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array

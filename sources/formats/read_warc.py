@@ -68,20 +68,22 @@ def warc(name: str, path: str, pages: Pages, limits: Limits) -> Records:
     many members of gzip or zstd breaks, what follows is read from the next that begins a record.
     """
     kind = compression_of(name)[0]
-    begun: int | None = 0
-    base = 0
+    begun, base = 0, 0
+    place: int | None = 0
     with Path(path).open("rb") as file:
-        while begun is not None:
-            file.seek(begun)
-            chunks, begun, after = unpack(file, kind, limits), None, begun
+        while place is not None:
+            file.seek(begun := place)
+            place = None
             try:
-                for found in framed(chunks, partial(_asked, pages), limits, base):
+                for found in framed(
+                    unpack(file, kind, limits), partial(_asked, pages), limits, base
+                ):
                     base = found.offset
                     yield from _found(found, pages, limits)
             except UnpackError as error:
-                yield Fault(None, after + error.offset, error.reason, rest=True)
+                yield Fault(None, begun + error.offset, error.reason, rest=True)
                 if error.member is not None:  # no limit was met
-                    begun = next_member(file, kind, after + error.member + 1, b"WARC/", limits)
+                    place = next_member(file, kind, begun + error.member + 1, b"WARC/", limits)
 
 
 def _found(found: Framed | Fault, pages: Pages, limits: Limits) -> Records:
