@@ -29,6 +29,7 @@ def run(  # noqa: PLR0913 -- keyword-only, and each is one thing that a user ask
     *,
     root: Path,
     input: Path | None = None,  # noqa: A002 -- as the command calls it
+    format: str | None = None,  # noqa: A002 -- likewise
     text_column: str = "text",
     language: str = "und",
     workers: int | None = None,
@@ -51,6 +52,8 @@ def run(  # noqa: PLR0913 -- keyword-only, and each is one thing that a user ask
         root: Folder or object-store URL that holds all that runs fetch and make.
         input: Read your own files instead of the recipe's sources: a path, folder, glob or URL.
             What comes out is not released: for that, write a source card.
+        format: Of the input, where names do not tell: jsonl, json, csv, parquet, arrow, txt, zip
+            or tar.
         text_column: Column or JSON key of the input that holds the text.
         language: BCP-47 tag of the text of the input; und: nobody knows.
         workers: Processes; by default as many as this process may use cores.
@@ -85,7 +88,7 @@ def run(  # noqa: PLR0913 -- keyword-only, and each is one thing that a user ask
         os.fspath(recipe) if isinstance(recipe, str | os.PathLike) else recipe,
         _named(root),
         workers=workers,
-        own=None if input is None else OwnFiles(os.fspath(input), text_column, language),
+        own=None if input is None else OwnFiles(os.fspath(input), text_column, language, format),
         skip_unavailable=skip_unavailable,
         release=release,
         date=date,

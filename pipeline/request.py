@@ -50,14 +50,16 @@ class OwnFiles:
     """A user's own files, which no source card describes.
 
     Attributes:
-        path: Path, glob or URL.
+        path: Path, folder, glob or URL.
         text_column: The column that holds the text.
         language: BCP-47 tag of those that do not say theirs, or `und`.
+        format: That of all of them; None: by the ending of each name.
     """
 
     path: str
     text_column: str = "text"
     language: str = "und"
+    format: str | None = None
 
 
 def find_request(
@@ -103,7 +105,7 @@ def find_request(
     else:
         found = load_recipe(recipe, workspace, known)
     if own:
-        registry = local_registry(registry, own.path, own.text_column, own.language)
+        registry = local_registry(registry, own.path, own.text_column, own.language, own.format)
         found = found.model_copy(update={"sources": (LOCAL_SOURCE,), "mix": {}})
     elif not found.sources:
         raise RecipeError(f"{found.name} names no sources; give your own with --input")

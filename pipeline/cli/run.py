@@ -34,13 +34,23 @@ Input = Annotated[
     typer.Option(
         "--input",
         help="Read your own files instead of the recipe's sources: a path, folder, glob or URL."
-        " Their names end in .jsonl, .parquet, .arrow or .txt, and may go on with .gz, .xz or .zst."
+        " Their names end in .jsonl, .json, .csv, .parquet, .arrow or .txt; text may go on with"
+        " .gz, .xz, .bz2 or .zst. A path that is there is read as it is; a folder stands for all"
+        " below it, but for what is no data, such as README and _SUCCESS, which is told."
         " What comes out is not released: for that, write a source card.",
     ),
 ]
 TextColumn = Annotated[
     str,
     typer.Option("--text-column", help="Column or JSON key of --input that holds the text."),
+]
+FileFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="Format of --input, where names do not tell: jsonl, json, csv, parquet, arrow, txt,"
+        " zip or tar.",
+    ),
 ]
 Language = Annotated[
     str,
@@ -124,6 +134,7 @@ def run(
         ),
     ] = None,
     input_: Input = None,
+    file_format: FileFormat = None,
     text_column: TextColumn = "text",
     language: Language = "und",
     skip_unavailable: SkipUnavailable = False,
@@ -196,7 +207,7 @@ def run(
         recipe,
         root,
         workers=workers,
-        own=_own(input_, text_column, language),
+        own=_own(input_, file_format, text_column, language),
         skip_unavailable=skip_unavailable,
         release=release,
         date=date,
@@ -231,13 +242,16 @@ def run(
     running.require_read(result.account, request.recipe)
 
 
-def _own(path: str | None, text_column: str, language: str) -> OwnFiles | None:
+def _own(
+    path: str | None, file_format: str | None, text_column: str, language: str
+) -> OwnFiles | None:
     """The files that --input names, if it is given."""
     from phloem.pipeline.request import OwnFiles
 
-    if path is None and (text_column, language) != ("text", "und"):
-        raise UseError("--text-column and --language are of --input: name the files with it")
-    return None if path is None else OwnFiles(path, text_column, language)
+    if path is None and (file_format, text_column, language) != (None, "text", "und"):
+        msg = "--format, --text-column and --language are of --input: name the files with it"
+        raise UseError(msg)
+    return None if path is None else OwnFiles(path, text_column, language, file_format)
 
 
 def _checked(spark: Spark, workers: int | None, stage: str | None) -> Spark:
@@ -277,6 +291,7 @@ def plan(
     recipe: Recipe,
     root: Root = ROOT,
     input_: Input = None,
+    file_format: FileFormat = None,
     text_column: TextColumn = "text",
     language: Language = "und",
     skip_unavailable: SkipUnavailable = False,
@@ -323,7 +338,7 @@ def plan(
 
     planned_for = check_planned(runner)
     store = open_root(root)
-    own = _own(input_, text_column, language)
+    own = _own(input_, file_format, text_column, language)
     asked = find_request(recipe, root, own=own, skip_unavailable=skip_unavailable)
     job, skipped = prepare(store, *asked, note)
     planned = planning.plan(job, store)

@@ -39,6 +39,7 @@ from phloem.sources.connector import (
     connectors,
     find_connector,
 )
+from phloem.sources.formats.formats import KNOWN
 
 
 class AskedError(SourceError, UseError):
@@ -76,11 +77,13 @@ def load_registry(workspace: Workspace) -> Registry:
     )
 
 
-def local_registry(registry: Registry, path: str, text_column: str, language: str) -> Registry:
+def local_registry(
+    registry: Registry, path: str, text_column: str, language: str, file_format: str | None = None
+) -> Registry:
     """The registry with the ephemeral card of a user's own files, locked as they are now.
 
-    Raises AskedError if there are no such files, their URL holds a password, or the language is no
-    BCP-47 tag.
+    Raises AskedError if there are no such files, their URL holds a password, there is no such
+    format, or the language is no BCP-47 tag.
     """
     if not path:
         raise AskedError("--input is empty; give a path, glob or URL")
@@ -93,7 +96,9 @@ def local_registry(registry: Registry, path: str, text_column: str, language: st
     fault = tag_fault(language)
     if fault:
         raise AskedError(f"--language: {fault}; give one such as sw or zh-Hant, or und")
-    card = local_card(path, text_column=text_column, languages=(language,))
+    if file_format is not None and file_format not in KNOWN:
+        raise AskedError(f"--format: {file_format!r} is none; {nearest(file_format, KNOWN)}")
+    card = local_card(path, text_column=text_column, languages=(language,), file_format=file_format)
     connector = find_connector(card.access.connector)
     try:
         pin = connector.resolve(params_of(connector, card))

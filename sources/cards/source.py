@@ -455,7 +455,11 @@ def license_refs() -> Mapping[str, Mapping[str, Json]]:
 
 
 def local_card(
-    path: str | Sequence[str], *, text_column: str = "text", languages: Sequence[str] = ("und",)
+    path: str | Sequence[str],
+    *,
+    text_column: str = "text",
+    languages: Sequence[str] = ("und",),
+    file_format: str | None = None,
 ) -> Source:
     """The ephemeral card for a user's own files; what it gives cannot be released.
 
@@ -463,11 +467,14 @@ def local_card(
         path: Path, glob or URL, or several.
         text_column: Column or key that holds the text.
         languages: BCP-47 tags, if the user knows them.
+        file_format: That of the files; None: by the ending of each name.
     """
     params: dict[str, Json] = {
         "path": path if isinstance(path, str) else list(path),
         "text_column": text_column,
     }
+    if file_format:
+        params["format"] = file_format
     return Source(
         id=LOCAL,
         name="Local files",

@@ -49,7 +49,7 @@ HUB = "https://huggingface.co"
 HOSTS = ["*.huggingface.co", "*.hf.co"]
 """Where the Hub's files lie: it redirects to stores of its own."""
 
-VERSION = 2  # raised when it reads other documents out of the same bytes
+VERSION = 3  # raised when it reads other documents out of the same bytes
 LIBRARIES = read_files.LIBRARIES
 
 

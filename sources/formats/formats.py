@@ -11,12 +11,12 @@ from pydantic import Field
 from phloem.sources.connector import SourceError, Strict
 from phloem.sources.formats.archives import MEDIA_TYPES, Package
 from phloem.sources.formats.read_text import Columns
-from phloem.sources.formats.unpack import compression_of
+from phloem.sources.formats.unpack import compression_of, without_query
 
 FORMATS = {
     "jsonl": "jsonl",
     "ndjson": "jsonl",
-    "json": "jsonl",
+    "json": "json",
     "parquet": "parquet",
     "pq": "parquet",
     "arrow": "arrow",
@@ -31,7 +31,11 @@ FORMATS = {
 }
 """Format by the ending of a name."""
 
+KNOWN = tuple(sorted(set(FORMATS.values())))
+"""All formats."""
+
 _SHORT = {".tgz": ".tar.gz", ".txz": ".tar.xz", ".tzst": ".tar.zst", ".tbz2": ".tar.bz2"}
+_AS_IT_LIES = frozenset({"arrow", "parquet", "zip"})  # their readers go to and fro in a file
 ARCHIVES = frozenset({"zip", "tar"})
 """Formats whose members are files again."""
 
@@ -41,8 +45,8 @@ class Format(Strict):
 
     Attributes:
         format: None: by the ending of each name, before .bz2, .gz, .xz or .zst. Of an archive,
-            that of its members, where it is no archive's. ``json`` is one array, ``jsonl`` an
-            object a line, which names ending in .json are taken for.
+            that of its members, where it is no archive's. ``jsonl`` is an object a line; ``json``,
+            for names that end so, an array or objects over several lines too, as the file begins.
         documents: For plain text: a document a file, or one a block between blank lines.
         languages: Glob -> BCP-47 tag of what it matches first, unless a column says.
     """
@@ -75,7 +79,18 @@ class Format(Strict):
 
 
 def format_of(params: Format, name: str) -> str:
-    """The format of a file. Raises SourceError if its name does not tell and the card neither."""
+    """The format of a file.
+
+    Raises SourceError if its name does not tell and the card neither, or where it is packed as this
+    format is not read.
+    """
+    kind, packed = _format_of(params, name), compression(name)
+    if packed and kind in _AS_IT_LIES:
+        raise SourceError(f"{name}: {kind} is read as it lies and not out of {packed}; unpack it")
+    return kind
+
+
+def _format_of(params: Format, name: str) -> str:
     plain = plain_name(name)
     ending = plain.lower().rpartition(".")[2]
     told = FORMATS.get(ending) if "." in plain else None
@@ -87,7 +102,7 @@ def format_of(params: Format, name: str) -> str:
         return told
     if "media_type" in params.model_fields_set or f".{ending}" in MEDIA_TYPES:
         return "txt"
-    known = ", ".join(sorted({*FORMATS.values(), "json"}))
+    known = ", ".join(KNOWN)
     raise SourceError(f"{name}: the format cannot be told from its name; give `format`: {known}")
 
 
@@ -103,6 +118,7 @@ def compression(name: str) -> str | None:
 
 def _long(name: str) -> str:
     """A name whose short ending is written out."""
+    name = without_query(name)
     for short, ending in _SHORT.items():
         if name.lower().endswith(short):
             return name[: -len(short)] + ending

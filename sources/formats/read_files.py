@@ -77,6 +77,7 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
     """Each part of a file, and its bytes."""
     name, kind = file.name, format_of(params, file.name)
     packed = compression(name)
+    kind = read_json.form_of(name, path) if kind == "json" else kind
     _check_columns(params, name, path, kind)
     if kind == "parquet":
         return [((name, a, b), w) for a, b, w in read_tables.row_groups(path, size)]
@@ -86,7 +87,7 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
     whole = kind in {"arrow", "csv", "json", "tar"} or (
         kind == "txt" and params.documents == "file"
     )
-    if packed or whole or file.bytes <= size:
+    if packed or whole or file.bytes <= size or read_text.is_wide(path):
         return [((name, 0, None), file.bytes * (PACKED if packed else 1))]
     return [((name, at, min(at + size, file.bytes)), size) for at in range(0, file.bytes, size)]
 
@@ -128,6 +129,7 @@ def _tagged(found: Batches, tag: str | None) -> Batches:
 def _read(params: Format, kind: str, part: Part, path: str, limits: Limits) -> Batches:
     name, start, end = part
     columns = columns_of(params, name)
+    kind = read_json.form_of(name, path) if kind == "json" else kind
     if kind == "parquet":
         return read_tables.parquet(name, path, columns, (start, end), limits)
     if kind == "arrow":

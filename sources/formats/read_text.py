@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from decimal import Decimal
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +23,17 @@ PEEK = 100
 """Records looked at before a run for the text column: if none of them has it, its name is wrong."""
 
 BOM = b"\xef\xbb\xbf"
+
+_WIDE = (  # the longer first: that of UTF-32 begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_MARK = 4  # bytes of the longest of these
+
+# More digits take Python quadratic time, so it refuses them: sys.int_info.
+_DIGITS = 4300
 
 
 @dataclass(frozen=True)
@@ -44,8 +57,42 @@ Span = tuple[int, int | None]  # first byte, and the one after the last; None fo
 
 
 def lines(file: BinaryIO, compression: str | None, limits: Limits) -> Iterator[Line]:
-    """The lines of a file from where it stands, as `lines_of`."""
-    return lines_of(unpack(file, compression, limits), limits, file.tell())
+    """The lines of a file from where it stands, as `lines_of`; of UTF-16, those of its UTF-8."""
+    start = file.tell()
+    chunks = unpack(file, compression, limits)
+    return lines_of(chunks if start else in_utf8(chunks), limits, start)
+
+
+def in_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The bytes of a file from its start; in UTF-8 if it begins with a mark of UTF-16 or UTF-32.
+
+    What these cannot say, such as half a character at the end, becomes U+FFFD.
+    """
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= _MARK:
+            break
+    mark, name = _wide(head)
+    if not mark:
+        yield from chain([head] if head else [], chunks)
+        return
+    decoder = codecs.getincrementaldecoder(name)("replace")
+    decoder.decode(mark)
+    for chunk in chain([head[len(mark) :]], chunks):
+        yield decoder.decode(chunk).encode()
+    yield decoder.decode(b"", final=True).encode()
+
+
+def is_wide(path: str) -> bool:
+    """Whether a file that is not packed begins with a mark of UTF-16 or UTF-32."""
+    with Path(path).open("rb") as file:
+        return bool(_wide(file.read(_MARK))[0])
+
+
+def _wide(head: bytes) -> tuple[bytes, str]:
+    """The mark that bytes begin with, and what it stands for; nothing if there is none."""
+    return next((each for each in _WIDE if head.startswith(each[0])), (b"", ""))
 
 
 def lines_of(chunks: Iterator[bytes], limits: Limits, base: int = 0) -> Iterator[Line]:
@@ -145,7 +192,12 @@ def parsed_exactly(raw: bytes) -> Json:
     Raises ValueError or RecursionError for what is no JSON.
     """
     # Bytes that are not UTF-8 pass through as surrogates and come back below.
-    return json.loads(raw.decode("utf-8", "surrogateescape"))
+    return json.loads(raw.decode("utf-8", "surrogateescape"), parse_int=integer)
+
+
+def integer(digits: str) -> int | Decimal:
+    """The integer that digits are: exact, and written the same, however many there are."""
+    return int(digits) if len(digits) <= _DIGITS else Decimal(digits)
 
 
 def _name(value: Json, columns: Columns) -> Json:
@@ -219,10 +271,15 @@ def check_columns(name: str, path: str, columns: Columns) -> None:
 
 
 def require(name: str, asked: list[str], there: list[str]) -> None:
-    """Raise SourceError naming the first column that is asked for and that a file lacks."""
+    """Raise SourceError naming the first column that is asked for and that a file has not once."""
     for column in asked:
         if column not in there:
             raise SourceError(f"{name} has no column {column!r}; {nearest(column, there)}")
+        if there.count(column) > 1:
+            msg = (
+                f"{name} has {there.count(column)} columns {column!r}, which may differ; rename one"
+            )
+            raise SourceError(msg)
 
 
 @batched

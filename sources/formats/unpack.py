@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
@@ -28,7 +29,10 @@ character are no attack."""
 
 _HEAD = 4  # bytes of a gzip member that say whether it is one
 _GZIP_ERROR = cast("type[Exception]", isal_zlib.error)  # its types call it an instance
-_ZSTD_WINDOW = 2**27  # RFC 8878, 3.1.1.1.2: 8 MiB is the recommended least; --long needs 128 MiB
+# Of what came before, a stream may refer to so much, which is held as far as it is filled: the most
+# that zstd writes, by --long=31, and four times as much as xz does by -9.
+_WINDOWS = {"zstd": 2**31, "xz": 2**28}
+_NEEDS_MORE = ("too much memory", "memory usage limit")  # as the two say it
 _ZSTD_INPUT = 4096  # an RLE block gives 128 KiB for 4 bytes, so this yields at most 128 MiB at once
 
 
@@ -102,13 +106,13 @@ _CODECS = {
     ),
     "xz": _Codec(
         "xz",
-        lambda _: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=2**28),
+        lambda _: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_WINDOWS["xz"]),
         _lzma_step,
         (lzma.LZMAError, EOFError),
     ),
     "zstd": _Codec(
         "zstd",
-        lambda _: zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj(),
+        lambda _: zstandard.ZstdDecompressor(max_window_size=_WINDOWS["zstd"]).decompressobj(),
         _zstd_step,
         (zstandard.ZstdError,),
         _ZSTD_INPUT,
@@ -121,8 +125,19 @@ SUFFIXES = {".bz2": "bzip2", ".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
 """File name endings of the streams that can be unpacked."""
 
 
+# What an address may ask behind an ending, as whoever saved it keeps it: a.jsonl.gz?download=true.
+_QUERY = re.compile(r"(?<=\w)\?([^./]*|[^/]*=.*)$")
+
+
+def without_query(name: str) -> str:
+    """A name without what an address asks behind it, if an ending stands before that."""
+    path = _QUERY.sub("", name)
+    return path if "." in path.rpartition("/")[2] else name
+
+
 def compression_of(name: str) -> tuple[str | None, str]:
-    """(kind of compression or None, the name without its ending)."""
+    """(kind of compression or None, the name without its ending and without a query)."""
+    name = without_query(name)
     lower = name.lower()
     for suffix, kind in SUFFIXES.items():
         if lower.endswith(suffix):
@@ -168,8 +183,8 @@ def unpack(
         try:
             member = member or codec.start(data)
             out, rest = codec.step(member, data, CHUNK)
-        except codec.errors:
-            raise UnpackError(f"broken {codec.name}", read - len(data), begun) from None
+        except codec.errors as error:
+            raise UnpackError(_reason(codec.name, error), read - len(data), begun) from None
         data = rest
         more = len(out) == CHUNK or not getattr(member, "needs_input", True)
         if member.eof:
@@ -179,6 +194,12 @@ def unpack(
         yield out
     if member is not None:
         raise UnpackError(f"truncated {codec.name}", read, begun)
+
+
+def _reason(name: str, error: Exception) -> str:
+    if name in _WINDOWS and any(each in str(error).lower() for each in _NEEDS_MORE):
+        return f"{name} window of more than {_WINDOWS[name]} bytes"
+    return f"broken {name}"
 
 
 def _check_bounds(name: str, read: int, made: int, limits: Limits, free: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phloem.sources.connector import Batches, Fault
-from phloem.sources.formats import read_json, read_text
+from phloem.sources.connectors import files
+from phloem.sources.formats import read_files, read_json, read_text
 from phloem.sources.formats.read_text import Columns, parsed, parsed_exactly
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
@@ -162,3 +164,114 @@ def test_batches_of_records_have_every_column_in_its_place() -> None:
     assert isinstance(batch, pa.RecordBatch)
     renamed = {"language": "declared_language"}
     assert batch.to_pylist() == [{renamed.get(name, name): v for name, v in fields.items()}]
+
+
+# Which form a file has, and what its bytes are in -------------------------------------------------
+def read(path: Path, **limits: int) -> tuple[list[tuple[str, str]], list[tuple[int, str, bool]]]:
+    """(native id, text) of each document of a file, and what gave none."""
+    params = files.Params(path=str(path))
+    pin = files.resolve(params)
+    found = files.fetch(params, pin, path.parent)
+    rows: list[tuple[str, str]] = []
+    faults: list[tuple[int, str, bool]] = []
+    for split in files.splits(params, pin, found):
+        for batch in files.read(params, split, found, Limits(**limits)):
+            if isinstance(batch, Fault):
+                faults.append((batch.offset, batch.reason, batch.rest))
+            else:
+                columns = zip(
+                    batch["native_id"].to_pylist(), batch["content"].to_pylist(), strict=True
+                )
+                rows += [(name, content.decode()) for name, content in columns]
+    return rows, faults
+
+
+A, B = '{"text": "सभी"}', '{"text": "二"}'
+TEXTS = ["सभी", "二"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize(
+    ("content", "is_lines"),
+    [
+        (f"[{A}, {B}]", False),
+        (f"[\n {A},\n {B}\n]\n", False),
+        (f"\n\n  [{A},{B}]", False),
+        (json.dumps([json.loads(A), json.loads(B)], indent=2), False),
+        ("\n".join(json.dumps(json.loads(each), indent=1) for each in (A, B)), False),
+        (f"{A[:-1]}\n}}{B}", False),
+        (f"{A}\n{B}\n", True),
+        (f"{A}\r\n\r\n{B}", True),
+    ],
+)
+def test_files_that_end_in_json_are_read_as_they_begin(
+    tmp_path: Path, content: str, is_lines: bool, encoding: str
+) -> None:
+    (tmp_path / "a.json").write_bytes(content.encode(encoding))
+    rows, faults = read(tmp_path / "a.json")
+    assert ([text for _, text in rows], faults) == (TEXTS, [])
+    names = [name for name, _ in rows]
+    assert names == ["a.json#0", "a.json#1"] if not is_lines else "@" in names[1]
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(content.encode(encoding)))
+    assert [text for _, text in read(tmp_path / "a.json.gz")[0]] == TEXTS
+
+
+def test_json_that_is_none_is_told_once_and_lines_one_by_one(tmp_path: Path) -> None:
+    for content, texts, reasons in [
+        ('{\n "data": [\n  {"text": "a"}\n ]\n}\n', [], ["no column 'text'"]),
+        (f"[{A}, ", [], ["not JSON"]),
+        (f"[{A}]\n[{B}", ["सभी"], ["not JSON"]),
+        (f'{{"text": "a"\n{A}\n{B}\n', TEXTS, ["not JSON"]),
+        ("", [], []),
+        (" \n", [], []),
+    ]:
+        (tmp_path / "a.json").write_text(content, encoding="utf-8")
+        rows, faults = read(tmp_path / "a.json")
+        assert ([text for _, text in rows], [reason for _, reason, _ in faults]) == (texts, reasons)
+
+
+def test_json_lines_of_a_large_file_are_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.json").write_text(f"{A}\n{B}\n" * 50, encoding="utf-8")
+    whole = read(tmp_path / "a.json")
+    monkeypatch.setattr(read_files, "SPLIT_BYTES", 100)
+    params = files.Params(path=str(tmp_path / "a.json"))
+    pin = files.resolve(params)
+    assert len(files.splits(params, pin, files.fetch(params, pin, tmp_path))) > 10
+    assert read(tmp_path / "a.json") == whole
+    (tmp_path / "a.json").write_bytes((f"{A}\n{B}\n" * 50).encode("utf-16"))
+    assert read(tmp_path / "a.json") == whole
+
+
+@pytest.mark.parametrize("mark", ["utf-16", "utf-32", "utf-16-be", "utf-32-be"])
+def test_wide_encodings_with_a_mark_are_read_as_utf8(tmp_path: Path, mark: str) -> None:
+    def write(name: str, text: str) -> Path:
+        (tmp_path / name).write_bytes(
+            (("\ufeff" if mark.endswith("be") else "") + text).encode(mark)
+        )
+        return tmp_path / name
+
+    assert [text for _, text in read(write("a.jsonl", f"{A}\n{B}\n"))[0]] == TEXTS
+    assert [text for _, text in read(write("a.csv", 'n,text\n1,"सभी"\n2,二\n'))[0]] == TEXTS
+    assert [text for _, text in read(write("a.tsv", "n\ttext\n1\tसभी\n2\t二\n"))[0]] == TEXTS
+    half = write("b.jsonl", f"{A}\n{B}\n")
+    half.write_bytes(half.read_bytes()[:-1])
+    assert [text for _, text in read(half)[0]] == TEXTS[:1]
+    assert read(half)[1] == [(len(f"{A}\n".encode()), "not JSON", False)]
+
+
+@pytest.mark.parametrize("digits", [4300, 4301, 50_000])
+def test_a_number_of_any_length_stands_in_no_texts_way(tmp_path: Path, digits: int) -> None:
+    number = "7" * digits
+    rows = [
+        f'{{"text": "a", "n": {number}}}',
+        f'{{"text": "b", "n": -{number}}}',
+        f'{{"text": {number}}}',
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    found, faults = read(tmp_path / "a.jsonl")
+    assert [text for _, text in found] == ["a", "b"]
+    assert [reason for _, reason, _ in faults] == ["text is no string"]
+    value = parsed(f'{{"id": {number}}}'.encode(), COLUMNS)
+    assert str(value["id"]) == number

@@ -221,3 +221,26 @@ def test_unpack_gzip_header_that_input_cuts_is_looked_at_whole(behind: bytes, be
     assert len(member) == INPUT - before
     with pytest.raises(UnpackError, match="broken gzip"):
         list(unpack(io.BytesIO(member + behind + bytes(50)), "gzip", Limits()))
+
+
+@pytest.mark.parametrize(
+    ("log", "told"), [(31, None), (32, "zstd window of more than 2147483648 bytes")]
+)
+def test_unpack_zstd_reads_the_widest_window_and_names_a_wider_one(
+    log: int, told: str | None
+) -> None:
+    # RFC 8878, 3.1.1: magic number, a frame without a content size, its window, one raw block.
+    frame = b"\x28\xb5\x2f\xfd\0" + bytes([(log - 10) << 3]) + bytes([3 << 3 | 1, 0, 0]) + b"abc"
+    if told is None:
+        assert b"".join(unpack(io.BytesIO(frame), "zstd", Limits())) == b"abc"
+        return
+    with pytest.raises(UnpackError) as caught:
+        list(unpack(io.BytesIO(frame), "zstd", Limits()))
+    assert caught.value.reason == told
+
+
+def test_unpack_xz_names_a_dictionary_that_is_too_large() -> None:
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 2**29}]
+    packed = lzma.compress(b"abc", filters=filters)
+    with pytest.raises(UnpackError, match="xz window of more than 268435456 bytes"):
+        list(unpack(io.BytesIO(packed), "xz", Limits()))

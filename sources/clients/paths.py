@@ -1,0 +1,261 @@
+"""What paths, globs and URLs name: files of this machine, and of whatever fsspec reads."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import BinaryIO
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
+
+from phloem.catalog.store import masked
+from phloem.sources.connector import SourceError
+from phloem.sources.formats.folders import chosen, is_beside, leading_nowhere, listed, walk
+from phloem.sources.web import addresses
+
+_WILDCARD = re.compile(r"[*?[]")
+_OF_WEB = re.compile(r"[*[]")  # there a question mark begins the query
+_NAMED = re.compile(r"(^|/)[._]")  # a pattern that asks for hidden files or folders itself
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file lies.
+
+    Attributes:
+        path: As its file system knows it.
+        url: For people and for the record; None for a file of this machine.
+        fs: What opens it.
+    """
+
+    path: str
+    url: str | None
+    fs: fsspec.AbstractFileSystem
+
+    @property
+    def shown(self) -> str:
+        """Its path or URL."""
+        return self.url or self.path
+
+    def open(self) -> AbstractContextManager[BinaryIO]:
+        """Its bytes, as they lie there."""
+        return Path(self.path).open("rb") if self.url is None else self.fs.open(self.path, "rb")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What some paths name.
+
+    Attributes:
+        places: Of each file, by its name; sorted.
+        passed: Paths or URLs of what stands beside data in folders, and was passed over.
+        missing: The paths that name nothing.
+    """
+
+    places: Mapping[str, Place]
+    passed: Sequence[str]
+    missing: Sequence[str]
+
+    def told(self) -> str:
+        """What was passed over, as a line for a person."""
+        shared = addresses.shared_folder(self.passed)
+        names = [each.removeprefix(shared) for each in self.passed]
+        return f"passed over in {shared}: {listed(names)}".replace("\n", "\\n")
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What one path names.
+
+    Attributes:
+        folder: That its files' names begin below, as people know it.
+        places: The files.
+        passed: Paths or URLs of what was passed over.
+    """
+
+    folder: str
+    places: Sequence[Place] = ()
+    passed: Sequence[str] = ()
+
+
+def find(paths: Sequence[str], hosts: Sequence[str], redirects: int) -> Found:
+    """The files that paths, globs and URLs name; of a folder all below it that hold data.
+
+    A file's name is its path below the folder that all the paths share, up to where a pattern
+    begins: another file that a pattern matches renames none. A web address stands there without its
+    query, unless that tells two files apart.
+
+    Args:
+        paths: A path that is there is read as it is, whatever stands in it; any other is a glob or
+            a URL.
+        hosts: Globs of hosts that a web address may redirect to but its own.
+        redirects: How many redirects of a web address may follow each other.
+
+    Raises SourceError for what cannot be listed.
+    """
+    named = {path: _named(path, hosts, redirects) for path in paths}
+    places = {place.shown: place for each in named.values() for place in each.places}
+    shared = addresses.shared_folder([each.folder for each in named.values()])
+    whole = {shown.removeprefix(shared): places[shown] for shown in sorted(places)}
+    plain = {_plain(name, place): place for name, place in whole.items()}
+    return Found(
+        plain if len(plain) == len(whole) else whole,
+        sorted({passed for each in named.values() for passed in each.passed}),
+        [path for path, each in named.items() if not each.places],
+    )
+
+
+def _plain(name: str, place: Place) -> str:
+    """A name without an address's query, and without the file that it lies in."""
+    if place.url is None:
+        return name
+    name = name.partition("::")[0]
+    return name.partition("?")[0] if place.path.startswith(addresses.WEB) else name
+
+
+def why(error: BaseException) -> str:
+    """Why a file system could not do something, in a line, without credentials."""
+    while error.__cause__:  # some say only that there is no such file
+        error = error.__cause__
+    said = getattr(error, "strerror", None) or str(error)
+    first = next(iter(said.strip().splitlines()), "")
+    kind = type(error).__name__
+    return masked(f"{kind}: {first}" if first else kind)
+
+
+def _named(path: str, hosts: Sequence[str], redirects: int) -> _Named:
+    if os.path.lexists(path):
+        return _local(os.path.normpath(Path(path).absolute()))
+    try:
+        fs, inner = fsspec.core.url_to_fs(path, **addresses.options(path, hosts, redirects))
+        if isinstance(fs, LocalFileSystem):
+            return _local(inner)
+        return _elsewhere(fs, inner, path.partition("::")[2])
+    except SourceError:
+        raise
+    # For want of credentials, a network or a client each file system has errors of its own.
+    except Exception as error:  # noqa: BLE001
+        raise SourceError(f"{masked(path)} cannot be listed: {why(error)}") from None
+
+
+def _local(path: str) -> _Named:
+    """What a path or glob of this machine names."""
+    there = next(str(each) for each in (Path(path), *Path(path).parents) if os.path.lexists(each))
+    fixed = there + _WILDCARD.split(path[len(there) :])[0]
+    if there != path and fixed == path:
+        return _Named(path)
+    fs = LocalFileSystem()
+    try:
+        if there == path:
+            is_folder = Path(path).is_dir()
+            found, passed = _below(path) if is_folder else ([_regular(path)], [])
+            folder = f"{path.rstrip('/')}/" if is_folder else path[: path.rfind("/") + 1]
+        else:
+            folder = fixed[: fixed.rfind("/") + 1]
+            outer, passed = _globbed(fs, folder, there, path)
+            found = []
+            for each in outer:
+                inner, beside = _below(each) if Path(each).is_dir() else ([_regular(each)], [])
+                found += inner
+                passed += beside
+    except OSError as error:
+        raise SourceError(f"{path} cannot be listed: {why(error)}") from None
+    return _Named(folder, [Place(each, None, fs) for each in dict.fromkeys(found)], passed)
+
+
+def _regular(path: str) -> str:
+    """A path. Raises SourceError unless it is that of a file that can be read twice."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        raise SourceError(f"{path} leads nowhere: {why(error)}") from None
+    if not stat.S_ISREG(mode):
+        raise SourceError(f"{path} is no file but a pipe or device; write it to a file first")
+    return path
+
+
+def _below(folder: str) -> tuple[list[str], list[str]]:
+    """Paths of the files below a folder of this machine, and of what is passed over."""
+    found = walk(folder)
+    if found.lost:
+        raise SourceError(f"{folder}: {leading_nowhere(found.lost)}")
+    kept, passed = chosen(folder, found.files, lambda name: Path(folder, name).read_bytes())
+    return [f"{folder.rstrip('/')}/{name}" for name in kept], [
+        f"{folder.rstrip('/')}/{name}" for name in (*passed, *found.passed)
+    ]
+
+
+def _globbed(
+    fs: LocalFileSystem, folder: str, there: str, pattern: str
+) -> tuple[list[str], list[str]]:
+    """Paths of files and folders that a glob names, and of what is passed over.
+
+    Args:
+        fs: Of this machine.
+        folder: In which its first wildcard stands.
+        there: As much of it as is there, and is no pattern.
+        pattern: All of it.
+    """
+    asked = pattern[len(folder) :]
+    if _NAMED.search(asked):
+        return sorted(fs.glob(f"{escape(there)}{pattern[len(there) :]}")), []
+    if "**" in asked:  # fsspec would follow links in a circle
+        found = walk(folder) if Path(folder).is_dir() else None
+        matches = re.compile(glob_translate(asked)).match
+        if found and (lost := list(filter(matches, found.lost))):
+            raise SourceError(f"{folder}: {leading_nowhere(lost)}")
+        names = list(filter(matches, found.files)) if found else []
+    else:
+        globbed = fs.glob(f"{escape(there)}{pattern[len(there) :]}")
+        names = sorted(each.removeprefix(folder) for each in globbed)
+    beside = [name for name in names if is_beside(name)]
+    kept = [name for name in names if not is_beside(name)]
+    return [f"{folder}{name}" for name in kept], [f"{folder}{name}" for name in beside]
+
+
+def _elsewhere(fs: fsspec.AbstractFileSystem, path: str, outer: str) -> _Named:
+    """What a path or glob of another file system names, which may lie in another file, `outer`."""
+    shown = fs.unstrip_protocol
+    is_web = path.startswith(addresses.WEB)
+    wildcard = (_OF_WEB if is_web else _WILDCARD).search(path)
+    parent = path[: path.rfind("/") + 1]
+    if is_web and not wildcard:  # whether it is there is seen when it is read
+        return _Named(shown(parent), [Place(path, path, fs)])
+    if not wildcard or fs.exists(path):
+        try:
+            is_folder = fs.info(path)["type"] == "directory"
+        except FileNotFoundError:
+            return _Named(shown(path))
+        found, passed = _found_in(fs, path) if is_folder else ([path], [])
+        folder = f"{path.rstrip('/')}/" if is_folder else parent
+    else:
+        folder = path[: path.rfind("/", 0, wildcard.start()) + 1]
+        asked = path[len(folder) :]
+        globbed = sorted(fs.glob(path))
+        named = _NAMED.search(asked)
+        passed = [each for each in globbed if not named and is_beside(each.removeprefix(folder))]
+        found = []
+        for each in globbed:
+            if each not in passed:
+                inner, beside = _found_in(fs, each) if fs.isdir(each) else ([each], [])
+                found += inner
+                passed += beside
+    chain = f"::{outer}" if outer else ""
+    places = [Place(each, f"{shown(each)}{chain}", fs) for each in dict.fromkeys(found)]
+    return _Named(shown(folder), places, [shown(each) for each in passed])
+
+
+def _found_in(fs: fsspec.AbstractFileSystem, folder: str) -> tuple[list[str], list[str]]:
+    """Paths of the files in a folder of a file system, and of what is passed over."""
+    start = f"{folder.rstrip('/')}/" if folder else ""
+    names = [each.removeprefix(start) for each in fs.find(folder) if not each.endswith("/")]
+    kept, passed = chosen(folder, names, lambda name: fs.cat_file(f"{start}{name}"))
+    return [f"{start}{name}" for name in kept], [f"{start}{name}" for name in passed]
