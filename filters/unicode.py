@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from phloem.catalog.columns import TEXT
 from phloem.filters.kernels import cleaning as k
+from phloem.filters.kernels import spacing
 from phloem.filters.kernels.classes import CODE_POINTS
 from phloem.filters.kernels.utf8 import leads, strings, to_strings
 from phloem.filters.op import op
@@ -91,23 +93,39 @@ _BREAKS = (0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
 # The byte order mark within a text; the interlinear annotation marks (Unicode 14.0, section 23.8).
 _DROPPED = (0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB)
 
+# What prose does not hold and nearly every file of source code does: a quotation mark three times,
+# a call with a string, a literal that a name is given, a block's head, strings parted by commas.
+_SIGNS = re.compile(r"""(["'])\1\1|\w\(["']|=[ ]?["'({\[]|\):\n[ \t]|,"\w""", re.ASCII)
+_SIGN_BYTES = b"\"'(=),\t\n\r"
+_TYPED = re.compile(r"""[.!?]|[.!?]["')]""")  # what a typist puts two spaces behind
+_JOINED = re.compile(r"[,;|][A-Za-z]")  # cells that no blank parts
+_CONTROLS = "".join(map(chr, range(0x21)))
+
 
 @functools.cache
 def _kinds() -> npt.NDArray[np.uint8]:
     """What `whitespace` does with every code point."""
-    table = np.full(CODE_POINTS, k.KEEP, np.uint8)
-    table[[*range(0x20), *range(0x7F, 0xA0), *_DROPPED]] = k.DROP
-    table[list(_BLANKS)] = k.BLANK
-    table[0x09] = k.TAB
-    table[list(_BREAKS)] = k.BREAK
+    table = np.full(CODE_POINTS, spacing.KEEP, np.uint8)
+    table[[*range(0x20), *range(0x7F, 0xA0), *_DROPPED]] = spacing.DROP
+    table[list(_BLANKS)] = spacing.BLANK
+    table[0x09] = spacing.TAB
+    table[list(_BREAKS)] = spacing.BREAK
     return table
 
 
 @functools.cache
 def _firsts() -> npt.NDArray[np.uint8]:
     """What `whitespace` may do with a byte before it knows the code point."""
-    table = np.where(leads(_kinds() != k.KEEP), k.OTHER, k.PLAIN).astype(np.uint8)
-    table[[k.BLANKSPACE, k.NEWLINE]] = k.PARTING
+    table = np.where(leads(_kinds() != spacing.KEEP), spacing.OTHER, spacing.PLAIN).astype(np.uint8)
+    table[[spacing.BLANKSPACE, spacing.NEWLINE]] = spacing.PARTING
+    return table
+
+
+@functools.cache
+def _signs() -> npt.NDArray[np.bool_]:
+    """The bytes that tell source code and tables."""
+    table = np.zeros(256, np.bool_)
+    table[list(_SIGN_BYTES)] = True
     return table
 
 
@@ -118,62 +136,85 @@ def _whitespace_reference(batch: pa.RecordBatch) -> list[pa.Array]:
 
 
 def _clean(text: str) -> str:
+    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    return unified.strip("\n") if _keeps_form(unified) else _clean_prose(unified)
+
+
+def _keeps_form(text: str) -> bool:
+    lines = [line for line in (each.lstrip(_CONTROLS) for each in text.split("\n")) if line]
+    rows = sum("\t" in line for line in lines)
+    return bool(_SIGNS.search(text)) or (rows > 1 and 2 * rows >= len(lines))
+
+
+def _clean_prose(text: str) -> str:
     kinds = _kinds()
-    plain = {k.BLANK: " ", k.TAB: "\t", k.BREAK: "\n", k.DROP: ""}
-    whole = text.replace("\r\n", "\n")
-    lines = "".join(plain.get(int(kinds[ord(char)]), char) for char in whole).split("\n")
+    whole = "".join(char for char in text if kinds[ord(char)] != spacing.DROP)
+    lines = "".join("\n" if kinds[ord(char)] == spacing.BREAK else char for char in whole)
     kept: list[str] = []
-    for line in lines:
-        body = line.strip(" \t")
-        if not body:
-            if kept and kept[-1]:
-                kept.append("")
-            continue
-        indent = line[: len(line) - len(line.lstrip(" \t"))]
-        kept.append(indent + _one_blank(body))
+    for line in lines.split("\n"):
+        body = _clean_line(line)
+        if body or (kept and kept[-1]):
+            kept.append(body)
     return "\n".join(kept).rstrip("\n")
 
 
-def _one_blank(body: str) -> str:
-    """The words of a line with one blank between them: a tab if the run held one."""
-    out, run = "", ""
-    for char in body:
-        if char in " \t":
-            run += char
-            continue
-        if run:
-            out += "\t" if "\t" in run else " "
-        out, run = out + char, ""
-    return out
+def _clean_line(line: str) -> str:
+    """A line of prose, with blanks at its end left out."""
+    blanks = "".join(map(chr, _BLANKS))
+    plain = line.translate(dict.fromkeys(_BLANKS, " ")).rstrip(" \t")
+    line = line[: len(plain)]
+    laid = plain.startswith(("\t", "  ", " \t")) or _JOINED.search(plain) is not None
+    runs = [run for run in re.finditer(f"[{blanks}\t]+", line) if run.start()]
+    laid = laid or any("\t" in run[0] or (len(run[0]) > 2 and set(run[0]) == {" "}) for run in runs)  # noqa: PLR2004
+    done, at = "", 0
+    for run in runs:
+        done += plain[at : run.start()]
+        typed = run[0] == "  " and not "0" <= plain[run.end()] <= "9"
+        typed = typed and any(_TYPED.fullmatch(done[-size:]) for size in (1, 2))
+        one = not laid and (typed or set(run[0]) != {" "})
+        done += " " if one else plain[run.start() : run.end()]
+        at = run.end()
+    return done + plain[at:]
 
 
 @op(
     reads=[TEXT],
     writes=[TEXT],
+    version=2,
     examples=[
-        ("a\r\n\r\n\r\n\r\nb  c \u00a0 d\t\n", "a\n\nb c d"),
-        ("def f():\n    return  1\n", "def f():\n    return 1"),
+        ("a\r\n\r\n\r\n\r\nb.  C \u00a0 d\t\n", "a\n\nb. C d"),
+        ("def f(x):\n    return 'a  b'\n", "def f(x):\n    return 'a  b'"),
+        ("Oslo\t\tNO\r\nAccra\t\t\r\n", "Oslo\t\tNO\nAccra\t\t"),
         ("می\u200cخواهم\x00 \u200bไทย", "می\u200cخواهم \u200bไทย"),
         (None, None),
     ],
     reference=_whitespace_reference,
 )
 def whitespace(batch: pa.RecordBatch) -> list[pa.Array]:
-    """Make line ends and blanks uniform, and take control characters out.
+    """Make line ends and blanks of prose uniform; leave those of code and tables as they are.
 
     Every line end (Unicode 14.0, table 5-1) becomes a line feed, and at most two follow one
-    another. Every other White_Space character becomes a space; a run within a line becomes one
-    space, or one tab if it held a tab; indentation stays, blanks at a line's end go, and so do
-    blank lines at both ends of the text. Other control characters (category Cc), U+FEFF and
-    interlinear annotation marks go. Joiners, zero-width spaces and directional marks stay: Persian,
-    Indic scripts, Thai, Khmer and emoji need them.
+    another. Every other White_Space character becomes a space. One space is left of two that a
+    typist puts behind a sentence, and of a run that holds others than the plain one, but not in a
+    line whose blanks place what stands in it: indented by two or more, with a tab, with three
+    spaces in a row, or with commas, semicolons or bars that a letter follows at once. All other
+    runs stay, and so does indentation; blanks at a line's end go, and so do blank lines at both
+    ends of the text. Other control characters (category Cc), U+FEFF and interlinear annotation
+    marks go. Joiners, zero-width spaces and directional marks stay: Persian, Indic scripts, Thai,
+    Khmer and emoji need them.
+
+    Source code keeps all of it, or its strings would change, and so does a text with a tab in half
+    of its lines; only carriage returns become line feeds, and line ends at both ends of the text
+    go. A text is source code that holds one of five signs: a quotation mark three times, a call
+    with a string (`f("`), a literal that a name is given (`= [`), a block's head (`):` and an
+    indented line), or strings without a blank between them (`,"a`).
     """
     array = batch[TEXT.name]
     texts = strings(array)
     whole = texts.data[texts.offsets[0] : texts.offsets[-1]]
     out = np.empty(len(whole), np.uint8)
     bounds = np.zeros(texts.rows + 1, np.int64)
-    k.clean(texts, _kinds(), _firsts(), out, bounds)
+    spacing.clean(texts, _kinds(), _firsts(), _signs(), out, bounds)
     if bounds[-1] == len(whole) and np.array_equal(out, whole):
         return [array]
     return [to_strings(out[: bounds[-1]], bounds, texts.valid, array.type)]

@@ -1,6 +1,6 @@
 """Rewrites of bytes, and the check that spares them."""
 
-# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
+# ruff: noqa: PLR0913, PLR0917, PLR2004 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -23,15 +23,7 @@ from phloem.filters.kernels.utf8 import (
     width,
 )
 
-# Kinds of code points for `clean`.
-KEEP, BLANK, TAB, BREAK, DROP = 0, 1, 2, 3, 4
-
-# Kinds of bytes for `clean`: one that begins only what is kept; the blank and the line feed, kept
-# where one alone parts two of the first kind; all else. A byte may be copied where it and the next
-# come to less than OTHER.
-PLAIN, PARTING, OTHER = 0, 1, 2
-
-NEWLINE, RETURN, TABULATOR, BLANKSPACE = 0x0A, 0x0D, 0x09, 0x20
+BLANKSPACE = 0x20
 
 UNSETTLED = 255  # a code point that NFC may change
 
@@ -91,113 +83,6 @@ def settled(texts: Strings, combining: Bytes, unsure: Flags, out: Flags) -> None
                     last = kind
                     behind = at
         out[row] = fine
-
-
-@inlined
-def _copied(data: Bytes, at: Scalar, end: Scalar, firsts: Bytes, out: Bytes, to: Scalar) -> Scalar:
-    """Copy the words that follow, as far as one blank or line feed parts them; returns how much.
-
-    Most of a text is copied here.
-    """
-    text = data[at:end]  # from 0 on, numba need not ask whether a place is negative
-    size = 0
-    if len(text) > 0:
-        own = firsts[text[0]]
-        size = len(text)
-        for place in range(1, len(text)):
-            ahead = firsts[text[place]]
-            if own + ahead >= OTHER:  # a gap and no word behind it, or what must be looked at
-                size = place
-                break
-            own = ahead
-        if own != PLAIN:
-            size -= 1
-    into = out[to : to + size]
-    for place in range(size):
-        into[place] = text[place]
-    return size
-
-
-@inlined
-def _clean_one(
-    data: Bytes, at: Scalar, end: Scalar, kinds: Bytes, firsts: Bytes, out: Bytes, to: Scalar
-) -> Scalar:
-    """Write the clean form of one text from `to` on; returns where it ends."""
-    begin = to
-    feeds = 0  # line ends not yet written
-    blanks = 0  # where the pending blanks begin and end in the input, if at a line's start
-    blanks_end = 0
-    gap = 0  # the blank that stands for a pending run within a line
-    fresh = True  # whether nothing but blanks stands on this line yet
-    while at < end:
-        size = width(data[at])
-        if at + size > end:
-            size = 1
-        code = code_point(data, at, size)
-        kind = kinds[code]
-        if kind == DROP:
-            at += size
-            continue
-        if kind == BREAK:
-            if code == RETURN and at + 1 < end and data[at + 1] == NEWLINE:
-                at += 1
-            feeds += 1
-            fresh = True
-            gap = blanks = blanks_end = 0
-        elif kind in (BLANK, TAB):
-            if fresh and blanks_end == 0:
-                blanks = at
-            if fresh:
-                blanks_end = at + size
-            gap = TABULATOR if kind == TAB or gap == TABULATOR else BLANKSPACE
-        else:
-            if to > begin:
-                for _ in range(min(feeds, 2)):
-                    out[to] = NEWLINE
-                    to += 1
-            if fresh:
-                while blanks < blanks_end:
-                    wide = width(data[blanks])
-                    one = kinds[code_point(data, blanks, wide)]
-                    if one in (BLANK, TAB):
-                        out[to] = TABULATOR if one == TAB else BLANKSPACE
-                        to += 1
-                    blanks += wide
-            elif gap:
-                out[to] = gap
-                to += 1
-            feeds = gap = blanks = blanks_end = 0
-            fresh = False
-            for number in range(size):
-                out[to] = data[at + number]
-                to += 1
-            at += size
-            same = _copied(data, at, end, firsts, out, to)
-            at += same
-            to += same
-            continue
-        at += size
-    return to
-
-
-@kernel
-def clean(texts: Strings, kinds: Bytes, firsts: Bytes, out: Bytes, bounds: Integers) -> None:
-    """Write the clean form of every text.
-
-    Args:
-        texts: In UTF-8.
-        kinds: KEEP, BLANK, TAB, BREAK or DROP of each code point.
-        firsts: PLAIN, PARTING or OTHER of each byte.
-        out: Room for as many bytes as there are.
-        bounds: One more than there are texts: where each begins in `out`, and the end.
-    """
-    data, offsets, valid = texts
-    to = 0
-    for row in range(len(valid)):
-        bounds[row] = to
-        if valid[row]:
-            to = _clean_one(data, offsets[row], offsets[row + 1], kinds, firsts, out, to)
-    bounds[len(valid)] = to
 
 
 @kernel

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import ast
+import sysconfig
 import unicodedata
+import warnings
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -14,6 +18,7 @@ from phloem.filters.unicode import nfc, whitespace
 HARD = st.lists(
     st.one_of(
         st.sampled_from(" \t\n\r\u00a0\u2028\u0085\x00\ufeff\u200b\u200d-a"),
+        st.sampled_from(["  ", ".  ", ".)  A", ",b", ";", "|", "0", "   "]),
         st.sampled_from("e\u0301\u0323\u0344\u1100\u1161\u11a8\u0928\u093c\u0958\u2126"),
         st.sampled_from(
             ["a block of thirty-two ASCII bytes ", "“quoted”", "без пробелов", "字" * 9]
@@ -21,6 +26,25 @@ HARD = st.lists(
         st.characters(codec="utf-8"),
     )
 ).map("".join)
+
+
+# What tells code and tables, whole and nearly.
+PARTS = [
+    '"""',
+    "''",
+    "f('",
+    '("',
+    "= [",
+    "=",
+    ',"a',
+    ',"',
+    "):\n ",
+    "):\r\n\t",
+    "):",
+    "a\t",
+    "\t",
+    "\n",
+]
 
 
 def _batch(*texts: str | None) -> pa.RecordBatch:
@@ -90,12 +114,80 @@ def test_whitespace_keeps_joiners_and_marks(text: str) -> None:
     [
         ("a\r\n\r\n\r\nb\rc", "a\n\nb\nc"),
         ("\n\n  x  \n\n", "  x"),
-        ("a \u3000 b\t c", "a b\tc"),
+        ("a \u3000 b", "a b"),
+        ("a \u3000 b\t c", "a   b\t c"),
         ("a\n \t \n \nb", "a\n\nb"),
-        ("if x:\n\t  y  =  1", "if x:\n\t  y = 1"),
+        ("if x:\n\t  y  =  1", "if x:\n\t  y  =  1"),
+        (
+            "He came.  She left.  It rained!  (Not much.)  So",
+            "He came. She left. It rained! (Not much.) So",
+        ),
+        ("Er kam.  2 Uhr", "Er kam.  2 Uhr"),  # a number may be a column's
         ("a\x00\x1b\ufeffb", "ab"),
         (" \n\t ", ""),
     ],
 )
 def test_whitespace_makes_blanks_and_line_ends_uniform(text: str, clean: str) -> None:
     assert _one(whitespace, text) == clean
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(text=st.lists(st.one_of(st.sampled_from(PARTS), HARD), max_size=8).map("".join))
+def test_whitespace_of_code_and_tables_equals_its_reference_and_is_settled(text: str) -> None:
+    batch = _batch(text)
+    assert whitespace.reference is not None
+    done = whitespace(batch).arrays[0]
+    assert done.equals(whitespace.reference(batch)[0])  # type: ignore[union-attr, index]
+    assert whitespace(pa.record_batch({"text": done})).arrays[0].equals(done)
+
+
+LAID_OUT = {
+    "empty cells": "name\tage\tcity\nAma\t\tAccra\nKofi\t\t\n\t\t\nYaw\t3\tKumasi",
+    "blanks in cells": "id\ttext\n1\tYes.  No.\u00a0  Well\n2\t",
+    "CSV": 'id,text\n1,"12  Main St.  Accra"\n2,"x  y"',
+    "bare CSV": "1,Yes.  No,a\n2,a  b,c",
+    "CoNLL": "# text\n1\tThe\tthe\tDET\t_\n2\tcat\tcat\tNOUN\t_\n\n1\tIt\tit\tPRON\t_",
+    "CoNLL in columns": "1  The    the  DET\n2  cats   cat  NOUN",
+    "columns": "Oslo      Norway       709\nAccra     Ghana      2,513\nBo  Sierra Leone  174",
+    "columns of abbreviations": "St.  Paul   12\nMt.  Airy    7",
+    "columns of Japanese": "東京      13\n大阪  27",
+    "Python": "GAP = re.compile('a  b')\nprint('x.  Y')",
+    "Python's docstring": 'def f(x):\n    """Do.  Then   \n\n\n\n    stop.\u00a0Now."""',
+    "Fortran": "      PROGRAM P\n      DO 10 I=1,3\n10    CONTINUE\n      END",
+    "Fortran without a sign": "C     COUNT.  THEN STOP\n10    CONTINUE",
+    "COBOL": '       IDENTIFICATION DIVISION.\n       DISPLAY "A.  B".',
+    "assembler": "LOOP    LDA  #1      ; LOAD.  THEN\n        RTS",
+    "make": "all:\n\techo 'a  b'",
+    "SQL": "SELECT  name,  'a  b'\nFROM    people;",
+    "shell": 'NAME="a.  B"\necho "x  y"',
+    "C": 'int  main(void) {\n  printf("a.  B");\n}',
+    "YAML": "name:  a\nkind:    b",
+    "Markdown's table": "| a    | b.   |\n|------|------|\n| x  y | z    |",
+    "drawing": "  +--+  +--+\n  |a |--|b |\n  +--+  +--+",
+}
+
+
+@pytest.mark.parametrize("text", LAID_OUT.values(), ids=LAID_OUT.keys())
+def test_whitespace_leaves_code_and_tables_alone(text: str) -> None:
+    assert _one(whitespace, text) == text
+    assert _one(whitespace, text.replace("\n", "\r\n") + "\r\n") == text
+
+
+def test_whitespace_keeps_the_syntax_tree_of_python_files() -> None:
+    folders = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
+    paths = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+    changed, compared = [], 0
+    for path in paths[:: max(1, len(paths) // 1500)]:
+        try:
+            source = path.read_bytes().decode()
+            cleaned = _one(whitespace, source)
+            if cleaned != source.strip("\n"):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    before = ast.dump(ast.parse(source))
+                    compared += 1
+                    changed += [path] if ast.dump(ast.parse(cleaned)) != before else []
+        except (UnicodeDecodeError, SyntaxError):  # the library's own tests of such files
+            continue
+    assert not changed
+    assert compared
