@@ -9,7 +9,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from phloem.catalog.columns import LANGUAGE, TEXT, TEXT_BYTES, WORD_COUNT, Column
+from phloem.filters.damage import (
+    MOJIBAKE_FRAC,
+    REPLACEMENT_FRAC,
+    ZAWGYI_FRAC,
+    count_damage,
+    damage_parts,
+)
 from phloem.filters.kernels import counting as k
+from phloem.filters.kernels import damaging
 from phloem.filters.kernels.classes import (
     CODE_POINTS,
     DIGIT,
@@ -142,10 +150,12 @@ def _language_hashes(array: pa.Array) -> npt.NDArray[np.uint64]:
     return np.array([*hashes, 0], np.uint64)[numbers]
 
 
-def _columns(counts: Integers, size: Integers, known: Flags, valid: Flags) -> list[pa.Array]:
+def _columns(
+    counts: Integers, damage: Integers, size: Integers, known: Flags, valid: Flags
+) -> list[pa.Array]:
     """The columns of `statistics` out of its counts."""
     one = counts.T
-    lines, words = one[k.LINES], one[k.WORDS]
+    lines, words, marks = one[k.LINES], one[k.WORDS], one[k.CHARS] - one[k.SPACES]
     columns: list[tuple[npt.NDArray[np.generic], Column]] = [
         (size, TEXT_BYTES),
         (one[k.CHARS], CHAR_COUNT),
@@ -159,11 +169,13 @@ def _columns(counts: Integers, size: Integers, known: Flags, valid: Flags) -> li
         (ratio(one[k.TERMINALS], lines), TERMINAL_LINE_FRAC),
         (ratio(one[k.SHORTS], lines), SHORT_LINE_FRAC),
         (ratio(one[k.ALPHA_TOKENS], one[k.TOKENS]), ALPHA_WORD_FRAC),
-        (ratio(one[k.DIGITS], one[k.CHARS] - one[k.SPACES]), DIGIT_FRAC),
+        (ratio(one[k.DIGITS], marks), DIGIT_FRAC),
         (ratio(one[k.UPPERS], one[k.LETTERS]), UPPERCASE_FRAC),
     ]
     arrays = [nullable(values, valid, column.type) for values, column in columns]
     arrays.append(nullable(one[k.STOP_WORDS], valid & known, STOP_WORD_COUNT.type))
+    kinds = (damaging.REPLACED, damaging.MOJIBAKE, damaging.ZAWGYI)
+    arrays += [nullable(ratio(damage.T[kind], marks), valid, pa.float64()) for kind in kinds]
     return arrays
 
 
@@ -171,13 +183,16 @@ def _statistics_reference(batch: pa.RecordBatch) -> list[pa.Array]:
     """The same in plain Python: one text at a time, one rule at a time."""
     texts, tags = (batch[column.name].to_pylist() for column in (TEXT, LANGUAGE))
     counts = np.zeros((len(texts), k.COUNTS), np.int64)
+    damage = np.zeros((len(texts), damaging.KINDS), np.int64)
     size = np.zeros(len(texts), np.int64)
     for row, (text, tag) in enumerate(zip(texts, tags, strict=True)):
         if text is not None:
             counts[row] = _count_one(text, _stop_words(tag))
+            damage[row] = count_damage(text)
             size[row] = len(text.encode())
     known = np.array([bool(language_of(tag).stop_words) for tag in tags], np.bool_)
-    return _columns(counts, size, known, np.array([text is not None for text in texts], np.bool_))
+    valid = np.array([text is not None for text in texts], np.bool_)
+    return _columns(counts, damage, size, known, valid)
 
 
 def _has(char: str, flags: int) -> bool:
@@ -257,16 +272,29 @@ def _count_lines(text: str, counts: list[int]) -> None:
         DIGIT_FRAC,
         UPPERCASE_FRAC,
         STOP_WORD_COUNT,
+        REPLACEMENT_FRAC,
+        MOJIBAKE_FRAC,
+        ZAWGYI_FRAC,
     ],
-    version=3,
+    version=4,
     data=["languages", "kernels/categories.txt"],
     examples=[
         (
             ("The end of the line...\n- 3 apples", "en"),
-            (33, 33, 7, 3.1429, 6, 2, 0.1429, 0.5, 0.5, 0.5, 1.0, 0.75, 0.0385, 0.0476, 2),
+            (33, 33, 7, 3.1429, 6, 2, 0.1429, 0.5, 0.5, 0.5, 1.0, 0.75, 0.0385, 0.0476, 2, 0, 0, 0),
         ),
-        (("你好。", "und"), (9, 3, 2, 1.0, 1, 1, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, None)),
-        (("", "en"), (0, 0, 0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)),
+        (
+            ("你好。", "und"),
+            (9, 3, 2, 1.0, 1, 1, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, None, 0, 0, 0),
+        ),
+        (
+            ("Ã©tÃ© \ufffd", "fr"),
+            (12, 7, 2, 2.0, 3, 1, 0.0, 0.0, 0.0, 0.0, 1.0, 0.5, 0.0, 0.6667, 0, 0.1667, 0.3333, 0),
+        ),
+        (
+            ("", "en"),
+            (0, 0, 0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0),
+        ),
     ],
     reference=_statistics_reference,
 )
@@ -277,7 +305,8 @@ def statistics(batch: pa.RecordBatch) -> list[pa.Array]:
     Lao, Khmer, Myanmar, Tibetan …; UAX #14 classes SA and ID) each letter with its marks is one,
     whatever the document's language. A word is a token with a letter, mark or digit, so for these
     scripts `word_count` counts characters and `mean_word_chars` is near 1. A line is what stands
-    between line feeds and is not blank. Ratios are integers divided and rounded to 1e-4.
+    between line feeds and is not blank. Ratios are integers divided and rounded to 1e-4. Damage is
+    counted by what sound text does not hold (`damage.py`); a rule drops what holds too much of it.
 
     The measures are those of Gopher (Rae et al. 2021, arXiv 2112.11446, A1.1: words, mean length,
     symbols, bullets, ellipses, words with a letter, different stop words) and FineWeb (arXiv
@@ -288,4 +317,6 @@ def statistics(batch: pa.RecordBatch) -> list[pa.Array]:
     slots, bits = _stop_table()
     counts = np.zeros((texts.rows, k.COUNTS), np.int64)
     k.count(texts, classes(), lower(), _marks(), hashes, slots, bits, counts)
-    return _columns(counts, np.diff(texts.offsets), hashes != 0, texts.valid)
+    damage = np.zeros((texts.rows, damaging.KINDS), np.int64)
+    damaging.damage(texts, damage_parts(), damage)
+    return _columns(counts, damage, np.diff(texts.offsets), hashes != 0, texts.valid)
