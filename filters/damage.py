@@ -12,6 +12,7 @@ import pyarrow as pa
 from phloem.catalog.columns import Column
 from phloem.filters.kernels import damaging as k
 from phloem.filters.kernels.classes import CODE_POINTS
+from phloem.filters.kernels.utf8 import leads
 
 REPLACEMENT_FRAC = Column(
     "replacement_frac",
@@ -78,6 +79,14 @@ def damage_parts() -> npt.NDArray[np.uint8]:
     ):
         table[[ord(char) for char in chars]] |= bit
     return table
+
+
+@functools.cache
+def damage_firsts() -> npt.NDArray[np.bool_]:
+    """The bytes that a code point begins with which the kernel looks at."""
+    wanted = (damage_parts() & k.BEGINS) > 0
+    wanted[list(k.ALONE)] = True
+    return leads(wanted)
 
 
 def count_damage(text: str) -> list[int]:

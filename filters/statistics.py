@@ -14,6 +14,7 @@ from phloem.filters.damage import (
     REPLACEMENT_FRAC,
     ZAWGYI_FRAC,
     count_damage,
+    damage_firsts,
     damage_parts,
 )
 from phloem.filters.kernels import counting as k
@@ -318,5 +319,5 @@ def statistics(batch: pa.RecordBatch) -> list[pa.Array]:
     counts = np.zeros((texts.rows, k.COUNTS), np.int64)
     k.count(texts, classes(), lower(), _marks(), hashes, slots, bits, counts)
     damage = np.zeros((texts.rows, damaging.KINDS), np.int64)
-    damaging.damage(texts, damage_parts(), damage)
+    damaging.damage(texts, damage_parts(), damage_firsts(), damage)
     return _columns(counts, damage, np.diff(texts.offsets), hashes != 0, texts.valid)

@@ -1,6 +1,6 @@
 """Rewrites of bytes, and the check that spares them."""
 
-# ruff: noqa: PLR0913, PLR0917, PLR2004 - a kernel is one flat loop
+# ruff: noqa: PLR0913, PLR0917 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from phloem.filters.kernels import inlined, kernel
+from phloem.filters.kernels import kernel
 from phloem.filters.kernels.utf8 import (
+    BLOCK,
     Bytes,
     Flags,
     Integers,
-    Scalar,
     Strings,
+    ascii_end,
     code_point,
     to_strings,
     width,
@@ -26,23 +27,6 @@ from phloem.filters.kernels.utf8 import (
 BLANKSPACE = 0x20
 
 UNSETTLED = 255  # a code point that NFC may change
-
-
-BLOCK = 32  # bytes that are looked at as one, in vector registers
-
-
-@inlined
-def _ascii_end(data: Bytes, at: Scalar, end: Scalar) -> Scalar:
-    """Where the blocks of nothing but ASCII that begin here end."""
-    while at + BLOCK <= end:
-        block = data[at : at + BLOCK]
-        seen = np.uint8(0)
-        for place in range(BLOCK):
-            seen |= block[place]
-        if seen >= 0x80:
-            break
-        at += BLOCK
-    return at
 
 
 @kernel
@@ -65,7 +49,7 @@ def settled(texts: Strings, combining: Bytes, unsure: Flags, out: Flags) -> None
         behind = np.int64(-1)  # the place behind the code point whose class is `last`
         fine = True
         while at < end and fine:
-            at = _ascii_end(data, at, end)
+            at = ascii_end(data, at, end)
             stop = min(at + BLOCK, end)
             while at < stop:
                 if not unsure[data[at]]:

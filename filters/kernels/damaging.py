@@ -8,7 +8,17 @@ from __future__ import annotations
 import numpy as np
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar, Strings, code_point, width
+from phloem.filters.kernels.utf8 import (
+    BLOCK,
+    Bytes,
+    Flags,
+    Integers,
+    Scalar,
+    Strings,
+    ascii_end,
+    code_point,
+    width,
+)
 
 # Columns of the counts.
 REPLACED, MOJIBAKE, ZAWGYI = 0, 1, 2
@@ -18,8 +28,12 @@ KINDS = 3
 # stands before a sign of Burmese; a consonant of it.
 LEAD2, LEAD3, SIGN, TRAIL, CAPITAL, CYRILLIC, BASE, CONSONANT = 1, 2, 4, 8, 16, 32, 64, 128
 
+BEGINS = LEAD2 | LEAD3 | CAPITAL
+
 VOWEL_E, VIRAMA, MEDIAL_YA = 0x1031, 0x1039, 0x103B
-EURO = 0x20AC
+EURO, REPLACEMENT = 0x20AC, 0xFFFD
+ALONE = (VOWEL_E, VIRAMA, MEDIAL_YA, REPLACEMENT)
+"""Code points that are looked at without a bit of theirs."""
 
 
 @inlined
@@ -34,12 +48,13 @@ def _next(data: Bytes, at: Scalar, end: Scalar) -> Scalar:
 
 
 @kernel
-def damage(texts: Strings, parts: Bytes, out: Integers) -> None:
+def damage(texts: Strings, parts: Bytes, firsts: Flags, out: Integers) -> None:
     """Fill one row of counts for each valid text.
 
     Args:
         texts: In UTF-8.
         parts: The bits of each code point.
+        firsts: The bytes that one of a wrong decoding may begin with.
         out: Zeros, one row a text, KINDS columns.
     """
     data, offsets, valid = texts
@@ -50,38 +65,39 @@ def damage(texts: Strings, parts: Bytes, out: Integers) -> None:
         begin = at
         replaced = mojibake = zawgyi = 0
         while at < end:
-            byte = data[at]
-            if byte == 0xC3 and at + 2 < end and data[at + 2] >= 0x80:  # U+00C0 to U+00FF
-                own = parts[code_point(data, at, 2)]
-                if own & (LEAD2 | LEAD3):
-                    code, size = _next(data, at + 2, end)
-                    if own & LEAD2:
-                        mojibake += parts[code] & SIGN > 0
-                    elif code == EURO:
-                        mojibake += 1
-                    elif parts[code] & SIGN:
-                        after, _ = _next(data, at + 2 + size, end)
-                        mojibake += parts[after] & TRAIL > 0
-                at += 2
-            elif byte == 0xD0 and at + 2 < end and data[at + 2] in (0xC2, 0xE2):
-                if parts[code_point(data, at, 2)] & CAPITAL:
-                    code, _ = _next(data, at + 2, end)
-                    mojibake += parts[code] & CYRILLIC > 0
-                at += 2
-            elif byte == 0xE1 and at + 2 < end and data[at + 1] == 0x80:  # U+1000 to U+103F
-                code = code_point(data, at, 3)
-                if code == VIRAMA:
-                    after, _ = _next(data, at + 3, end)
+            at = ascii_end(data, at, end)
+            stop = min(at + BLOCK, end)
+            while at < stop:
+                byte = data[at]
+                if not firsts[byte]:
+                    at += 1
+                    continue
+                size = width(byte)
+                if at + size > end:
+                    size = 1
+                code = code_point(data, at, size)
+                own = parts[code]
+                place = at + size
+                if code == REPLACEMENT:
+                    replaced += 1
+                elif code == VIRAMA:
+                    after, _ = _next(data, place, end)
                     zawgyi += not parts[after] & CONSONANT
                 elif code in (VOWEL_E, MEDIAL_YA):
                     held = at - begin >= 3 and data[at - 3] >= 0xE0
                     zawgyi += not (held and parts[code_point(data, at - 3, 3)] & BASE)
-                at += 3
-            elif byte == 0xEF and at + 2 < end:
-                replaced += data[at + 1] == 0xBF and data[at + 2] == 0xBD
-                at += 3
-            else:
-                at += 1
+                elif place < end and own & BEGINS and data[place] >= 0x80:
+                    after, wide = _next(data, place, end)
+                    if own & LEAD2:
+                        mojibake += parts[after] & SIGN > 0
+                    elif own & CAPITAL:
+                        mojibake += parts[after] & CYRILLIC > 0
+                    elif after == EURO:
+                        mojibake += 1
+                    elif parts[after] & SIGN:
+                        third, _ = _next(data, place + wide, end)
+                        mojibake += parts[third] & TRAIL > 0
+                at = place
         out[row, REPLACED] = replaced
         out[row, MOJIBAKE] = mojibake
         out[row, ZAWGYI] = zawgyi

@@ -128,3 +128,20 @@ def code_point(data: Bytes, at: Scalar, size: Scalar) -> Scalar:
         )
         found = min(found, np.int64(0x10FFFF))
     return found
+
+
+BLOCK = 32  # bytes that are looked at as one, in vector registers
+
+
+@inlined
+def ascii_end(data: Bytes, at: Scalar, end: Scalar) -> Scalar:
+    """Where the blocks of nothing but ASCII that begin here end."""
+    while at + BLOCK <= end:
+        block = data[at : at + BLOCK]
+        seen = np.uint8(0)
+        for place in range(BLOCK):
+            seen |= block[place]
+        if seen >= 0x80:
+            break
+        at += BLOCK
+    return at
