@@ -3,23 +3,28 @@
 A connector is a module in `sources/connectors/` with a pydantic model `Params`, a `VERSION` that is
 raised when it reads other documents out of the same bytes, `LIBRARIES` that names the distributions
 whose code decides what it reads out of them (a parser, a decompressor: not what only brings bytes,
-since those are verified), and six functions:
+since those are verified), and seven functions:
 
     def reach(params) -> Reach                   # what a machine needs to have the bytes
     def unavailable(params) -> str | None        # why this machine cannot use it; None if it can
     def resolve(params) -> Pin                   # asks the network what the source holds now
+    def foreign(params, pin) -> list[str]        # what a pin holds that the card does not name
     def fetch(params, pin, folder) -> Files      # the only other place that uses the network
     def splits(params, pin, files) -> list[Split]
     def read(params, split, files, limits) -> Batches
 
 What others do as well is named and not written again: `reach = from_network`, `fetch = fetch_files`
-for what lies at fixed addresses (`clients/snapshots.py`), most of a package index's six
+for what lies at fixed addresses (`clients/snapshots.py`), most of a package index's seven
 (`clients/packages.py`). `batched` makes `read` of a function that gives single records.
 
 What the splits of a file are depends on that file alone: one that comes or goes changes those of no
 other, so that nothing else is read again. Very many small files are put `together` by their names.
 
-One that can look without the network has a seventh, `unlocked(params, pin) -> list[str]`: the files
+A pin says which version of what the card names; `foreign` holds it to that without the network, as
+a lock file is written by machines and read by few: what is approved is the card. `fetch` refuses a
+pin that holds anything else, with `refuse`.
+
+One that can look without the network has an eighth, `unlocked(params, pin) -> list[str]`: the files
 that the card names now and the pin lacks, which a run does not read and so tells of.
 
 What is beyond a limit that it meets is a Fault that names the limit, never an error. A split that
@@ -31,6 +36,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pkgutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -234,6 +240,7 @@ class Connector(Protocol):
     def reach(self, params: Any) -> Reach: ...  # noqa: D102
     def unavailable(self, params: Any) -> str | None: ...  # noqa: D102
     def resolve(self, params: Any) -> Pin: ...  # noqa: D102
+    def foreign(self, params: Any, pin: Pin) -> list[str]: ...  # noqa: D102
     def fetch(self, params: Any, pin: Pin, folder: Path) -> Files: ...  # noqa: D102
     def splits(self, params: Any, pin: Pin, files: Files) -> list[Split]: ...  # noqa: D102
     def read(  # noqa: D102
@@ -254,6 +261,23 @@ def from_network(_params: Any) -> Reach:
 def nothing_missing(_params: Any) -> str | None:
     """Why this machine cannot use a source: nothing is known before it tries."""
     return None
+
+
+def foreign(connector: Connector, params: Any, pin: Pin) -> list[str]:
+    """What a pin holds that the card does not name, a line each: its packages, hosts and paths."""
+    names = [file.name for file in pin.files]
+    twice = [f"{name} stands there twice" for name, count in Counter(names).items() if count > 1]
+    return [*twice, *connector.foreign(params, pin)]
+
+
+def refuse(found: Sequence[str]) -> None:
+    """Raise WrongError if a pin holds what the card does not name, as `foreign` found."""
+    if found:
+        more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
+        raise WrongError(
+            f"its lock entry holds what the card does not name: {found[0]}{more}; correct the card,"
+            " or lock it again"
+        )
 
 
 def unlocked(connector: Connector, params: Any, pin: Pin) -> list[str]:

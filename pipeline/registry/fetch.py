@@ -30,6 +30,8 @@ from phloem.sources.connector import (
     SourceError,
     WrongError,
     find_connector,
+    foreign,
+    refuse,
     unlocked,
 )
 
@@ -153,6 +155,7 @@ def _at_hand(
     if pin is None:
         msg = f"no lock entry says what it holds; run `{_lock(card.id, store)}`"
         raise WrongError(msg)
+    refuse(foreign(connector, params, pin))  # also of what is fetched already, and only read
     files = {f.name: Ref(f"{FETCHED}/{f.sha256}", f.sha256, f.bytes) for f in pin.files}
     if not all(held.get(ref.path) == ref.bytes for ref in files.values()):
         own = _fetch(store, card, connector, params, pin, told, within=folder)

@@ -11,7 +11,7 @@ from phloem.pipeline.review.sample import measured_languages
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards.lock import locked, write_pin
 from phloem.sources.cards.source import Source
-from phloem.sources.connector import Pin, SourceError, find_connector
+from phloem.sources.connector import Pin, SourceError, find_connector, foreign, refuse
 
 
 def lock(workspace: Workspace, asked: Sequence[str], store: Store | None = None) -> Iterator[str]:
@@ -66,4 +66,6 @@ def _resolved(card: Source) -> Pin:
     reason = connector.unavailable(params)
     if reason:
         raise SourceError(reason)
-    return connector.resolve(params)
+    pin = connector.resolve(params)
+    refuse(foreign(connector, params, pin))
+    return pin

@@ -18,6 +18,7 @@ from phloem.sources.cards import rules
 from phloem.sources.cards.dossier import Dossier
 from phloem.sources.cards.rules import Found
 from phloem.sources.cards.source import Source, card_hash, describe, license_refs
+from phloem.sources.connector import foreign
 
 STALE_DAYS = 730  # two years: terms of web sites are rewritten about as often
 NEVER = frozenset({UNKNOWN, UNMODELLED})  # forbidden by every policy of the project
@@ -250,6 +251,21 @@ def _near(dossier: Dossier, card: Source) -> bool:
     if found is None or list(_faults(found.Params, card.access.params)):
         return False
     return found.reach(found.Params.model_validate(card.access.params)) != "network"
+
+
+@rules.error(
+    "S033",
+    why="what is read would be what nobody agreed to: people approve the card, not the lock",
+    fix="lock the source again; if the provider moved it, correct the card",
+)
+def own_pin(dossier: Dossier) -> Iterator[Found]:
+    """A lock entry of packages, versions, hosts or paths that the card does not name."""
+    for file, card in dossier.cards():
+        pin, found = dossier.pins.get(card.id), dossier.connectors.get(card.access.connector)
+        if pin is None or found is None or list(_faults(found.Params, card.access.params)):
+            continue
+        for message in foreign(found, found.Params.model_validate(card.access.params), pin):
+            yield file, "access", message
 
 
 @rules.error(

@@ -9,11 +9,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from phloem.catalog.store import masked
 from phloem.sources.clients.clients import check, pinned
-from phloem.sources.connector import Batches, Files, GoneError, Pin, PinnedFile, Split, numbered
+from phloem.sources.connector import (
+    Batches,
+    Files,
+    GoneError,
+    Pin,
+    PinnedFile,
+    SourceError,
+    Split,
+    numbered,
+    refuse,
+)
 from phloem.sources.formats.archives import (
     SPLIT_BYTES,
     Member,
@@ -73,8 +85,10 @@ def fetch_each(params: Packages, pin: Pin, folder: Path, download: Download, end
 
     Raises:
         GoneError: a pinned version is no longer served.
+        WrongError: the card names no such package or version.
         SourceError: other bytes are served under its name, or it cannot be fetched.
     """
+    refuse(foreign_each(params, pin, ending))
     files = {}
     for number, file in enumerate(pin.files):
         package, version = told(params.naming, file.name, ending)
@@ -107,6 +121,40 @@ def told(naming: Naming, name: str, ending: str) -> tuple[str, str]:
     package, _, version = name.removesuffix(ending).rpartition("@")
     naming.require(package, version)
     return package, version
+
+
+def foreign_each(params: Packages, pin: Pin, ending: str) -> list[str]:
+    """Pinned files of a package or version that a card does not name, and what has none."""
+    return foreign_packages(params, pin, partial(told, params.naming, ending=ending))
+
+
+def foreign_packages(
+    params: Packages, pin: Pin, told: Callable[[str], tuple[str, str]]
+) -> list[str]:
+    """As `foreign_each`, of pins that name their files otherwise.
+
+    Args:
+        params: What the card names.
+        pin: What is locked.
+        told: The package, as the card spells it, and version of a pinned name; raises SourceError.
+    """
+    found, there = [], set()
+    for file in pin.files:
+        try:
+            package, version = told(file.name)
+        except SourceError as error:
+            found.append(f"{file.name}: {error}")
+            continue
+        there.add(package)
+        asked = params.of(package).version
+        if package not in params.packages:
+            found.append(f"{file.name} is of {package}, which the card does not name")
+        elif asked not in {None, version}:
+            found.append(f"{file.name} is {package} {version}, and the card names {asked}")
+        elif file.url is not None:
+            found.append(f"{file.name} is said to lie at {masked(file.url)}, and not in an index")
+    lacking = [package for package in params.packages if package not in there]
+    return [*found, *(f"no file of {package}, which the card names" for package in lacking)]
 
 
 def zip_splits(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from phloem.sources.connector import Files, Observation, Pin, PinnedFile, version_of
+from phloem.catalog.store import masked
+from phloem.sources.connector import Files, Observation, Pin, PinnedFile, refuse, version_of
 from phloem.sources.web.download import Downloaded, download
+
+Foreign = Callable[[Any, Pin], list[str]]
 
 
 class Bring(Protocol):
@@ -47,13 +50,42 @@ def pin_files(
     return Pin(version or version_of(files), tuple(files), tuple(seen))
 
 
-def fetch_files(_params: Any, pin: Pin, folder: Path, *, bring: Bring = bring) -> Files:
+def foreign_addresses(pin: Pin, address: Callable[[str], str | None]) -> list[str]:
+    """Pinned files that a card does not name, or that lie elsewhere than it says.
+
+    Args:
+        pin: What is locked.
+        address: Of a pinned name, as the card has it; None if it names no such file.
+    """
+    found = []
+    for file in pin.files:
+        own = address(file.name)
+        if own is None:
+            found.append(f"the card names no file {file.name}")
+        elif file.url != own:
+            place = masked(file.url) if file.url else "no address"
+            found.append(f"{file.name} is locked at {place}, and the card has it at {masked(own)}")
+    return found
+
+
+def fetch_files(
+    params: Any, pin: Pin, folder: Path, *, foreign: Foreign, bring: Bring = bring
+) -> Files:
     """Download the pinned files into a folder.
+
+    Args:
+        params: What the card names.
+        pin: What is locked.
+        folder: Where to.
+        foreign: The connector's.
+        bring: How.
 
     Raises:
         GoneError: one is not there any more.
+        WrongError: it is locked at an address that the card does not name.
         SourceError: one has other bytes than are pinned, or cannot be had.
     """
+    refuse(foreign(params, pin))
     files = {}
     for number, file in enumerate(pin.files):
         target = folder / f"{number:06d}"

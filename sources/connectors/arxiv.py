@@ -34,6 +34,7 @@ from phloem.sources.connector import (
     Strict,
     from_network,
     nothing_missing,
+    refuse,
 )
 from phloem.sources.formats.creative_commons import spdx_of
 from phloem.sources.formats.read_text import lines_between
@@ -85,6 +86,15 @@ def resolve(params: Params) -> Pin:
         return Pin(day, (_harvest(params, day, Path(folder) / NAME),))
 
 
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """What is not the one file of records up to a day: nothing else of a pin is asked for."""
+    is_own = [(file.name, file.url) for file in pin.files] == [(NAME, _address(pin.version))]
+    if is_own and re.fullmatch(r"\d{4}-\d{2}-\d{2}", pin.version):
+        return []
+    held = ", ".join(f"{file.name} at {file.url}" for file in pin.files)
+    return [f"{held} of {pin.version}: not the one file {NAME}, of records up to a day"]
+
+
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     """The records up to the pinned day, asked for anew.
 
@@ -92,6 +102,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         GoneError: arXiv has revised some of them since.
         SourceError: arXiv does not answer.
     """
+    refuse(foreign(params, pin))
     target = folder / NAME
     found = _harvest(params, pin.version, target)
     if found.sha256 != pin.files[0].sha256:
@@ -115,8 +126,13 @@ def _harvest(params: Params, until: str, target: Path) -> PinnedFile:
         with target.open("wb") as out:
             for (line,) in held.execute("SELECT line FROM records ORDER BY number"):
                 out.write(line.encode("utf-8", "replace") + b"\n")
+    return replace(pinned(target), url=_address(until))
+
+
+def _address(until: str) -> str:
+    """What a lock entry says of where the records come from."""
     asked = urlencode({"verb": "ListRecords", "metadataPrefix": "arXiv", "until": until})
-    return replace(pinned(target), url=f"{SITE}?{asked}")
+    return f"{SITE}?{asked}"
 
 
 def _listed(name: str, until: str) -> Iterator[dict[str, str]]:

@@ -19,6 +19,7 @@ from phloem.sources.clients.clients import complaint, refusal, run_client
 from phloem.sources.clients.packages import (
     LOCK,
     fetch_each,
+    foreign_each,
     read_members,
     resolve_each,
     tar_splits,
@@ -104,6 +105,7 @@ def _members(name: str, path: str, limits: Limits) -> Iterator[Member]:
 
 reach = from_index
 resolve = partial(resolve_each, download=_download, ending=_ENDING)
+foreign = partial(foreign_each, ending=_ENDING)
 fetch = partial(fetch_each, download=_download, ending=_ENDING)
 splits = partial(tar_splits, ending=_ENDING)
 read = partial(read_members, members=_members)

@@ -13,7 +13,14 @@ from pydantic import Field
 
 from phloem.sources.clients import apt_source
 from phloem.sources.clients.clients import check, complaint, needs, pinned
-from phloem.sources.clients.packages import LOCK, PART_BYTES, pin_of, read_part, tar_parts
+from phloem.sources.clients.packages import (
+    LOCK,
+    PART_BYTES,
+    foreign_packages,
+    pin_of,
+    read_part,
+    tar_parts,
+)
 from phloem.sources.connector import (
     Batches,
     Files,
@@ -22,9 +29,11 @@ from phloem.sources.connector import (
     PinnedFile,
     SourceError,
     Split,
+    WrongError,
     every_nth,
     from_index,
     numbered,
+    refuse,
 )
 from phloem.sources.formats.archives import Member, Packages, Wanted, records_of, tar_members
 from phloem.sources.formats.unpack import Part, UnpackError, compression_of
@@ -34,6 +43,8 @@ from phloem.sources.records import batches
 
 _MAGIC = b"!<arch>\n"  # deb(5), ar(5)
 _HEADER = 60
+_DEB = re.compile(r"[^_/]+_[^_/]+_[^_/]+\.deb")
+_ARCHIVE = re.compile(r"[^_/]+_[^_/]+/[^/]+")
 
 
 VERSION = 3  # raised when it reads other documents out of the same bytes
@@ -77,6 +88,23 @@ def resolve(params: Params) -> Pin:
     return pin_of([(_package(file.name), _version(file.name), file) for file in files])
 
 
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned packages or versions that the card does not name, and what has no file."""
+    return foreign_packages(params, pin, lambda name: _told(params, name))
+
+
+def _told(params: Params, name: str) -> tuple[str, str]:
+    """The package and version of a pinned name. Raises WrongError."""
+    form = _ARCHIVE if params.source else _DEB
+    if not form.fullmatch(name):
+        kind = "an archive of a source package" if params.source else "a Debian package"
+        raise WrongError(f"{name!r} is not how {kind} is pinned")
+    if params.source:
+        package, version, _ = apt_source.split_name(name)
+        return package, version
+    return _package(name), _version(name)
+
+
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     """Download the pinned packages into a folder.
 
@@ -84,6 +112,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         GoneError: a pinned version is no longer served.
         SourceError: other bytes are served under its name, or apt-get cannot fetch.
     """
+    refuse(foreign(params, pin))
     if params.source:
         return apt_source.fetched_sources(params.naming, pin, folder)
     files = {}

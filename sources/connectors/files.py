@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pydantic import Field
@@ -22,6 +24,7 @@ from phloem.sources.connector import (
     SourceError,
     WrongError,
     nothing_missing,
+    refuse,
     version_of,
 )
 from phloem.sources.formats import read_files
@@ -109,6 +112,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         WrongError: a file's bytes are not those that were pinned.
         SourceError: no file is there, or they cannot be listed.
     """
+    refuse(foreign(params, pin))
     found = _found(params).places
     gone = [file.name for file in pin.files if file.name not in found]
     if gone:
@@ -130,6 +134,24 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         file.name: str(copy or place.path)
         for file, place, copy in zip(pin.files, places, copies, strict=True)
     }
+
+
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned files at addresses that are none of the card's; where others lie, the card tells."""
+    patterns = [params.path] if isinstance(params.path, str) else params.path
+    return [
+        f"{file.name} is locked at {masked(file.url)}, which the card does not name"
+        for file in pin.files
+        if file.url is not None and not any(_names(pattern, file.url) for pattern in patterns)
+    ]
+
+
+def _names(pattern: str, url: str) -> bool:
+    """Whether an address is that of a card, lies in the folder that it names, or matches it."""
+    pattern, url = (re.sub(":///+", "://", each) for each in (pattern, url))  # memory://, file://
+    inside = url.removeprefix(f"{pattern.rstrip('/')}/")
+    is_inside = inside != url and ".." not in inside.split("/")
+    return url == pattern or is_inside or fnmatchcase(url, pattern)
 
 
 def unlocked(params: Params, pin: Pin) -> list[str]:

@@ -31,6 +31,7 @@ from phloem.sources.connector import (
     Strict,
     WrongError,
     from_network,
+    refuse,
 )
 from phloem.sources.formats.archives import MemberParams, Package, is_wanted, zip_members
 from phloem.sources.limits import Limits
@@ -128,6 +129,24 @@ def _pin(found: list[tuple[str, str, PinnedFile]]) -> Pin:
     return pin_of([(name, commit[:_SHORT], file) for name, commit, file in found])
 
 
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned files of a repository or revision that the card does not name, and what has none."""
+    named = {name_of(url): said for url, said in params.repositories.items()}
+    found, there = [], set()
+    for file in pin.files:
+        name, _, commit = file.name.removesuffix(_ENDING).rpartition("@")
+        there.add(name)
+        revision = params.of(name).version or ""
+        if name not in named:
+            found.append(f"{file.name} is of {name}, which the card does not name")
+        elif not re.fullmatch(_COMMIT, commit) or file.url is not None:
+            found.append(f"{file.name} names no commit of {name}")
+        elif re.fullmatch(_COMMIT, revision) and commit != revision:
+            found.append(f"{file.name} is not at {revision}, which the card names")
+    lacking = [name for name in named if name not in there]
+    return [*found, *(f"no file of {name}, which the card names" for name in lacking)]
+
+
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     """Fetch the files of the pinned commits into a folder.
 
@@ -136,13 +155,11 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         WrongError: other files are taken of it than were locked.
         SourceError: it cannot be fetched.
     """
+    refuse(foreign(params, pin))
     files = {}
     for number, file in enumerate(pin.files):
         name, commit = told(params.naming, file.name, _ENDING)
-        url = params.of(name).url
-        if url is None or not re.fullmatch(_COMMIT, commit):
-            msg = f"{file.name} is locked, but the card names no such repository; lock it again"
-            raise WrongError(msg)
+        url = params.of(name).url or ""
         into = folder / f"{number:06d}"
         into.mkdir(parents=True)
         path, _ = _snapshot(params, url, commit, into)

@@ -15,6 +15,7 @@ from phloem.sources.clients.packages import (
     LOCK,
     below,
     fetch_each,
+    foreign_each,
     read_members,
     resolve_each,
     told,
@@ -105,6 +106,7 @@ def _members(name: str, path: str, _limits: Limits) -> Iterator[Member]:
 reach = from_index
 unavailable = needs("go", "a Go module", "install Go")
 resolve = partial(resolve_each, download=_download, ending=_ENDING)
+foreign = partial(foreign_each, ending=_ENDING)
 fetch = partial(fetch_each, download=_download, ending=_ENDING)
 splits = partial(zip_splits, members=_members, ending=_ENDING)
 read = partial(read_members, members=_members)

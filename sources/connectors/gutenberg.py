@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from pydantic import Field
 
-from phloem.sources.clients.snapshots import bring, fetch_files, pin_files
+from phloem.sources.clients.snapshots import bring, fetch_files, foreign_addresses, pin_files
 from phloem.sources.connector import (
     Batches,
     Fault,
@@ -128,7 +129,22 @@ def _language(book: Element) -> str | None:
     return languages[0] if is_text and rights == [FREE] and len(languages) == 1 else None
 
 
-fetch = fetch_files  # a SourceError for one that was corrected since
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned books that the card leaves out, or that lie elsewhere."""
+    return foreign_addresses(pin, partial(_address, params))
+
+
+def _address(params: Params, name: str) -> str | None:
+    """Where a pinned book lies; None if the card names none of that name."""
+    found = _NAME.fullmatch(name)
+    number = int(found[2]) if found else 0
+    left_out = number in params.exclude or (params.include and number not in params.include)
+    if not found or found[1] not in params.languages or left_out:
+        return None
+    return f"{SITE}/cache/epub/{number}/pg{number}.txt"
+
+
+fetch = partial(fetch_files, foreign=foreign)  # a SourceError for one that was corrected since
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from phloem.sources.clients.snapshots import Bring, fetch_files, pin_files
-from phloem.sources.connector import Files, GoneError, Pin, from_network, nothing_missing
+from phloem.sources.clients.snapshots import Bring, fetch_files, foreign_addresses, pin_files
+from phloem.sources.connector import Files, Pin, from_network, nothing_missing
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import Format, format_of
 from phloem.sources.web.download import download, names_of
@@ -76,19 +76,19 @@ def _bring(params: Params) -> Bring:
     return partial(download, hosts=params.hosts, redirects=params.redirects)
 
 
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned files that are not at an address of the card."""
+    return foreign_addresses(pin, dict(zip(names_of(params.urls), params.urls, strict=True)).get)
+
+
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     """Download the pinned files into a folder.
 
     Raises:
-        GoneError: the card names another address, or a file is not there any more.
+        GoneError: a file is not there any more.
         SourceError: other bytes came, or a host asks machines to leave it.
     """
-    for file in pin.files:
-        if file.url not in params.urls:
-            raise GoneError(
-                f"{file.name} is locked at {file.url}, which the card does not name; lock it again"
-            )
-    return fetch_files(params, pin, folder, bring=_bring(params))
+    return fetch_files(params, pin, folder, foreign=foreign, bring=_bring(params))
 
 
 splits = read_files.splits

@@ -8,6 +8,7 @@ groups or ranges of each, are read in parallel.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -19,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field
 
+from phloem.catalog.store import masked
 from phloem.sources.clients import hub
 from phloem.sources.clients.snapshots import fetch_files
 from phloem.sources.connector import (
@@ -194,6 +196,31 @@ def _bring(params: Params, url: str, target: Path, *, pin: PinnedFile | None = N
         raise SourceError(_gated(params.dataset)) from None
 
 
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned files of another dataset, configuration, commit or host than the card's.
+
+    The host is the Hub's, or what `HF_ENDPOINT` names on this machine.
+    """
+    if not re.fullmatch(r"[0-9a-f]{40}", pin.version):
+        return [f"{pin.version!r} is no commit of a dataset"]
+    hosts = {HUB, _endpoint()}
+    ours = {file.name: _address(params, pin.version, file) for file in pin.files}
+    return [
+        f"{file.name} is locked at {masked(file.url or 'no address')}, which is not of"
+        f" {params.dataset} at {pin.version}, or of no configuration that the card names"
+        for file in pin.files
+        if not any(file.url == f"{host}{ours[file.name]}" for host in hosts)
+    ]
+
+
+def _address(params: Params, commit: str, file: PinnedFile) -> str | None:
+    """A pinned file's address without the host; None if its configuration is none of the card's."""
+    config, _, path = file.name.partition("/")
+    if (params.configs and config not in params.configs) or ".." in path.split("/"):
+        return None
+    return f"/datasets/{params.dataset}/resolve/{commit}/{quote(path)}"
+
+
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     """Download the pinned files into a folder.
 
@@ -201,7 +228,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         GoneError: the commit or a file of it is not there any more.
         SourceError: other bytes came, or the dataset is gated.
     """
-    return fetch_files(params, pin, folder, bring=partial(_bring, params))
+    return fetch_files(params, pin, folder, foreign=foreign, bring=partial(_bring, params))
 
 
 def _format(params: Params) -> Format:

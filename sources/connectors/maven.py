@@ -15,6 +15,7 @@ from phloem.sources.clients.clients import complaint, needs, run_client
 from phloem.sources.clients.packages import (
     LOCK,
     fetch_each,
+    foreign_each,
     read_members,
     resolve_each,
     zip_splits,
@@ -87,6 +88,7 @@ def _refusal(package: str, version: str | None, output: str) -> SourceError:
 reach = from_index
 unavailable = needs("mvn", "a Maven artifact", "install Maven and a Java")
 resolve = partial(resolve_each, download=_download, ending=_ENDING)
+foreign = partial(foreign_each, ending=_ENDING)
 fetch = partial(fetch_each, download=_download, ending=_ENDING)
 splits = partial(zip_splits, members=zipped, ending=_ENDING)
 read = partial(read_members, members=zipped)

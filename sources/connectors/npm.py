@@ -15,6 +15,7 @@ from phloem.sources.clients.clients import needs, run_client
 from phloem.sources.clients.packages import (
     LOCK,
     fetch_each,
+    foreign_each,
     read_members,
     resolve_each,
     tar_splits,
@@ -101,6 +102,7 @@ def _members(_name: str, path: str, limits: Limits) -> Iterator[Member]:
 reach = from_index
 unavailable = needs("npm", "an npm package", "install Node.js with npm")
 resolve = partial(resolve_each, download=_download, ending=_ENDING)
+foreign = partial(foreign_each, ending=_ENDING)
 fetch = partial(fetch_each, download=_download, ending=_ENDING)
 splits = partial(tar_splits, ending=_ENDING)
 read = partial(read_members, members=_members)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from phloem.sources.clients.snapshots import fetch_files, pin_files
+from phloem.sources.clients.snapshots import fetch_files, foreign_addresses, pin_files
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -77,9 +78,18 @@ unavailable = nothing_missing
 
 def resolve(params: Params) -> Pin:
     """The files of the release. Raises GoneError for one that OPUS does not have."""
+    return pin_files(_addresses(params).items(), version=params.release)
+
+
+def _addresses(params: Params) -> dict[str, str]:
+    """Where each file of the release lies, by its name."""
     root = f"{SITE}/OPUS-{params.corpus}/{params.release}"
-    named = [(name, f"{root}/{name}") for name in _names(params)]
-    return pin_files(named, version=params.release)
+    return {name: f"{root}/{name}" for name in _names(params)}
+
+
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned files that are not of the card's corpus, release, languages and form."""
+    return foreign_addresses(pin, _addresses(params).get)
 
 
 def _names(params: Params) -> list[str]:
@@ -89,7 +99,7 @@ def _names(params: Params) -> list[str]:
     return [f"{params.form}/{stem}{ending}" for stem in stems]
 
 
-fetch = fetch_files
+fetch = partial(fetch_files, foreign=foreign)
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:

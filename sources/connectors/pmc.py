@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -16,7 +17,7 @@ from xml.etree.ElementTree import Element
 
 from pydantic import Field, field_validator
 
-from phloem.sources.clients.snapshots import fetch_files, pin_files
+from phloem.sources.clients.snapshots import fetch_files, foreign_addresses, pin_files
 from phloem.sources.connector import (
     Batches,
     Fault,
@@ -65,6 +66,7 @@ _CODES = {
     },
 }
 _NUMBER = re.compile(r"\d{1,12}")
+_NAME = re.compile(r"(PMC\d{1,12}\.\d{1,12})\.(json|xml)")
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ()
@@ -167,7 +169,18 @@ def _newest(number: str) -> list[str]:
     return [f"{prefix}{max(versions)}"] if versions else []
 
 
-fetch = fetch_files  # a SourceError for one that was changed since
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned files that are no article or its record; which ones a search finds, it alone knows."""
+    return foreign_addresses(pin, _address)
+
+
+def _address(name: str) -> str | None:
+    """Where a pinned file lies; None if it is of no article."""
+    found = _NAME.fullmatch(name)
+    return f"{SITE}/{found[1]}/{name}" if found else None
+
+
+fetch = partial(fetch_files, foreign=foreign)  # a SourceError for one that was changed since
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:

@@ -13,8 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import canonicalize_version as canonical
+
 from phloem.sources.clients.clients import check, complaint, pinned, run_client
-from phloem.sources.clients.packages import LOCK, pin_of
+from phloem.sources.clients.packages import LOCK, foreign_packages, pin_of
 from phloem.sources.connector import (
     Batches,
     Files,
@@ -22,8 +25,10 @@ from phloem.sources.connector import (
     Pin,
     SourceError,
     Split,
+    WrongError,
     from_index,
     numbered,
+    refuse,
 )
 from phloem.sources.formats.archives import (
     SPLIT_BYTES,
@@ -100,6 +105,22 @@ def resolve(params: Params) -> Pin:
     return pin_of([(_package(file.name), _version(file.name), file) for file in files])
 
 
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned wheels of a package or version that the card does not name, and what has none."""
+    return foreign_packages(params, pin, lambda wheel: _told(params, wheel))
+
+
+def _told(params: Params, wheel: str) -> tuple[str, str]:
+    """A wheel's package and version, as the card spells them. Raises WrongError."""
+    try:
+        _, version, _, _ = parse_wheel_filename(wheel)
+    except InvalidWheelFilename:
+        raise WrongError(f"{wheel!r} is no wheel's file name (PEP 427)") from None
+    package = _declared(params, _package(wheel))
+    asked = params.of(package).version
+    return package, asked if asked and canonical(asked) == canonical(str(version)) else str(version)
+
+
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     """Download the pinned wheels into a folder.
 
@@ -107,6 +128,7 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         GoneError: a pinned version is no longer served.
         SourceError: other bytes are served under its name, or the index cannot be reached.
     """
+    refuse(foreign(params, pin))
     files = {}
     for file in pin.files:
         path = _download(_package(file.name), _version(file.name), folder)

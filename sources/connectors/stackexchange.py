@@ -24,7 +24,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from phloem.sources.clients.clients import streaming
-from phloem.sources.clients.snapshots import fetch_files, pin_files
+from phloem.sources.clients.snapshots import fetch_files, foreign_addresses, pin_files
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -96,13 +96,28 @@ def resolve(params: Params) -> Pin:
     there = _listed()
     named = []
     for site in params.sites:
-        name = next((n for n in (f"{site}-Posts.7z", f"{site}.7z") if n in there), None)
+        name = next((name for name in _archives(site) if name in there), None)
         if name is None:
             raise SourceError(
                 f"the Internet Archive's item {ITEM} has no {site}.7z; look how the site is called"
             )
-        named.append((name, f"{SITE}/download/{ITEM}/{quote(name)}"))
+        named.append((name, _address(name)))
     return pin_files(named, bring=_bring)
+
+
+def _archives(site: str) -> tuple[str, str]:
+    """What the archive of a site's posts may be called: of the largest, posts have their own."""
+    return f"{site}-Posts.7z", f"{site}.7z"
+
+
+def _address(name: str) -> str:
+    return f"{SITE}/download/{ITEM}/{quote(name)}"
+
+
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned archives of sites that the card does not name, or that lie elsewhere."""
+    own = {name: _address(name) for site in params.sites for name in _archives(site)}
+    return foreign_addresses(pin, own.get)
 
 
 def _listed() -> frozenset[str]:
@@ -115,7 +130,7 @@ def _listed() -> frozenset[str]:
         raise SourceError(msg) from None
 
 
-fetch = partial(fetch_files, bring=_bring)
+fetch = partial(fetch_files, foreign=foreign, bring=_bring)
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from phloem.sources.clients import crawl_index
 from phloem.sources.clients.clients import check, pinned
 from phloem.sources.clients.crawl_index import Capture
-from phloem.sources.clients.snapshots import fetch_files, pin_files
+from phloem.sources.clients.snapshots import fetch_files, foreign_addresses, pin_files
 from phloem.sources.connector import (
     Batches,
     Files,
@@ -30,6 +30,7 @@ from phloem.sources.connector import (
     Strict,
     from_network,
     nothing_missing,
+    refuse,
 )
 from phloem.sources.formats import read_warc
 from phloem.sources.formats.read_warc import Pages
@@ -169,6 +170,19 @@ def _written(path: Path, content: bytes) -> Path:
     return path
 
 
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned files that are not at an address of the card, or not of what its index lists."""
+    if params.urls:
+        names = dict(zip(names_of(params.urls), params.urls, strict=True))
+        return foreign_addresses(pin, names.get)
+    own = re.compile(rf"{re.escape(LIST)}|part-\d{{5}}\.warc\.gz")
+    return [
+        f"{file.name} is no list of captures and no part of one"
+        for file in pin.files
+        if not own.fullmatch(file.name) or file.url is not None
+    ]
+
+
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
     """Fetch the pinned records, or download the pinned files, into a folder.
 
@@ -177,7 +191,8 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         SourceError: other bytes came, or the index or an archive cannot be had.
     """
     if params.urls:
-        return fetch_files(params, pin, folder, bring=_bring)
+        return fetch_files(params, pin, folder, foreign=foreign, bring=_bring)
+    refuse(foreign(params, pin))
     found = _captures(params)
     path = _written(folder / LIST, crawl_index.listed(found))
     if [file.name for file in pin.files[:1]] != [LIST] or pinned(path) != pin.files[0]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, cast
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from xml.etree.ElementTree import Element
 
 from pydantic import Field
 
-from phloem.sources.clients.snapshots import bring, fetch_files
+from phloem.sources.clients.snapshots import bring, fetch_files, foreign_addresses
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -49,6 +50,9 @@ its own: a work's page on Wikisource, whose text stands on the pages of its scan
 
 _JOB = "articlesmultistreamdump"
 _FILE = re.compile(r"\w+-\d{8}-pages-articles-multistream\d*\.xml(-p\d+p\d+)?\.bz2")
+_NAME = re.compile(
+    r"(?P<wiki>\w+)-(?P<date>\d{8})-pages-articles-multistream(-index)?\d*\.(xml|txt)(-p\d+p\d+)?\.bz2"
+)
 _WIKI = r"[a-z][a-z0-9_]{1,40}"
 _FILE_NAMESPACES = frozenset({"-2", "6", "14"})  # Media, File, Category on every wiki
 _TRANSCLUDES = re.compile(r"<pages\b[^<>]*>", re.IGNORECASE)
@@ -137,7 +141,20 @@ def _pinned(wiki: str, date: str, name: str, said: Any, folder: Path) -> PinnedF
     return PinnedFile(name, came.sha256, came.bytes, url)
 
 
-fetch = fetch_files  # they are not kept there for ever: a GoneError then
+def foreign(params: Params, pin: Pin) -> list[str]:
+    """Pinned files of a wiki or a dump that the card does not name, or that lie elsewhere."""
+    return foreign_addresses(pin, partial(_address, params))
+
+
+def _address(params: Params, name: str) -> str | None:
+    """Where a pinned file of a dump lies; None if the card names no such dump."""
+    found = _NAME.fullmatch(name)
+    if not found or found["wiki"] not in params.wikis or params.dump not in {None, found["date"]}:
+        return None
+    return f"{SITE}/{found['wiki']}/{found['date']}/{name}"
+
+
+fetch = partial(fetch_files, foreign=foreign)  # they are not kept there for ever: a GoneError then
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:

@@ -239,7 +239,7 @@ def test_git_older_commit_is_read_and_a_vanished_one_names_the_head(server: Path
     assert [row["content"] for row in rows] == [b"old"]
     gone = Pin("x", (PinnedFile(f"{NAME}@{'1' * 40}.zip", "0" * 64, 1),))
     with pytest.raises(GoneError, match=f"its HEAD is {new}; .*lock it again"):
-        git.fetch(params, gone, server.parent / "again")
+        git.fetch(git.Params(repositories={URL: None}), gone, server.parent / "again")
     with pytest.raises(GoneError, match="does not serve nowhere; its HEAD is"):
         git.resolve(git.Params(repositories={URL: {"revision": "nowhere"}}))
 
@@ -269,7 +269,7 @@ def test_git_other_choice_of_files_than_was_locked_is_refused(server: Path) -> N
     with pytest.raises(SourceError, match="so `include` or `exclude` of the card did"):
         git.fetch(git.Params(repositories={URL: None}, include=["hi/*"]), pin, server.parent / "i")
     other = git.Params(repositories={"https://git.example.org/other": None})
-    with pytest.raises(SourceError, match="the card names no such repository"):
+    with pytest.raises(SourceError, match="which the card does not name"):
         git.fetch(other, pin, server.parent / "j")
 
 

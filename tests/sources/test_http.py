@@ -27,6 +27,7 @@ from phloem.sources.connector import (
     Pin,
     PinnedFile,
     SourceError,
+    WrongError,
 )
 from phloem.sources.connectors import http
 from phloem.sources.limits import Limits
@@ -289,7 +290,7 @@ def test_download_more_than_the_pin_is_stopped_and_other_bytes_are_refused(
     host.pages["/a.txt"] = Page(b"y" * 100)
     with pytest.raises(SourceError, match=r"a\.txt has sha256 .* is locked"):
         http.fetch(params, pin, tmp_path)
-    with pytest.raises(GoneError, match="lock it again"):
+    with pytest.raises(WrongError, match="lock it again"):
         http.fetch(http.Params(urls=[f"{host.address}/b.txt"]), pin, tmp_path)
 
 

@@ -322,8 +322,9 @@ def test_index_vanished_version_and_unknown_package_are_told_without_secrets(
 ) -> None:
     fake(tmp_path, index, monkeypatch)
     gone = index.name.replace("1.0", "0.5", 1)
+    asked = index.module.Params(packages={index.package: index.version.replace("1.0", "0.5", 1)})
     with pytest.raises(GoneError, match="lock it again") as error:
-        index.module.fetch(index.params(), Pin("x", (pin_file(gone),)), tmp_path / "into")
+        index.module.fetch(asked, Pin("x", (pin_file(gone),)), tmp_path / "into")
     if index is not MAVEN:
         assert "2.0.0 is" in str(error.value)
     other = index.package.replace("pack", "nothing")

@@ -16,7 +16,7 @@ from phloem.sources.cards.checks import license_faults, tag_fault
 from phloem.sources.cards.dossier import Dossier, read_card
 from phloem.sources.cards.lint import RULES, Finding, catalogue, findings, lint
 from phloem.sources.cards.source import Approval, Source, card_hash
-from phloem.sources.connector import Pin, connectors, find_connector
+from phloem.sources.connector import Pin, PinnedFile, connectors, find_connector
 
 GOOD: dict[str, Any] = {
     "id": "tales",
@@ -212,6 +212,14 @@ def test_lint_lock_and_cards_must_match(tmp_path: Path) -> None:
     assert [f.rule for f in check(tmp_path, GOOD, pins=lost)] == ["S021"]
 
 
+def test_lint_lock_that_names_what_the_card_does_not_is_found(tmp_path: Path) -> None:
+    evil = Pin("1", (PinnedFile("evil.txt", "0" * 64, 1, "https://evil.example/evil.txt"),))
+    (found,) = check(tmp_path, GOOD, pins={"tales": evil})
+    assert found.rule == "S033"
+    assert found.kind == "error"
+    assert "evil.txt" in found.message
+
+
 def test_lint_approval_of_another_card_is_found(tmp_path: Path) -> None:
     stale = {"tales": approval("0" * 64)}
     assert [f.rule for f in check(tmp_path, GOOD, approvals=stale)] == ["S015"]
@@ -252,7 +260,7 @@ def test_lint_a_card_called_like_a_users_files_is_found(tmp_path: Path) -> None:
 
 def test_lint_every_rule_is_planted_somewhere() -> None:
     planted = {rule for rule, _, _ in PLANTED}
-    planted |= {"S003", "S007", "S011", "S014", "S015", "S016", "S021", "S029", "S032"}
+    planted |= {"S003", "S007", "S011", "S014", "S015", "S016", "S021", "S029", "S032", "S033"}
     planted |= {"S030"}  # in test_approvals.py
     assert planted == {rule.number for rule in RULES}
     assert len(catalogue()) == len(RULES)
