@@ -23,6 +23,7 @@ from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.registry.page import part_of
 from phloem.pipeline.registry.registry import Registry, params_of, reach_of, source_facts
 from phloem.pipeline.review.commits import APPROVALS, ENTRIES, LOCK, Branch, read_branch
+from phloem.pipeline.review.pins import pin_changes
 from phloem.pipeline.review.sample import sample
 from phloem.pipeline.review.tree_registry import TreeRegistry, read_tree
 from phloem.pipeline.workspace import Workspace
@@ -31,7 +32,7 @@ from phloem.reports.registry import Coverage, Entry, natural_coverage, programmi
 from phloem.reports.review import Breadth, CardReview, FieldChange, Review, ReviewFinding
 from phloem.reports.source_sample import SourceSample
 from phloem.sources.cards.source import Source, card_hash
-from phloem.sources.connector import Pin, SourceError, find_connector
+from phloem.sources.connector import SourceError, find_connector
 
 Told = Callable[[str], None]
 
@@ -148,8 +149,8 @@ def _card_review(source: str, base: TreeRegistry, head: TreeRegistry) -> CardRev
         summary=after.summary,
         facts=() if before else tuple(_facts(after)),
         changes=(
+            *pin_changes(base.registry.pins.get(source), head.registry.pins.get(source)),
             *(changes(_flat(before), _flat(after)) if before else ()),
-            *_locked(base.registry.pins.get(source), head.registry.pins.get(source)),
         ),
         asked=ordered(asked),
         more=ordered(asked - once) if before else (),
@@ -158,18 +159,6 @@ def _card_review(source: str, base: TreeRegistry, head: TreeRegistry) -> CardRev
         policies=tuple(_policies(after, head.registry)),
         approval=_approval(after, head.registry),
     )
-
-
-def _locked(before: Pin | None, after: Pin | None) -> Iterator[FieldChange]:
-    if before != after:
-        yield FieldChange("lock entry", _pin_words(before), _pin_words(after))
-
-
-def _pin_words(pin: Pin | None) -> str | None:
-    if pin is None:
-        return None
-    size = sum(file.bytes for file in pin.files)
-    return f"{pin.version}, {len(pin.files)} files with {size / 1e6:,.1f} MB"
 
 
 def _obligations(card: Source, refs: Mapping[str, Sequence[str]]) -> frozenset[str]:

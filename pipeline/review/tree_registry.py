@@ -12,7 +12,6 @@ import yaml
 from pydantic import ValidationError
 
 from phloem.catalog.licenses import MAX_EXPRESSION
-from phloem.catalog.plain import Json
 from phloem.catalog.policy import LOCAL
 from phloem.filters.op import ops
 from phloem.pipeline.registry.registry import Registry
@@ -20,15 +19,13 @@ from phloem.pipeline.review.commits import APPROVALS, ENTRIES, LOCK, Blob, Tree
 from phloem.sources.cards.approvals import SIGNERS, signature_faults
 from phloem.sources.cards.dossier import CardFile, Dossier, read_card
 from phloem.sources.cards.lint import Finding, findings
-from phloem.sources.cards.lock import read_lock
+from phloem.sources.cards.lock import parsed, pin_fault
 from phloem.sources.cards.source import Approval, Source, describe, license_refs
 from phloem.sources.connector import Pin, SourceError, connectors, find_connector
 
 DEPTH = 12  # of lists and mappings; the deepest card has 5
 NODES = 20_000  # of a YAML file; the largest card has about 1,000
 BRACKETS = 100  # of a licence expression: its parser calls itself for each
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -184,8 +181,8 @@ def _pins(tree: Tree, folder: Path) -> tuple[dict[str, Pin], dict[str, str], lis
     place = folder / "sources.lock"
     place.write_bytes(tree.files[LOCK].data)
     try:
-        entries = read_lock(place)
-    except (SourceError, AttributeError, RecursionError):
+        entries = parsed(place)
+    except SourceError:
         fix = "`phloem sources lock` writes it"
         fault = Finding("S001", "error", LOCK, "file", "is no lock file of this version", fix)
         return {}, {}, [fault]
@@ -195,19 +192,3 @@ def _pins(tree: Tree, folder: Path) -> tuple[dict[str, Pin], dict[str, str], lis
     fix = "`phloem sources lock ID` writes it"
     wrong = [Finding("S001", "error", LOCK, source, fault, fix) for source, fault in unsafe.items()]
     return {s: pin for s, pin in pins.items() if s not in unsafe}, unsafe, wrong
-
-
-def pin_fault(pin: Pin) -> str | None:
-    """Why a lock entry is none that a machine wrote; its names and hashes become paths."""
-    value: Json = pin.to_json()  # a lock file is JSON: its values may be of any kind
-    if not isinstance(value["version"], str):
-        return "its version is no text"
-    for file in value["files"]:
-        name, sha256, size = file["name"], file["sha256"], file["bytes"]
-        if not isinstance(name, str) or ".." in name.split("/") or name[:1] == "/":
-            return "a file name leaves its folder"
-        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            return "the sha256 of a file is none"
-        if not isinstance(size, int) or size < 0:
-            return "the size of a file is none"
-    return None

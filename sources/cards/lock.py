@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,10 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from phloem.sources.cards.source import card_files
-from phloem.sources.connector import Pin, SourceError
+from phloem.sources.connector import Json, Pin, SourceError
 
 NAME = "sources.lock"
 FORMAT = 1
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,19 @@ def own_lock() -> Path:
 def read_lock(path: str | Path) -> dict[str, Entry]:
     """The entries of a lock file by source id; none if there is no file.
 
+    Raises SourceError if it is not one that this version wrote, or naming each entry that is none.
+    """
+    entries = parsed(path)
+    faults = {source: pin_fault(entry.pin) for source, entry in entries.items()}
+    told = [f"{source}: {fault}" for source, fault in faults.items() if fault]
+    if told:
+        raise SourceError(f"{path}: {'; '.join(told)}; write it with `phloem sources lock`")
+    return entries
+
+
+def parsed(path: str | Path) -> dict[str, Entry]:
+    """The entries of a lock file, each of which may be none: see `pin_fault`.
+
     Raises SourceError if it is not one that this version wrote.
     """
     path = Path(path)
@@ -53,10 +69,28 @@ def read_lock(path: str | Path) -> dict[str, Entry]:
             source: Entry(Pin.from_json(entry), entry["fetched_on"], entry["languages"])
             for source, entry in value["sources"].items()
         }
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         kind = type(error).__name__
         msg = f"{path} is no lock file ({kind}); write it with `phloem sources lock`"
         raise SourceError(msg) from None
+
+
+def pin_fault(pin: Pin) -> str | None:
+    """Why a lock entry is none that a machine wrote; its names and hashes become paths."""
+    value: Json = pin.to_json()  # a lock file is JSON: its values may be of any kind
+    if not isinstance(value["version"], str):
+        return "its version is no text"
+    for file in value["files"]:
+        name, sha256, size = file["name"], file["sha256"], file["bytes"]
+        if not isinstance(name, str) or ".." in name.split("/") or name[:1] == "/":
+            return "a file name leaves its folder"
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            return "the sha256 of a file is none"
+        if not isinstance(size, int) or size < 0:
+            return "the size of a file is none"
+        if not isinstance(file["url"], str | None):
+            return "the address of a file is none"
+    return None
 
 
 def write_lock(path: str | Path, entries: Mapping[str, Entry]) -> None:

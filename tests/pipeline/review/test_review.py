@@ -7,6 +7,7 @@ import subprocess
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -388,6 +389,8 @@ def test_review_asks_no_address_of_this_network(repository, store, server):
         ("sha256", 7),
         ("bytes", "10"),
         ("bytes", -1),
+        ("url", 7),
+        ("url", ["https://evil.example"]),
     ],
 )
 def test_review_fetches_nothing_by_a_lock_entry_that_no_machine_wrote(
@@ -403,6 +406,40 @@ def test_review_fetches_nothing_by_a_lock_entry_that_no_machine_wrote(
     made, _ = reviewed(repository, store)
     assert made.errors
     assert made.cards[0].why_no_sample == "its lock entry is none that a machine wrote"
+
+
+def test_review_tells_every_host_file_and_hash_that_a_lock_changes(repository, store):
+    access = {"connector": "http", "params": {"urls": ["https://good.example/a.txt"]}}
+    repository.write(card_of("tower", access=access))
+    good = PinnedFile("a.txt", "a" * 64, 10, "https://good.example/a.txt")
+    write_lock(repository.lock_file, {"tower": Entry(Pin("1", (good,)), "2026-01-01")})
+    repository.commit()
+    evil = replace(good, sha256="b" * 64, url="https://evil.example/a.txt")
+    write_lock(repository.lock_file, {"tower": Entry(Pin("1", (evil,)), "2026-01-01")})
+    repository.commit()
+    made, text = reviewed(repository, store)
+    assert [(each.field, each.before, each.after) for each in made.cards[0].changes] == [
+        ("locked hosts", "good.example", "evil.example"),
+        ("lock entry", "1, 1 files with 0.0 MB", "1, 1 files with 0.0 MB"),
+        (
+            "locked file a.txt",
+            "sha256 aaaaaaaaaaaa…, 10 bytes at https://good.example/a.txt",
+            "sha256 bbbbbbbbbbbb…, 10 bytes at https://evil.example/a.txt",
+        ),
+    ]
+    assert [each.rule for each in made.findings] == ["S033"]
+    assert made.errors == 1
+    assert "evil.example" in text
+
+
+def test_review_of_a_lock_of_many_files_counts_those_that_it_does_not_show(repository, store):
+    repository.write(card_of("tower"))
+    files = tuple(PinnedFile(f"tower_text-1.0.{n}.whl", "a" * 64, 10) for n in range(40))
+    write_lock(repository.lock_file, {"tower": Entry(Pin("1", files), "2026-01-01")})
+    repository.commit()
+    changes = reviewed(repository, store)[0].cards[0].changes
+    assert [each.field for each in changes[:2]] == ["lock entry", "locked file " + files[0].name]
+    assert changes[-1].after == "and 28 more that differ"
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
