@@ -187,7 +187,9 @@ class Fault:
 
     Attributes:
         native_id: The record's name, as far as it is known.
-        offset: Byte offset in the file where the trouble begins; -1 if nobody can say.
+        offset: Byte offset in the file where the trouble begins; -1 if nobody can say. Of a rest,
+            all before it was read: so each byte of a file is read, or told as unread. Of a record
+            in a packed file, it is that of what is unpacked.
         reason: Short, without text of the document: ``truncated gzip``, ``not JSON``.
         records: How many records it stands for: 1 for a record, 1 for an unknown rest.
         rest: Whether it stands for a rest that nobody could read, of unknown length.

@@ -261,6 +261,8 @@ def _members(path: str, limits: Limits) -> Iterator[Member | Fault]:
                 yield Fault(None, member.offset, reason, rest=True)
                 return
             yield member
+    except UnpackError as error:
+        yield Fault(None, error.offset, error.reason, rest=True)
     except BROKEN:
         yield Fault(None, -1, "broken zip", rest=True)
 

@@ -50,7 +50,7 @@ LIST = "captures.jsonl"
 
 _FILE = r"https?://[^\s@]+\.(warc|wet)(\.gz|\.zst)?"
 
-VERSION = 2  # raised when it reads other documents out of the same bytes
+VERSION = 3  # raised when it reads other documents out of the same bytes
 LIBRARIES = ("fastwarc", "isal", "zstandard")
 
 

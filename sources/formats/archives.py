@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from os import SEEK_END
 from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, ClassVar, Protocol, Self
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -36,6 +37,8 @@ MAX_HEADERS = 16 * 2**10
 """Bytes of the long names and attributes of one tar member, with those that hold for all members.
 A path has at most 4,096 bytes (PATH_MAX of Linux) and a member two. tarfile reads them whole, and
 before Python 3.11.10 searches them in quadratic time: a second for 32 KiB, 20 minutes for 1 MiB."""
+
+_ZIP_END = 22  # bytes of the record that ends a zip; a comment of up to 64 KiB follows
 
 SPLIT_BYTES = 32 * 2**20
 """Text that one split holds, about: a minute of one worker's time."""
@@ -256,8 +259,8 @@ def records_of(
                     unpacked += max(0, len(record.content) - member.size)
     except UnpackError as error:
         yield _rest(want, error.offset, error.reason)
-    except BROKEN:
-        yield _rest(want, -1, "broken archive")
+    except BROKEN:  # before its first member: a zip whose directory cannot be read
+        yield _rest(want, 0, "broken archive")
 
 
 def ranges(
@@ -278,7 +281,7 @@ def ranges(
             if held >= size:
                 parts.append((start, place, held))
                 start, held = place, 0
-    except BROKEN:
+    except (*BROKEN, UnpackError):
         return [(0, None, 0)]
     return [*parts, (start, None, held)] if held or not parts else parts
 
@@ -323,14 +326,33 @@ def _unversioned(path: str, package: str) -> str:
 
 
 def zip_members(path: str) -> Iterator[Member]:
-    """The files of a zip archive, in its directory's order."""
+    """The files of a zip archive, in its directory's order.
+
+    Raises UnpackError behind them if the file holds more than the archive: another before it, whose
+    directory nobody looks at, or anything after it.
+    """
     with ZipFile(path) as archive:
-        for info in archive.infolist():
+        infos = archive.infolist()
+        for info in infos:
             if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
                 continue
             yield Member(
                 info.filename, info.file_size, info.header_offset, partial(_opened, archive, info)
             )
+        _check_edges(archive, min((info.header_offset for info in infos), default=0))
+
+
+def _check_edges(archive: ZipFile, first: int) -> None:
+    file: Any = archive.fp
+    file.seek(0)
+    if first > 0 and file.read(4) == b"PK\3\4":  # what else stands there is a program that unpacks
+        raise UnpackError("another zip before the archive", 0)
+    size = file.seek(0, SEEK_END)
+    start = file.seek(max(0, size - _ZIP_END - 2**16))
+    tail = file.read()
+    end = tail.rfind(b"PK\5\6") + _ZIP_END + len(archive.comment)
+    if end < len(tail):
+        raise UnpackError("bytes behind the end of the archive", start + end)
 
 
 def _opened(archive: ZipFile, info: ZipInfo) -> IO[bytes]:
@@ -343,19 +365,23 @@ def _opened(archive: ZipFile, info: ZipInfo) -> IO[bytes]:
 def tar_members(file: BinaryIO, compression: str | None, limits: Limits) -> Iterator[Member]:
     """The regular files of a tar stream, in order; links and devices are no documents.
 
-    Each must be read before the next is asked for.
+    Each must be read before the next is asked for. Archives that are joined are read on.
     """
     stream: Any = UnpackedReader(unpack(file, compression, limits))
-    seen = 0
-    with _Tar.open(fileobj=stream, mode="r|", bufsize=2**20) as archive:
-        while (info := archive.next()) is not None:
-            archive.members.clear()  # else tarfile keeps every header that it has met
-            seen += 1
-            if seen > limits.archive_members:  # folders and links too
-                raise UnpackError(f"more than {limits.told('archive_members')}", info.offset)
-            if info.isreg():
-                name = info.name.removeprefix("./")
-                yield Member(name, info.size, info.offset, partial(archive.extractfile, info))
+    seen = place = 0
+    try:
+        with _Tar.open(fileobj=stream, mode="r|", bufsize=2**20, ignore_zeros=True) as archive:
+            while (info := archive.next()) is not None:
+                archive.members.clear()  # else tarfile keeps every header that it has met
+                seen += 1
+                place = info.offset
+                if seen > limits.archive_members:  # folders and links too
+                    raise UnpackError(f"more than {limits.told('archive_members')}", place)
+                if info.isreg():
+                    name = info.name.removeprefix("./")
+                    yield Member(name, info.size, place, partial(archive.extractfile, info))
+    except BROKEN:
+        raise UnpackError("broken archive", place) from None
 
 
 class _Header(tarfile.TarInfo):
@@ -365,11 +391,16 @@ class _Header(tarfile.TarInfo):
     def fromtarfile(cls, archive: _Tar) -> Self:  # type: ignore[override]
         """The next header. Raises UnpackError if there is none before the archive's end mark."""
         try:
-            return super().fromtarfile(archive)
+            found = super().fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            archive.ended = True  # unless another archive follows
             raise
-        except tarfile.HeaderError:
+        except tarfile.HeaderError as error:
+            if archive.ended and isinstance(error, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]
+                raise
             raise UnpackError("broken tar header", archive.offset) from None
+        archive.ended = False
+        return found
 
     # tarfile names this method as the one to override for members of other kinds.
     def _proc_member(self, archive: _Tar) -> tarfile.TarInfo:
@@ -400,8 +431,9 @@ _EXTENDED = frozenset(
 
 
 class _Tar(tarfile.TarFile):
-    """A tar archive that knows how many bytes of extended headers it holds."""
+    """A tar archive that knows its bytes of extended headers, and whether its end was met."""
 
     tarinfo = _Header
     members: list[tarfile.TarInfo]
     held = 0
+    ended = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -51,7 +51,8 @@ def splits(params: Format, pin: Pin, files: Files) -> list[Split]:
 
     A part is [file, start, end]: bytes of plain JSON Lines and of plain text cut at blank lines,
     row groups of Parquet, members of a zip, or the whole file where end is null. What the parts of
-    a file are depends on that file alone.
+    a file are depends on that file alone. With them stand the bytes of each file: one that has
+    more or fewer when it was read is told.
 
     Raises SourceError if the text column is in none of the first records.
     """
@@ -64,13 +65,15 @@ def splits(params: Format, pin: Pin, files: Files) -> list[Split]:
         if len(parts[file.name]) == 1
     }
     shared = [[parts[name][0][0] for name in names] for names in together(whole, size)]
-    return [_split(each) for each in [*([part] for part in cut), *shared]]
+    sizes = {file.name: file.bytes for file in pin.files}
+    return [_split(each, sizes) for each in [*([part] for part in cut), *shared]]
 
 
-def _split(parts: Sequence[Part]) -> Split:
+def _split(parts: Sequence[Part], sizes: Mapping[str, int]) -> Split:
     name, start, _ = parts[0]
     files = tuple(file for file, _, _ in parts)
-    return Split(f"{name}@{start}" if start else name, {"parts": [[*p] for p in parts]}, files)
+    spec = {"parts": [[*p] for p in parts], "bytes": [sizes[file] for file in files]}
+    return Split(f"{name}@{start}" if start else name, spec, files)
 
 
 def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple[Part, int]]:
@@ -109,10 +112,19 @@ def read(params: Format, split: Split, files: Files, limits: Limits) -> Batches:
     Parquet and Arrow, or the file's name: the same however the files are split. What is in an
     archive is named `archive/member`.
     """
-    for name, start, end in split.spec["parts"]:
+    for (name, start, end), size in zip(split.spec["parts"], split.spec["bytes"], strict=True):
         kind = format_of(params, name)
         found = _read(params, kind, (name, start, end), files[name], limits)
         yield from met_in(name, _tagged(found, language_of(params, name)))
+        yield from met_in(name, _grown(files[name], size))
+
+
+def _grown(path: str, locked: int) -> Batches:
+    """A fault where a file has other bytes now than when it was locked: a writer was not done."""
+    size = Path(path).stat().st_size
+    if size != locked:
+        reason = f"file of {locked} bytes that has {size} now"
+        yield Fault(None, min(size, locked), reason, rest=True)
 
 
 def _tagged(found: Batches, tag: str | None) -> Batches:

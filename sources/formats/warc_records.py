@@ -70,6 +70,7 @@ def framed(
         size = _size(head)
         if head is None or size is None:
             stream.skip_to_head()
+            stream.check()
             yield Fault(None, start, "broken WARC header", rest=True)
             continue
         held = size <= limits.record_bytes and asked(head)
@@ -183,6 +184,7 @@ class _Stream:
         if self._ends(0):
             return None
         self.skip_to_head()
+        self.check()
         return "record of another length than it says"
 
     def _ends(self, size: int) -> bool:

@@ -208,7 +208,7 @@ def test_packages_cut_short_are_faults(tmp_path: Path) -> None:
     assert [row["content"] for row in rows] == list(members.values())[: len(rows)]
     broken = wheel(tmp_path / WHEEL)
     broken.write_bytes(broken.read_bytes()[:-30])
-    assert read_all(pypi, broken)[1] == [Fault("pack", -1, "broken archive", rest=True)]
+    assert read_all(pypi, broken)[1] == [Fault("pack", 0, "broken archive", rest=True)]
     (tmp_path / "odd_1_all.deb").write_bytes(b"no package")
     assert read_all(deb, tmp_path / "odd_1_all.deb")[1][0].reason == "not a Debian package"
 
@@ -249,7 +249,7 @@ def test_pypi_name_that_is_not_the_utf8_it_claims_is_a_fault(tmp_path: Path) -> 
     path = wheel(tmp_path / WHEEL, {"a.txt": b"a", "กก.txt": b"b", "c.txt": b"c"})
     whole, name = path.read_bytes(), "กก.txt".encode()
     path.write_bytes(whole.replace(name, b"\xff" * len(name)))
-    assert read_all(pypi, path) == ([], [Fault("pack", -1, "broken archive", rest=True)])
+    assert read_all(pypi, path) == ([], [Fault("pack", 0, "broken archive", rest=True)])
     path.write_bytes(whole.replace(name, b"\xff" * len(name), 1))  # only where the member lies
     rows, faults = read_all(pypi, path)
     assert [row["content"] for row in rows] == [b"a", b"c"]
