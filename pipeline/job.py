@@ -174,7 +174,7 @@ def _decisions(job: Job, store: Store, files: Sequence[MeasuredText], made: Made
     """From signatures and attributes to the ledger."""
     dedup = job.recipe.dedup
     made["bands"] = _flat((yield Step("bands", tuple(bands.tasks(files, dedup)))))
-    joining = candidates.task(made["bands"], files)
+    joining = candidates.task(made["bands"], files, job.readings)
     made["candidates"] = _flat((yield Step("candidates", (joining,))))
     filtering = filter_stage.tasks(files, job.ops, job.rules, _terms(job))
     made["filter"] = _flat((yield Step("filter", tuple(filtering))))

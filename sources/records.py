@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import NamedTuple, ParamSpec
@@ -58,6 +59,23 @@ P = ParamSpec("P")
 Records = Iterator[Record | Fault]
 
 
+def unique(name: str, given: Counter[str]) -> str:
+    """A name that no record before had: itself, or with the first number from 2 that is free.
+
+    Args:
+        name: As the source has it.
+        given: How often each name was given so far.
+    """
+    given[name] += 1
+    while given[name] > 1:
+        numbered = f"{name}#{given[name]}"
+        if numbered not in given:
+            given[numbered] = 1
+            return numbered
+        given[name] += 1
+    return name
+
+
 def batches(records: Records) -> Batches:
     """Records as batches of at most `BATCH_ROWS` rows and about `BATCH_BYTES` of content.
 
@@ -79,6 +97,18 @@ def batches(records: Records) -> Batches:
             columns, size = [[] for _ in COLUMNS], 0
     if columns[0]:
         yield _batch(columns)
+
+
+def distinct(found: Batches) -> Batches:
+    """What is read of a whole file, each document by a name of its own, as `unique` gives it."""
+    given: Counter[str] = Counter()
+    for each in found:
+        if isinstance(each, Fault):
+            yield each
+            continue
+        place = each.schema.get_field_index(NATIVE_ID.name)
+        names = [unique(name, given) for name in each.column(place).to_pylist()]
+        yield each.set_column(place, each.schema.field(place), pa.array(names, NATIVE_ID.type))
 
 
 def batched(read: Callable[P, Records]) -> Callable[P, Batches]:

@@ -5,27 +5,34 @@ They are found generously, since each removal is verified: see `dedup`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from phloem.catalog.columns import ID
+from phloem.catalog.columns import ID, NATIVE_ID
 from phloem.catalog.manifest import (
     Kind,
     Ref,
     Shard,
     arrow_batches,
     commit,
+    read_arrow,
     read_parquet,
     write_row_groups,
 )
 from phloem.catalog.store import Store
 from phloem.filters.kernels import kernel
+from phloem.pipeline.reading import Reading
 from phloem.pipeline.stage import Stage, StageError, Task, Work
+from phloem.pipeline.stages.ingest import ONCE, several
 from phloem.pipeline.stages.measure import MeasuredText
 
 COMPONENTS = pa.schema([("component", pa.int64()), ("row", pa.int64())])
+
+TOLD = 3
+"""Native ids that an error names."""
 
 CHUNK_ROWS = 4096
 """Documents of whole components that one task compares: their texts are in its memory."""
@@ -42,19 +49,32 @@ class CandidatesWork(Work):
     Attributes:
         edges: Of each range of each band.
         hashes: Ids and hashes of each text file, in order.
+        texts: Names of the text files as they were ingested: opened only to say what is wrong.
+        shared: How many files each split reads that reads several, by its source and name.
     """
 
     edges: tuple[Ref, ...]
     hashes: tuple[Ref, ...]
+    texts: tuple[str, ...]
+    shared: Mapping[str, int]
 
 
-def task(bands: Sequence[Shard], files: Sequence[MeasuredText]) -> Task:
+def task(
+    bands: Sequence[Shard], files: Sequence[MeasuredText], readings: Sequence[Reading]
+) -> Task:
     """The one task that joins all bands' edges into components, and checks that ids are unique."""
     cleaned = [file.clean for file in files]
     key = CANDIDATES.key({}, [shard.digest for shard in (*bands, *cleaned)])
     work = CandidatesWork(
         edges=tuple(shard.ref(file.name) for shard in bands for file in shard.files),
         hashes=tuple(shard.ref("hashes.parquet") for shard in cleaned),
+        texts=tuple(file.text.ref.path for file in files),
+        shared={
+            f"{reading.card.id} {split.name}": len(split.files)
+            for reading in readings
+            for split in reading.splits
+            if len(split.files) > 1
+        },
     )
     return STAGE.task(key, "components", work)
 
@@ -64,7 +84,7 @@ def run(store: Store, key: str, work: CandidatesWork) -> list[Shard]:
 
     A row group holds the members of some whole components.
     """
-    check_ids(store, work.hashes)
+    check_ids(store, work)
     rows = sum(file.rows or 0 for file in work.hashes)
     parent = np.arange(rows, dtype=np.int64)
     for file in work.edges:
@@ -99,19 +119,37 @@ def chunks(components: np.ndarray) -> list[tuple[int, int]]:
     return bounds
 
 
-def check_ids(store: Store, hashes: Sequence[Ref]) -> None:
-    """Raise StageError if one id stands for two documents."""
-    columns = [read_parquet(store, file, [ID.name])[ID.name] for file in hashes]
+def check_ids(store: Store, work: CandidatesWork) -> None:
+    """Raise StageError if one id stands for two documents, with their native ids and their splits.
+
+    One split has told it before, as it was ingested.
+    """
+    columns = [read_parquet(store, file, [ID.name])[ID.name] for file in work.hashes]
     digits = [np.array(column.to_pylist(), dtype="S32") for column in columns if len(column)]
     ids = np.sort(np.concatenate(digits)) if digits else np.array([], dtype="S32")
     twice = ids[1:][ids[1:] == ids[:-1]]
     if len(twice):
-        msg = (
-            f"{len(twice)} document ids stand for two documents each, the first"
-            f" {twice[0].decode()}: splits of one source gave the same native id; make the card's"
-            " id column unique, or leave `id_column` out"
-        )
-        raise StageError(msg)
+        first = [each.decode() for each in np.unique(twice)[:TOLD]]
+        more = f" and {len(np.unique(twice)) - TOLD:,} more" if len(np.unique(twice)) > TOLD else ""
+        told = "; ".join(_places(store, first, work))
+        raise StageError(f"{told}{more}; {ONCE}")
+
+
+def _places(store: Store, ids: Sequence[str], work: CandidatesWork) -> Iterator[str]:
+    """Of each of these ids the source, the native id, and the splits that gave it."""
+    names: dict[str, tuple[str, str]] = {}
+    splits: dict[str, list[str]] = {each: [] for each in ids}
+    for file in work.texts:
+        reader = read_arrow(store, file, [ID.name, NATIVE_ID.name])
+        said = {key.decode(): value.decode() for key, value in reader.schema.metadata.items()}
+        count = work.shared.get(f"{said['source']} {said['split']}", 0)
+        where = f"one of the {count:,} files read with {said['split']}" if count else said["split"]
+        for number in range(reader.num_record_batches):
+            batch = reader.get_batch(number)
+            for row in batch.filter(pc.is_in(batch[ID.name], pa.array(ids))).to_pylist():
+                names[row[ID.name]] = said["source"], row[NATIVE_ID.name]
+                splits[row[ID.name]].append(where)
+    return (several(*names[each], splits[each]) for each in ids)
 
 
 def compile_kernels() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +43,10 @@ from phloem.sources.limits import Limits
 
 Json = Any
 Rows = npt.NDArray[np.int64]  # of a batch
+
+ONCE = "make the card's id column unique, or leave `id_column` out"
+"""What to do about a native id that two documents have. Only where all of a source is known could
+the second be given another name, and a split knows its own part."""
 
 # A text file ends with the batch that passes one of these: it stays below 256 MiB, and its
 # columns below the 2 GiB that Arrow's 32-bit offsets reach.
@@ -134,15 +137,26 @@ def tasks(reading: Reading, place: tuple[str, tuple[str, ...]], limits: Limits) 
     return made
 
 
+def several(source: str, native_id: str, places: Sequence[str]) -> str:
+    """A native id that several documents have, and where: files or splits, one for each."""
+    where = " and in ".join(f"{place}" for place in dict.fromkeys(places))
+    twice = f"{len(places)} times " if len(set(places)) < len(places) else ""
+    return f"{source}: the native id {native_id[:200]!r} stands {twice}in {where}"
+
+
 @dataclass
 class Ingested:
-    """What has been met so far in one split, which reads these files."""
+    """What has been met so far in one split, which reads these files.
+
+    Attributes:
+        seen: The file that each native id was met in.
+    """
 
     source: str
     split: str
     limits: Limits
     files: tuple[str, ...] = ()
-    seen: Counter[str] = field(default_factory=Counter)
+    seen: dict[str, str | None] = field(default_factory=dict)
     faults: list[dict[str, Json]] = field(default_factory=list)
     by_type: Mapping[str, Op] = field(default_factory=dict)
     read: int = 0
@@ -155,6 +169,14 @@ class Ingested:
         """Put a record into quarantine."""
         values = (self.source, self.split, file, native_id, offset, reason, records)
         self.faults.append({c.name: v for c, v in zip(QUARANTINE, values, strict=True)})
+
+    def once(self, native_id: str, file: str | None) -> str:
+        """The id of a document. Raises StageError for a native id that another document has."""
+        if native_id in self.seen:
+            places = [self.seen[native_id] or self.split, file or self.split]
+            raise StageError(f"{several(self.source, native_id, places)}; {ONCE}")
+        self.seen[native_id] = file
+        return document_id(self.source, native_id)
 
     def file_of(self, found: pa.RecordBatch | Fault) -> str | None:
         """The file that something was met in: what the connector says, or the split's only one.
@@ -295,11 +317,11 @@ def _extract(
     if len(bad) == batch.num_rows:
         return
     if len(texts) == 1:
-        yield _with_ids(_only(batch, good[0]), texts[0], reading)
+        yield _with_ids(_only(batch, good[0]), texts[0], file, reading)
         return
     rows = np.concatenate(good)
     text = pa.concat_arrays(texts).take(pa.array(np.argsort(rows)))
-    yield _with_ids(_only(batch, np.sort(rows)), text, reading)
+    yield _with_ids(_only(batch, np.sort(rows)), text, file, reading)
 
 
 def _by_media_type(batch: pa.RecordBatch) -> Iterator[tuple[str, Rows]]:
@@ -322,17 +344,13 @@ def _too_large(text: pa.Array, limits: Limits) -> list[int]:
     return list(pc.indices_nonzero(over).to_pylist())
 
 
-def _with_ids(batch: pa.RecordBatch, text: pa.Array, reading: Ingested) -> pa.RecordBatch:
-    names = []
-    for native_id in batch[NATIVE_ID.name].to_pylist():
-        before = reading.seen.get(native_id, 0)
-        reading.seen[native_id] = before + 1
-        names.append(f"{native_id}#{before + 1}" if before else native_id)
-    rows = batch.num_rows
+def _with_ids(
+    batch: pa.RecordBatch, text: pa.Array, file: str | None, reading: Ingested
+) -> pa.RecordBatch:
+    names = batch[NATIVE_ID.name].to_pylist()
     arrays = {
-        ID.name: pa.array([document_id(reading.source, name) for name in names], pa.string()),
-        SOURCE.name: pa.array([reading.source] * rows, pa.string()),
-        NATIVE_ID.name: pa.array(names, pa.string()),
+        ID.name: pa.array([reading.once(name, file) for name in names], pa.string()),
+        SOURCE.name: pa.array([reading.source] * len(names), pa.string()),
         TEXT.name: text,
     }
     return pa.RecordBatch.from_arrays(

@@ -35,6 +35,7 @@ from phloem.sources.connector import (
 from phloem.sources.formats import read_warc
 from phloem.sources.formats.read_warc import Pages
 from phloem.sources.limits import Limits
+from phloem.sources.records import distinct
 from phloem.sources.web.download import Downloaded, download, names_of, read_url
 
 DATA = "https://data.commoncrawl.org"
@@ -217,4 +218,4 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     What is no document is passed over, as in `read_warc.warc`.
     """
     name = str(split.spec["file"])
-    yield from read_warc.warc(name, files[name], _pages(params), limits)
+    yield from distinct(read_warc.warc(name, files[name], _pages(params), limits))

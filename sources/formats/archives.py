@@ -8,6 +8,7 @@ import stat
 import struct
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -31,7 +32,7 @@ from phloem.sources.formats.unpack import (
 )
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
-from phloem.sources.records import Record, Records
+from phloem.sources.records import Record, Records, unique
 
 MAX_HEADERS = 16 * 2**10
 """Bytes of the long names and attributes of one tar member, with those that hold for all members.
@@ -236,6 +237,7 @@ def records_of(
     """
     unpacked = 0
     place = -1
+    given: Counter[str] = Counter()  # a name may be there twice; splits must agree on both
     try:
         for number, member in enumerate(members):
             if want.end is not None and place + 1 >= want.end:
@@ -246,6 +248,7 @@ def records_of(
             if not (is_unsafe(member.path) or is_wanted(member.path, want.params)):
                 continue
             place += 1
+            native_id = unique(_name(member.path, want), given)
             # Those of other splits count too: many splits make no bomb smaller.
             unpacked += min(member.size, limits.member_bytes)
             reason = excess(archive_bytes, unpacked, limits)
@@ -253,7 +256,7 @@ def records_of(
                 yield _rest(want, member.offset, f"archive {reason}")
                 return
             if want.takes(place):
-                record = _record(member, want, limits)
+                record = _record(member, native_id, want, limits)
                 yield record
                 if isinstance(record, Record):  # a packed member is larger than the archive says
                     unpacked += max(0, len(record.content) - member.size)
@@ -290,9 +293,16 @@ def _rest(want: Wanted, offset: int, reason: str) -> Fault:
     return Fault(want.package, offset, reason, rest=True)
 
 
-def _record(member: Member, want: Wanted, limits: Limits) -> Record | Fault:
-    path = member.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    native_id = f"{want.package}/{_unversioned(path, want.package)}"
+def _name(member: str, want: Wanted) -> str:
+    return f"{want.package}/{_unversioned(_readable(member), want.package)}"
+
+
+def _readable(path: str) -> str:
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _record(member: Member, native_id: str, want: Wanted, limits: Limits) -> Record | Fault:
+    path = _readable(member.path)
     if is_unsafe(path):
         return Fault(native_id, member.offset, "member path leaves the archive")
     if member.size > limits.member_bytes:

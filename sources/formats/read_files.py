@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -42,6 +43,8 @@ SPLIT_BYTES = 32 * 2**20
 """Bytes of unpacked text that one split holds, about; very many small files share some."""
 
 PACKED = 4  # bytes of text in a byte of gzip or zstd, about: documentation has 3 to 5
+
+_NUMBER = re.compile(r"#\d+$")  # of a member whose name another had before
 
 Part = tuple[str, int, int | None]  # file, and the first and last of bytes, row groups or members
 
@@ -180,7 +183,7 @@ def _kind_of(params: Format, found: Record | Fault) -> str | None:
     """The format of a member that holds many documents, or an archive; None for all others."""
     if isinstance(found, Fault):
         return None
-    plain = plain_name(found.native_id)
+    plain = plain_name(_NUMBER.sub("", found.native_id))
     told = FORMATS.get(plain.lower().rpartition(".")[2])
     if told not in ARCHIVES and params.format not in ARCHIVES:
         told = params.format or told

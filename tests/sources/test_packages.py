@@ -25,8 +25,9 @@ from phloem.sources.clients.clients import pinned
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import deb, pypi
 from phloem.sources.formats import archives
-from phloem.sources.formats.archives import _unversioned
+from phloem.sources.formats.archives import MemberParams, _unversioned
 from phloem.sources.limits import Limits
+from phloem.sources.records import Record
 
 DEFAULT = Limits()
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -544,3 +545,27 @@ def test_unavailable_names_the_missing_client(
 )
 def test_native_id_holds_no_version_of_the_package(path: str, expected: str) -> None:
     assert _unversioned(path, "tomlkit") == expected
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_members_of_one_name_are_told_apart_the_same_in_every_split(step: int) -> None:
+    paths = ["a.txt", "b.txt", "a.txt", "a.txt#2", "skipped.bin", "a.txt", "a.txt#2"]
+    params = MemberParams(include=["*.txt*"])
+    found: dict[int, str] = {}
+    for start in range(step):
+        members = (
+            archives.Member(path, 1, 0, lambda place=place: io.BytesIO(b"%d" % place))
+            for place, path in enumerate(paths)
+        )
+        want = archives.Wanted(params, "p", start, None, step)
+        for record in archives.records_of(members, want, 1000, Limits()):
+            assert isinstance(record, Record)
+            found[int(record.content)] = record.native_id
+    assert [found[place] for place in sorted(found)] == [
+        "p/a.txt",
+        "p/b.txt",
+        "p/a.txt#2",
+        "p/a.txt#2#2",
+        "p/a.txt#3",
+        "p/a.txt#2#3",
+    ]

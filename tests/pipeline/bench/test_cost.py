@@ -206,7 +206,8 @@ def test_memory_of_candidates_is_what_a_row_takes(tmp_path):
         }
         file = write_parquet(store, f"clean/{number}", "hashes.parquet", pa.table(columns))
         names.append(Ref(f"clean/{number}/{file.name}", file.sha256, file.bytes, rows))
-    _, peak = _peak(lambda: candidates.check_ids(store, names))
+    work = candidates.CandidatesWork(edges=(), hashes=tuple(names), texts=(), shared={})
+    _, peak = _peak(lambda: candidates.check_ids(store, work))
     assert peak / (files * rows) == pytest.approx(cost.ID_BYTES, rel=0.1)
     parent = np.arange(files * rows, dtype=np.int64)
     _, peak = _peak(lambda: candidates._shared.py_func(parent))

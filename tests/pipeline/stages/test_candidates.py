@@ -54,6 +54,8 @@ def _candidates(store: Store, pairs: list[tuple[int, int]], rows: int) -> Shard:
     work = CandidatesWork(
         edges=(Shard("bands", "k", (edge,)).ref(edge.name),),
         hashes=(Shard("clean", "k", (hashes,)).ref(hashes.name),),
+        texts=(),
+        shared={},
     )
     (shard,) = run(store, "k", work)
     return shard

@@ -9,8 +9,9 @@ import pytest
 
 from phloem.catalog.manifest import Shard, read_arrow, read_parquet
 from phloem.catalog.store import Store
+from phloem.pipeline.stage import StageError
 from phloem.pipeline.stages import ingest
-from phloem.sources.connector import Fault, Split, Strict
+from phloem.sources.connector import Fault, Split, Strict, met_in
 from phloem.sources.limits import Limits
 
 DEFAULT = Limits()
@@ -126,12 +127,15 @@ def test_run_batch_of_nothing_but_faults_leaves_the_others(monkeypatch: pytest.M
     assert (shard.facts["read"], shard.facts["quarantined"]) == (4, 3)
 
 
-def test_run_numbers_a_repeated_native_id(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_refuses_a_native_id_that_two_documents_have(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [("same", b"one", "text/plain"), ("same", b"two", "text/plain")]
-    store, shard = _ingest([_batch(rows)], monkeypatch)
-    found = _texts(store, shard)
-    assert [row["native_id"] for row in found] == ["same", "same#2"]
-    assert len({row["id"] for row in found}) == 2
+    with pytest.raises(StageError, match="s: the native id 'same' stands 2 times in only; make"):
+        _ingest([_batch(rows)], monkeypatch)
+    first, second = (
+        met_in(file, iter([_batch([row])])) for file, row in zip("ab", rows, strict=True)
+    )
+    with pytest.raises(StageError, match="s: the native id 'same' stands in a and in b; make"):
+        _ingest([*first, *second], monkeypatch)
 
 
 def test_run_without_documents_commits_an_empty_text_file(monkeypatch: pytest.MonkeyPatch) -> None:

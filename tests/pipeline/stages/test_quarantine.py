@@ -98,23 +98,41 @@ def tarred(members: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-TEXTS = [f"{number} ทุกคน {number**9}" for number in range(500)]
-JSONL, CSV = jsonl(*TEXTS), "".join(f"{n},{text}\n" for n, text in enumerate(TEXTS)).encode()
-CSV = b"key,text\n" + CSV
-OPEN = CSV.replace(b"\n7,", b'\n7,"')
+def csv(*texts: str) -> bytes:
+    return ("key,text\n" + "".join(f"{text[:7]},{text}\n" for text in texts)).encode()
 
-# Name's ending: (a good file, a broken one, how often its stream is cut)
-BROKEN: dict[str, tuple[bytes, bytes, int]] = {
-    ".jsonl.gz": (gzip.compress(JSONL), gzip.compress(JSONL)[:-900], 1),
-    ".jsonl": (JSONL, JSONL[:-9], 0),
-    ".csv": (CSV, OPEN, 1),
-    ".csv.gz": (gzip.compress(CSV), gzip.compress(OPEN), 1),
-    ".tsv.gz": (gzip.compress(CSV), gzip.compress(CSV)[:-900], 1),
-    ".txt.gz": (gzip.compress(CSV), gzip.compress(CSV)[:-900], 0),
-    ".parquet": (parquet(*TEXTS), parquet(*TEXTS)[:-9], 1),
-    ".arrow": (arrow(*TEXTS), arrow(*TEXTS)[:90], 1),
-    ".zip": (zipped({"a.txt": b"a"}), zipped({"a.txt": b"a"})[:-9], 1),
-    ".tar.gz": (tarred({"a.csv": CSV}), tarred({"a.csv": CSV})[:-900], 1),
+
+def texts(number: int) -> list[str]:
+    """Those of one file: no other holds one of them."""
+    return [f"{number} {n:05d} ทุกคน {n**9}" for n in range(500)]
+
+
+TEXTS = texts(0)
+CSV = csv(*TEXTS)
+
+
+def opened(content: bytes) -> bytes:
+    """A table whose eighth row opens a quote that nothing closes."""
+    return content.replace(b"00007,", b'00007,"')
+
+
+# Name's ending: (how a file is written, how it breaks, how often its stream is cut)
+Made = tuple[Callable[..., bytes], Callable[[bytes], bytes], int]
+BROKEN: dict[str, Made] = {
+    ".jsonl.gz": (lambda *own: gzip.compress(jsonl(*own)), lambda whole: whole[:-900], 1),
+    ".jsonl": (jsonl, lambda whole: whole[:-9], 0),
+    ".csv": (csv, opened, 1),
+    ".csv.gz": (
+        lambda *own: gzip.compress(csv(*own)),
+        lambda whole: gzip.compress(opened(gzip.decompress(whole))),
+        1,
+    ),
+    ".tsv.gz": (lambda *own: gzip.compress(csv(*own)), lambda whole: whole[:-900], 1),
+    ".txt.gz": (lambda *own: gzip.compress(csv(*own)), lambda whole: whole[:-900], 0),
+    ".parquet": (parquet, lambda whole: whole[:-9], 1),
+    ".arrow": (arrow, lambda whole: whole[:90], 1),
+    ".zip": (lambda *own: zipped({"a.txt": own[0].encode()}), lambda whole: whole[:-9], 1),
+    ".tar.gz": (lambda *own: tarred({"a.csv": csv(*own)}), lambda whole: whole[:-900], 1),
 }
 
 
@@ -135,9 +153,10 @@ def test_member_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_broken_file_among_small_ones_is_named(
     tmp_path: Path, ending: str, id_column: str | None
 ) -> None:
-    good, broken, rests = BROKEN[ending]
+    write, broken, rests = BROKEN[ending]
     for number in range(4):
-        (tmp_path / f"part-{number}{ending}").write_bytes(broken if number == 2 else good)
+        whole = write(*texts(number))
+        (tmp_path / f"part-{number}{ending}").write_bytes(broken(whole) if number == 2 else whole)
     params = {"path": str(tmp_path / "part-*"), "id_column": id_column}
     given = files.Params.model_validate(params)
     pin = files.resolve(given)
@@ -157,7 +176,7 @@ def test_broken_file_among_small_ones_is_named(
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize(
     ("member", "content"),
-    [("b.csv", OPEN), ("b.jsonl", b"{\n"), ("b.parquet", b"PAR1"), ("b.zip", zipped({}))],
+    [("b.csv", opened(CSV)), ("b.jsonl", b"{\n"), ("b.parquet", b"PAR1"), ("b.zip", zipped({}))],
 )
 def test_broken_member_is_named_with_its_archive(
     tmp_path: Path, pack: Callable[[dict[str, bytes]], bytes], member: str, content: bytes
