@@ -136,7 +136,7 @@ KINDS = [
     Kind("a.tsv", TSV, ended=False),
     Kind("a.txt", BLOCKS, ended=False, exact=False, given=(("documents", "paragraph"),)),
     Kind("whole.txt", ("\n".join(TEXTS).encode(),), ended=False, exact=False),
-    Kind("a.json", ARRAY, joined=False, given=(("format", "json"),)),
+    Kind("a.json", ARRAY, given=(("format", "json"),)),
     Kind("a.parquet", (_parquet(),), joined=False),
     Kind("a.arrow", (_arrow(pa.ipc.new_file),), joined=False),
     Kind("stream.arrow", (_arrow(pa.ipc.new_stream),)),

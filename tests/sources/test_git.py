@@ -393,7 +393,7 @@ def test_git_archive_cut_short_is_a_fault(server: Path) -> None:
     (path,) = git.fetch(params, pin, server.parent / "into").values()
     Path(path).write_bytes(Path(path).read_bytes()[:-30])
     _, faults = read_all(params, pin, {pin.files[0].name: path})
-    assert faults == [Fault(NAME, -1, "broken archive", rest=True)]
+    assert faults == [Fault(NAME, 0, "broken archive", rest=True)]
 
 
 def test_git_redirect_and_silence_are_errors_without_addresses(server: Path) -> None:

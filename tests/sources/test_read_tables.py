@@ -103,7 +103,7 @@ def test_columns_of_one_name_are_told_before_reading_and_while_reading(
             writer.write_table(table)
     params = files.Params(path=str(path))
     pin = files.resolve(params)
-    with pytest.raises(SourceError, match=f"^{name}: 2 columns are named 'text'$"):
+    with pytest.raises(SourceError, match=f"^{name} has 2 columns 'text', which may differ"):
         files.splits(params, pin, files.fetch(params, pin, tmp_path))
     batches, faults = read(path)
     assert batches == []
