@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from json import JSONDecoder
-from json.decoder import WHITESPACE
 from pathlib import Path
 
 from phloem.sources.connector import Fault, Json
@@ -23,6 +23,7 @@ from phloem.sources.records import Record, Records, batched
 
 _DECODER = JSONDecoder(parse_int=integer)
 _BLANK = " \t\r\n"
+_BLANKS = re.compile(f"[{_BLANK}]*")
 _LOOKED_AT = 16  # lines: a file whose first is broken is one of lines all the same
 
 
@@ -84,7 +85,8 @@ def _values(content: bytes, columns: Columns) -> Iterator[Json | Fault]:
             yield Fault(None, -1, "not JSON", rest=True)
             return
         yield from _rows(value)
-        at = WHITESPACE.match(text, at).end()
+        found = _BLANKS.match(text, at)
+        at = found.end() if found else at
 
 
 def _rows(value: Json) -> list[Json]:
