@@ -14,6 +14,18 @@ from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
 from phloem.filters.charset import decode
 from phloem.filters.extract import each_row
 from phloem.filters.op import Measured, op
+from phloem.filters.superscripts import subscript, superscript
+from phloem.filters.wikitext_holes import HOLE, NOTHING, without_holes
+from phloem.filters.wikitext_templates import (
+    END,
+    NAMES,
+    SIGNS,
+    SUB,
+    SUP,
+    function_of,
+    is_silent,
+    known,
+)
 
 MAX_BYTES = 4 * 2**20
 """Of one page. MediaWiki refuses pages of more than 2 MiB ($wgMaxArticleSize)."""
@@ -25,19 +37,6 @@ page again for each, so this many take it up to ten seconds (measured), and 20 k
 
 FILES = ("File", "Image", "Media", "Category")
 """Namespaces whose links show a file or sort the page, as every wiki understands them."""
-
-SHOWN = {
-    "c": 1,
-    "center": 1,
-    "lang": 2,
-    "larger": 1,
-    "nowrap": 1,
-    "sc": 1,
-    "small-caps": 1,
-    "smaller": 1,
-}
-"""Templates that only format one of their parameters, and its number. Names that several large
-wikis share; what a template of another name would show is lost."""
 
 # `noinclude` is the running head and foot in Wikisource's pages.
 _DROPPED = frozenset(
@@ -65,6 +64,17 @@ _LANGUAGE_LINK = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*|simple")
 _SWITCH = re.compile(r"__[^\W\d_]{3,}__")  # __NOTOC__ and its translations
 _QUOTES = re.compile(r"'{2,}")
 _ITALIC, _BOLD, _BOTH = 2, 3, 5  # apostrophes
+_MARKED = re.compile(f"([{SUP}{SUB}])([^{SUP}{SUB}{END}]*){END}")
+_OWN_MARKS = str.maketrans("", "", HOLE + NOTHING + SUP + SUB + END)
+# What stands in the script or words of a variant; and where it is not looked for.
+_VARIANTS = re.compile(
+    r"(?P<kept><(?P<tag>math|chem|ce|nowiki|pre|source|syntaxhighlight)\b.*?</(?P=tag)\s*>)"
+    r"|-\{(?!\{)(?:(?P<flags>[-A-Za-z;]*)\|)?(?P<said>(?:[^{}]|\{\{[^{}]*\}\})*)\}-",
+    re.DOTALL | re.IGNORECASE,
+)
+_VARIANT = re.compile(
+    r"\s*(?:[^:;{}|]*=>)?\s*(?:zh|sr|kk|ku|uz|tg|shi|iu|crh|gan|ban)[\w-]*\s*:([^;]*)"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r"\n{3,}")
@@ -94,9 +104,10 @@ class _Piece:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=2,
+    version=3,
     media_types=["text/x-wiki"],
     libraries=["mwparserfromhell"],
+    data=[NAMES],
     examples=[
         (
             (
@@ -116,9 +127,12 @@ class _Piece:
 def wikitext(batch: pa.RecordBatch) -> Measured:
     """Extract the readable text of wikitext with mwparserfromhell (MediaWiki's markup).
 
-    Headings, paragraphs, lists and code stay, formulas as LaTeX between dollar signs. Templates but
-    those in `SHOWN`, tables, references, files, categories, comments and links to other languages
-    are left out, and a heading under which nothing is left goes with them. A dump names namespaces
+    Headings, paragraphs, lists and code stay, formulas as LaTeX between dollar signs, powers as
+    `10^6`. Of templates those show what they hold that many wikis share (`wikitext_templates.py`).
+    A sentence that lost another in its middle goes whole, or the bracket alone that held it; notes,
+    boxes and what stands behind a sentence leave no hole. Of variants (`-{zh-hans:…}-`) the first
+    stays. Tables, references, files, categories, comments and links to other languages are left
+    out, and a heading under which nothing is left goes with them. A dump names namespaces
     in its wiki's language only, so those of files and categories come as a parameter of the media
     type: `text/x-wiki; files="Picha|Jamii"`. The encoding is found as for plain text (RFC 3629).
     """
@@ -134,7 +148,8 @@ def _convert(content: bytes, media_type: str | None) -> str:
     said = _LINKS_TYPE.search(media_type or "")
     names = [*FILES, *(said[1].split("|") if said else ())]
     files = frozenset(_key(name) for name in names)
-    text = _TAG_BREAK.sub(r"\1 ", decode(content, media_type))
+    text = decode(content, media_type).translate(_OWN_MARKS)
+    text = _VARIANTS.sub(_variant, _TAG_BREAK.sub(r"\1 ", text))
     if _unclosed(text) * len(text) > MAX_UNCLOSED:
         msg = "wikitext with too much markup that does not close"
         raise ValueError(msg)
@@ -144,6 +159,19 @@ def _convert(content: bytes, media_type: str | None) -> str:
         msg = f"cannot be parsed as wikitext: {type(error).__name__}"
         raise ValueError(msg) from None
     return _joined(_tidied(_pieces(parsed, files)))
+
+
+def _variant(found: re.Match[str]) -> str:
+    """What is shown of markup of variants: the first that it names, or what is one for all.
+
+    Its flags are those of MediaWiki's LanguageConverter: H, T and D and the hyphen show nothing.
+    """
+    if found["kept"]:
+        return found[0]
+    if found["flags"] and set(found["flags"].upper()) <= set("HTD-;"):
+        return ""
+    said = _VARIANT.match(found["said"])
+    return said[1].strip() if said else found["said"]
 
 
 def _unclosed(text: str) -> int:
@@ -212,8 +240,7 @@ def _entity(node: Any) -> str:
 
 
 def _heading(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
-    title = "".join(piece.text for piece in _pieces(node.title, files))
-    yield _Piece(title, level=node.level)
+    yield _Piece(_shown(node.title, files), level=node.level)
 
 
 def _link(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
@@ -237,9 +264,28 @@ def _external(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
 
 
 def _template(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
-    number = SHOWN.get(_key(str(node.name)))
-    if number and node.has(number):
-        yield from _pieces(node.get(number).value, files)
+    name = _shown(node.name, files)
+    said = NOTHING if is_silent(_key(name)) else SIGNS.get(_key(name))
+    if said is None:
+        said = function_of(name)
+    shows = known(_key(name)) if said is None else None
+    if shows:
+        given, named = [], {}
+        for parameter in node.params:
+            key = str(parameter.name).strip()
+            if key.isdecimal():
+                given.append((int(key), _shown(parameter.value, files)))
+            else:
+                named[key] = _shown(parameter.value, files)
+        said = shows([value for _, value in sorted(given)], named)
+    if said is not None and (said or not shows):
+        yield _Piece(said)
+    elif "\n" not in str(node):  # a box beside the text has lines of its own
+        yield _Piece(HOLE)
+
+
+def _shown(code: Any, files: frozenset[str]) -> str:
+    return "".join(piece.text for piece in _pieces(code, files))
 
 
 def _tag(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
@@ -252,6 +298,10 @@ def _tag(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
         yield _Piece(f"${node.contents}$" if node.contents else "")
     elif name in _CODE:
         yield _Piece(str(node.contents or "").strip("\n"), is_code=True)
+    elif name in {"sup", "sub"}:
+        yield _Piece(SUP if name == "sup" else SUB)
+        yield from _pieces(node.contents, files)
+        yield _Piece(END)
     elif name == "nowiki":
         yield _Piece(str(node.contents or ""))
     elif name not in _DROPPED and node.contents is not None:
@@ -277,12 +327,26 @@ def _tidied(pieces: Iterator[_Piece]) -> list[_Piece]:
 
 def _tidy(text: str) -> str:
     text = "\n".join(map(_unquoted, _SWITCH.sub("", text).split("\n")))
+    text = _BULLETS.sub("• ", _BREAKS.sub("\n", _on_line(text)))
+    text = "\n".join(map(without_holes, text.split("\n"))).translate(_OWN_MARKS)
     text = _OPEN_BRACKET.sub(r"\1", _EMPTY_BRACKETS.sub("", text))
-    text = _BULLETS.sub("• ", _BREAKS.sub("\n", text))
     lines = [line.strip() for line in _SPACES.sub(" ", text).split("\n")]
     # Lines of tables that do not close, and items of lists that held only what is left out.
     lines = [line for line in lines if not line.startswith(("{|", "|")) and line != "•"]
     return _LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def _on_line(text: str) -> str:
+    """The text with what stands above or below the line written on it, the innermost first."""
+
+    def written(found: re.Match[str]) -> str:
+        before = found.string[max(0, found.start() - 2) : found.start()].rstrip(END)
+        return (superscript if found[1] == SUP else subscript)(before, found[2])
+
+    count = 1
+    while count:
+        text, count = _MARKED.subn(written, text)
+    return text
 
 
 def _unquoted(line: str) -> str:

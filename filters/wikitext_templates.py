@@ -1,0 +1,267 @@
+"""What the templates show that many wikis share: numbers, units, dates, quotations, languages.
+
+A wiki's own templates are not in its pages, so that they cannot be expanded. Those here are known
+by name, as several large wikis call them; of a template of another name it is only known whether
+it left a hole (`wikitext_holes.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import yaml
+
+Named = Mapping[str, str]
+Template = Callable[[list[str], Named], str]
+
+NAMES = "wikitext_templates.yaml"
+"""The data file of their names."""
+
+SUP, SUB, END = "\x02", "\x03", "\x04"
+"""Around what stands above or below the line."""
+
+_RANGES = {
+    "-": "–",
+    "&ndash;": "–",
+    "*": "×",
+    "x": "×",
+    "xx": "×",
+    "+/-": "±",
+    "and(-)": "and",
+    "to(-)": "to",
+    **{word: word for word in "– to and or by × ± + , to about".split()},
+    "to about": "to about",
+}
+_UNITS = {"C": "°C", "F": "°F", "sqmi": "sq mi", "sqft": "sq ft", "cuft": "cu ft", "cumi": "cu mi"}
+_POWER = re.compile(r"(?<=[A-Za-z])([23])$")
+_NUMBER = re.compile(r"[-+−]?[\d.,/\s]+")
+
+
+def _first(given: list[str], named: Named) -> str:
+    """The first parameter."""
+    del named
+    return given[0] if given else ""
+
+
+def _second(given: list[str], named: Named) -> str:
+    """The second parameter, behind a language or a link."""
+    del named
+    return given[1] if len(given) > 1 else ""
+
+
+def _label(given: list[str], named: Named) -> str:
+    """The second parameter where there is one: a link, and how it is called."""
+    del named
+    return (given[1:2] or [""])[0].strip() or _first(given, {})
+
+
+def _last(given: list[str], named: Named) -> str:
+    """The last parameter, behind languages and schemes."""
+    del named
+    return given[-1] if given else ""
+
+
+def _joined(given: list[str], named: Named) -> str:
+    """All parameters, as a number and its unit or the parts of a date."""
+    del named
+    return " ".join(part.strip() for part in given if part.strip())
+
+
+def _whole(given: list[str], named: Named) -> str:
+    """All parameters without a blank between them, as a formula of chemistry."""
+    del named
+    return "".join(part.strip() for part in given)
+
+
+def _bracketed(given: list[str], named: Named) -> str:
+    """The first parameter, and the others in brackets: a word, its writing and its reading."""
+    del named
+    first, *others = [part.strip() for part in given[:3]] or [""]
+    others = [part for part in others if part]
+    return f"{first} ({', '.join(others)})" if others and first else first or " ".join(others)
+
+
+def _unit(name: str) -> str:
+    name = name.strip()
+    return _UNITS.get(name) or _POWER.sub(f"{SUP}\\1{END}", name)
+
+
+def _convert(given: list[str], named: Named) -> str:
+    """A measure in the unit that it is given in: `1300 mi`, `3 to 5 km`, `6 ft 2 in`."""
+    del named
+    parts = [part.strip() for part in given]
+    shown, rest = parts[:1], parts[1:]
+    while len(rest) > 1 and rest[0] in _RANGES:
+        shown += [_RANGES[rest[0]], rest[1]]
+        rest = rest[2:]
+    shown += [_unit(rest[0])] if rest else []
+    rest = rest[1:]
+    while len(rest) > 1 and rest[0] and _NUMBER.fullmatch(rest[0]):
+        shown += [rest[0], _unit(rest[1])]
+        rest = rest[2:]
+    return " ".join(shown)
+
+
+def _units(given: list[str], named: Named) -> str:
+    """A number, and units with the powers that follow them: `{{unité|10|km|2}}`."""
+    parts = [part.strip() for part in given]
+    shown = parts[:1]
+    for part in parts[1:]:
+        is_power = len(shown) > 1 and re.fullmatch(r"[-−]?\d", part)
+        if is_power:
+            shown[-1] += f"{SUP}{part}{END}"
+        elif part:
+            shown.append(part)
+    power = named.get("e", "").strip()
+    shown[:1] = [f"{shown[0]} × 10{SUP}{power}{END}"] if power and shown else shown[:1]
+    return " ".join(shown)
+
+
+def _val(given: list[str], named: Named) -> str:
+    """A number with its uncertainty, power of ten and unit."""
+    parts = [part.strip() for part in given]
+    number = "±".join(part for part in parts[:2] if part)
+    power = named.get("e", "").strip()
+    unit = (named.get("u") or named.get("ul") or "").strip()
+    per = (named.get("up") or named.get("upl") or "").strip()
+    before, after = named.get("p", "").strip(), named.get("s", "").strip()
+    scaled = f"{before}{number}" + (f"×10{SUP}{power}{END}" if power else "") + after
+    shown = f"{scaled} {_unit(unit)}" if unit else scaled
+    return f"{shown}/{per}" if per else shown
+
+
+def _fraction(given: list[str], named: Named) -> str:
+    """`1/2` or `3 1/2`."""
+    del named
+    parts = [part.strip() for part in given if part.strip()]
+    if len(parts) == 1:
+        return f"1/{parts[0]}"
+    return f"{' '.join(parts[:-2])} {'/'.join(parts[-2:])}".strip()
+
+
+def _date(given: list[str], named: Named) -> str:
+    """A day as ISO 8601 writes it, as far as it is known; what is no number stays as it is."""
+    del named
+    parts = [part.strip() for part in given if part.strip()]
+    if not parts or not parts[0].isdecimal():
+        return parts[0] if parts else ""
+    known = []
+    for part in parts[:3]:
+        if not part.isdecimal():
+            break
+        known.append(part.zfill(2))
+    return "-".join(known)
+
+
+def _circa(given: list[str], named: Named) -> str:
+    del named
+    return "c. " + "–".join(part.strip() for part in given[:2] if part.strip())
+
+
+def _as_of(given: list[str], named: Named) -> str:
+    word = "as of" if named.get("lc") else "As of"
+    return f"{word} {_date(given, named)}"
+
+
+def _raised(given: list[str], named: Named) -> str:
+    return f"{SUP}{_first(given, named).strip()}{END}"
+
+
+def _lowered(given: list[str], named: Named) -> str:
+    return f"{SUB}{_first(given, named).strip()}{END}"
+
+
+def _power(given: list[str], named: Named) -> str:
+    power = _first(given, named).strip()
+    return f"×10{SUP}{power}{END}" if power else "e"  # of an ordinal, in French
+
+
+def _century(given: list[str], named: Named) -> str:
+    """A century as French writes it, `XIXe siècle`; elsewhere what must not be broken."""
+    if given[1:2] and given[1].strip() in {"e", "er"}:
+        return f"{given[0].strip()}{given[1].strip()} siècle"
+    return _first(given, named)
+
+
+def _quotation(given: list[str], named: Named) -> str:
+    """A quotation as a paragraph of its own."""
+    said = next((named[key] for key in ("text", "quote", "цитата", "texte") if named.get(key)), "")
+    return f"\n\n{(said or _first(given, named)).strip()}\n\n"
+
+
+_SHOWN: Mapping[str, Template] = {
+    "as_of": _as_of,
+    "bracketed": _bracketed,
+    "century": _century,
+    "circa": _circa,
+    "convert": _convert,
+    "date": _date,
+    "first": _first,
+    "fraction": _fraction,
+    "joined": _joined,
+    "label": _label,
+    "last": _last,
+    "lowered": _lowered,
+    "power": _power,
+    "quotation": _quotation,
+    "raised": _raised,
+    "second": _second,
+    "units": _units,
+    "val": _val,
+    "whole": _whole,
+}
+SIGNS: Mapping[str, str] = {
+    "!": "|",
+    "=": "=",
+    "'": "'",
+    "nbsp": " ",
+    "space": " ",
+    "spaces": " ",
+    "snd": " – ",
+    "spnd": " – ",
+    "spaced ndash": " – ",
+    "ndash": "–",
+    "–": "–",
+    "mdash": "—",
+    "—": "—",
+    "dash": " – ",
+    "·": " · ",
+    "dot": " · ",
+    "bull": " • ",
+    "•": " • ",
+    "minus": "−",
+    "pi": "π",
+    "'s": "'s",
+}
+"""What a template shows that takes nothing, by its name."""
+
+_FUNCTIONS = frozenset(("formatnum", "zahlenformat", "lc", "uc", "lcfirst", "ucfirst"))
+_LANGUAGE = re.compile(r"(?:lang|langue|язык|sprache)-[\w-]+")  # {{lang-fr|texte}}
+_SCRIPT = re.compile(r"[a-z]{2,3}-(?:latn|cyrl|arab|hans|hant|hebr)")
+
+
+@functools.cache
+def _named() -> Mapping[str, str]:
+    """What a template shows, as `wikitext_templates.yaml` calls it, by the template's name."""
+    value = yaml.load(Path(__file__).with_name(NAMES).read_bytes(), Loader=yaml.CSafeLoader)
+    return {name: kind for kind, names in value.items() for name in names.split(" | ")}
+
+
+def known(name: str) -> Template | None:
+    """What shows a template of this name, in lower case with single blanks; None for others."""
+    found = _SHOWN.get(_named().get(name, ""))
+    return found or (_first if _LANGUAGE.fullmatch(name) or _SCRIPT.fullmatch(name) else None)
+
+
+def is_silent(name: str) -> bool:
+    """Whether a template of this name shows nothing in a sentence: the mark of a note."""
+    return _named().get(name) == "silent"
+
+
+def function_of(name: str) -> str | None:
+    """What a parser function shows that changes how a word or number looks; None for others."""
+    function, colon, given = name.partition(":")
+    return given.strip() if colon and function.strip().casefold() in _FUNCTIONS else None
