@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.entities
+import itertools
 import re
 from xml.parsers import expat
 
@@ -10,15 +11,17 @@ import pyarrow as pa
 
 from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
 from phloem.filters.extract import each_row
+from phloem.filters.formulas import FORMULAS, Formula
 from phloem.filters.op import Measured, op
+from phloem.filters.superscripts import subscript, superscript
 
 # Where a reader's text stands, by the element that holds it.
 _SHOWN = frozenset({"title-group", "abstract", "trans-abstract", "body"})
 _DROPPED = frozenset(
     (
-        "alternatives back boxed-text chem-struct-wrap disp-formula fig fig-group floats-group fn"
-        " fn-group graphic inline-formula inline-graphic label media object-id ref-list response"
-        " sub-article supplementary-material table-wrap table-wrap-group tex-math trans-title-group"
+        "back boxed-text chem-struct-wrap fig fig-group floats-group fn fn-group graphic"
+        " inline-graphic label media object-id ref-list response sub-article supplementary-material"
+        " table-wrap table-wrap-group trans-title-group"
     ).split()
 )
 _BLOCKS = frozenset(
@@ -27,11 +30,13 @@ _BLOCKS = frozenset(
         " verse-group verse-line"
     ).split()
 )
+_SCRIPTS = {"sup": superscript, "sub": subscript}
 _KEPT_SPACES = frozenset({"code", "preformat"})
 _SPACES = re.compile(r"\s+")
 # What stands in brackets once numbered citations are gone: "[1, 3–5]".
 _EMPTY_BRACKETS = re.compile(r"\s?[\[(][\s,;–—-]*[\])]")
 _NUMBERS = re.compile(r"[\d\s,;–—-]*")
+_MARKS = re.compile(r"[\s,;–—-]*")
 
 
 _EXAMPLE = b"""<article><front><article-meta><title-group><article-title>On
@@ -45,6 +50,7 @@ _EXAMPLE = b"""<article><front><article-meta><title-group><article-title>On
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
+    version=2,
     media_types=["application/jats+xml"],
     examples=[
         ((_EXAMPLE, "application/jats+xml"), "On A\n\nShort.\n\nAims\n\nWe did."),
@@ -55,8 +61,9 @@ _EXAMPLE = b"""<article><front><article-meta><title-group><article-title>On
 def jats(batch: pa.RecordBatch) -> Measured:
     """Extract title, abstracts and body of an article in JATS (ANSI/NISO Z39.96-2015).
 
-    Headings, paragraphs, lists, quotations and code stay. Names of authors, tables, figures,
-    formulas, footnotes, references and the numbers that cite them are left out, and so are other
+    Headings, paragraphs, lists, quotations and code stay; formulas once, as TeX between dollar
+    signs, or an ellipsis between them for an image; powers as `10^6`. Names of authors, tables,
+    figures, footnotes, references and the numbers that cite them are left out, and so are other
     articles inside it. The encoding is that of the XML declaration (RFC 7303). What is no XML, or
     declares entities of its own, is a fault.
     """
@@ -99,54 +106,81 @@ class _Reading:
 
     def __init__(self) -> None:
         self.blocks: list[str] = []
-        self._held: list[str] = []  # of the block that has not ended
+        self._held: list[list[str]] = [[]]  # of the block, and of what is open inside it
         self._shown = self._dropped = self._kept = 0  # how many of these are open
         self._bullet = ""
-        self._citation: list[str] | None = None
+        self._cites: list[bool] = []  # of what is open, whether it cites by its number
+        self._formula: Formula | None = None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         local = name.rpartition(" ")[2]
-        self._count(local, name, 1)
+        if self._formula is None and local in FORMULAS:
+            self._formula = Formula(local)
+        elif self._formula is not None:
+            self._formula.start(local)
+        self._count(local, 1)
+        if self._formula is not None:
+            return
         if local in _BLOCKS:
             self._flush()
             self._bullet = "• " if local == "list-item" else self._bullet
             self._kept += local in _KEPT_SPACES
         elif local == "break":
             self.text("\n" if self._kept else " ")
-        elif local == "xref" and attributes.get("ref-type") == "bibr":
-            self._citation = []
+        elif local in _SCRIPTS or local == "xref":
+            self._held.append([])
+            self._cites.append(attributes.get("ref-type") == "bibr")
 
     def end(self, name: str) -> None:
         local = name.rpartition(" ")[2]
-        if local == "xref" and self._citation is not None:
-            said = "".join(self._citation)
-            self._citation = None
-            self.text("" if _NUMBERS.fullmatch(said) else said)
-        if local in _BLOCKS:
+        formula = self._formula
+        if formula is not None:
+            if formula.end(local):
+                self._formula = None
+                self.text(formula.text())
+        elif local in _SCRIPTS or local == "xref":
+            self._close(local)
+        elif local in _BLOCKS:
             self._flush()
             self._kept -= local in _KEPT_SPACES
             self._bullet = "" if local == "list-item" else self._bullet
-        self._count(local, name, -1)
+        self._count(local, -1)
+
+    def _close(self, local: str) -> None:
+        said = "".join(self._held.pop())
+        cites = self._cites.pop()
+        if cites and (_NUMBERS if local == "xref" else _MARKS).fullmatch(said):
+            said = ""
+            self._cites[-1:] = [True] * len(self._cites[-1:])  # what is around it holds a citation
+        elif local in _SCRIPTS:
+            said = _SCRIPTS[local](_last(self._held[-1]), said)
+        self._held[-1].append(said)
 
     def text(self, data: str) -> None:
-        if self._shown and not self._dropped:
-            (self._held if self._citation is None else self._citation).append(data)
+        if self._formula is not None:
+            self._formula.add(data)
+        elif self._shown and not self._dropped:
+            self._held[-1].append(data)
 
     def entity(self, name: str, is_parameter: bool) -> None:
         """Take an entity that the article's DTD declares: those of HTML are among them."""
         if not is_parameter:
             self.text(html.entities.html5.get(f"{name};", ""))
 
-    def _count(self, local: str, name: str, step: int) -> None:
+    def _count(self, local: str, step: int) -> None:
         self._shown += step * (local in _SHOWN)
-        is_formula = name.startswith("http://www.w3.org/1998/Math/MathML ")
-        self._dropped += step * (local in _DROPPED or is_formula)
+        self._dropped += step * (local in _DROPPED)
 
     def _flush(self) -> None:
-        text = "".join(self._held)
-        self._held = []
+        text = "".join(itertools.chain(*self._held))
+        for each in self._held:
+            each.clear()
         if not self._kept:
             text = _SPACES.sub(" ", _EMPTY_BRACKETS.sub("", text)).strip()
         if text.strip():
             self.blocks.append(self._bullet + text.strip("\n"))
             self._bullet = ""
+
+
+def _last(parts: list[str]) -> str:
+    return next((part for part in reversed(parts) if part), "")

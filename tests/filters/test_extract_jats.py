@@ -53,7 +53,7 @@ ref-type="fig">Fig. 1</xref>).</p>
 def test_jats_keeps_titles_paragraphs_lists_and_code() -> None:
     assert _text(ARTICLE.encode()) == (
         "La salud en América*\n\nUn estudio\n\nResumen\n\nBreve texto.\n\nMétodos\n\n"
-        "Como otros y según López (2001), H2O (Fig. 1).\n\n• uno\n\n• dos\n\nCita.\n\n"
+        "Como otros y según López (2001), H2O $x$ (Fig. 1).\n\n• uno\n\n• dos\n\nCita.\n\n"
         "if x:\n    y()"
     )
 
@@ -96,3 +96,49 @@ def test_jats_nested_deep_or_in_one_line_is_read() -> None:
     assert not measured.faults
     assert measured.arrays[0][0].as_py() == "deep"
     assert len(measured.arrays[0][1].as_py()) == 5 * 400_000 - 1
+
+
+MML = 'xmlns:m="http://www.w3.org/1998/Math/MathML"'
+BESIDE = f"""a <inline-formula><alternatives><tex-math>\\documentclass{{minimal}}
+\\begin{{document}}$$a+b$$\\end{{document}}</tex-math><m:math {MML}><m:mi>a</m:mi></m:math>
+<graphic/></alternatives></inline-formula> b"""
+FRACTION = f"""<m:math {MML}><m:mfrac><m:mrow><m:mi>a</m:mi><m:mo>+</m:mo><m:mi>b</m:mi></m:mrow>
+<m:msqrt><m:mi>c</m:mi></m:msqrt></m:mfrac></m:math> of"""
+
+
+@pytest.mark.parametrize(
+    ("inner", "text"),
+    [
+        ("10<sup>6</sup> cells, 10<sup>-5</sup> M, m<sup>2</sup>", "10^6 cells, 10^-5 M, m^2"),
+        ("H<sub>2</sub>O, 10<sub>2</sub>, <italic>v</italic><sub>max</sub>", "H2O, 10_2, v_max"),
+        ("the 4<sup>th</sup> <sup>14</sup>C, SO<sub>4</sub><sup>2−</sup>", "the 4th 14C, SO4^2−"),
+        (
+            "shown<sup><xref ref-type='bibr'>1</xref>,<xref ref-type='bibr'>2</xref></sup>.",
+            "shown.",
+        ),
+        ("in <xref ref-type='fig'>Fig. 2<sup>a</sup></xref> too", "in Fig. 2a too"),
+    ],
+)
+def test_jats_joins_no_number_to_what_is_above_or_below_it(inner: str, text: str) -> None:
+    assert _text(_body(f"<p>{inner}</p>")) == text
+
+
+@pytest.mark.parametrize(
+    ("inner", "text"),
+    [
+        ("Let <inline-formula><tex-math>$x$</tex-math></inline-formula> be", "Let $x$ be"),
+        (BESIDE, "a $a+b$ b"),
+        (
+            f"<m:math {MML}><m:msup><m:mn>10</m:mn><m:mn>6</m:mn></m:msup></m:math> of",
+            "$10^6$ of",
+        ),
+        ("<inline-formula><italic>x</italic> = 10<sup>-6</sup></inline-formula>", "$x = 10^{-6}$"),
+        (FRACTION, "$\\frac{a+b}{\\sqrt{c}}$ of"),
+        (
+            "so<disp-formula><label>(1)</label><graphic/></disp-formula>holds",
+            "so $…$ holds",
+        ),
+    ],
+)
+def test_jats_keeps_a_formula_once_or_says_that_there_was_one(inner: str, text: str) -> None:
+    assert _text(_body(f"<p>{inner}</p>")) == text
