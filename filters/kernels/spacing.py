@@ -126,7 +126,7 @@ def _unified(data: Bytes, at: Scalar, end: Scalar, out: Bytes, to: Scalar) -> Sc
     while at < end and data[at] in (NEWLINE, RETURN):
         at += 1
     while at < end:
-        byte = data[at]
+        byte: Scalar = data[at]
         if byte == RETURN:
             byte = NEWLINE
             if at + 1 < end and data[at + 1] == NEWLINE:
@@ -161,7 +161,7 @@ def _laid_out(
         out[start] == TABULATOR or (out[start] == BLANKSPACE and out[start + 1] <= BLANKSPACE)
     )
     spaces = 0
-    last = np.int64(0)  # the code point before, 0 for a blank
+    last: Scalar = 0  # the code point before, 0 for a blank
     while start < to:
         code = np.int64(out[start])
         if code == TABULATOR:

@@ -30,7 +30,7 @@ from phloem.sources.connector import (
     met_in,
     nothing_missing,
 )
-from phloem.sources.formats.creative_commons import spdx_of
+from phloem.sources.formats.creative_commons import spdx_in, spdx_of
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.together import together
 from phloem.sources.formats.unpack import UnpackError, unpack_all
@@ -67,8 +67,9 @@ _CODES = {
 }
 _NUMBER = re.compile(r"\d{1,12}")
 _NAME = re.compile(r"(PMC\d{1,12}\.\d{1,12})\.(json|xml)")
+_VERSION = re.compile(r"creativecommons\.org/.*\d\.\d")  # of an address, ported to a country or not
 
-VERSION = 1  # raised when it reads other documents out of the same bytes
+VERSION = 2  # raised when it reads other documents out of the same bytes
 LIBRARIES = ()
 
 
@@ -198,7 +199,8 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     """The articles of a split as JATS; native ids are their numbers, ``PMC13901``.
 
     A retracted article, one outside the subset, or one under another licence than the card takes is
-    no document. The licence is the code of the record, in the version that the article names.
+    no document. The licence is the code of the record, in the version that the article names: by an
+    address, else in words, where the day of publication tells a version that they leave out.
     """
     spec: Any = split.spec
     for article in spec["articles"]:
@@ -272,15 +274,17 @@ def _content(path: str, limits: Limits) -> bytes | str:
 
 def _terms(meta: Element, code: str | None) -> str | None:
     """The SPDX identifier of the licence that an article names, if it is the one of its record."""
-    addresses = [ref.text for ref in meta.iter("license_ref")]
-    addresses += [each.get("href") for each in meta.iter("license")]
-    addresses += [
-        link.get("href") for each in meta.iter("license") for link in each.iter("ext-link")
-    ]
     if code == "CC0":
         return "CC0-1.0"
     family = (code or "").replace(" ", "-")
+    addresses = [ref.text for ref in meta.iter("license_ref")]
+    for each in meta.iter("license"):
+        addresses += [link.get("href") for link in (each, *each.iter("ext-link"))]
     found = [spdx_of(address) for address in addresses if address]
+    if not any(_VERSION.search(address) for address in addresses if address):
+        said = [*meta.iter("license"), *meta.iter("copyright-statement")]  # there, until about 2007
+        day = _day(meta)
+        found += sorted(set().union(*(spdx_in("".join(each.itertext()), day) for each in said)))
     return next((terms for terms in found if terms and re.sub(r"-\d.*", "", terms) == family), None)
 
 

@@ -1,4 +1,4 @@
-"""From the address of a Creative Commons licence to its SPDX identifier."""
+"""From the address or the words of a Creative Commons licence to its SPDX identifier."""
 
 from __future__ import annotations
 
@@ -29,3 +29,64 @@ def spdx_of(address: str) -> str | None:
         known = found["version"] == "3.0" and terms in _IGO
         return f"CC-{terms.upper()}-3.0-IGO" if known else None
     return f"CC-{terms.upper()}-{found['version']}"
+
+
+# The day on which each version was published, by Creative Commons' own announcements.
+_SINCE = {
+    "1.0": "2002-12-16",
+    "2.0": "2004-05-25",
+    "2.5": "2005-06-10",
+    "3.0": "2007-02-23",
+    "4.0": "2013-11-25",
+}
+_ELEMENTS = {"noncommercial": "NC", "sharealike": "SA", "noderiv": "ND"}
+_ELEMENT = r"non-?\s?commercial|share-?\s?alike|no-?\s?deriv(?:ative|atives|s)?(?:\s+works)?"
+_AGREEMENT = r"(?:[\s,(–-]+(?:international|generic|unported|public|licen[cs]e|version|v\.?))*"
+_WORDS = re.compile(
+    rf"creative\s+commons[\s,:]+attribution(?P<named>(?:[\s,/–-]+(?:{_ELEMENT}))*){_AGREEMENT}"
+    rf"(?:\s*\(?\s*CC[\s-]BY(?:-(?:NC|ND|SA))*\)?)?{_AGREEMENT}[\s(]*(?P<version>[1-4]\.[05])?"
+    r"(?P<port>(?-i:[\s,]+(?!Unported|Generic|International|Public|Licen[cs]e|Deed)[A-Z]))?"
+    r"|(?<!\w)CC[\s-]BY(?P<short>(?:-(?:NC|ND|SA))*)(?:[\s-]+(?P<number>[1-4]\.[05]))?(?![\w-])",
+    re.IGNORECASE,
+)
+_SQUEEZED = re.compile(r"[\s-]")
+
+
+def spdx_in(words: str, day: str | None) -> set[str]:
+    """The SPDX identifiers of the licences that a text names in words; none of a port.
+
+    A licence that is named without a version, as in the Public Library of Science's articles until
+    2013, is in the one that was the newest on the day of publication. Where it is not known whether
+    a newer one was there, such as for a year alone, the licence is left out.
+
+    Args:
+        words: The statement of the licence.
+        day: Of publication, as far as it is known: ``2009-03-01``, ``2009-03`` or ``2009``.
+    """
+    found = set()
+    for each in _WORDS.finditer(words):
+        if each["port"] and each["version"]:
+            continue
+        version = each["version"] or each["number"] or _newest(day)
+        if version:
+            found.add(f"CC-BY{_elements(each)}-{version}")
+    return found
+
+
+def _elements(found: re.Match[str]) -> str:
+    if found["short"]:
+        return found["short"].upper()
+    named = _SQUEEZED.sub("", found["named"] or "").lower()
+    kept = [short for name, short in _ELEMENTS.items() if name in named]
+    return "".join(f"-{short}" for short in kept)
+
+
+def _newest(day: str | None) -> str | None:
+    """The version that was the newest on a day; None if the day leaves that open."""
+    if not day:
+        return None
+    versions = {
+        max((version for version, since in _SINCE.items() if since <= each), default=None)
+        for each in (day + "-01-01"[len(day) - 4 :], day + "-12-31"[len(day) - 4 :])
+    }
+    return versions.pop() if len(versions) == 1 else None

@@ -181,6 +181,33 @@ def test_pmc_article_that_is_broken_is_a_fault(
     assert [(fault.native_id, reason in fault.reason) for fault in faults] == [("PMC5", True)]
 
 
+BY = "the <italic>Creative Commons</italic> Attribution License, which"
+BY_NC = "a Creative Commons Attribution Non-Commercial License"
+PORT = 'xlink:href="http://creativecommons.org/licenses/by/3.0/de/"'
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "terms"),
+    [
+        (f"<license><p>{BY}</p></license>", "CC BY", "CC-BY-3.0"),
+        (f"<copyright-statement>{BY}</copyright-statement>", "CC BY", "CC-BY-3.0"),
+        (f"<license><p>{BY_NC} 2.0</p></license>", "CC BY-NC", "CC-BY-NC-2.0"),
+        (f"<license><p>{BY_NC}</p></license>", "CC BY", None),
+        (f"<license {PORT}><p>{BY}</p></license>", "CC BY", None),
+    ],
+)
+def test_pmc_licence_that_names_no_version_is_read_from_its_words(
+    tmp_path: Path, statement: str, code: str, terms: str | None
+) -> None:
+    whole = article().decode()
+    begin, end = whole.index("<license>"), whole.index("</permissions>")
+    old = (whole[:begin] + statement + whole[end:]).replace("2020", "2009").encode()
+    params = pmc.Params(subset="noncomm" if "NC" in code else "comm")
+    rows, faults = read_one(tmp_path, old, facts(license_code=code), params)
+    assert [row["license"] for row in rows] == ([terms] if terms else [])
+    assert len(faults) == (terms is None)
+
+
 def test_pmc_title_with_a_lone_surrogate_is_read(tmp_path: Path) -> None:
     ((row,), faults) = read_one(tmp_path, article(), facts(title="C\ud800"))
     assert (row["title"], faults) == ("C?", [])

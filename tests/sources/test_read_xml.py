@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phloem.sources.connector import Fault
-from phloem.sources.formats.creative_commons import spdx_of
+from phloem.sources.formats.creative_commons import spdx_in, spdx_of
 from phloem.sources.formats.read_xml import elements
 from phloem.sources.formats.unpack import UnpackError
 from phloem.sources.limits import Limits
@@ -109,3 +109,40 @@ def test_elements_in_a_long_tag_take_linear_time() -> None:
 )
 def test_spdx_of_an_address_is_named_or_nothing(address: str, spdx: str | None) -> None:
     assert spdx_of(address) == spdx
+
+
+PLOS = (
+    "This is an open-access article distributed under the terms of the Creative Commons Attribution"
+    " License, which permits unrestricted use, distribution, and reproduction in any medium."
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "day", "spdx"),
+    [
+        (PLOS, "2003-10-13", {"CC-BY-1.0"}),
+        (PLOS, "2005-02", {"CC-BY-2.0"}),
+        (PLOS, "2006", {"CC-BY-2.5"}),
+        (PLOS, "2009-03-01", {"CC-BY-3.0"}),
+        (PLOS, "2014-01-02", {"CC-BY-4.0"}),
+        (PLOS, "2007", set()),  # 2.5 until February
+        (PLOS, "2001-01-01", set()),
+        (PLOS, None, set()),
+        (
+            "Creative Commons Attribution-NonCommercial-NoDerivs",
+            "2010",
+            {"CC-BY-NC-ND-3.0"},
+        ),
+        ("Creative Commons Attribution Non-Commercial License 2.0", "2010", {"CC-BY-NC-2.0"}),
+        ("a Creative Commons Attribution 4.0 International License, which", "2020", {"CC-BY-4.0"}),
+        ("Creative Commons Attribution License (CC BY 3.0)", "2020", {"CC-BY-3.0"}),
+        ("Creative Commons Attribution-ShareAlike 3.0 Unported", None, {"CC-BY-SA-3.0"}),
+        ("licensed CC BY-NC-ND 4.0.", None, {"CC-BY-NC-ND-4.0"}),
+        ("Creative Commons Attribution 3.0 Germany License", "2010", set()),
+        ("All rights reserved. Creative commons of the village.", "2010", set()),
+    ],
+)
+def test_spdx_in_words_is_of_the_version_named_or_in_force(
+    words: str, day: str | None, spdx: set[str]
+) -> None:
+    assert spdx_in(words, day) == spdx
