@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 
 HOLE = "\x01"
 """Stands for a template in a line of which it is not known what it showed."""
@@ -10,7 +12,7 @@ HOLE = "\x01"
 NOTHING = "\x05"
 """Stands for one that is known to show nothing."""
 
-_GONE = re.compile(rf"\s*{NOTHING}+(?=[\s.,;:!?…)。，、]|$)|{NOTHING}+")
+_GONE = re.compile(rf"(?<!\s)\s*{NOTHING}+(?=[\s.,;:!?…)。，、]|$)|{NOTHING}+")
 _RUN = re.compile(f"{HOLE}(?:\\s*{HOLE})+")
 # Behind a word or its punctuation, with no word attached: the mark of a note.
 _NOTE = re.compile(rf"(?<=[^\s(\[{{（【「『“„«‘\"'=/–—-]){HOLE}(?![^\W_])")
@@ -28,10 +30,11 @@ def without_holes(line: str) -> str:
     if HOLE not in line:
         return line
     line = _LOOSE.sub(_unless_begun, _NOTE.sub("", _RUN.sub(HOLE, line)))
-    while (place := line.find(HOLE)) >= 0:
-        begin, end = _bracket(line, place) or _sentence(line, place)
-        line = line[:begin] + line[end:]
-    return line.rstrip()
+    kept, at = [], 0
+    for begin, end in _cut(line):
+        kept.append(line[at : max(at, begin)])
+        at = max(at, end)
+    return ("".join(kept) + line[at:]).rstrip()
 
 
 def _unless_begun(found: re.Match[str]) -> str:
@@ -41,40 +44,43 @@ def _unless_begun(found: re.Match[str]) -> str:
     return found[1] if not following or begins or following in "'\"“„«‘([（「『" else found[0]
 
 
-def _bracket(line: str, place: int) -> tuple[int, int] | None:
-    """Where the innermost bracket around a place begins, with the blanks before it, and ends."""
-    begin = _unmatched(line, range(place - 1, -1, -1), _BRACKETS, _CLOSING)
-    end = _unmatched(line, range(place + 1, len(line)), _CLOSING, _BRACKETS)
-    if begin is None or end is None or _BRACKETS[line[begin]] != line[end]:
-        return None
-    return len(line[:begin].rstrip()), end + 1
-
-
-def _unmatched(
-    line: str, places: range, wanted: dict[str, str], other: dict[str, str]
-) -> int | None:
-    depth = 0
-    for place in places:
-        if line[place] in other:
-            depth += 1
-        elif line[place] in wanted:
-            if not depth:
-                return place
-            depth -= 1
-    return None
-
-
-def _sentence(line: str, place: int) -> tuple[int, int]:
-    """Where the sentence around a place begins and ends; an abbreviation ends none."""
+def _cut(line: str) -> list[tuple[int, int]]:
+    """Where what goes with each hole begins and ends: its innermost bracket, else its sentence."""
     ends = [found for found in _ENDS.finditer(line) if not _is_short(line, found)]
-    begin = max((found.end() for found in ends if found.end() <= place), default=0)
-    end = min((found.end() for found in ends if found.start() > place), default=len(line))
+    places = [place for place, char in enumerate(line) if char == HOLE]
+    brackets = _brackets(line)
+    return sorted({brackets.get(place) or _sentence(line, ends, place) for place in places})
+
+
+def _brackets(line: str) -> dict[int, tuple[int, int]]:
+    """Of each hole in brackets that match, the innermost: its begin, with the blanks before it."""
+    found: dict[int, tuple[int, int]] = {}
+    opened: list[tuple[int, list[int]]] = []  # where, and the holes right inside
+    for place, char in enumerate(line):
+        if char == HOLE and opened:
+            opened[-1][1].append(place)
+        elif char in _BRACKETS:
+            opened.append((place, []))
+        elif char in _CLOSING and opened:
+            begin, holes = opened.pop()
+            if holes and _BRACKETS[line[begin]] == char:
+                while begin and line[begin - 1].isspace():
+                    begin -= 1
+                found |= dict.fromkeys(holes, (begin, place + 1))
+    return found
+
+
+def _sentence(line: str, ends: Sequence[re.Match[str]], place: int) -> tuple[int, int]:
+    """Where the sentence around a place begins and ends; an abbreviation ends none."""
+    after = bisect_right(ends, place, key=lambda found: found.start())
+    begin = ends[after - 1].end() if after else 0
+    end = ends[after].end() if after < len(ends) else len(line)
     return (2 if not begin and line.startswith("• ") else begin), end
 
 
 def _is_short(line: str, found: re.Match[str]) -> bool:
     """Whether a full stop may be that of an abbreviation or an initial: `St. `, `J. `."""
-    word = re.search(r"[^\W\d_]*$", line[: found.start()])
+    word = re.search(r"[^\W\d_]*$", line[max(0, found.start() - _SHORT - 1) : found.start()])
     letters = len(word[0]) if word else 0
     following = line[found.end() : found.end() + 1]
     return found[0][0] == "." and (0 < letters <= _SHORT or following.islower())
