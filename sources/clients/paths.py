@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from glob import escape
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -150,24 +150,24 @@ def _local(path: str) -> _Named:
     """What a path or glob of this machine names."""
     there = next(str(each) for each in (Path(path), *Path(path).parents) if os.path.lexists(each))
     fixed = there + _WILDCARD.split(path[len(there) :])[0]
-    if there != path and fixed == path:
-        return _Named(path)
-    fs = LocalFileSystem()
+    is_folder = there == path and Path(path).is_dir()
+    folder = f"{path.rstrip('/')}/" if is_folder else fixed[: fixed.rfind("/") + 1]
     try:
-        if there == path:
-            is_folder = Path(path).is_dir()
-            found, passed = _below(path) if is_folder else ([_regular(path)], [])
-            folder = f"{path.rstrip('/')}/" if is_folder else path[: path.rfind("/") + 1]
+        if fixed == path:
+            Path(path).lstat()
+            outer, passed = [path], []
         else:
-            folder = fixed[: fixed.rfind("/") + 1]
-            outer, passed = _globbed(fs, folder, there, path)
-            found = []
-            for each in outer:
-                inner, beside = _below(each) if Path(each).is_dir() else ([_regular(each)], [])
-                found += inner
-                passed += beside
+            outer, passed = _globbed(folder, path[len(folder) :].rstrip("/"))
+        found = []
+        for each in outer:
+            inner, beside = _below(each) if Path(each).is_dir() else ([_regular(each)], [])
+            found += inner
+            passed += beside
+    except (FileNotFoundError, NotADirectoryError):
+        return _Named(folder)
     except OSError as error:
         raise SourceError(f"{path} cannot be listed: {why(error)}") from None
+    fs = LocalFileSystem()
     return _Named(folder, [Place(each, None, fs) for each in dict.fromkeys(found)], passed)
 
 
@@ -193,32 +193,39 @@ def _below(folder: str) -> tuple[list[str], list[str]]:
     ]
 
 
-def _globbed(
-    fs: LocalFileSystem, folder: str, there: str, pattern: str
-) -> tuple[list[str], list[str]]:
-    """Paths of files and folders that a glob names, and of what is passed over.
+def _globbed(folder: str, pattern: str) -> tuple[list[str], list[str]]:
+    """Paths of files and folders that a glob names below a folder, and of what is passed over.
 
-    Args:
-        fs: Of this machine.
-        folder: In which its first wildcard stands.
-        there: As much of it as is there, and is no pattern.
-        pattern: All of it.
+    fsspec's own would pass over a folder that may not be listed, and follow links in a circle.
+
+    Raises OSError for a folder that cannot be listed.
     """
-    asked = pattern[len(folder) :]
-    if _NAMED.search(asked):
-        return sorted(fs.glob(f"{escape(there)}{pattern[len(there) :]}")), []
-    if "**" in asked:  # fsspec would follow links in a circle
-        found = walk(folder) if Path(folder).is_dir() else None
-        matches = re.compile(glob_translate(asked)).match
-        if found and (lost := list(filter(matches, found.lost))):
+    if "**" in pattern:
+        walked = walk(folder)
+        matches = re.compile(glob_translate(pattern)).match
+        if lost := list(filter(matches, walked.lost)):
             raise SourceError(f"{folder}: {leading_nowhere(lost)}")
-        names = list(filter(matches, found.files)) if found else []
+        names = list(filter(matches, walked.files))
     else:
-        globbed = fs.glob(f"{escape(there)}{pattern[len(there) :]}")
-        names = sorted(each.removeprefix(folder) for each in globbed)
-    beside = [name for name in names if is_beside(name)]
-    kept = [name for name in names if not is_beside(name)]
+        names = list(_matching(folder, "", pattern.split("/")))
+    beside = [name for name in names if is_beside(name) and not _NAMED.search(pattern)]
+    passed = set(beside)
+    kept = [name for name in names if name not in passed]
     return [f"{folder}{name}" for name in kept], [f"{folder}{name}" for name in beside]
+
+
+def _matching(top: str, folder: str, parts: Sequence[str]) -> Iterator[str]:
+    """Names below `top` of what in `folder` matches a glob, given level by level."""
+    first, *rest = parts
+    with os.scandir(f"{top}{folder}") as listed:
+        entries = sorted(listed, key=lambda entry: entry.name)
+    for entry in entries:
+        if not fnmatchcase(entry.name, first):
+            continue
+        if not rest:
+            yield f"{folder}{entry.name}"
+        elif entry.is_dir():
+            yield from _matching(top, f"{folder}{entry.name}/", rest)
 
 
 def _elsewhere(fs: fsspec.AbstractFileSystem, path: str, outer: str) -> _Named:

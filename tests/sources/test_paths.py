@@ -195,8 +195,11 @@ def test_a_folder_that_may_not_be_listed_is_an_error_in_a_line(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", shut)
-    told = f"{tmp_path} cannot be listed: PermissionError: Permission denied"
-    assert refusal(str(tmp_path), tmp_path) == told
+    for path in ("", "/*/*.jsonl", "/**/*.jsonl", "/s*"):
+        told = f"{tmp_path}{path} cannot be listed: PermissionError: Permission denied"
+        assert refusal(f"{tmp_path}{path}", tmp_path) == told
+    assert texts(f"{tmp_path}/*.jsonl", tmp_path) == ["a.jsonl"]
+    assert texts(f"{tmp_path}/[!s]*", tmp_path) == ["a.jsonl"]
 
 
 def test_a_cache_of_the_hub_is_read_through_its_links_once(tmp_path: Path) -> None:

@@ -546,6 +546,31 @@ def test_run_reads_files_of_ones_own_in_every_format(
     assert texts == set(ARTICLES.values())
 
 
+def test_run_reads_a_folder_and_tells_in_a_line_what_it_passes_over(
+    workspace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(running, "open_pool", inline)
+    mine = tmp_path / "mine"
+    (mine / "lang=th").mkdir(parents=True)
+    for name, text in (("part[0]", ARTICLES["en"]), ("lang=th/part-1", ARTICLES["th"])):
+        (mine / name).write_text(json.dumps({"text": text}) + "\n", encoding="utf-8")
+    for name in ("_SUCCESS", ".part-1.crc", "README.md"):
+        (mine / name).write_text("x", encoding="utf-8")
+    options = ["--input", str(mine), "--stage", "ingest", "--root", str(new_root(tmp_path / "r"))]
+    assert "part-1: the format cannot be told" in refused(phloem("run", "tiny", *options), 2)
+    assert caplog.messages == []
+    said = told(phloem("run", "tiny", *options, "--format", "jsonl"))
+    assert last_lines(said) == ["2: 2 documents, 0 quarantined"]
+    assert caplog.messages == [f"passed over in {mine}/: .part-1.crc, README.md, _SUCCESS"]
+    result = phloem("run", "tiny", *options, "--format", "jsonlines")
+    assert "--format: 'jsonlines' is none; did you mean jsonl" in refused(result, 2)
+    result = phloem("run", "tiny", "--format", "jsonl", "--root", str(tmp_path / "r"))
+    assert "are of --input" in refused(result, 2)
+
+
 def test_root_of_no_name_is_refused() -> None:
     assert "--root is empty; give a folder" in refused(phloem("gc", "--root", ""), 2)
 
