@@ -20,6 +20,7 @@ import yaml
 from phloem.catalog.columns import DECLARED_LANGUAGE, TEXT
 from phloem.catalog.nearest import nearest
 from phloem.catalog.plain import Json
+from phloem.filters.hyphens import CutWords, cut_words
 from phloem.filters.kernels.classes import UNSPACED, classes
 from phloem.filters.op import OpError, op
 
@@ -171,16 +172,18 @@ def _join_lines_reference(batch: pa.RecordBatch, *, paragraphs: bool = True) -> 
 
 def _joined(text: str, *, paragraphs: bool) -> str:
     lines = split_lines(text)
+    cut = cut_words([body for body, _ in lines])
     if not paragraphs:
-        return _flat([body for body, _ in lines])
+        return _flat([body for body, _ in lines], cut)
     out = []
     for blank, run in itertools.groupby(lines, key=lambda line: not line[0].strip()):
         part = list(run)
-        out.append(whole_text(part) if blank else _flat([body for body, _ in part]) + part[-1][1])
+        bodies = [body for body, _ in part]
+        out.append(whole_text(part) if blank else _flat(bodies, cut) + part[-1][1])
     return "".join(out)
 
 
-def _flat(bodies: list[str]) -> str:
+def _flat(bodies: list[str], cut: CutWords) -> str:
     """Lines as one, blank ones left out. A single line stays as it is."""
     if len(bodies) == 1:
         return bodies[0]
@@ -188,7 +191,11 @@ def _flat(bodies: list[str]) -> str:
     parts = [first.rstrip() if others else first]
     for number, body in enumerate(others, 1):
         rest = body.lstrip() if number == len(others) else body.strip()
-        if not (_is_close(parts[-1][-1]) and _is_close(rest[0])):
+        before = parts[-1]
+        ended = cut.ended(before, rest)
+        if ended is not None:
+            parts[-1] = ended
+        elif not (_is_close(before[-1]) and _is_close(rest[0])):
             parts.append(" ")
         parts.append(rest)
     return "".join(parts)
@@ -206,8 +213,10 @@ def _is_close(char: str) -> bool:
         ("A line that\nwas wrapped.\n\nAnother.", "A line that was wrapped.\n\nAnother."),
         ("一行，\r\n又一行。\r\n", "一行，又一行。\r\n"),
         ("बारिश\u2028हुई", "बारिश हुई"),
+        ("A mo-\nment. One moment, a co-\nop.", "A moment. One moment, a co-op."),
         (None, None),
     ],
+    version=2,
     reference=_join_lines_reference,
 )
 def join_lines(batch: pa.RecordBatch, *, paragraphs: bool = True) -> list[pa.Array]:
@@ -217,6 +226,11 @@ def join_lines(batch: pa.RecordBatch, *, paragraphs: bool = True) -> list[pa.Arr
     they go too and the text becomes one line, as by ROOTS' `replace_newline_with_space` (Laurençon
     et al. 2022, arXiv 2303.03915). Between two characters of scripts that put no spaces between
     words (Han, kana, Thai …; UAX #14) none is put. Not for verse, lists, tables or code.
+
+    Behind a hyphen that a word was cut at no space is put either. The hyphen itself goes if it is
+    a soft one (U+00AD), or if the whole word stands elsewhere in the text; it stays if the word
+    stands there with a hyphen, or before a capital or a digit. Of words that stand nowhere else it
+    goes if more of the text's cut words lost theirs than kept it (`hyphens.py`).
     """
     array = batch[TEXT.name]
     rewrite = functools.partial(_joined, paragraphs=paragraphs)

@@ -31,6 +31,7 @@ HARD = st.text(
     st.one_of(
         st.sampled_from("\n\r\u2028\u2029\x85\v\f \t{}"),
         st.sampled_from("ไทย中文。，हि\u0301é한"),
+        st.sampled_from("-\u00adab"),
         st.characters(codec="utf-8"),
     ),
     max_size=60,
@@ -176,8 +177,64 @@ def test_join_lines_changes_white_space_alone(text: str, paragraphs: bool) -> No
     done = op(batch).arrays[0]
     assert done.equals(op.reference(batch, paragraphs=paragraphs)[0])  # type: ignore[index]
     (joined,) = done.to_pylist()
-    assert "".join(joined.split()) == "".join(text.split())
+    hyphens = str.maketrans("", "", "-\u2010\u00ad")
+    assert "".join(joined.translate(hyphens).split()) == "".join(text.translate(hyphens).split())
     assert _one(join_lines, joined, paragraphs=paragraphs) == joined
+
+
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    [
+        ("Was für ein Donau\u00ad\ndampfer", "Was für ein Donaudampfer"),
+        ("Die Schiff-\nfahrt, nun Schifffahrt", "Die Schifffahrt, nun Schifffahrt"),
+        ("La liber-\nté, la liberté.", "La liberté, la liberté."),
+        ("(“Infor-\nmation”) and information", "(“Information”) and information"),
+        ("a well-\nknown one, a well-known one", "a well-known one, a well-known one"),
+        ("the Anglo-\nSaxon 1990-\n1995, COVID-\n19", "the Anglo-Saxon 1990-1995, COVID-19"),
+        ("Haus-\nund Hofarbeit, pre-\nand postwar", "Haus- und Hofarbeit, pre- and postwar"),
+        ("it was -\nas I said - a dash --\nor two", "it was - as I said - a dash -- or two"),
+        ("при-\nвет, привет; ново-\nсть", "привет, привет; новость"),
+        ("λό-\nγος; λόγος", "λόγος; λόγος"),
+        ("a self-\nmade e-\nmail", "a self-made e-mail"),
+        ("-\nx\n-\ny", "- x - y"),
+    ],
+)
+def test_join_lines_takes_out_the_hyphens_that_were_put_at_line_ends(
+    text: str, joined: str
+) -> None:
+    assert _one(join_lines, text) == joined
+
+
+def _hyphenated(words: list[str], chars: int, *, cuts: bool) -> str:
+    """Words in lines, one that does not fit cut in its middle, or at its own hyphens alone."""
+    lines = [""]
+    for word in words:
+        room = chars - len(lines[-1])
+        if len(word) < room:
+            lines[-1] += f"{word} "
+            continue
+        own, place = word.find("-") + 1, min(len(word) - 3, room - 2)
+        if 0 < own < room:
+            head, tail = word[:own], word[own:]
+        elif cuts and place > 2 and word.isalpha() and word.islower():
+            head, tail = f"{word[:place]}-", word[place:]
+        else:
+            head, tail = "", word
+        lines[-1] = f"{lines[-1]}{head}".rstrip()
+        lines.append(f"{tail} ")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(("cuts", "right"), [(True, 0.97), (False, 0.99)])
+@pytest.mark.parametrize("language", ["en", "fr", "de", "ru"])
+def test_join_lines_gives_back_what_was_wrapped(language: str, cuts: bool, right: float) -> None:
+    words = _declaration(language).replace("\n", " ").split()
+    wrapped = _hyphenated(words, 60, cuts=cuts)
+    got = _one(join_lines, wrapped).split()
+    assert wrapped.count("-\n") > (20 if cuts else -1)
+    assert len(got) == len(words)
+    wrong = sum(one != other for one, other in zip(got, words, strict=True))
+    assert wrong <= (1 - right) * max(wrapped.count("-\n"), 1)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\u2028"])
