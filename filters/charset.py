@@ -253,12 +253,12 @@ def _page_codec(content: bytes, media_type: str) -> str:
     name = codec(said[0]) if said else None
     if name:
         return name
-    said += _labels(content, media_type, _PRESCAN)
-    name = next((name for start, name in _UTF16 if start.match(content)), _ascii_codec(said))
+    name = next((name for start, name in _UTF16 if start.match(content)), None)
+    name = name or _ascii_codec(_labels(content, media_type, _PRESCAN))
     if name or _reads_as_utf8(content):
         return name or "utf-8"
-    if b"charset" in content.lower():  # to look through all its tags takes long
-        said += _labels(content, media_type, len(content))
+    whole = b"charset" in content.lower()  # to look through all its tags takes long
+    said += _labels(content, media_type, len(content) if whole else _PRESCAN)
     name = _ascii_codec(said)
     if said and not name and not content.isascii():  # what is ASCII reads alike in all
         raise ValueError(_unknown(said[0]))

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
 from phloem.filters.charset import BOMS, PARAMETER, decode, decode_page
 from phloem.filters.op import Measured, op
+from phloem.filters.page import main_text, page_text
 
 PLAIN_TYPES = (
     "text/plain text/markdown text/x-rst text/csv text/css text/javascript text/x-c text/x-c++"
@@ -19,23 +20,6 @@ PLAIN_TYPES = (
     " text/x-toml text/x-typescript text/x-yaml"
 ).split()
 HTML_TYPES = ("text/html", "application/xhtml+xml")
-
-# What documentation puts around its text. By tag and ARIA role (WAI-ARIA 1.2), then by the class
-# names of the generators: DocBook and Publican, Sphinx, javadoc, Doxygen, Yelp, rustdoc, httpd,
-# MkDocs, texinfo.
-NAVIGATION = (
-    *"nav footer [role=navigation] [role=search] [role=banner] [role=contentinfo]".split(),
-    *".footer #footer .navheader .navfooter .navigation .docnav .related .sphinxsidebar".split(),
-    *".headerlink .toclink .topNav .bottomNav .subNav .skipNav #nav-path #navrow1 .trails".split(),
-    *".sidebar-elems .toplang .bottomlang #path".split(),
-    "#preamble .apache",
-    *".breadcrumb .breadcrumbs".split(),
-    "div.header > p",
-    "div.nav-panel",
-)
-# What a reader sees or hears and does not read: an alternative text stands for it, and what such an
-# element holds is for who cannot be shown it (WHATWG HTML, 4.8).
-MEDIA = ("img", "area", "svg", "object", "embed", "video", "audio")
 
 
 def each_row(batch: pa.RecordBatch, convert: Callable[[bytes, str | None], str]) -> Measured:
@@ -95,7 +79,7 @@ def plain_text(batch: pa.RecordBatch) -> Measured:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=2,
+    version=3,
     media_types=HTML_TYPES,
     libraries=["resiliparse"],
     examples=[
@@ -108,10 +92,10 @@ def plain_text(batch: pa.RecordBatch) -> Measured:
     ],
 )
 def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
-    """Extract the readable text of HTML with Resiliparse (Bevendorff et al., ECIR 2018).
+    """Extract the text that a reader of an HTML page sees, from the tree that Resiliparse parses.
 
-    Paragraphs, lists and preformatted blocks keep their line breaks; scripts, styles, forms,
-    pictures and the like (`MEDIA`) and navigation (`NAVIGATION`) are left out.
+    Paragraphs, lists, rows of tables and code keep their lines, lists their numbers (`page_text`);
+    scripts, pictures, navigation and what a browser hides are left out.
 
     The encoding is that of the byte order mark, else of the media type, else of the `meta` tag or
     XML declaration in the first 1,024 bytes (WHATWG HTML, 13.2.3), else UTF-8 if the bytes read so,
@@ -120,24 +104,17 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
 
     Args:
         batch: Rows of content.
-        main_content: Also apply Resiliparse's heuristics for the main content. They suit web pages;
-            on documentation they lose boxes and notes (28 % of the Debian handbook's text).
+        main_content: Give what Resiliparse (Bevendorff et al., ECIR 2018) takes for the main
+            content, as it writes it. Its heuristics suit web pages; on documentation they lose
+            boxes and notes (28 % of the Debian handbook's text).
     """
-    from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
-
-    skip = ["title", *NAVIGATION, *MEDIA]  # a title stands in the body if text comes before it
 
     def convert(content: bytes, media_type: str | None) -> str:
         page = decode_page(content, media_type)
         try:
-            text = extract_plain_text(
-                HTMLTree.parse(page),
-                preserve_formatting=True,
-                main_content=main_content,
-                alt_texts=True,  # without them it skips each <figure> too; MEDIA skips what has one
-                skip_elements=skip,
-            )
+            tree = HTMLTree.parse(page)
+            text = main_text(tree) if main_content else page_text(tree)
         except Exception as error:  # noqa: BLE001 - whatever the parser raises faults the row only
             msg = f"cannot be parsed as HTML: {type(error).__name__}"
             raise ValueError(msg) from None

@@ -104,16 +104,17 @@ FIGURE = """<p>Before.</p>
 <figure>bare text</figure><p>After.</p>"""
 
 
-@pytest.mark.parametrize("main_content", [False, True])
-def test_html_keeps_what_a_figure_holds_in_its_order(main_content: bool) -> None:
+@pytest.mark.parametrize(("main_content", "tab"), [(False, "\t"), (True, "\t\t")])
+def test_html_keeps_what_a_figure_holds_in_its_order(main_content: bool, tab: str) -> None:
     page = f"<main><div><div><div>{FIGURE}</div></div></div></main>".encode()
     text = _text(html.bind({"main_content": main_content}), page, "text/html; charset=utf-8")
     parts = (
         "Before.\n\nListing 1\n",
         "def f(x):\n    if x:\n\n        return x + 1\n",
         "Fig. 2: a tree\n",
-        "Town\t\tMm\nAccra\t\t730\n",
-        "To be.\nHamlet\n",
+        f"Town{tab}Mm\nAccra{tab}730\n",
+        "To be.",
+        "Hamlet\n",
         "item",
         "code",
         "bare text\n\nAfter.",
@@ -157,9 +158,6 @@ def test_html_keeps_what_a_reader_sees(shown: str) -> None:
         "<template>TEXT</template>",
         "<title>TEXT</title>",
         "<select><option>TEXT</select>",
-        "<button>TEXT</button>",
-        "<label>TEXT</label>",
-        "<textarea>TEXT</textarea>",
         "<nav>TEXT</nav>",
         "<div class=navfooter>TEXT</div>",
     ],

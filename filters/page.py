@@ -1,0 +1,526 @@
+"""Pages: from a parsed HTML page to the text that its reader sees.
+
+The parser is Resiliparse's; so is its own extractor, whose lists begin at 1 whatever they say, and
+which breaks code in lists, rows of tables and exponents. This one reads the parser's serialisation,
+which is regular: every element is closed, every attribute quoted, and text holds no `<`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from phloem.filters.formula import spell_out
+from phloem.filters.kernels.hashing import word_hash
+from phloem.filters.kernels.trimming import (
+    BLOCK,
+    CODE,
+    CODED,
+    EDITED,
+    EDITING,
+    HIDDEN,
+    KEPT,
+    LASTING,
+    PASSED,
+    RAW,
+    SHOWN,
+    TOLD,
+    trim,
+)
+from phloem.filters.raised import END, LINE, RAISED, write_raised
+
+# What documentation puts around its text: class names of the generators DocBook and Publican,
+# Sphinx, javadoc, Doxygen, Yelp, rustdoc, httpd, MkDocs, texinfo; a name after a dot is of that
+# element alone.
+_NAVIGATION = (
+    "footer navheader navfooter navigation docnav related sphinxsidebar headerlink toclink topNav"
+    " bottomNav subNav skipNav trails sidebar-elems toplang bottomlang breadcrumb breadcrumbs"
+    " p.apache div.nav-panel"
+)
+# What a browser does not show, for readers who do not see; and the glyphs of a formula that stands
+# there as TeX or MathML too (KaTeX, MathJax 2).
+_UNSEEN = (
+    "visually-hidden visuallyhidden sr-only screen-reader-text screen-reader-only element-invisible"
+    " show-for-sr katex-html MathJax_Preview"
+)
+# The numbers that highlighters put beside lines of code: Pygments, Doxygen, rustdoc, GTK-Doc,
+# Rouge, Chroma, highlight.js, Prism, GitLab.
+_LINE_NUMBERS = (
+    "linenos linenodiv lineno src-line-numbers listing_lines td.gutter td.rouge-gutter lnt span.ln"
+    " hljs-ln-numbers line-numbers-rows div.line-numbers blob-num"
+)
+_HIDDEN_IDS = "footer nav-path navrow1 path"
+_HIDDEN_ROLES = "navigation search banner contentinfo menu menubar toolbar"  # WAI-ARIA 1.2
+# Buttons that do something to the page, where others hold what it says.
+_CONTROL = re.compile(
+    r' (?:type="(?:submit|reset)"|aria-(?:haspopup|label)='
+    r'|class="[^"]*(?:copy|clip|close|toggle|dropdown|menu|theme))',
+    re.IGNORECASE,
+)
+
+# Elements that part what stands before and after them: by a blank line, or by a line's end.
+_PARAGRAPHS = "p blockquote dl fieldset figure hr table"
+_BLOCKS = (
+    "address article aside body caption center dd details dialog div dt figcaption form frameset"
+    " header hgroup html legend main search section summary tbody tfoot thead"
+)
+_HEADINGS = "h1 h2 h3 h4 h5 h6"
+_LISTS = "ul ol menu dir"
+# What a reader sees or hears and does not read: an alternative text stands for it, and what such an
+# element holds is for who cannot be shown it (WHATWG HTML, 4.8); and choices, of which a page shows
+# one.
+_PASSED = (
+    "head title template noscript svg object video audio canvas select datalist progress meter rp"
+)
+_RAW = "script style iframe noembed noframes"
+# Elements without end, and those that scripts show later.
+_LASTING = (
+    "area base basefont bgsound body br col embed frame hr html img input keygen link meta param"
+    " source track wbr"
+)
+_TAG = re.compile(r"<(/?[^\s>]++)([^>]*+)>")
+_NUMBER = re.compile(r' (?:start|value)="\s*([-+]?\d{1,9})')
+_KIND = re.compile(
+    r' type="([1aAiI])"|list-style(?:-type)?:\s*(none)|(lower|upper)-?(alpha|latin|roman)[ ;"]'
+)
+_PIECE = 2**18  # characters
+_CELL_CHARS = 300  # a cell of more lines and more characters lays a page out, and holds no value
+_OWN_LINE = re.compile(rf"(?:\A|\n)?{LINE}(?:\n?{LINE})*\n?")
+_DEPTH = 20  # lists; those within are indented no further
+_NUMBERED = "\0l"  # at the start of a line of code whose number was taken out
+
+Act = Callable[["_Page", str, str], None]
+
+
+@dataclass(slots=True)
+class _List:
+    """A list that is open: how its items are marked."""
+
+    kind: str  # as the attribute `type`; "•" unordered, "" unmarked
+    value: int
+    step: int
+
+
+@dataclass(slots=True)
+class _Flow:
+    """A flow of blocks: a page's, or that of a table's cell."""
+
+    out: list[str] = field(default_factory=list)
+    gap: int = 0  # line ends before what comes next
+    marker: str = ""  # of the list's item whose first line comes next
+    lists: list[_List] = field(default_factory=list)
+    row: list[str] = field(default_factory=list)
+    rows: int = 0
+    laid_out: bool = False  # holds what is no value of a table's cell: headings, code, tables
+
+
+@dataclass(slots=True)
+class _Page:
+    """A page that is being read."""
+
+    tokens: Iterator[tuple[str, str, str]]  # text, the name of the tag behind it, its attributes
+    inline: list[str] = field(default_factory=list)  # of the line that is being read
+    flow: _Flow = field(default_factory=_Flow)
+    flows: list[_Flow] = field(default_factory=list)  # around `flow`
+    sections: int = 0  # open elements that have footers of their own
+    in_form: bool = False
+
+    def part(self, lines: int) -> None:
+        """End the line, and have what comes next stand so many lines below it."""
+        if self.inline:
+            text = "".join(self.inline).strip(" ")
+            while "  " in text:  # where words of the page's own controls were set apart
+                text = text.replace("  ", " ")
+            self.inline.clear()
+            if text:
+                self.put(write_raised(text) if "\0" in text else text)
+        self.flow.gap = max(self.flow.gap, lines)
+
+    def put(self, text: str) -> None:
+        """Write lines, indented as their list is."""
+        flow = self.flow
+        if flow.lists or flow.marker:
+            indent = self.indent(1)
+            text = (flow.marker or indent) + text.replace("\n", f"\n{indent}")
+            flow.marker = ""
+        self.put_whole(text)
+
+    def indent(self, more: int = 0) -> str:
+        """The blanks before an item of the list that is open, or before its further lines."""
+        return "  " * (min(len(self.flow.lists), _DEPTH) + more)
+
+    def put_whole(self, text: str) -> None:
+        """Write text as it is."""
+        flow = self.flow
+        if flow.out:
+            flow.out.append("\n" * (flow.gap or 1))
+        flow.out.append(text)
+        flow.gap = 0
+
+    def settle(self) -> None:
+        """Give the marker of an item a line of its own if it tells a number."""
+        if self.flow.marker.endswith(". "):
+            self.put_whole(self.flow.marker.rstrip())
+        self.flow.marker = ""
+
+
+def page_text(tree: Any) -> str:
+    """The text that a reader of a parsed page sees, lines and paragraphs as they stand in it.
+
+    A list's items begin with their numbers; a row of a table is a line, its cells parted by tabs;
+    code stands as it is, wherever it stands; `2<sup>29</sup>` is `2^29`, and a formula is its TeX
+    where the page has that. Navigation and what a browser hides are left out.
+
+    Args:
+        tree: Resiliparse's tree, in which formulas are replaced.
+    """
+    html, edited = _trimmed(tree)
+    if edited:
+        _edit(tree)
+        html, _ = _trimmed(tree)
+    page = _Page(_tokens(html))
+    inline = page.inline
+    for text, name, attributes in page.tokens:
+        if text:
+            inline.append(text)
+        _ACTS[name](page, name, attributes)
+    page.part(0)
+    return _plain("".join(page.flow.out))
+
+
+def _tokens(html: str) -> Iterator[tuple[str, str, str]]:
+    """Each tag's name and attributes after the text before it, read piece by piece."""
+    at = 0
+    while at < len(html):
+        end = html.rfind(">", at, at + _PIECE) + 1 or html.find(">", at) + 1
+        if not end:
+            return  # nothing stands behind the last tag
+        parts = iter(_TAG.split(html[at:end]))
+        yield from zip(parts, parts, parts, strict=False)  # a piece ends with a tag
+        at = end
+
+
+def main_text(tree: Any) -> str:
+    """What Resiliparse takes for the main content of a parsed page, as it writes it."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    return str(
+        extract_plain_text(
+            tree,
+            preserve_formatting=True,
+            main_content=True,
+            alt_texts=True,  # without them it skips each <figure> too; what has one is skipped here
+            skip_elements=["img", "area", "embed", *_PASSED.split()],
+        )
+    )
+
+
+def _trimmed(tree: Any) -> tuple[str, bool]:
+    """A page's serialisation with the tags that `_ACTS` knows, and whether it must be edited."""
+    html = np.frombuffer(tree.document.html.encode(), np.uint8)
+    out = np.empty(2 * len(html), np.uint8)
+    tags, kinds, words, says, owners = _tables()
+    size, edited = trim(html, tags, kinds, words, says, owners, out)
+    return out[:size].tobytes().decode(), edited
+
+
+@functools.cache
+def _tables() -> tuple[npt.NDArray[Any], ...]:
+    """What `trim` is told of elements, and of what classes, ids and roles say."""
+    kinds: dict[str, int] = {}
+    for kind, names in (
+        (BLOCK, " ".join(tag for tag in _ACTS if tag[0] != "/" and tag not in _WITHIN)),
+        (KEPT, " ".join(_WITHIN)),
+        (TOLD, f"{_LISTS} li button dialog"),
+        (CODE, "pre listing textarea"),
+        (PASSED, f"{_PASSED} nav"),
+        (RAW, _RAW),
+        (LASTING, _LASTING),
+        (EDITED, "math xmp plaintext"),
+    ):
+        for name in names.split():
+            kinds[name] = kinds.get(name, 0) | kind
+    says = {f"@{role}": (HIDDEN, "") for role in _HIDDEN_ROLES.split()}
+    says |= {f"#{name}": (HIDDEN, "") for name in _HIDDEN_IDS.split()}
+    for word in f"{_NAVIGATION} {_UNSEEN} {_LINE_NUMBERS}".split():
+        owner, _, name = word.rpartition(".")
+        says[f".{name}"] = (HIDDEN, owner)
+    says |= {"@tabpanel": (SHOWN, ""), ".MathJax": (EDITING, ""), ".fragment": (CODED, "div")}
+    tags = sorted((word_hash(tag), kind) for tag, kind in kinds.items())
+    words = sorted(
+        (word_hash(word), said, word_hash(owner) if owner else 0)
+        for word, (said, owner) in says.items()
+    )
+    return (
+        np.array([key for key, _ in tags], np.uint64),
+        np.array([kind for _, kind in tags], np.uint8),
+        np.array([key for key, _, _ in words], np.uint64),
+        np.array([said for _, said, _ in words], np.uint8),
+        np.array([owner for _, _, owner in words], np.uint64),
+    )
+
+
+def _plain(text: str) -> str:
+    """Text with the characters for what is escaped when a page is serialised."""
+    if "&" not in text:
+        return text
+    text = text.replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">")
+    return text.replace("&amp;", "&")
+
+
+def _edit(tree: Any) -> None:
+    """Put into a tree what cannot be told while it is read from its first tag to its last."""
+    spell_out(tree)
+    for raw in tree.document.query_selector_all("xmp, plaintext").values():
+        pre = tree.create_element("pre")
+        pre.text = raw.text
+        raw.replace_with(pre)
+    for numbered in tree.document.query_selector_all("ol[reversed]:not([start])").values():
+        items = sum(child.tag == "li" for child in numbered.children.values())
+        numbered.setattr("start", str(items))
+
+
+def _pass_over(page: _Page, name: str) -> None:
+    """Go on behind an element's end."""
+    depth, end = 1, f"/{name}"
+    for _, tag, _ in page.tokens:
+        depth += (tag == name) - (tag == end)
+        if not depth:
+            return
+
+
+def _paragraph(page: _Page, _name: str, _attributes: str) -> None:
+    page.part(2)
+
+
+def _block(page: _Page, _name: str, _attributes: str) -> None:
+    page.part(1)
+
+
+def _heading(page: _Page, _name: str, _attributes: str) -> None:
+    page.part(2)
+    page.flow.laid_out = True
+
+
+def _break(page: _Page, _name: str, _attributes: str) -> None:
+    page.inline.append(LINE)
+
+
+def _apart(page: _Page, _name: str, _attributes: str) -> None:
+    page.inline.append(" ")
+
+
+def _quote(page: _Page, name: str, _attributes: str) -> None:
+    page.inline.append("”" if name[0] == "/" else "“")
+
+
+def _ruby(page: _Page, name: str, _attributes: str) -> None:
+    page.inline.append(")" if name[0] == "/" else "(")
+
+
+def _raise(page: _Page, name: str, _attributes: str) -> None:
+    page.inline.append(RAISED.get(name, END))
+
+
+def _section(page: _Page, name: str, _attributes: str) -> None:
+    page.part(1 if name.endswith("article") else 2)
+    page.sections += -1 if name[0] == "/" else 1
+
+
+def _footer(page: _Page, name: str, _attributes: str) -> None:
+    """The footer of an article or a quotation says who wrote it; a page's is navigation."""
+    page.part(1)
+    if name[0] != "/" and not page.sections:
+        _pass_over(page, name)
+
+
+def _form(page: _Page, name: str, _attributes: str) -> None:
+    page.part(1)
+    page.in_form = name[0] != "/"
+
+
+def _button(page: _Page, name: str, attributes: str) -> None:
+    page.inline.append(" ")
+    if page.in_form or _CONTROL.search(attributes):
+        _pass_over(page, name)
+
+
+def _dialog(page: _Page, name: str, attributes: str) -> None:
+    page.part(1)
+    if name[0] != "/" and ' open="' not in attributes:
+        _pass_over(page, name)
+
+
+def _code(page: _Page, _name: str, _attributes: str) -> None:
+    """Code: its lines as they are, without the numbers beside them."""
+    page.part(2)
+    page.settle()
+    parts: list[str] = []
+    for text, tag, _ in page.tokens:
+        parts.append(text)
+        if tag == "/pre":
+            break
+        if tag == "button":
+            _pass_over(page, tag)
+        elif tag == "br":
+            parts.append("\n")
+        elif tag in _RAISING:
+            parts.append(RAISED.get(tag, END))
+        elif tag in _OWN_LINES:
+            parts.append(LINE)
+    text = "".join(parts)
+    if "\0" in text:
+        text = text.replace(f"{LINE}&nbsp;", f"{LINE}{_NUMBERED}")  # by Doxygen, before its code
+        text = _OWN_LINE.sub("\n", text).replace(_NUMBERED, "")
+        text = write_raised(text)
+    text = text.replace("&nbsp;", " ").rstrip().lstrip("\n")
+    if text:
+        page.put_whole(text)
+        page.flow.laid_out = True
+    page.part(2)
+
+
+def _list(page: _Page, name: str, attributes: str) -> None:
+    page.part(1 if page.flow.lists else 2)
+    page.settle()
+    start = _NUMBER.search(attributes)
+    step = -1 if ' reversed="' in attributes else 1
+    kind = _kind(attributes, "1" if name == "ol" else "•")
+    page.flow.lists.append(_List(kind, int(start[1]) if start else 1, step))
+
+
+def _kind(attributes: str, kind: str) -> str:
+    """How the items of a list are marked: as its attributes say, else as is given."""
+    said = _KIND.search(attributes)
+    if said and said[2]:
+        return ""
+    if said and kind not in ("", "•"):
+        letter = said[1] or ("i" if said[4] == "roman" else "a")
+        return letter.upper() if said[3] == "upper" else letter
+    return kind
+
+
+def _list_end(page: _Page, _name: str, _attributes: str) -> None:
+    page.part(1)
+    if page.flow.lists:
+        page.flow.lists.pop()
+    page.part(1 if page.flow.lists else 2)
+
+
+def _item(page: _Page, _name: str, attributes: str) -> None:
+    page.part(1)
+    page.settle()
+    lists = page.flow.lists
+    its = lists[-1] if lists else _List("•", 1, 1)
+    value = _NUMBER.search(attributes)
+    if value:
+        its.value = int(value[1])
+    mark = _number(its.value, _kind(attributes, its.kind))
+    page.flow.marker = f"{page.indent()}{mark} " if mark else page.indent(1)
+    its.value += its.step
+
+
+def _item_end(page: _Page, _name: str, _attributes: str) -> None:
+    page.part(1)
+    page.flow.marker = ""
+
+
+_ROMAN = (
+    *((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l")),
+    *((40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i")),
+)
+
+
+def _number(value: int, kind: str) -> str:
+    """The marker of an item (CSS Counter Styles 3, 6 and 7); what a kind cannot say is decimal."""
+    if kind in ("", "•"):
+        return kind
+    said, rest = "", value
+    if kind in "aA":
+        while rest > 0:
+            rest, letter = divmod(rest - 1, 26)
+            said = chr(ord("a") + letter) + said
+    elif kind in "iI" and 0 < value < 4000:  # noqa: PLR2004 - what Roman numerals can say
+        for worth, letters in _ROMAN:
+            said += letters * (rest // worth)
+            rest %= worth
+    return f"{(said.upper() if kind.isupper() else said) or value}."
+
+
+def _row(page: _Page, _name: str, _attributes: str) -> None:
+    """A row's end: a line of its cells, or its cells one below the other where they lay out a page.
+
+    A row with one cell that holds text is that text.
+    """
+    page.part(1)
+    flow = page.flow
+    cells, flow.row = flow.row, []
+    held = [cell for cell in cells if cell]
+    if any("\n" in cell for cell in held):
+        for cell in held:
+            page.settle()
+            page.put_whole(cell)
+            page.part(2)
+        flow.laid_out = True
+    elif held:
+        page.put("\t".join(cells).rstrip("\t") if len(held) > 1 else held[0])
+        flow.rows += 1
+
+
+def _cell(page: _Page, _name: str, _attributes: str) -> None:
+    page.part(1)
+    page.flows.append(page.flow)
+    page.flow = _Flow()
+
+
+def _cell_end(page: _Page, _name: str, _attributes: str) -> None:
+    page.part(1)
+    cell, page.flow = page.flow, page.flows.pop()
+    text = "".join(cell.out)
+    if "\n" in text and not cell.laid_out and cell.rows < 2 and len(text) <= _CELL_CHARS:  # noqa: PLR2004
+        text = " ".join(line.strip(" ") for line in text.split("\n") if line)
+    page.flow.row.append(text)
+
+
+def _closed(names: str, act: Act) -> dict[str, Act]:
+    """The same act for the start and the end of some elements."""
+    return {tag: act for name in names.split() for tag in (name, f"/{name}")}
+
+
+_RAISING = frozenset(("sup", "/sup", "sub", "/sub"))
+_WITHIN = frozenset("label q rt sup sub button".split())  # of these, what stands within a line
+_OWN_LINES = frozenset(_closed("div dd dt li p pre tr", _block))  # in code
+_ACTS: dict[str, Act] = {
+    **_closed(_PARAGRAPHS, _paragraph),
+    **_closed(_BLOCKS, _block),
+    **_closed(_HEADINGS, _heading),
+    **_closed("article blockquote figure", _section),
+    **_closed("footer", _footer),
+    **_closed("form", _form),
+    **_closed("dialog", _dialog),
+    **_closed("label", _apart),
+    **_closed("q", _quote),
+    **_closed("rt", _ruby),
+    **_closed("sup sub", _raise),
+    **dict.fromkeys(_LISTS.split(), _list),
+    **{f"/{name}": _list_end for name in _LISTS.split()},
+    "br": _break,
+    "button": _button,
+    "/button": _apart,
+    "pre": _code,
+    "nav": _block,
+    "li": _item,
+    "/li": _item_end,
+    "tr": _block,
+    "/tr": _row,
+    "td": _cell,
+    "th": _cell,
+    "/td": _cell_end,
+    "/th": _cell_end,
+}
