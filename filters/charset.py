@@ -19,16 +19,18 @@ PARAMETER = re.compile(r""";\s*charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE)
 
 _BAD = "\ufffd"  # what stands for bytes that do not decode
 
-# Labels of the Encoding Standard (WHATWG, section 4.2) that Python does not know, by its codec.
+# Labels that Python does not know, by its codec: those of the Encoding Standard (WHATWG, section
+# 4.2), and some that pages and databases have for the same.
 _LABELS = {
     label: name
     for name, labels in {
-        "big5": "cn-big5 x-x-big5",
+        "big5": "big5-eten cn-big5 x-x-big5",
         "cp949": "cseuckr csksc56011987 iso-ir-149 ks_c_5601-1989 ksc_5601",
-        "euc_jp": "cseucpkdfmtjapanese x-euc-jp",
+        "euc_jp": "cp51932 cseucpkdfmtjapanese eucjis x-euc-jp",
         "gbk": "csgb2312 gb_2312 gb_2312-80 x-gbk",
-        "iso8859-1": "iso88591",
-        "iso8859-2": "iso88592",
+        "iso2022_jp": "cp50220 cp50221",
+        "iso8859-1": "8859_1 iso-latin-1 iso88591",
+        "iso8859-2": "8859_2 iso-latin-2 iso88592 latin-2",
         "iso8859-3": "iso88593",
         "iso8859-4": "iso88594",
         "iso8859-5": "iso88595",
@@ -41,18 +43,21 @@ _LABELS = {
         "iso8859-13": "iso885913",
         "iso8859-14": "iso885914",
         "iso8859-15": "csisolatin9 iso885915",
-        "koi8-r": "koi koi8",
-        "koi8-u": "koi8-ru",
+        "koi8-r": "koi koi8 koi8r",
+        "koi8-u": "koi8-ru koi8u",
         "mac-cyrillic": "x-mac-cyrillic x-mac-ukrainian",
+        "mac-greek": "x-mac-greek",
+        "mac-latin2": "x-mac-ce x-mac-centraleurroman",
         "mac-roman": "csmacintosh mac x-mac-roman",
+        "mac-turkish": "x-mac-turkish",
         "shift_jis": "windows-31j x-sjis",
-        "utf-8": "unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8",
+        "utf-8": "unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf8mb4 utf8n x-unicode20utf8",
         "utf-16-be": "unicodefffe",
-        "utf-16-le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff",
+        "utf-16-le": "csunicode iso-10646-ucs-2 ucs-2 ucs2 unicode unicodefeff",
     }.items()
     for label in labels.split()
 }
-_CODE_PAGE = re.compile(r"(?:x-)?(?:windows|dos|ibm|ms|cp)[-_]?(\d+)")
+_CODE_PAGE = re.compile(r"(?:x-)?(?:windows|win|ansi|dos|ibm|ms|cp)[-_]?(\d+)")
 # What the Encoding Standard reads under Python's name of a narrower charset: the whole code page.
 _WIDER = {
     "ascii": "cp1252",
@@ -68,6 +73,9 @@ _WIDER = {
     "utf-16": "utf-16-le",
     "utf-32": "utf-32-le",
 }
+# What reads all the letters of a charset that was detected, and others in the place of its rules
+# and blocks: Ukrainian in KOI8-U is taken for KOI8-R.
+_ALSO = {"koi8-r": "koi8-u"}
 # Python's codecs of text that are no charset (its docs: "Python Specific Encodings"), and UTF-7,
 # which the Encoding Standard forbids: in it any ASCII text may be something else.
 _NO_CHARSETS = frozenset(
@@ -136,8 +144,9 @@ def codec(label: str) -> str | None:
     """
     key = label.strip().lower()
     page = _CODE_PAGE.fullmatch(key)
+    known = _LABELS.get(key) or (f"cp{page[1]}" if page else key)
     try:
-        name = codecs.lookup(f"cp{page[1]}" if page else _LABELS.get(key, key)).name
+        name = codecs.lookup(known).name
         b"x".decode(name, "replace")  # a LookupError for what gives no text, such as `hex`
     except (LookupError, ValueError):
         return None
@@ -262,7 +271,8 @@ def _page_codec(content: bytes, media_type: str) -> str:
     name = _ascii_codec(said)
     if said and not name and not content.isascii():  # what is ASCII reads alike in all
         raise ValueError(_unknown(said[0]))
-    return name or codec(detect_encoding(content, html5_compatible=False) or "") or "utf-8"
+    guess = codec(detect_encoding(content, html5_compatible=False) or "") or "utf-8"
+    return name or _ALSO.get(guess, guess)
 
 
 def _ascii_codec(labels: Iterable[str]) -> str | None:

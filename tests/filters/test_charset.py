@@ -162,6 +162,33 @@ def test_codec_means_what_the_standard_says() -> None:
         assert codec(f" {label.upper()} ") == wider.get(name, name), label
 
 
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        *((label, "cp949") for label in "cp949 uhc ms949 windows-949 ks_c_5601-1987".split()),
+        *((label, "cp874") for label in "cp874 tis-620 tis620 iso-8859-11".split()),
+        *((label, "gb18030") for label in "cp936 ms936 windows-936 gb18030-2000".split()),
+        *((label, "cp1251") for label in "cp-1251 win-1251 win1251 ansi-1251 1251".split()),
+        *((label, "utf-8") for label in "utf8mb4 utf8n cp65001 utf_8".split()),
+        ("8859_1", "cp1252"),
+        ("latin-2", "iso8859-2"),
+        ("koi8u", "koi8-u"),
+        ("cp51932", "euc_jp"),
+        ("cp50220", "iso2022_jp"),
+        ("big5-eten", "big5hkscs"),
+        ("x-mac-ce", "mac-latin2"),
+        ("ucs2", "utf-16-le"),
+    ],
+)  # fmt: skip
+def test_codec_knows_the_common_names_beside_the_standards(label: str, name: str) -> None:
+    assert codec(label) == name
+
+
+def test_page_in_koi8_that_nobody_declares_keeps_ukrainian_letters() -> None:
+    text = "Всі люди народжуються вільними і рівними у своїй гідності та правах. Ґанок її. " * 3
+    assert decode_page(f"<p>{text}".encode("koi8-u"), "text/html") == f"<p>{text}"
+
+
 NO_CHARSETS = """rot13 hex base64 zip unicode_escape raw_unicode_escape unicode-escape idna punycode
     undefined charmap utf-7 UTF7 x-unicode-1-1-utf-7 viscii {{charset}} a\0b ../x é""".split()
 
