@@ -152,10 +152,10 @@ def _local(path: str) -> _Named:
     fixed = there + _WILDCARD.split(path[len(there) :])[0]
     is_folder = there == path and Path(path).is_dir()
     folder = f"{path.rstrip('/')}/" if is_folder else fixed[: fixed.rfind("/") + 1]
+    outer, passed = [path], list[str]()
     try:
         if fixed == path:
             Path(path).lstat()
-            outer, passed = [path], []
         else:
             outer, passed = _globbed(folder, path[len(folder) :].rstrip("/"))
         found = []
