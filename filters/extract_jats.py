@@ -13,7 +13,7 @@ from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
 from phloem.filters.extract import each_row
 from phloem.filters.formulas import FORMULAS, Formula
 from phloem.filters.op import Measured, op
-from phloem.filters.superscripts import subscript, superscript
+from phloem.filters.raised import END, RAISED, write_raised
 
 # Where a reader's text stands, by the element that holds it.
 _SHOWN = frozenset({"title-group", "abstract", "trans-abstract", "body"})
@@ -30,7 +30,6 @@ _BLOCKS = frozenset(
         " verse-group verse-line"
     ).split()
 )
-_SCRIPTS = {"sup": superscript, "sub": subscript}
 _KEPT_SPACES = frozenset({"code", "preformat"})
 _SPACES = re.compile(r"\s+")
 # What stands in brackets once numbered citations are gone: "[1, 3–5]".
@@ -127,7 +126,7 @@ class _Reading:
             self._kept += local in _KEPT_SPACES
         elif local == "break":
             self.text("\n" if self._kept else " ")
-        elif local in _SCRIPTS or local == "xref":
+        elif local in RAISED or local == "xref":
             self._held.append([])
             self._cites.append(attributes.get("ref-type") == "bibr")
 
@@ -138,7 +137,7 @@ class _Reading:
             if formula.end(local):
                 self._formula = None
                 self.text(formula.text())
-        elif local in _SCRIPTS or local == "xref":
+        elif local in RAISED or local == "xref":
             self._close(local)
         elif local in _BLOCKS:
             self._flush()
@@ -152,8 +151,8 @@ class _Reading:
         if cites and (_NUMBERS if local == "xref" else _MARKS).fullmatch(said):
             said = ""
             self._cites[-1:] = [True] * len(self._cites[-1:])  # what is around it holds a citation
-        elif local in _SCRIPTS:
-            said = _SCRIPTS[local](_last(self._held[-1]), said)
+        elif local in RAISED:
+            said = f"{RAISED[local]}{said}{END}"
         self._held[-1].append(said)
 
     def text(self, data: str) -> None:
@@ -172,7 +171,7 @@ class _Reading:
         self._dropped += step * (local in _DROPPED)
 
     def _flush(self) -> None:
-        text = "".join(itertools.chain(*self._held))
+        text = write_raised("".join(itertools.chain(*self._held)))
         for each in self._held:
             each.clear()
         if not self._kept:
@@ -180,7 +179,3 @@ class _Reading:
         if text.strip():
             self.blocks.append(self._bullet + text.strip("\n"))
             self._bullet = ""
-
-
-def _last(parts: list[str]) -> str:
-    return next((part for part in reversed(parts) if part), "")

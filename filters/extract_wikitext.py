@@ -14,18 +14,9 @@ from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
 from phloem.filters.charset import decode
 from phloem.filters.extract import each_row
 from phloem.filters.op import Measured, op
-from phloem.filters.superscripts import subscript, superscript
+from phloem.filters.raised import END, RAISED, write_raised
 from phloem.filters.wikitext_holes import HOLE, NOTHING, without_holes
-from phloem.filters.wikitext_templates import (
-    END,
-    NAMES,
-    SIGNS,
-    SUB,
-    SUP,
-    function_of,
-    is_silent,
-    known,
-)
+from phloem.filters.wikitext_templates import NAMES, SIGNS, function_of, is_silent, known
 
 MAX_BYTES = 4 * 2**20
 """Of one page. MediaWiki refuses pages of more than 2 MiB ($wgMaxArticleSize)."""
@@ -64,8 +55,7 @@ _LANGUAGE_LINK = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*|simple")
 _SWITCH = re.compile(r"__[^\W\d_]{3,}__")  # __NOTOC__ and its translations
 _QUOTES = re.compile(r"'{2,}")
 _ITALIC, _BOLD, _BOTH = 2, 3, 5  # apostrophes
-_MARKED = re.compile(f"([{SUP}{SUB}])([^{SUP}{SUB}{END}]*){END}")
-_OWN_MARKS = str.maketrans("", "", HOLE + NOTHING + SUP + SUB + END)
+_OWN_MARKS = str.maketrans("", "", f"\0{HOLE}{NOTHING}")
 # What stands in the script or words of a variant; and where it is not looked for.
 _VARIANTS = re.compile(
     r"(?P<kept><(?P<tag>math|chem|ce|nowiki|pre|source|syntaxhighlight)\b.*?</(?P=tag)\s*>)"
@@ -299,7 +289,7 @@ def _tag(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
     elif name in _CODE:
         yield _Piece(str(node.contents or "").strip("\n"), is_code=True)
     elif name in {"sup", "sub"}:
-        yield _Piece(SUP if name == "sup" else SUB)
+        yield _Piece(RAISED[name])
         yield from _pieces(node.contents, files)
         yield _Piece(END)
     elif name == "nowiki":
@@ -327,26 +317,13 @@ def _tidied(pieces: Iterator[_Piece]) -> list[_Piece]:
 
 def _tidy(text: str) -> str:
     text = "\n".join(map(_unquoted, _SWITCH.sub("", text).split("\n")))
-    text = _BULLETS.sub("• ", _BREAKS.sub("\n", _on_line(text)))
+    text = _BULLETS.sub("• ", _BREAKS.sub("\n", write_raised(text)))
     text = "\n".join(map(without_holes, text.split("\n"))).translate(_OWN_MARKS)
     text = _OPEN_BRACKET.sub(r"\1", _EMPTY_BRACKETS.sub("", text))
     lines = [line.strip() for line in _SPACES.sub(" ", text).split("\n")]
     # Lines of tables that do not close, and items of lists that held only what is left out.
     lines = [line for line in lines if not line.startswith(("{|", "|")) and line != "•"]
     return _LINES.sub("\n\n", "\n".join(lines)).strip()
-
-
-def _on_line(text: str) -> str:
-    """The text with what stands above or below the line written on it, the innermost first."""
-
-    def written(found: re.Match[str]) -> str:
-        before = found.string[max(0, found.start() - 2) : found.start()].rstrip(END)
-        return (superscript if found[1] == SUP else subscript)(before, found[2])
-
-    count = 1
-    while count:
-        text, count = _MARKED.subn(written, text)
-    return text
 
 
 def _unquoted(line: str) -> str:

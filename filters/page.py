@@ -33,7 +33,7 @@ from phloem.filters.kernels.trimming import (
     TOLD,
     trim,
 )
-from phloem.filters.raised import END, LINE, RAISED, write_raised
+from phloem.filters.raised import END, RAISED, write_raised
 
 # What documentation puts around its text: class names of the generators DocBook and Publican,
 # Sphinx, javadoc, Doxygen, Yelp, rustdoc, httpd, MkDocs, texinfo; a name after a dot is of that
@@ -84,6 +84,9 @@ _LASTING = (
     "area base basefont bgsound body br col embed frame hr html img input keygen link meta param"
     " source track wbr"
 )
+LINE = "\0n"
+"""Stands in text for the end of a line, as `RAISED` does for what stands raised."""
+
 _TAG = re.compile(r"<(/?[^\s>]++)([^>]*+)>")
 _NUMBER = re.compile(r' (?:start|value)="\s*([-+]?\d{1,9})')
 _KIND = re.compile(
@@ -139,7 +142,7 @@ class _Page:
                 text = text.replace("  ", " ")
             self.inline.clear()
             if text:
-                self.put(write_raised(text) if "\0" in text else text)
+                self.put(_written(text) if "\0" in text else text)
         self.flow.gap = max(self.flow.gap, lines)
 
     def put(self, text: str) -> None:
@@ -192,6 +195,11 @@ def page_text(tree: Any) -> str:
         _ACTS[name](page, name, attributes)
     page.part(0)
     return _plain("".join(page.flow.out))
+
+
+def _written(text: str) -> str:
+    """Text in which marks stand, as it is read."""
+    return write_raised(text.replace(LINE, "\n").strip("\n").replace("&nbsp;", "\xa0"))
 
 
 def _tokens(html: str) -> Iterator[tuple[str, str, str]]:
@@ -377,8 +385,7 @@ def _code(page: _Page, _name: str, _attributes: str) -> None:
     text = "".join(parts)
     if "\0" in text:
         text = text.replace(f"{LINE}&nbsp;", f"{LINE}{_NUMBERED}")  # by Doxygen, before its code
-        text = _OWN_LINE.sub("\n", text).replace(_NUMBERED, "")
-        text = write_raised(text)
+        text = _written(_OWN_LINE.sub("\n", text).replace(_NUMBERED, ""))
     text = text.replace("&nbsp;", " ").rstrip().lstrip("\n")
     if text:
         page.put_whole(text)

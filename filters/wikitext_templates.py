@@ -14,14 +14,15 @@ from pathlib import Path
 
 import yaml
 
+from phloem.filters.raised import END, RAISED
+
 Named = Mapping[str, str]
 Template = Callable[[list[str], Named], str]
 
 NAMES = "wikitext_templates.yaml"
 """The data file of their names."""
 
-SUP, SUB, END = "\x02", "\x03", "\x04"
-"""Around what stands above or below the line."""
+_SUP, _SUB = RAISED["sup"], RAISED["sub"]
 
 _RANGES = {
     "-": "–",
@@ -86,7 +87,7 @@ def _bracketed(given: list[str], named: Named) -> str:
 
 def _unit(name: str) -> str:
     name = name.strip()
-    return _UNITS.get(name) or _POWER.sub(f"{SUP}\\1{END}", name)
+    return _UNITS.get(name) or _POWER.sub(lambda found: f"{_SUP}{found[1]}{END}", name)
 
 
 def _convert(given: list[str], named: Named) -> str:
@@ -112,11 +113,11 @@ def _units(given: list[str], named: Named) -> str:
     for part in parts[1:]:
         is_power = len(shown) > 1 and re.fullmatch(r"[-−]?\d", part)
         if is_power:
-            shown[-1] += f"{SUP}{part}{END}"
+            shown[-1] += f"{_SUP}{part}{END}"
         elif part:
             shown.append(part)
     power = named.get("e", "").strip()
-    shown[:1] = [f"{shown[0]} × 10{SUP}{power}{END}"] if power and shown else shown[:1]
+    shown[:1] = [f"{shown[0]} × 10{_SUP}{power}{END}"] if power and shown else shown[:1]
     return " ".join(shown)
 
 
@@ -128,7 +129,7 @@ def _val(given: list[str], named: Named) -> str:
     unit = (named.get("u") or named.get("ul") or "").strip()
     per = (named.get("up") or named.get("upl") or "").strip()
     before, after = named.get("p", "").strip(), named.get("s", "").strip()
-    scaled = f"{before}{number}" + (f"×10{SUP}{power}{END}" if power else "") + after
+    scaled = f"{before}{number}" + (f"×10{_SUP}{power}{END}" if power else "") + after
     shown = f"{scaled} {_unit(unit)}" if unit else scaled
     return f"{shown}/{per}" if per else shown
 
@@ -167,16 +168,16 @@ def _as_of(given: list[str], named: Named) -> str:
 
 
 def _raised(given: list[str], named: Named) -> str:
-    return f"{SUP}{_first(given, named).strip()}{END}"
+    return f"{_SUP}{_first(given, named).strip()}{END}"
 
 
 def _lowered(given: list[str], named: Named) -> str:
-    return f"{SUB}{_first(given, named).strip()}{END}"
+    return f"{_SUB}{_first(given, named).strip()}{END}"
 
 
 def _power(given: list[str], named: Named) -> str:
     power = _first(given, named).strip()
-    return f"×10{SUP}{power}{END}" if power else "e"  # of an ordinal, in French
+    return f"×10{_SUP}{power}{END}" if power else "e"  # of an ordinal, in French
 
 
 def _century(given: list[str], named: Named) -> str:

@@ -116,7 +116,7 @@ FRACTION = f"""<m:math {MML}><m:mfrac><m:mrow><m:mi>a</m:mi><m:mo>+</m:mo><m:mi>
             "shown<sup><xref ref-type='bibr'>1</xref>,<xref ref-type='bibr'>2</xref></sup>.",
             "shown.",
         ),
-        ("in <xref ref-type='fig'>Fig. 2<sup>a</sup></xref> too", "in Fig. 2a too"),
+        ("in <xref ref-type='fig'>Fig. 2<sup>a</sup></xref> too", "in Fig. 2^a too"),
     ],
 )
 def test_jats_joins_no_number_to_what_is_above_or_below_it(inner: str, text: str) -> None:
