@@ -12,7 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from phloem.catalog.columns import DECLARED_LANGUAGE
-from phloem.sources.connector import Batches, Fault, Files, Pin, PinnedFile, Split, met_in
+from phloem.sources.connector import (
+    Batches,
+    Fault,
+    Files,
+    Pin,
+    PinnedFile,
+    SourceError,
+    Split,
+    met_in,
+)
 from phloem.sources.formats import read_csv, read_json, read_tables, read_text
 from phloem.sources.formats.archives import (
     Member,
@@ -212,5 +221,11 @@ def _rows(params: Format, kind: str, record: Record | Fault, limits: Limits) -> 
         held.seek(0)  # some systems open a file again where its reader has got to
         path = f"/dev/fd/{held.fileno()}"  # readers want one
         name = plain_name(record.native_id)  # what was packed came out with the member
+        try:
+            if kind in {"parquet", "arrow"}:
+                read_tables.check_columns(name, path, columns_of(params, name), kind)
+        except SourceError as error:
+            yield Fault(record.native_id, -1, str(error).removeprefix(f"{name}: "), rest=True)
+            return
         found = _read(params, kind, (name, 0, None), path, limits)
         yield from met_in(name, _tagged(found, record.language or language_of(params, name)))

@@ -324,6 +324,17 @@ def test_two_columns_of_one_name_are_refused_by_name(tmp_path: Path, name: str) 
         (tmp_path / name).write_text("text,text\na,b\n")
     told = f"{name} has 2 columns 'text', which may differ; rename one"
     assert refusal(str(tmp_path / name), tmp_path) == told
+    if name == "a.csv":
+        return
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as out:
+        out.write(tmp_path / name, name)
+    params = files.Params(path=str(tmp_path / "all.zip"))
+    pin = files.resolve(params)
+    found = files.fetch(params, pin, tmp_path)
+    (split,) = files.splits(params, pin, found)
+    (fault,) = files.read(params, split, found, Limits())
+    assert isinstance(fault, Fault)
+    assert (fault.file, fault.reason, fault.rest) == ("all.zip", f"all.zip/{told}", True)
 
 
 class Away(fsspec.AbstractFileSystem):
