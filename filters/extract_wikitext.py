@@ -58,7 +58,7 @@ _ITALIC, _BOLD, _BOTH = 2, 3, 5  # apostrophes
 _OWN_MARKS = str.maketrans("", "", f"\0{HOLE}{NOTHING}")
 # What stands in the script or words of a variant; and where it is not looked for.
 _VARIANTS = re.compile(
-    r"(?P<kept><(?P<tag>math|chem|ce|nowiki|pre|source|syntaxhighlight)\b.*?</(?P=tag)\s*>)"
+    r"(?P<kept><(?P<tag>math|chem|ce|nowiki|pre|source|syntaxhighlight)\b[^<>]*(?<!/)>.*?</(?P=tag)\s*>)"
     r"|-\{(?!\{)(?:(?P<flags>[-A-Za-z;]*)\|)?(?P<said>(?:[^{}]|\{\{[^{}]*\}\})*)\}-",
     re.DOTALL | re.IGNORECASE,
 )
@@ -139,11 +139,12 @@ def _convert(content: bytes, media_type: str | None) -> str:
     names = [*FILES, *(said[1].split("|") if said else ())]
     files = frozenset(_key(name) for name in names)
     text = decode(content, media_type).translate(_OWN_MARKS)
-    text = _VARIANTS.sub(_variant, _TAG_BREAK.sub(r"\1 ", text))
+    text = _TAG_BREAK.sub(r"\1 ", text)
     if _unclosed(text) * len(text) > MAX_UNCLOSED:
         msg = "wikitext with too much markup that does not close"
         raise ValueError(msg)
     try:
+        text = _VARIANTS.sub(_variant, text)
         parsed = mwparserfromhell.parse(text, skip_style_tags=True)  # see _unquoted
     except (mwparserfromhell.parser.ParserError, RecursionError) as error:
         msg = f"cannot be parsed as wikitext: {type(error).__name__}"

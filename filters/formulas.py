@@ -41,6 +41,7 @@ class Formula:
         self._tex: list[str] = []
         self._math: list[str] = []
         self._silent = 0
+        self._in_tex = int(name == "tex-math")
 
     def start(self, local: str) -> None:
         """An element inside it begins."""
@@ -52,6 +53,7 @@ class Formula:
         self._open.append((local, 0))
         self._math.append(_SCRIPTS.get(local, ""))
         self._silent += local in _SILENT
+        self._in_tex += local == "tex-math"
 
     def end(self, local: str) -> bool:
         """An element ends; whether it was the formula itself."""
@@ -60,6 +62,7 @@ class Formula:
             self._math.append(_AROUND[name][-1])
         self._math.append("}" if local in _SCRIPTS else "")
         self._silent -= local in _SILENT
+        self._in_tex -= local == "tex-math"
         return not self._open
 
     def add(self, data: str) -> None:
@@ -69,8 +72,7 @@ class Formula:
         name = self._open[-1][0]
         if data.isspace() and name.startswith("m") and name != "mtext":
             return
-        is_tex = any(name == "tex-math" for name, _ in self._open)
-        (self._tex if is_tex else self._math).append(data)
+        (self._tex if self._in_tex else self._math).append(data)
 
     def text(self) -> str:
         """One line between dollar signs; an ellipsis between them where nothing is known."""

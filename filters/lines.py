@@ -213,7 +213,7 @@ def _is_close(char: str) -> bool:
         ("A line that\nwas wrapped.\n\nAnother.", "A line that was wrapped.\n\nAnother."),
         ("一行，\r\n又一行。\r\n", "一行，又一行。\r\n"),
         ("बारिश\u2028हुई", "बारिश हुई"),
-        ("A mo-\nment. One moment, a co-\nop.", "A moment. One moment, a co-op."),
+        ("A mo-\nment, a co-\nop. One moment of co-op.", "A moment, a co-op. One moment of co-op."),
         (None, None),
     ],
     version=2,

@@ -130,6 +130,27 @@ def test_wikitext_nested_deep_takes_no_time(start: str, end: str) -> None:
     assert time.process_time() - began < 10
 
 
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "({{x}}) ",
+        "a {{x}} b. ",
+        "Aa. ",
+        "a {{fact}}",
+        "    ",
+        "<math/>",
+        "-{a",
+        "-{zh:a}-",
+        "<sup>2</sup>",
+    ],
+)
+def test_wikitext_of_one_long_line_takes_no_time(unit: str) -> None:
+    began = time.process_time()
+    measured = _run(f"a {{{{x}}}} b {{{{fact}}}} {unit * (60_000 // len(unit))}".encode())
+    assert not measured.faults
+    assert time.process_time() - began < 10
+
+
 def test_wikitext_of_a_long_page_is_read_and_of_an_endless_one_is_a_fault() -> None:
     long = "Wote ''wamezaliwa'' [[huru]].\n\n" * 4000
     measured = _run(long.encode(), b"x" * (MAX_BYTES + 1))
