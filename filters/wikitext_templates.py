@@ -36,7 +36,16 @@ _RANGES = {
     **{word: word for word in "– to and or by × ± + , to about".split()},
     "to about": "to about",
 }
-_UNITS = {"C": "°C", "F": "°F", "sqmi": "sq mi", "sqft": "sq ft", "cuft": "cu ft", "cumi": "cu mi"}
+_UNITS = {
+    "C": "°C",
+    "F": "°F",
+    "degC": "°C",
+    "degF": "°F",
+    "sqmi": "sq mi",
+    "sqft": "sq ft",
+    "cuft": "cu ft",
+    "cumi": "cu mi",
+}
 _POWER = re.compile(r"(?<=[A-Za-z])([23])$")
 _NUMBER = re.compile(r"[-+−]?[\d.,/\s]+")
 
@@ -236,10 +245,13 @@ SIGNS: Mapping[str, str] = {
     "minus": "−",
     "pi": "π",
     "'s": "'s",
+    "av jc": "av. J.-C.",
+    "apr jc": "apr. J.-C.",
 }
 """What a template shows that takes nothing, by its name."""
 
 _FUNCTIONS = frozenset(("formatnum", "zahlenformat", "lc", "uc", "lcfirst", "ucfirst"))
+_OWN_NAME = re.compile(r"[IVXLCDM]+er? (?:siècle|millénaire)|1er(?: \w+)?")
 _LANGUAGE = re.compile(r"(?:lang|langue|язык|sprache)-[\w-]+")  # {{lang-fr|texte}}
 _SCRIPT = re.compile(r"[a-z]{2,3}-(?:latn|cyrl|arab|hans|hant|hebr)")
 
@@ -263,6 +275,11 @@ def is_silent(name: str) -> bool:
 
 
 def function_of(name: str) -> str | None:
-    """What a parser function shows that changes how a word or number looks; None for others."""
+    """What a parser function shows that changes how a word or number looks; None for others.
+
+    French writes centuries and first days as templates that show their own name.
+    """
+    if _OWN_NAME.fullmatch(name.strip()):
+        return name.strip()
     function, colon, given = name.partition(":")
     return given.strip() if colon and function.strip().casefold() in _FUNCTIONS else None
