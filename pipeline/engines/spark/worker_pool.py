@@ -52,6 +52,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         # multiprocessing starts one process at a time, and looks after those that ended meanwhile.
         self.lock = threading.Lock()
         self.loaded = threading.Event()
+        self.ending = threading.Event()
         threading.Thread(target=self._await_loaded, daemon=True).start()
 
     def _await_loaded(self) -> None:
@@ -71,7 +72,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self.loaded.wait()
         for _ in range(STARTS):
             ended = self._started(asked.control_endpoint.url, asked.worker_id)
-            if not ended:
+            if not ended or self.ending.is_set():
                 return api.StartWorkerResponse()
         # As at the end of a traceback: it is told as what a worker raises is.
         said = traceback.format_exception_only(on_worker(f"the Python worker {ended}"))
@@ -82,6 +83,8 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         reported, report = self.context.Pipe(duplex=False)
         worker = self.context.Process(target=work, args=[control, worker_id, report], daemon=True)
         with self.lock:
+            if self.ending.is_set():
+                return "was not started: its pool ends"
             worker.start()
         report.close()
         with reported:
@@ -119,6 +122,14 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         Executors number their workers each for itself: ended by its id, it may be another's.
         """
         return api.StopWorkerResponse()
+
+    def end(self) -> None:
+        """End all workers, those too that are being started: whoever waits for one ends as well."""
+        self.ending.set()
+        self.loaded.set()
+        with self.lock:
+            for worker in multiprocessing.active_children():
+                worker.kill()
 
 
 def work(control: str, worker_id: str, report: connection.Connection) -> None:
@@ -162,7 +173,8 @@ def main(address: str, roots: Sequence[str]) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it is, each worker would meet it
             sys.exit(f"worker pool: {reason_of(error)}")
     server = grpc.server(ThreadPoolExecutor(_AT_ONCE, "worker-pool"))
-    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(WorkerPool(), server)
+    pool = WorkerPool()
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     try:
         server.add_insecure_port(address)
     except RuntimeError:
@@ -170,7 +182,10 @@ def main(address: str, roots: Sequence[str]) -> None:
     server.start()
     sys.stdout.write(f"ready: workers at {address} for {', '.join(roots)}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    try:
+        server.wait_for_termination()
+    finally:
+        pool.end()
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import psutil
 import pyarrow as pa
 import pytest
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from object_store import ERROR_500, ObjectStore, after, answering, serving
 from rich.console import Console
 from some_tasks import some_task
@@ -59,6 +61,7 @@ from phloem.sources.limits import Limits
 
 BUNDLED = Path(__file__).resolve().parents[3] / "sources" / "bundled"
 PRIVATE = "Привет, это личное письмо"
+POOL = ("-m", "phloem.pipeline.engines.spark.worker_pool")
 HERE = Spark("spark://127.0.0.1:7077", "server.jar")
 THERE = Spark("spark://10.1.2.3:7077", "server.jar")
 
@@ -395,6 +398,30 @@ def test_worker_pool_that_cannot_serve_says_why(
     assert len(ended.stderr.splitlines()) < 3
 
 
+@pytest.mark.beam
+def test_worker_pool_that_is_ended_waits_for_no_worker_and_leaves_nothing(tmp_path: Path) -> None:
+    """One that is being started may never report: its executor is gone."""
+    (temporary := tmp_path / "temporary").mkdir()
+    (root := tmp_path / "root").mkdir()
+    port, nobody = free_port(), free_port()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    pool = psutil.Popen([sys.executable, *POOL, f"localhost:{port}", str(root)], env=environment)
+    with grpc.insecure_channel(f"localhost:{port}") as channel:
+        grpc.channel_ready_future(channel).result(timeout=60)
+        asked = beam_fn_api_pb2.StartWorkerRequest(worker_id="1-1")
+        asked.control_endpoint.url = f"localhost:{nobody}"
+        beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel).StartWorker.future(asked)
+        until = time.monotonic() + 60
+        while len(pool.children(recursive=True)) < 3 and time.monotonic() < until:
+            time.sleep(0.1)  # the server of forks, what watches over it, and the worker
+        family = pool.children(recursive=True)
+        pool.terminate()
+        assert pool.wait(timeout=10) == 0
+    _, left = psutil.wait_procs(family, timeout=10)
+    assert left == []
+    assert list(temporary.iterdir()) == []
+
+
 # A cluster ----------------------------------------------------------------------------------------
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Spark]]:
@@ -610,7 +637,6 @@ def test_cluster_a_task_fails_and_the_others_are_done(
 
 # What a worker raises, through a cluster ----------------------------------------------------------
 HOST = platform.node()
-POOL = ("-m", "phloem.pipeline.engines.spark.worker_pool")
 
 
 @pytest.fixture
