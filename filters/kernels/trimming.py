@@ -24,17 +24,18 @@ KEPT, BLOCK, TOLD, CODE, PASSED, RAW, LASTING, EDITED = 1, 2, 4, 8, 16, 32, 64, 
 # has the attribute `hidden`; that it is code; that its page is edited before.
 HIDDEN, SHOWN, CODED, EDITING = 1, 2, 4, 8
 
-LESS, MORE, BANG, DASH, STROKE = (np.uint8(ord(char)) for char in "<>!-/")
+LESS, MORE, BANG, ASKED, DASH, STROKE = (np.uint8(ord(char)) for char in "<>!?-/")
 QUOTE, EQUALS, BLANK, SEMICOLON = (np.uint8(ord(char)) for char in '"= ;')
-GAP, PRE, PRE_END = (  # the first stands for a block that was taken out
-    np.frombuffer(tag, np.uint8) for tag in (b"<div></div>", b"<pre>", b"</pre>")
-)
+# The first stands where a block was taken out, and for the tags of blocks in code. It is one short
+# tag since the shortest of those are `<p>` and `</p>`: what is written never outgrows `out`.
+GAP, PRE, PRE_END = (np.frombuffer(tag, np.uint8) for tag in (b"<dd>", b"<pre>", b"</pre>"))
 
 _CLASS, _ID, _ROLE, _STYLE, _HIDDEN, _ARIA, _TYPE, _REVERSED = (
     np.uint64(word_hash(name))
     for name in "class id role style hidden aria-hidden type reversed".split()
 )
-_A, _TRUE, _UNTIL_FOUND = (np.uint64(word_hash(word)) for word in ("a", "true", "until-found"))
+_A, _BR, _HR = (np.uint64(word_hash(name)) for name in ("a", "br", "hr"))
+_TRUE, _UNTIL_FOUND = (np.uint64(word_hash(word)) for word in ("true", "until-found"))
 _DISPLAY, _VISIBILITY, _SPACE, _TEX = (
     np.frombuffer(said, np.uint8)
     for said in (b"display:none", b"visibility:hidden", b"white-space:pre;", b"math/tex")
@@ -58,14 +59,14 @@ def _place(table: Hashes, key: np.uint64) -> Scalar:
 
 @inlined
 def _holds(html: Bytes, at: Scalar, end: Scalar, said: Bytes) -> bool:
-    """Whether a value holds some words, whatever the case of their letters; blanks are not read.
+    """Whether a value holds some words in small letters, whatever the case of its own.
 
-    A semicolon at their end may be the value's end.
+    Blanks are not read, and a semicolon at the words' end may be the value's end.
     """
     for start in range(at, end):
         here, seen = start, 0
         while here < end and seen < said.size:
-            if html[here] | 0x20 == said[seen] | 0x20:
+            if html[here] > BLANK and html[here] | 0x20 == said[seen]:
                 seen += 1
             elif html[here] > BLANK or seen == 0:
                 break
@@ -127,8 +128,8 @@ def trim(
                     blank = False
             at += 1
             continue
-        if at + 3 < size and html[at + 1] == BANG:
-            if html[at + 2] == DASH and html[at + 3] == DASH:
+        if at + 3 < size and html[at + 1] in (BANG, ASKED):
+            if html[at + 1] == BANG and html[at + 2] == DASH and html[at + 3] == DASH:
                 at += 4
                 while at < size and not (
                     html[at] == MORE and html[at - 1] == DASH and html[at - 2] == DASH
@@ -198,6 +199,8 @@ def trim(
                     blank = True
                 else:
                     to = _copy(GAP, 0, GAP.size, out, to)
+            elif nested > 0 and kind & CODE:
+                to = _copy(GAP, 0, GAP.size, out, to)
             elif kind & (KEPT | BLOCK):
                 if kind & BLOCK and nested == 0:
                     to -= int(to > 0 and blank and out[to - 1] == BLANK)
@@ -237,7 +240,11 @@ def trim(
                 inside, depth = name, 1
                 if kind & BLOCK:
                     to = _copy(GAP, 0, GAP.size, out, to)
-            elif nested == 0 and (kind & CODE or (kind & BLOCK and said & CODED)):
+            elif nested > 0 and kind & CODE:
+                to = _copy(GAP, 0, GAP.size, out, to)
+            elif kind & CODE or (
+                nested == 0 and kind & BLOCK and said & CODED and name not in (_BR, _HR)
+            ):
                 code, nested = name, 1
                 to = _copy(PRE, 0, PRE.size, out, to)
             elif kind & TOLD:
@@ -246,6 +253,5 @@ def trim(
                 to = _copy(html, at, stop, out, to)
                 out[to] = MORE
                 to += 1
-        at = end
         at = end
     return to, edited

@@ -96,6 +96,26 @@ def test_code_of_marked_lines_keeps_them(marked: str) -> None:
     assert _text(marked % ("if x:", "<i></i>&#160;", "z")).split() == ["if", "x:", "z"]
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<div class=fragment>a<pre>b</pre>c</div><p>d",
+        "<listing>a<pre>b</pre>c</listing><p>d",
+        "<div style='white-space: pre'>a<table><tr><td><pre>b</pre></table>c</div><p>d",
+    ],
+)
+def test_code_in_code_is_code(page: str) -> None:
+    assert _text(page) == "a\nb\nc\n\nd"
+
+
+def test_a_line_break_holds_no_code() -> None:
+    assert _text("<p>a<br style='white-space: pre'>b<p>c") == "a\nb\n\nc"
+
+
+def test_instructions_of_a_server_hide_nothing() -> None:
+    assert _text("<?php start() ?><p>a<?php echo $x ?>b<p>c<p class=x>d") == "ab\n\nc\n\nd"
+
+
 def test_an_empty_line_of_code_stays() -> None:
     page = "".join(
         f"<div class=line><span class=lineno> {i}</span>&#160;{line}</div>\n"
