@@ -10,6 +10,7 @@ _SCRIPT = "script[type^='math/tex']"
 # Where a page has TeX in scripts, what MathJax 2 made of it; else its glyphs, beside MathML.
 _MADE = ".MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_CHTML, .MJX_Assistive_MathML"
 _GLYPHS = ".MathJax > nobr"
+_NOTE_DEPTH = 10  # elements between a formula and its TeX; pages have two at most
 _STYLE = re.compile(r"\{\\(?:displaystyle|textstyle)\s*(.*)\}", re.DOTALL)  # MediaWiki's wrapper
 # What stands between the parts of an element of MathML when it is written on a line.
 _BETWEEN = {
@@ -37,14 +38,23 @@ def spell_out(tree: Any) -> None:
     for hidden in select("[class*='mwe-math'][style]").values():  # MediaWiki shows a picture
         hidden.delattr("style")
     for note in select(_TEX).values():
-        math = note.closest("math")
-        if math:
+        math = _math(note)
+        if math is not None:
             _write_tex(tree, math, note.text, display=math.getattr("display") == "block")
     for note in select("annotation, annotation-xml").values():
         note.decompose()
     for math in select("math[alttext]").values():
         _write_tex(tree, math, math.getattr("alttext"), display=math.getattr("display") == "block")
     _write_on_a_line(tree)
+
+
+def _math(note: Any) -> Any:
+    """The formula that a note is of, or None."""
+    for _ in range(_NOTE_DEPTH):
+        note = note.parent
+        if note is None or note.tag == "math":
+            return note
+    return None
 
 
 def _write_on_a_line(tree: Any) -> None:

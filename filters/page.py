@@ -95,6 +95,9 @@ _KIND = re.compile(
 _PIECE = 2**18  # characters
 _CELL_CHARS = 300  # a cell of more lines and more characters lays a page out, and holds no value
 _OWN_LINE = re.compile(rf"(?:\A|\n)?{LINE}(?:\n?{LINE})*\n?")
+# What stands 256 elements deep. No page is written so, browsers read none deeper than 512, and to
+# edit a tree takes time in proportion to its depth.
+_TOO_DEEP = " > ".join("*" * 256)
 _DEPTH = 20  # lists; those within are indented no further
 _NUMBERED = "\0l"  # at the start of a line of code whose number was taken out
 
@@ -283,9 +286,17 @@ def _plain(text: str) -> str:
 
 
 def _edit(tree: Any) -> None:
-    """Put into a tree what cannot be told while it is read from its first tag to its last."""
+    """Put into a tree what cannot be told while it is read from its first tag to its last.
+
+    In one that is too deep formulas stay as they are, and text that is no markup is left out.
+    """
+    raws = tree.document.query_selector_all("xmp, plaintext").values()
+    if tree.document.query_selector(_TOO_DEEP) is not None:
+        for raw in raws:
+            raw.decompose()
+        return
     spell_out(tree)
-    for raw in tree.document.query_selector_all("xmp, plaintext").values():
+    for raw in raws:
         pre = tree.create_element("pre")
         pre.text = raw.text
         raw.replace_with(pre)

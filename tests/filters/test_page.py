@@ -116,6 +116,22 @@ def test_instructions_of_a_server_hide_nothing() -> None:
     assert _text("<?php start() ?><p>a<?php echo $x ?>b<p>c<p class=x>d") == "ab\n\nc\n\nd"
 
 
+@pytest.mark.parametrize(
+    "nested",
+    [
+        "<math><msup><mi>x</mi>",
+        "<math><annotation encoding=TeX>x",
+        "<div><math><msup><mi>x</mi><mi>2</mi></msup></math>",
+        "<div><xmp></td></xmp>x",
+        "<ol reversed><li>x",
+        "<table><tr><td>x<td>",
+        "<div class=fragment><pre><table><tr><td>x",
+    ],
+)
+def test_a_page_is_read_however_deep_it_is(nested: str) -> None:
+    assert _text(nested * 20_000 + "<p>end").rstrip().endswith("end")
+
+
 def test_an_empty_line_of_code_stays() -> None:
     page = "".join(
         f"<div class=line><span class=lineno> {i}</span>&#160;{line}</div>\n"
