@@ -94,6 +94,7 @@ _KIND = re.compile(
 )
 _PIECE = 2**18  # characters
 _CELL_CHARS = 300  # a cell of more lines and more characters lays a page out, and holds no value
+_CELLS = 100  # within each other; what stands in cells within them is read as blocks are
 _OWN_LINE = re.compile(rf"(?:\A|\n)?{LINE}(?:\n?{LINE})*\n?")
 # What stands 256 elements deep. No page is written so, browsers read none deeper than 512, and to
 # edit a tree takes time in proportion to its depth.
@@ -494,12 +495,15 @@ def _row(page: _Page, _name: str, _attributes: str) -> None:
 def _cell(page: _Page, _name: str, _attributes: str) -> None:
     page.part(1)
     page.flows.append(page.flow)
-    page.flow = _Flow()
+    if len(page.flows) <= _CELLS:  # or each cell would copy all that it holds once more
+        page.flow = _Flow()
 
 
 def _cell_end(page: _Page, _name: str, _attributes: str) -> None:
     page.part(1)
     cell, page.flow = page.flow, page.flows.pop()
+    if cell is page.flow:
+        return
     text = "".join(cell.out)
     if "\n" in text and not cell.laid_out and cell.rows < 2 and len(text) <= _CELL_CHARS:  # noqa: PLR2004
         text = " ".join(line.strip(" ") for line in text.split("\n") if line)

@@ -116,6 +116,12 @@ def test_instructions_of_a_server_hide_nothing() -> None:
     assert _text("<?php start() ?><p>a<?php echo $x ?>b<p>c<p class=x>d") == "ab\n\nc\n\nd"
 
 
+def test_cells_deep_within_each_other_are_read_as_blocks() -> None:
+    table = "<table><tr><td>a<td>b</table>"
+    assert _text("<table><tr><td>" * 99 + table) == "a\tb"
+    assert _text("<table><tr><td>" * 100 + table) == "a b"
+
+
 @pytest.mark.parametrize(
     "nested",
     [
