@@ -1,4 +1,4 @@
-"""`phloem bench`: how fast ops, the engine and whole chains are, and how soon commands begin."""
+"""`phloem bench`: how fast ops, the engine and chains are, and how faithful extraction is."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ def bench(
             "--data",
             exists=True,
             file_okay=False,
-            help="Folder of .jsonl.gz files; each line has id, text and, if known, lang.",
+            help="Folder of .jsonl.gz files; each line has id, text and, if known, lang. For"
+            " extraction: a folder in which the packages that it fetches are kept.",
         ),
     ],
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[ops|breakdown|engine|chain|start]",
+            metavar="[ops|breakdown|engine|chain|start|extraction]",
             help="Every op and a whole run; or what each stage and op opens, writes, computes and"
             " costs; or what Beam adds to a plain loop, what a second worker"
             " gains, and how time and memory grow with the corpus; or a whole chain beside those of"
-            " other makers, and how often both decide alike; or how long commands take to begin.",
+            " other makers, and how often both decide alike; or how long commands take to begin;"
+            " or how faithful the text of HTML is to the sources that pages were made of.",
         ),
     ] = "ops",
     op: Annotated[
@@ -77,9 +79,21 @@ def bench(
             help="For chain: interpreter of an environment with dolma, measured too.",
         ),
     ] = None,
+    trafilatura: Annotated[
+        str | None,
+        typer.Option(
+            "--trafilatura",
+            metavar="PYTHON",
+            help="For extraction: interpreter of an environment with trafilatura, measured too.",
+        ),
+    ] = None,
+    generator: Annotated[
+        list[str] | None,
+        typer.Option("--generator", help="For extraction: pages of this one only; again for more."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure ops and the whole run, the engine, chains, or how long commands take to begin.
+    """Measure ops and the whole run, the engine, chains, first seconds, or what extraction keeps.
 
     [bold]phloem bench --data texts --op statistics --peers[/bold]
     [bold]phloem bench chain --data texts --datatrove other/bin/python[/bold]
@@ -115,8 +129,14 @@ def bench(
 
         columns = start.COLUMNS
         rows = start.bench_start(data, repeat=repeat)
+    elif what == "extraction":
+        from phloem.pipeline.bench import extraction
+
+        columns = extraction.COLUMNS
+        made = extraction.load_generators(generator or [])
+        rows = extraction.bench_extraction(data, made, trafilatura=trafilatura, told=note)
     else:
-        known = "ops, breakdown, engine, chain and start"
+        known = "ops, breakdown, engine, chain, start and extraction"
         raise typer.BadParameter(f"{what!r} is nothing to measure; there are {known}")
     listing(list(rows), columns, as_json=as_json)
 
