@@ -42,6 +42,7 @@ class Made(BaseModel):
         markup: Of the sources: a key of `MARKUPS`.
         pages: A connector's name and its parameters; of `include`, what the first `*` of a glob
             stands for is the name of a page, and what stands before a glob may be anything.
+            Folders in a name may be written with dots.
         sources: The same of the sources: a page's has its name.
         whole: Whether pages and sources are parted differently, and so compared as one.
     """
@@ -155,7 +156,8 @@ def _members(asked: Members, data: Path) -> dict[str, list[bytes]]:
             for native_id, content in zip(*columns, strict=True):
                 path = native_id.partition("/")[2]
                 found = next(filter(None, (glob.fullmatch(path) for glob in globs)), None)
-                members[found[1] if found and found.re.groups else path].append(content)
+                page = found[1] if found and found.re.groups else path
+                members[page.replace("/", ".")].append(content)
     return members
 
 

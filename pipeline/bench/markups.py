@@ -28,9 +28,8 @@ def rst(source: str) -> Truth | None:
     if re.search(r"(?m)^\s*\.\. (?:toctree|auto\w+|(?:literal)?include)::", source):
         return None
     directive = re.compile(r"\s*\.\. (?:code-block|sourcecode|highlight|code)::(?=\s)")
-    text = re.sub(_RST_UNSAID, "", source)
     code, lines = _indented(
-        text.split("\n"),
+        source.split("\n"),
         lambda line: (
             bool(directive.match(f"{line}\n"))
             or (line.rstrip().endswith("::") and not line.lstrip().startswith(".."))
@@ -41,7 +40,7 @@ def rst(source: str) -> Truth | None:
     return Truth(
         tuple(code),
         _without(
-            "\n".join(lines),
+            re.sub(_RST_UNSAID, "", "\n".join(lines)),
             (r":[\w:+-]+:`[!~]?([^`<]*?)\s*(?:<[^`]*>)?`", r"\1"),
             (r"`([^`<]*?)\s*<[^`]*>`_+", r"\1"),
             (r"(?m)^\s*\.\. \S+::\s*|^\s*:\w+:\s*|::$", ""),
