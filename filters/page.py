@@ -41,13 +41,14 @@ from phloem.filters.raised import END, RAISED, write_raised
 _NAVIGATION = (
     "footer navheader navfooter navigation docnav related sphinxsidebar headerlink toclink topNav"
     " bottomNav subNav skipNav trails sidebar-elems toplang bottomlang breadcrumb breadcrumbs"
-    " p.apache div.nav-panel"
+    " p.apache div.nav-panel viewcode-back"
 )
 # What a browser does not show, for readers who do not see; and the glyphs of a formula that stands
-# there as TeX or MathML too (KaTeX, MathJax 2).
+# there as TeX or MathML too (KaTeX, MathJax 2); lines of an example that mdBook folds away, and the
+# types that Haddock shows of code where one points at it.
 _UNSEEN = (
     "visually-hidden visuallyhidden sr-only screen-reader-text screen-reader-only element-invisible"
-    " show-for-sr katex-html MathJax_Preview"
+    " show-for-sr katex-html MathJax_Preview span.boring span.annottext"
 )
 # The numbers that highlighters put beside lines of code: Pygments, Doxygen, rustdoc, GTK-Doc,
 # Rouge, Chroma, highlight.js, Prism, GitLab.
@@ -169,6 +170,15 @@ class _Page:
             flow.out.append("\n" * (flow.gap or 1))
         flow.out.append(text)
         flow.gap = 0
+
+    def unnumber(self, lines: int) -> None:
+        """Take away a block of nothing but the numbers of the lines of code that come next."""
+        out = self.flow.out
+        if lines == 1 or not out or not out[-1].lstrip(" ").startswith("1\n"):
+            return
+        if out[-1].split() == [str(number) for number in range(1, lines + 1)]:  # by rustdoc 1.63
+            out.pop()
+            self.flow.gap = len(out.pop()) if out else 0
 
     def settle(self) -> None:
         """Give the marker of an item a line of its own if it tells a number."""
@@ -398,8 +408,11 @@ def _code(page: _Page, _name: str, _attributes: str) -> None:
     if "\0" in text:
         text = text.replace(f"{LINE}&nbsp;", f"{LINE}{_NUMBERED}")  # by Doxygen, before its code
         text = _written(_OWN_LINE.sub("\n", text).replace(_NUMBERED, ""))
-    text = text.replace("&nbsp;", " ").rstrip().lstrip("\n")
+    text = text.replace("&nbsp;", " ").rstrip()
+    lines = text.count("\n") + 1
+    text = text.lstrip("\n")
     if text:
+        page.unnumber(lines)
         page.put_whole(text)
         page.flow.laid_out = True
     page.part(2)

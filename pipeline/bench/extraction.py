@@ -23,7 +23,7 @@ from phloem.filters.charset import decode_page
 from phloem.filters.extract import html
 from phloem.pipeline.bench.chain import PEERS, cpu_of, interpreter, version_of
 from phloem.pipeline.bench.markups import MARKUPS, Truth, joined
-from phloem.sources.connector import Fault, Pin, find_connector
+from phloem.sources.connector import Fault, Pin, SourceError, find_connector
 from phloem.sources.limits import Limits
 
 COLUMNS = ("generator", "pages", "tool", "blocks", "code kept", "digits", "F1 mean", "F1 least")
@@ -93,7 +93,11 @@ def bench_extraction(
     python = interpreter(TOOL, trafilatura) if trafilatura else None
     peer = f"{TOOL} {version_of(TOOL, python)}" if python else ""
     for each in made:
-        pairs = pairs_of(each, data)
+        try:
+            pairs = pairs_of(each, data)
+        except SourceError as error:
+            told(f"{each.generator}: {error}")
+            continue
         if not pairs:
             told(f"{each.generator}: no page has a source of its name")
             continue

@@ -86,8 +86,11 @@ def markdown(source: str) -> Truth:
     code: list[str] = []
 
     def fenced(found: re.Match[str]) -> str:
-        code.append(re.sub(rf"(?m)^ {{0,{len(found[1])}}}", "", found[4]).rstrip("\n"))
-        return f"\n\n{found[4]}\n\n"
+        block = re.sub(rf"(?m)^ {{0,{len(found[1])}}}", "", found[4])
+        if "rust" in found[3]:
+            block = re.sub(r"(?m)^ *#(?: .*)?\n", "", block)  # lines that rustdoc and mdBook hide
+        code.append(block.strip("\n"))
+        return f"\n\n{block}\n\n"
 
     rest = re.sub(
         r"(?ms)^( *)(`{3,}|~{3,})([^\n`]*)\n(.*?)^ *\2[`~]*[ \t]*$", fenced, source.expandtabs(4)
@@ -109,6 +112,18 @@ def markdown(source: str) -> Truth:
             )
         ),
     )
+
+
+def doxygen(source: str) -> Truth:
+    """Doxygen's pages: Markdown with commands, among them one for code."""
+    for pattern, left in (
+        (r"(?s)[@\\]code(?:\{\.?(\w+)\})?\n(.*?)[@\\]endcode", r"```\1\n\2```"),
+        (r"[@\\]ref \S+ \"([^\"]*)\"", r"\1"),
+        (r"[@\\](?:(?:page|(?:sub)*section|anchor) \S+|tableofcontents|(?!code)[a-z]+\b)", ""),
+        (r"/\*!|\*/", ""),
+    ):
+        source = re.sub(pattern, left, source)
+    return markdown(source)
 
 
 def xml(source: str) -> Truth:
@@ -283,6 +298,7 @@ MARKUPS: dict[str, Callable[[str], Truth | None]] = {
     "reStructuredText": rst,
     "AsciiDoc": asciidoc,
     "Markdown": markdown,
+    "Doxygen": doxygen,
     "XML": xml,
     "Texinfo": texinfo,
     "man": man,

@@ -83,6 +83,7 @@ def test_code_keeps_its_lines_wherever_it_stands(around: str) -> None:
         "<pre>%s<br>%s<br>%s</pre>",
         "<pre><span class=line>%s</span>\n<span class=line>%s</span>\n<span>%s</span></pre>",
         "<pre><span class=linenos>1</span>%s\n<span class=linenos>2</span>%s\n%s</pre>",
+        "<pre class=line-numbers><span>1</span>\n<span>2</span>\n3\n</pre><pre>%s\n%s\n%s\n</pre>",
         "<pre><table><tr><td class=hljs-ln-numbers>1<td>%s<tr><td>%s<tr><td>%s</table></pre>",
         (
             "<div class=fragment><div class=line><a></a><span class=lineno> 1</span>&#160;%s"
@@ -136,6 +137,34 @@ def test_cells_deep_within_each_other_are_read_as_blocks() -> None:
 )
 def test_a_page_is_read_however_deep_it_is(nested: str) -> None:
     assert _text(nested * 20_000 + "<p>end").rstrip().endswith("end")
+
+
+@pytest.mark.parametrize(
+    "page", ["<pre>1\n2</pre><p>x</p><pre>a\nb</pre>", "<pre>1\n2</pre><pre>a\nb\nc</pre>"]
+)
+def test_numbers_that_are_not_those_of_the_lines_behind_them_stay(page: str) -> None:
+    assert _text(page).startswith("1\n2\n\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [
+        (  # mdBook
+            "<span class=boring>fn main() {\n</span>x();\n<span class=boring>}</span>",
+            "x();",
+        ),
+        (  # Sphinx
+            "<div id=f><a class=viewcode-back href=x>[docs]</a><span>def</span> f(): 1</div>",
+            "def f(): 1",
+        ),
+        (  # Haddock
+            "<span class=annot><span class=annottext>Int\n</span><a href=x>f</a></span> = 1",
+            "f = 1",
+        ),
+    ],
+)
+def test_what_a_generator_folds_away_in_code_is_not_read(code: str, read: str) -> None:
+    assert _text(f"<pre>{code}</pre>") == read
 
 
 def test_an_empty_line_of_code_stays() -> None:

@@ -26,6 +26,11 @@ SOURCES = {
         "ls -l\n  x",
         "Title See the list a ls l x A b",
     ),
+    "Doxygen": (
+        '/*!\n@page one Title\n\nSee @ref x "the list".\n\n@code{.c}\na();\n  b;\n@endcode\n*/\n',
+        "a();\n  b;",
+        "Title See the list a b",
+    ),
     "XML": (
         "<para>See <link>the list</link>.</para><screen>a &lt; b\n  c</screen><!-- no -->",
         "a < b\n  c",
