@@ -45,10 +45,11 @@ _NAVIGATION = (
 )
 # What a browser does not show, for readers who do not see; and the glyphs of a formula that stands
 # there as TeX or MathML too (KaTeX, MathJax 2); lines of an example that mdBook folds away, and the
-# types that Haddock shows of code where one points at it.
+# types and declarations that Haddock and Doxygen show where one points at code.
 _UNSEEN = (
     "visually-hidden visuallyhidden sr-only screen-reader-text screen-reader-only element-invisible"
-    " show-for-sr katex-html MathJax_Preview span.boring span.annottext"
+    " show-for-sr katex-html MathJax_Preview span.boring"
+    " span.annottext div.ttc"
 )
 # The numbers that highlighters put beside lines of code: Pygments, Doxygen, rustdoc, GTK-Doc,
 # Rouge, Chroma, highlight.js, Prism, GitLab.

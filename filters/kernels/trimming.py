@@ -227,7 +227,7 @@ def trim(
                 end += 1
         elif depth > 0:
             depth += int(name == inside)
-        elif nested > 0 and name == code:
+        elif nested > 0 and name == code and not (said & HIDDEN or hides):
             nested += 1
             to = _copy(GAP, 0, GAP.size, out, to)
         else:

@@ -137,7 +137,7 @@ def _members(asked: Members, data: Path) -> dict[str, list[bytes]]:
     ((name, given),) = asked.items()
     connector = find_connector(name)
     include = [f"*{glob}" for glob in given["include"]]
-    params = connector.Params.model_validate({**given, "include": include})
+    params: Any = connector.Params.model_validate({**given, "include": include})
     kind = [name, "source"] if given.get("source") else [name]
     packages = [f"{package}-{params.of(package).version}" for package in given["packages"]]
     folder = data / "-".join([*kind, *packages]).replace("/", "+")

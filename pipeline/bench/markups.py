@@ -78,8 +78,10 @@ def asciidoc(source: str) -> Truth | None:
     )
 
 
-def markdown(source: str) -> Truth:
-    """Markdown: code is what stands fenced; that which is indented is told of too, off lists."""
+def markdown(source: str) -> Truth | None:
+    """Markdown: code is what stands fenced; where nothing is, what stands indented, off lists."""
+    if "{{#" in source:
+        return None
     source = re.sub(
         r"\A---\n.*?\n---\n|<!--.*?-->|\A(?:[A-Za-z]+:.*\n)+", "", source, flags=re.DOTALL
     )
@@ -114,7 +116,7 @@ def markdown(source: str) -> Truth:
     )
 
 
-def doxygen(source: str) -> Truth:
+def doxygen(source: str) -> Truth | None:
     """Doxygen's pages: Markdown with commands, among them one for code."""
     for pattern, left in (
         (r"(?s)[@\\]code(?:\{\.?(\w+)\})?\n(.*?)[@\\]endcode", r"```\1\n\2```"),
@@ -198,8 +200,10 @@ def texinfo(source: str) -> Truth:
     )
 
 
-def man(source: str) -> Truth:
+def man(source: str) -> Truth | None:
     """Manual pages, whose code is not told from their text."""
+    if re.search(r"(?m)^\.so ", source):
+        return None
     return Truth(
         (),
         _without(

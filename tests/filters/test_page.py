@@ -157,6 +157,10 @@ def test_numbers_that_are_not_those_of_the_lines_behind_them_stay(page: str) -> 
             "<div id=f><a class=viewcode-back href=x>[docs]</a><span>def</span> f(): 1</div>",
             "def f(): 1",
         ),
+        (  # Doxygen
+            "<div class=line>f();</div><div class=ttc><div class=ttname>f</div> g.h:1</div>",
+            "f();",
+        ),
         (  # Haddock
             "<span class=annot><span class=annottext>Int\n</span><a href=x>f</a></span> = 1",
             "f = 1",

@@ -66,7 +66,12 @@ def test_a_manual_page_tells_its_words() -> None:
 
 @pytest.mark.parametrize(
     ("markup", "source"),
-    [("AsciiDoc", "a\ninclude::b.txt[]\n"), ("reStructuredText", ".. automodule:: b\n")],
+    [
+        ("man", ".so man3/b.3\n"),
+        ("Markdown", "a\n{{#include b.md}}\n"),
+        ("AsciiDoc", "a\ninclude::b.txt[]\n"),
+        ("reStructuredText", ".. automodule:: b\n"),
+    ],
 )
 def test_a_source_that_takes_in_others_is_no_truth(markup: str, source: str) -> None:
     assert MARKUPS[markup](source) is None
