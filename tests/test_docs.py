@@ -25,7 +25,7 @@ from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards import lint
 from phloem.sources.cards.dossier import CardFile, Dossier
 from phloem.sources.cards.source import Source
-from phloem.sources.connector import Pin, connectors, find_connector
+from phloem.sources.connector import Pin, PinnedFile, connectors, find_connector
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = {**docs_tables.TABLES, **docs_rooms.TABLES}
@@ -121,6 +121,9 @@ def test_contributing_workspace_names_known_keys():
     assert set(tomllib.loads(text)) == {"ops", "sources", "recipes", "policies"}
 
 
+WHEEL = "tomlkit-0.15.2-py3-none-any.whl"
+
+
 def test_contributing_card_breaks_no_rule():
     card = yaml.load(_examples("yaml")[0], Loader=yaml.CSafeLoader)
     file = CardFile(Path(f"{card['id']}.yaml"), card, Source.model_validate(card), ())
@@ -128,7 +131,7 @@ def test_contributing_card_breaks_no_rule():
         files=[file],
         ops=list(ops()),
         connectors={name: find_connector(name) for name in connectors()},
-        pins={card["id"]: Pin("2.2.0", ())},
+        pins={card["id"]: Pin("0.15.2", (PinnedFile(WHEEL, "0" * 64, 1),))},
         approvals={},
         license_refs=[],
         today=card["license"]["checked_on"],
