@@ -225,13 +225,15 @@ def trim(
                         end += 3 + stop - start
                         break
                 end += 1
-        elif depth > 0:
+            at = end
+            continue
+        hidden = said & HIDDEN != 0 or (hides and not said & SHOWN)
+        if depth > 0:
             depth += int(name == inside)
-        elif nested > 0 and name == code and not (said & HIDDEN or hides):
+        elif nested > 0 and name == code and not hidden:
             nested += 1
             to = _copy(GAP, 0, GAP.size, out, to)
         else:
-            hidden = said & HIDDEN != 0 or (hides and not said & SHOWN)
             taken = kind & PASSED != 0 or (hidden and not kind & LASTING)
             if kind & BLOCK and nested == 0:
                 to -= int(to > 0 and blank and out[to - 1] == BLANK)

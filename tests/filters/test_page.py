@@ -109,6 +109,11 @@ def test_code_in_code_is_code(page: str) -> None:
     assert _text(page) == "a\nb\nc\n\nd"
 
 
+def test_what_is_hidden_in_code_hides_nothing_else() -> None:
+    code = "a<div hidden>b</div>c<div hidden role=tabpanel>d</div>e"
+    assert _text(f"<div class=fragment>{code}</div><p>f") == "a\nc\nd\ne\n\nf"
+
+
 def test_a_line_break_holds_no_code() -> None:
     assert _text("<p>a<br style='white-space: pre'>b<p>c") == "a\nb\n\nc"
 

@@ -69,7 +69,7 @@ def _reference(html: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0912, PLR09
             at = len(html) if end < 0 else end + len(name) + 3
         elif depth:
             depth += (-1 if stroke else 1) * (name == passed)
-        elif nested and name == code:
+        elif nested and name == code and (stroke or not said & trimming.HIDDEN):
             nested += -1 if stroke else 1
             blank = blank or not nested
             out += _GAP if nested else b"</pre>"
