@@ -28,6 +28,7 @@ HARMLESS = {
     "aiohttp": "asks hosts for files, whose bytes are verified",
     "fsspec": "brings and takes the root's files, whose bytes are verified",
     "huggingface-hub": "asks the Hub for files, whose bytes are verified",
+    "packaging": "reads the names of wheels, not what they hold",
     "protego": "says which addresses may be asked for; verified as all that comes",
     "pydantic-core": "stands in pydantic's requirements with one version",
     "urllib3": "asks hosts for files, whose bytes are verified",

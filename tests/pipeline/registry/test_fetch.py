@@ -57,6 +57,7 @@ class Provider:
     own: Path | None = None  # serves a file that lies here, as the user's own do
     fetched: list[str] = field(default_factory=list)
     more: list[str] = field(default_factory=list)  # files that its card names by now
+    strange: list[str] = field(default_factory=list)  # pinned files that its card does not name
     Params: type[Strict] = AnyParams
     VERSION: int = 1
 
@@ -65,6 +66,9 @@ class Provider:
 
     def resolve(self, params: Any) -> Pin:
         raise AssertionError("a run never asks what there is now")
+
+    def foreign(self, params: Any, pin: Pin) -> list[str]:
+        return [f"{name} is none of the card's" for name in self.strange]
 
     def fetch(self, params: Any, pin: Pin, folder: Path) -> dict[str, str]:
         if self.fault:
@@ -323,8 +327,9 @@ def test_readings_with_skip_unavailable_leave_out_and_say_why(
         (Provider(fault=WrongError("other bytes")), {"b": PIN}, "other bytes"),
         (Provider(), {}, "no lock entry says what it holds"),
         (Provider(Params=Strict), {"b": PIN}, "the card's access.params do not suit"),
+        (Provider(strange=["f"]), {"b": PIN}, "its lock entry holds what the card does not name"),
     ],
-    ids=["changed", "changed for its connector", "not locked", "wrong card"],
+    ids=["changed", "changed for its connector", "not locked", "wrong card", "foreign"],
 )
 def test_readings_pass_over_nothing_that_is_wrong_with_a_source_though_they_may_skip(
     serve: Serve,
