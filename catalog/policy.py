@@ -42,6 +42,10 @@ class Policy(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="The file's name.")
     summary: str = Field(description="What it is for, in a sentence or two.")
     approval: bool = Field(description="Each source is approved by a person, as its card stands.")
+    approved_pin: bool = Field(
+        default=False,
+        description="The approval is of the lock entry as well: another version is approved anew.",
+    )
     evidence: Literal["none", "read"] = Field(
         description="`read`: a person has read the evidence of each source's licence."
     )
@@ -137,6 +141,8 @@ def admits(policy: Policy, source: Mapping[str, Json], license_refs: Refs = NO_R
         unsaid = "; nothing here can hold a run to what it asks" if UNMODELLED in refused else ""
         reasons.append(f"its licence {source.get('license')} has {', '.join(refused)}{unsaid}")
     missing = approval_fault(source) if policy.approval else None
+    if policy.approved_pin and not missing:
+        missing = pin_fault(source)
     return [*reasons, missing] if missing else reasons
 
 
@@ -149,6 +155,16 @@ def approval_fault(source: Mapping[str, Json]) -> str | None:
         return "its card has changed since it was approved; ask for a new approval"
     if not approval.get("verified"):
         return f"its approval does not count: {approval.get('fault') or 'nobody verified it'}"
+    return None
+
+
+def pin_fault(source: Mapping[str, Json]) -> str | None:
+    """Why the lock entry of an approved source counts as not approved; None if it is."""
+    approved = source["approval"].get("pin")
+    if not approved:
+        return "its approval is of no lock entry; lock it, and ask for a new approval"
+    if approved != source.get("pin"):
+        return "its lock entry has changed since it was approved; ask for a new approval"
     return None
 
 

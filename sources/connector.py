@@ -47,6 +47,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from phloem.catalog.errors import PhloemError
+from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.sources.limits import Limits
 
@@ -144,6 +145,11 @@ class Pin:
             tuple(PinnedFile(**file) for file in value["files"]),
             tuple(Observation(**seen) for seen in value.get("observed", ())),
         )
+
+
+def pin_hash(pin: Pin) -> str:
+    """The hash of what a lock entry says is read: version and files, not what hosts said."""
+    return digest_of({"version": pin.version, "files": [asdict(file) for file in pin.files]})
 
 
 def version_of(files: Sequence[PinnedFile]) -> str:

@@ -231,7 +231,9 @@ def approve(
     """Sign a card as it stands, so that policies that ask for approval read it.
 
     The key must be in allowed_signers beside the approvals: in the card folder
-    of your phloem.toml, else in sources/approvals. A changed card needs a new one.
+    of your phloem.toml, else in sources/approvals. A changed card needs a new one;
+    what is locked of it is signed as well, and under a policy with approved_pin,
+    such as production, another version needs a new one too.
 
     [bold]phloem sources approve udhr --key ~/.ssh/id --role steward --basis 'Read it all.'[/bold]
     """
@@ -242,6 +244,8 @@ def approve(
         find_workspace(), source, key, role=role, basis=basis, day=date
     )
     put(f"{path}: {source} approved by {signed.signed_by}, {role}, card {signed.card[:12]}")
+    if not signed.pin:
+        put("it is not locked: a policy with approved_pin will ask for a new approval once it is")
     if before:
         put(f"it stands in place of one by {before.signed_by or 'nobody'} of {before.date}")
 

@@ -12,12 +12,13 @@ from phloem.pipeline.registry.registry import Registry, card_of, load_registry
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards.approvals import SIGNERS, approvals_folder, sign, write_approval
 from phloem.sources.cards.source import Approval, Source, card_files, card_hash, describe
+from phloem.sources.connector import Pin, pin_hash
 
 
 def approve(
     workspace: Workspace, source: str, key: Path, *, role: str, basis: str, day: str
 ) -> tuple[Path, Approval, Approval | None]:
-    """Sign a card as it stands, and write the approval beside it.
+    """Sign a card as it stands, at what is locked of it, and write the approval beside it.
 
     Args:
         workspace: Whose cards there are too.
@@ -38,15 +39,17 @@ def approve(
     registry = load_registry(workspace)
     card = card_of(registry, source)
     folder = _folder(source, registry, workspace)
-    signed = sign(_said(card, role, basis, day), key, folder / SIGNERS)
+    said = _said(card, registry.pins.get(source), role, basis, day)
+    signed = sign(said, key, folder / SIGNERS)
     return write_approval(signed, folder), signed, registry.approvals.get(source)
 
 
-def _said(card: Source, role: str, basis: str, day: str) -> Approval:
+def _said(card: Source, pin: Pin | None, role: str, basis: str, day: str) -> Approval:
     """What is to be signed. Raises UseError listing every fault."""
     given = {
         "source": card.id,
         "card": card_hash(card),
+        "pin": pin_hash(pin) if pin else None,
         "role": role,
         "date": day or datetime.now(UTC).date().isoformat(),
         "basis": basis,

@@ -38,6 +38,7 @@ from phloem.sources.connector import (
     WrongError,
     connectors,
     find_connector,
+    pin_hash,
 )
 from phloem.sources.formats.formats import KNOWN
 
@@ -152,6 +153,7 @@ def source_facts(card: Source, registry: Registry) -> dict[str, Json]:
         "status": card.status,
         "evidence": card.evidence,
         "card": card_hash(card),
+        "pin": pin_hash(pin) if pin else None,
         "version": pin.version if pin else None,
         "files": [asdict(file) for file in pin.files] if pin else [],
         "approval": _approval_facts(registry, card.id),

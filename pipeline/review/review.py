@@ -213,9 +213,12 @@ def _approval(card: Source, registry: Registry) -> str:
     who = f"{code(approval.role)} on {approval.date}"
     if approval.card != card_hash(card):
         return f"of another state of the card, by {who}: **it does not bind**"
-    facts = source_facts(card, registry)["approval"]
+    source = source_facts(card, registry)
+    facts = source["approval"]
     if not facts["verified"]:
         return f"by {who}, and **its signature does not count**: {code(facts['fault'])}"
+    if approval.pin and approval.pin != source["pin"]:
+        return f"of the card, but of another lock entry, by {who}: **the new one is not approved**"
     return f"it binds, signed by {code(facts['by'])} as {who}"
 
 

@@ -40,8 +40,12 @@ class SigningError(SourceError):
 
 
 def payload(approval: Approval) -> bytes:
-    """What is signed: canonical JSON of all that an approval says, without the signature."""
-    said = approval.model_dump(mode="json", include={"source", "card", "role", "date", "basis"})
+    """What is signed: canonical JSON of all that an approval says, without the signature.
+
+    What it does not say is left out, so that approvals of before there was a `pin` still count.
+    """
+    what = {"source", "card", "pin", "role", "date", "basis"}
+    said = approval.model_dump(mode="json", include=what, exclude_none=True)
     return canonical(said)
 
 

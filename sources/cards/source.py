@@ -270,6 +270,11 @@ class Approval(Strict):
 
     source: Id = Field(description="Id of the card.")
     card: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hash of the card that was approved.")
+    pin: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Hash of the lock entry that was approved; unset: whatever is locked.",
+    )
     role: str = Field(min_length=3, description="The accountable role, such as data steward.")
     date: dt.date = Field(description="When it was approved.")
     basis: str = Field(min_length=10, description="What the decision rests on.")

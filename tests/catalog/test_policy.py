@@ -24,7 +24,8 @@ SOURCE = {
     "evidence": "read",
     "license": "CC-BY-4.0",
     "card": "c0ffee",
-    "approval": {"card": "c0ffee", "verified": True, "by": "steward"},
+    "pin": "10cked",
+    "approval": {"card": "c0ffee", "pin": "10cked", "verified": True, "by": "steward"},
 }
 FORGED = {"card": "c0ffee", "verified": False, "fault": "it is not signed"}
 
@@ -108,6 +109,8 @@ def test_admits_a_source_that_shows_all() -> None:
         ({"card": "changed"}, "its card has changed since"),
         ({"approval": FORGED}, "its approval does not count: it is not signed"),
         ({"approval": {"card": "c0ffee"}}, "does not count: nobody verified it"),
+        ({"pin": "another"}, "its lock entry has changed since it was approved"),
+        ({"approval": {**SOURCE["approval"], "pin": None}}, "its approval is of no lock entry"),
         ({"restrictions": {"commercial": "forbidden"}}, "has noncommercial"),
         ({"restrictions": {"ai_training": "forbidden"}}, "has unmodelled; nothing here can hold"),
         ({"license": "LicenseRef-custom-terms"}, "has unknown"),

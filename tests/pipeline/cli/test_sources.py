@@ -160,6 +160,24 @@ def test_plan_approval_that_no_longer_binds_is_told(
     assert reason in line
 
 
+def test_plan_of_another_version_than_was_approved_is_refused(
+    workspace: Path, key: Path, tmp_path: Path
+) -> None:
+    """Whoever changes the lock file alone has not asked who approved the card."""
+    change_recipe(workspace, "sources: [first, second]", "sources: [first]")
+    told(approve("first", key))
+    root = str(new_root(tmp_path / "root"))
+    told(phloem("plan", "tiny", "--root", root))
+    path = workspace / "cards" / "sources.lock"
+    before = json.loads(path.read_bytes())
+    before["sources"]["first"]["version"] = "another"
+    path.write_text(json.dumps(before), encoding="utf-8")
+    line = refused(phloem("plan", "tiny", "--root", root), 1)
+    assert "first: its lock entry has changed since it was approved" in line
+    told(approve("first", key))
+    told(phloem("plan", "tiny", "--root", root))
+
+
 # Approve ------------------------------------------------------------------------------------------
 def test_approve_writes_beside_the_card_and_says_what_it_replaces(
     workspace: Path, key: Path
