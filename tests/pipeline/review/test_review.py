@@ -28,7 +28,7 @@ from phloem.reports.review import MARK, MOST_CHARACTERS, Review, comment
 from phloem.sources.cards.approvals import sign, write_approval
 from phloem.sources.cards.lock import Entry, write_lock
 from phloem.sources.cards.source import Approval, Source, card_hash
-from phloem.sources.connector import Pin, PinnedFile
+from phloem.sources.connector import Pin, PinnedFile, pin_hash
 
 KEPT_HERE = "the secret of this machine 7261"
 HOSTILE = (
@@ -543,7 +543,9 @@ def key(tmp_path: Path) -> Path:
     return path
 
 
-def approve(repository: Repository, key: Path, card: dict[str, Any]) -> None:
+def approve(
+    repository: Repository, key: Path, card: dict[str, Any], pin: Pin | None = None
+) -> None:
     """Sign a card with a key that the repository's own list of keys names."""
     folder = repository.folder / "sources" / "approvals"
     public = " ".join(key.with_suffix(".pub").read_text(encoding="utf-8").split()[:2])
@@ -552,6 +554,7 @@ def approve(repository: Repository, key: Path, card: dict[str, Any]) -> None:
     approval = Approval(
         source=card["id"],
         card=card_hash(Source.model_validate(card)),
+        pin=pin_hash(pin) if pin else None,
         role="data steward",
         date="2026-01-02",
         basis="Read its terms and a hundred of its texts.",
@@ -571,6 +574,23 @@ def test_review_says_that_an_approval_by_a_key_of_the_base_binds(repository, sto
     made, text = reviewed(repository, store)
     assert "**it does not bind**" in text
     assert "S015" in {each.rule for each in made.findings}
+
+
+def test_review_says_that_a_new_lock_entry_is_not_what_was_approved(repository, store, key):
+    card = card_of("harbour")
+    pins = [
+        Pin("1", (PinnedFile(f"harbour_text-1.0-{build}-py3-none-any.whl", "a" * 64, 10),))
+        for build in "12"
+    ]
+    write_lock(repository.lock_file, {"harbour": Entry(pins[0], "2026-01-01")})
+    approve(repository, key, card, pins[0])
+    repository.commit()
+    write_lock(repository.lock_file, {"harbour": Entry(pins[1], "2026-01-01")})
+    repository.commit()
+    made, text = reviewed(repository, store, samples=0)
+    assert made.errors == 0
+    assert "of another lock entry, by `data steward`" in text
+    assert "**the new one is not approved**" in text
 
 
 def test_review_counts_no_approval_by_a_key_that_the_branch_brings(repository, store, key):
