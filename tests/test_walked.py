@@ -56,7 +56,8 @@ LOCK = """
 from pathlib import Path
 from phloem.sources.connector import Pin, PinnedFile
 from phloem.sources.cards.lock import write_pin
-write_pin("tomlkit-code", Pin("0.15.2", (PinnedFile("a.whl", "0" * 64, 1),)), [], languages=None)
+wheel = PinnedFile("tomlkit-0.15.2-py3-none-any.whl", "0" * 64, 1)
+write_pin("tomlkit-code", Pin("0.15.2", (wheel,)), [], languages=None)
 """  # as `phloem sources lock` would
 
 
