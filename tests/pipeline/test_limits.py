@@ -387,7 +387,10 @@ def heavy_tasks(folder: Path, contents: dict[str, str]) -> Iterator[Callable[[Li
     given = files.Params.model_validate(params)
     pin = files.resolve(given)
     found = files.fetch(given, pin, folder)
-    parts = [Split(f.name, {"parts": [[f.name, 0, None]]}, (f.name,)) for f in pin.files]
+    parts = [
+        Split(f.name, {"parts": [[f.name, 0, None]], "bytes": [f.bytes]}, (f.name,))
+        for f in pin.files
+    ]
     reading = reading_of(card_of("files", params), pin, found, parts)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
