@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
 from phloem.filters.extract import each_row
-from phloem.filters.formulas import FORMULAS, Formula
+from phloem.filters.jats_formulas import FORMULAS, Formula
 from phloem.filters.op import Measured, op
 from phloem.filters.raised import END, RAISED, write_raised
 

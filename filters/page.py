@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from phloem.filters.formula import spell_out
 from phloem.filters.kernels.hashing import word_hash
 from phloem.filters.kernels.trimming import (
     BLOCK,
@@ -33,6 +32,7 @@ from phloem.filters.kernels.trimming import (
     TOLD,
     trim,
 )
+from phloem.filters.page_formulas import spell_out
 from phloem.filters.raised import END, RAISED, write_raised
 
 # What documentation puts around its text: class names of the generators DocBook and Publican,
