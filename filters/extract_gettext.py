@@ -19,6 +19,7 @@ _ENTRY = struct.Struct("=II")
 _MAGIC = 0x950412DE
 _ENTRIES = 2**20  # more than any catalogue has: the compiler gcc's, the largest seen, holds 15,325
 
+_SHARED = 4  # times that a byte may be part of a text: compilers may keep equal ones once
 _CONTEXT = "\x04"  # parts a message's context from its text
 _CHARSET = re.compile(rb"charset=([A-Za-z0-9_.:-]+)")
 _KEY = re.compile(r"[A-Za-z0-9]{5}\|")  # LibreOffice puts a key of five characters before a message
@@ -104,11 +105,17 @@ def _messages(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     if count > _ENTRIES:
         msg = f"a catalogue of more than {_ENTRIES} messages"
         raise ValueError(msg)
+    left = _SHARED * len(content)
     for number in range(count):
-        yield (
+        pair = (
             _at(content, order, originals + _ENTRY.size * number),
             _at(content, order, translations + _ENTRY.size * number),
         )
+        left -= len(pair[0]) + len(pair[1])
+        if left < 0:
+            msg = "a catalogue whose messages overlap"
+            raise ValueError(msg)
+        yield pair
 
 
 def _at(content: bytes, order: str, entry: int) -> bytes:

@@ -49,6 +49,7 @@ from pydantic import BaseModel, ConfigDict
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
+from phloem.sources import progress
 from phloem.sources.limits import Limits
 
 Json = Any
@@ -220,6 +221,8 @@ _FILE = b"phloem.file"
 
 def met_in(file: str, found: Batches) -> Batches:
     """What is read of a file, each with its name: what already names a member of it keeps that."""
+    if not progress.begin(file):
+        return
     for each in found:
         if file_of(each) is not None:
             yield each

@@ -73,6 +73,27 @@ class Limits(BaseModel):
         " larger one is quarantined with all its rows. Decoding goes page by page, but a writer of"
         " larger ones did not mean them to be read by row group.",
     )
+    record_seconds: int = Field(
+        default=10,
+        gt=0,
+        description="Seconds of processor time that one record may take: its extraction, or one"
+        " step of reading, such as a mebibyte out of a packed stream. A record that takes more is"
+        " quarantined; what cannot be got over is, with the rest of its file. A page of 20 MB takes"
+        " about one.",
+    )
+    record_memory_bytes: int = Field(
+        default=512 * 2**20,
+        gt=0,
+        description="Resident bytes that the extraction of one record may add to its process. One"
+        " that needs more is quarantined. A page needs about ten times its size.",
+    )
+    reading_memory_bytes: int = Field(
+        default=2 * 2**30,
+        gt=0,
+        description="Resident bytes of the process that reads a part of a source, but for files"
+        " that it maps. Where it needs more, the rest of the file is quarantined. A record of"
+        " 256 MiB takes 1.7 GB while it is read.",
+    )
     task_seconds: int = Field(
         default=3600,
         gt=0,
@@ -86,7 +107,8 @@ class Limits(BaseModel):
         description="Resident bytes of the worker process that does a task on this machine, but"
         " for files that it maps. A worker above it is ended; its tasks are tried once more,"
         " alone, then the one that needs more fails; the others go on. A worker of the recipe"
-        " `debian` has at most 1 GB; a record of 256 MiB takes 1.7 GB while it is read.",
+        " `debian` has at most 1 GB. What reads and extracts is a process of its own, with its own"
+        " bounds.",
     )
 
     def deciding(self) -> dict[str, Json]:

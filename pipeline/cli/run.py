@@ -181,8 +181,8 @@ def run(
     [bold]phloem run quickstart --input 'texts/*.jsonl' --text-column body --language sw[/bold]
     [bold]phloem run quickstart --stage measure --share 2/4[/bold]
     """
-    from phloem.pipeline.engines.launch import load_ahead
     from phloem.pipeline.engines.runners import SPARK, check_runner
+    from phloem.pipeline.launch import load_ahead
 
     runner = check_runner(runner)
     if runner != SPARK:

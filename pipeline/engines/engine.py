@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import platform
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,12 +16,12 @@ from typing import Protocol
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import Shard, canonical
 from phloem.catalog.store import Store
+from phloem.pipeline.reason import reason_of
 from phloem.pipeline.stage import Task
 
 Done = Callable[[Task, Sequence[Shard]], None]
 
 FAILURES = "failures"
-NO_COMMIT = "the worker ended without committing what it should"
 
 
 @dataclass(frozen=True)
@@ -105,42 +103,6 @@ def noted_reason(store: Store, task: Task) -> str | None:
         return "its note of failure was cut short"
 
 
-def reason_of(error: BaseException | None) -> str:
-    """One line for a person, without text of a document.
-
-    The message of the error, or of one that it came from, if that is ours or the system's; else
-    only its kind and the line of code that raised it: its message may quote what it choked on.
-    """
-    if error is None:
-        return NO_COMMIT
-    chain = [error]
-    while inner := _origin(chain[-1]):
-        chain.append(inner)
-    ours = [each for each in chain if isinstance(each, PhloemError)]
-    system = [each for each in chain if isinstance(each, OSError)]
-    if ours or system:
-        # Beam adds to the message where it was raised, in its own words.
-        return " ".join(str((ours or system)[0]).split(" [while running")[0].split())
-    return f"{type(chain[-1]).__name__} {_place_of(chain[-1])}; its message may quote a document"
-
-
 def on_worker(reason: str) -> WorkerError:
     """An error as a driver elsewhere is told of it: the machine may be what matters."""
     return WorkerError(f"on worker {platform.node()}: {reason}")
-
-
-def _origin(error: BaseException) -> BaseException | None:
-    """The error that this one came from, unless whoever raised it left that out."""
-    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-def _place_of(error: BaseException) -> str:
-    """The innermost line of code that is neither Python's own nor an installed library's."""
-    place = "in a library"
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        module = frame.f_globals.get("__name__", "")
-        top = module.partition(".")[0]
-        installed = "site-packages" in frame.f_code.co_filename
-        if top == "phloem" or not (installed or top in sys.stdlib_module_names | {"pyarrow"}):
-            place = f"at {module} line {line}"
-    return place

@@ -23,9 +23,10 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
-from phloem.pipeline.engines.engine import Done, Failure, forget_failures, noted_reason, reason_of
-from phloem.pipeline.engines.launch import WorkerContext, load, worker_settings
+from phloem.pipeline.engines.engine import Done, Failure, forget_failures, noted_reason
+from phloem.pipeline.launch import WorkerContext, load, start_beside, worker_settings
 from phloem.pipeline.logs import quiet_clients
+from phloem.pipeline.reason import reason_of
 from phloem.pipeline.stage import StageError, Task, just_made, weights
 from phloem.sources.limits import Limits
 
@@ -305,5 +306,6 @@ def quiet_worker() -> None:
     Beam would log its message and traceback, which may quote a document.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    start_beside()
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
     quiet_clients()

@@ -25,8 +25,9 @@ from phloem.catalog.manifest import File, canonical
 from phloem.catalog.store import Store
 from phloem.pipeline.engines import batches
 from phloem.pipeline.engines.build import require_same
-from phloem.pipeline.engines.engine import note_failure, on_worker, reason_of
+from phloem.pipeline.engines.engine import note_failure, on_worker
 from phloem.pipeline.engines.runners import local_options
+from phloem.pipeline.reason import reason_of
 from phloem.pipeline.stage import Shuffle, inputs_verified, made
 from phloem.pipeline.stages import BY_NAME, run_task, task_of
 

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 
 from phloem.catalog.columns import CONTENT, NATIVE_ID
 from phloem.catalog.store import Store
+from phloem.pipeline.extraction import Asked, read
+from phloem.pipeline.guard import LateError
 from phloem.pipeline.reading import Reading
-from phloem.pipeline.registry.registry import params_of
 from phloem.pipeline.stages.ingest import document_id
-from phloem.sources.connector import Fault, find_connector
+from phloem.sources.connector import Fault
 from phloem.sources.limits import Limits
 
 READ_BYTES = 128 * 2**20
@@ -63,32 +64,55 @@ class Drawn:
         return self._rows[:number]
 
 
-def draw(store: Store, reading: Reading, limits: Limits, documents: int) -> list[Drawn]:
-    """Read parts that lie evenly in the source, each as far as its share of the bytes goes."""
-    connector = find_connector(reading.card.access.connector)
-    params = params_of(connector, reading.card)
+def draw(
+    store: Store,
+    reading: Reading,
+    limits: Limits,
+    place: tuple[str, tuple[str, ...]],
+    documents: int,
+) -> list[Drawn]:
+    """Read parts that lie evenly in the source, each as far as its share of the bytes goes.
+
+    Args:
+        store: The root.
+        reading: The source.
+        limits: How much a document, a record, an archive may have.
+        place: Folder that a workspace's modules are imported from, and their names.
+        documents: About how many are wanted.
+    """
     files = {name: ref.on_this_machine(store) for name, ref in reading.files.items()}
     number = min(len(reading.splits), documents)
     chosen = [reading.splits[n * len(reading.splits) // number] for n in range(number)]
     left, ends = READ_BYTES, time.monotonic() + READ_SECONDS
     drawn = []
-    for place, split in enumerate(chosen):
+    for number_before, split in enumerate(chosen):
         part = Drawn(reading.card.id, documents)
-        share = left // (number - place)
-        for found in connector.read(params, split, files, limits):
-            if isinstance(found, Fault):
-                part.faults.append(found)
-                continue
-            part.add(found)
-            size = int(pc.sum(pc.binary_length(found[CONTENT.name])).as_py() or 0)
-            share, left = share - size, left - size
-            if share <= 0 or time.monotonic() > ends:
-                part.is_cut = True
-                break
+        access = reading.card.access
+        own = {name: files[name] for name in split.files or files}
+        asked = Asked(reading.card.id, access.connector, access.params, split, own, limits, place)
+        left -= _read(part, asked, left // (number - number_before), ends)
         drawn.append(part)
         if time.monotonic() > ends:
             break
     return drawn
+
+
+def _read(part: Drawn, asked: Asked, share: int, ends: float) -> int:
+    """Meet the documents of a part, up to so many bytes of content; how many they were."""
+    size = 0
+    try:
+        for found in read(asked, ends=ends):
+            if isinstance(found, Fault):
+                part.faults.append(found)
+                continue
+            part.add(found)
+            size += int(pc.sum(pc.binary_length(found[CONTENT.name])).as_py() or 0)
+            if size >= share:
+                part.is_cut = True
+                break
+    except LateError:
+        part.is_cut = True
+    return size
 
 
 def quotas(available: Sequence[int], total: int) -> list[int]:

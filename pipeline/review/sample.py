@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from phloem.catalog.columns import (
     DECLARED_LANGUAGE,
+    DOCUMENT,
     ID,
     LANGUAGE,
     MINHASH,
@@ -28,6 +29,7 @@ from phloem.catalog.columns import (
     PII_SPANS,
     TEXT,
     TEXT_BYTES,
+    schema,
 )
 from phloem.catalog.ledger import DUPLICATE, KEPT, QUARANTINED
 from phloem.catalog.licenses import obligations
@@ -36,6 +38,7 @@ from phloem.catalog.plain import Json
 from phloem.catalog.policy import load_policy
 from phloem.catalog.store import Store
 from phloem.filters.language import DECLARED, LANGUAGE_BASIS, LID, UNKNOWN, load, primary
+from phloem.pipeline.extraction import Asked, Extracted, complete, extract
 from phloem.pipeline.job import Job, Made, steps
 from phloem.pipeline.recipe import load_recipe
 from phloem.pipeline.registry.fetch import keep_file, readings
@@ -47,9 +50,8 @@ from phloem.pipeline.stages import run_task
 from phloem.pipeline.stages.ingest import (
     INGEST,
     Ingested,
+    collected,
     document_id,
-    extracted,
-    extractors,
     write_ingested,
 )
 from phloem.pipeline.stages.measure import chain, declared, declared_for
@@ -57,8 +59,7 @@ from phloem.pipeline.workspace import Workspace
 from phloem.reports.excerpts import Texts, cut, masked_texts
 from phloem.reports.source_sample import Excerpt, SampledLanguage, SourceSample
 from phloem.sources.cards.source import Source, card_files
-from phloem.sources.connector import Pin
-from phloem.sources.limits import Limits
+from phloem.sources.connector import Pin, Split
 
 RECIPE = "quickstart"
 DOCUMENTS = 200
@@ -117,7 +118,7 @@ def sample(
     """
     job = _job(store, registry, workspace, card, told)
     (reading,) = job.readings
-    drawn = draw(store, reading, job.recipe.limits, documents)
+    drawn = draw(store, reading, job.recipe.limits, job.place, documents)
     taken = quotas([len(part) for part in drawn], documents)
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         scratch = Store(folder)
@@ -158,8 +159,8 @@ def _measured(
         batches += own
         names = (batch[NATIVE_ID.name][0].as_py() for batch in own)
         weights |= {document_id(source, name): part.read / size for name in names}
-    ingested = Ingested(source, "sample", job.recipe.limits, by_type=extractors(job.workspace.ops))
-    texts = list(extracted(iter(batches), ingested))
+    ingested = Ingested(source, "sample")
+    texts = list(collected(_extracted(scratch, job, batches), ingested))
     faults = Counter(fault["reason"] for fault in ingested.faults)
     for fault in (fault for part in drawn for fault in part.faults):
         faults[fault.reason] += fault.records
@@ -180,12 +181,34 @@ def _measured(
     return _described(scratch, store, job, known, _decided(scratch, job, texts), weights)
 
 
+def _extracted(scratch: Store, job: Job, batches: Sequence[pa.RecordBatch]) -> Iterator[Extracted]:
+    """What was drawn, extracted as a run would."""
+    if not batches:
+        return
+    with tempfile.NamedTemporaryFile(dir=scratch.root) as held:
+        with pa.ipc.new_stream(held, schema(DOCUMENT)) as stream:
+            for batch in batches:
+                stream.write_batch(complete(batch))
+        held.flush()
+        asked = Asked(
+            source=job.readings[0].card.id,
+            connector="",
+            params={},
+            split=Split("sample", {}),
+            files={},
+            limits=job.recipe.limits,
+            place=job.place,
+            held=held.name,
+        )
+        yield from extract(asked)
+
+
 def _decided(scratch: Store, job: Job, texts: Sequence[pa.RecordBatch]) -> dict[str, Shard]:
     """The shards of one text file: `ingest`, `clean`, `decide` and each measuring op's."""
     made: Made = {}
     going = steps(job, scratch, made)
     next(going)  # a run would read the source here
-    step = going.send([[_ingest(scratch, job.readings[0].card, job.recipe.limits, texts)]])
+    step = going.send([[_ingest(scratch, job.readings[0].card, texts)]])
     while step.stage != "decide":
         step = going.send([run_task(scratch, task) for task in step.tasks])
     (decided,) = (shard for task in step.tasks for shard in run_task(scratch, task))
@@ -194,9 +217,9 @@ def _decided(scratch: Store, job: Job, texts: Sequence[pa.RecordBatch]) -> dict[
     return {**measured, "ingest": made["ingest"][0], "clean": made["clean"][0], "decide": decided}
 
 
-def _ingest(scratch: Store, card: Source, limits: Limits, texts: Sequence[pa.RecordBatch]) -> Shard:
+def _ingest(scratch: Store, card: Source, texts: Sequence[pa.RecordBatch]) -> Shard:
     """What drawing gave, as if a run had read it."""
-    reading = Ingested(card.id, "sample", limits)
+    reading = Ingested(card.id, "sample")
     return write_ingested(scratch, INGEST.key({"sample": card.id}, []), reading, iter(texts))
 
 

@@ -13,10 +13,8 @@ import pyarrow.compute as pc
 import xxhash
 
 from phloem.catalog.columns import (
-    DOCUMENT,
     ID,
     INGESTED,
-    MEDIA_TYPE,
     NATIVE_ID,
     SOURCE,
     TEXT,
@@ -34,11 +32,10 @@ from phloem.catalog.manifest import (
     write_parquet,
 )
 from phloem.catalog.store import Store
-from phloem.filters.op import EXTRACTOR, Op, ops
+from phloem.pipeline.extraction import Asked, Extracted, extract, extractors
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.stage import Stage, StageError, Task, Work
-from phloem.pipeline.workspace import enter
-from phloem.sources.connector import Fault, Split, file_of, find_connector
+from phloem.sources.connector import Split, find_connector
 from phloem.sources.limits import Limits
 
 Json = Any
@@ -52,21 +49,6 @@ the second be given another name, and a split knows its own part."""
 # columns below the 2 GiB that Arrow's 32-bit offsets reach.
 SHARD_TEXT_BYTES = 64 * 2**20
 SHARD_ROWS = 2**20
-
-
-def extractors(modules: Sequence[str] = ()) -> dict[str, Op]:
-    """The extractor of each media type, those of these further op modules too.
-
-    Raises StageError if two want one media type.
-    """
-    found: dict[str, Op] = {}
-    for op in ops(modules).values():
-        for media_type in op.media_types if op.kind == EXTRACTOR else ():
-            if media_type in found:
-                msg = f"extractors {found[media_type].name} and {op.name} both read {media_type}"
-                raise StageError(msg)
-            found[media_type] = op
-    return found
 
 
 INGEST = Kind(
@@ -146,7 +128,7 @@ def several(source: str, native_id: str, places: Sequence[str]) -> str:
 
 @dataclass
 class Ingested:
-    """What has been met so far in one split, which reads these files.
+    """What has been met so far in one split.
 
     Attributes:
         seen: The file that each native id was met in.
@@ -154,11 +136,8 @@ class Ingested:
 
     source: str
     split: str
-    limits: Limits
-    files: tuple[str, ...] = ()
     seen: dict[str, str | None] = field(default_factory=dict)
     faults: list[dict[str, Json]] = field(default_factory=list)
-    by_type: Mapping[str, Op] = field(default_factory=dict)
     read: int = 0
     rests: int = 0
     content_bytes: int = 0
@@ -178,33 +157,20 @@ class Ingested:
         self.seen[native_id] = file
         return document_id(self.source, native_id)
 
-    def file_of(self, found: pa.RecordBatch | Fault) -> str | None:
-        """The file that something was met in: what the connector says, or the split's only one.
-
-        Raises StageError for a connector that reads several files and does not say which.
-        """
-        said = file_of(found)
-        if said is None and len(self.files) > 1:
-            msg = (
-                f"{self.source} {self.split} reads {len(self.files)} files and its connector does"
-                " not say which it is in; pass what it reads of each through `met_in`"
-            )
-            raise StageError(msg)
-        return said or next(iter(self.files), None)
-
 
 def run(store: Store, key: str, work: IngestWork) -> list[Shard]:
     """Read one split into text files and a quarantine file."""
-    folder, modules = work.place
-    enter(folder)
-    connector = find_connector(work.connector)
-    params = connector.Params.model_validate(work.params)
-    files = {name: ref.on_this_machine(store) for name, ref in work.files.items()}
-    reading = Ingested(
-        work.source, work.split.name, work.limits, tuple(files), by_type=extractors(modules)
+    asked = Asked(
+        source=work.source,
+        connector=work.connector,
+        params=work.params,
+        split=work.split,
+        files={name: ref.on_this_machine(store) for name, ref in work.files.items()},
+        limits=work.limits,
+        place=work.place,
     )
-    batches = extracted(connector.read(params, work.split, files, work.limits), reading)
-    return [write_ingested(store, key, reading, batches)]
+    reading = Ingested(work.source, work.split.name)
+    return [write_ingested(store, key, reading, collected(extract(asked), reading))]
 
 
 def write_ingested(
@@ -259,103 +225,27 @@ def _text_bytes(batch: pa.RecordBatch) -> int:
     return int(pc.sum(pc.binary_length(batch[TEXT.name])).as_py() or 0)
 
 
-def extracted(
-    records: Iterator[pa.RecordBatch | Fault], reading: Ingested
-) -> Iterator[pa.RecordBatch]:
-    """Batches of the ingested schema, out of what a connector reads."""
-    for record in records:
-        file = reading.file_of(record)
-        if isinstance(record, Fault):
-            reading.read += record.records
-            reading.rests += record.rest
-            reading.fault(file, record.native_id, record.offset, record.reason, record.records)
-            continue
-        reading.read += record.num_rows
-        batch = _complete(record)
-        reading.content_bytes += int(pc.sum(pc.binary_length(batch["content"])).as_py() or 0)
-        yield from _extract(batch, file, reading)
+def collected(found: Iterator[Extracted], reading: Ingested) -> Iterator[pa.RecordBatch]:
+    """Batches of the ingested schema, out of what was extracted; the rest goes into quarantine."""
+    for each in found:
+        reading.read += each.read
+        reading.content_bytes += each.content_bytes
+        for fault in each.faults:
+            reading.rests += fault.rest
+            reading.fault(fault.file, fault.native_id, fault.offset, fault.reason, fault.records)
+        if each.rows is not None:
+            yield _with_ids(each.rows, each.file, reading)
 
 
-def _complete(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with every document column, null where the connector gave none."""
-    arrays = []
-    for column in DOCUMENT:
-        if column.name in batch.schema.names:
-            arrays.append(batch[column.name].cast(column.type))
-        else:
-            arrays.append(pa.nulls(batch.num_rows, column.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema(DOCUMENT))
-
-
-def _extract(
-    batch: pa.RecordBatch, file: str | None, reading: Ingested
-) -> Iterator[pa.RecordBatch]:
-    """Run each media type's extractor on its rows; row order is kept."""
-    bound = reading.limits.told("document_bytes")
-    good: list[Rows] = []
-    bad: dict[int, str] = {}
-    texts: list[pa.Array] = []
-    for media_type, rows in _by_media_type(batch):
-        op = reading.by_type.get(media_type)
-        if op is None:
-            reason = f"no extractor reads {media_type or 'no media type'}"
-            bad |= dict.fromkeys(rows.tolist(), reason)
-            continue
-        measured = op(_only(batch, rows))
-        text = measured.arrays[0]
-        faults = {place: f"{op.name}: {why}" for place, why in measured.faults.items()}
-        too_large = dict.fromkeys(_too_large(text, reading.limits), f"document larger than {bound}")
-        faults = too_large | faults
-        bad |= {int(rows[place]): reason for place, reason in faults.items()}
-        fine = np.delete(np.arange(len(rows)), list(faults))
-        texts.append(_only(text, fine))
-        good.append(rows[fine])
-    for row, reason in sorted(bad.items()):
-        native_id = batch[NATIVE_ID.name][row].as_py()
-        member = native_id if file and (native_id or "").startswith(f"{file}/") else file
-        reading.fault(member, native_id, -1, reason)
-    if len(bad) == batch.num_rows:
-        return
-    if len(texts) == 1:
-        yield _with_ids(_only(batch, good[0]), texts[0], file, reading)
-        return
-    rows = np.concatenate(good)
-    text = pa.concat_arrays(texts).take(pa.array(np.argsort(rows)))
-    yield _with_ids(_only(batch, np.sort(rows)), text, file, reading)
-
-
-def _by_media_type(batch: pa.RecordBatch) -> Iterator[tuple[str, Rows]]:
-    """Each media type of a batch, without its parameters, and its rows; in alphabetical order."""
-    said = batch[MEDIA_TYPE.name].dictionary_encode(null_encoding="encode")
-    types = [(value or "").split(";")[0].strip().lower() for value in said.dictionary.to_pylist()]
-    names = sorted(set(types))
-    numbers = np.array([names.index(name) for name in types])[said.indices.to_numpy()]
-    for number, name in enumerate(names):
-        yield name, np.flatnonzero(numbers == number)
-
-
-def _only(data: Any, rows: Rows) -> Any:
-    """These rows of an array or a batch, in ascending order; not copied if they are all."""
-    return data if len(rows) == len(data) else data.take(pa.array(rows))
-
-
-def _too_large(text: pa.Array, limits: Limits) -> list[int]:
-    over = pc.greater(pc.binary_length(text), limits.document_bytes)
-    return list(pc.indices_nonzero(over).to_pylist())
-
-
-def _with_ids(
-    batch: pa.RecordBatch, text: pa.Array, file: str | None, reading: Ingested
-) -> pa.RecordBatch:
-    names = batch[NATIVE_ID.name].to_pylist()
+def _with_ids(rows: pa.RecordBatch, file: str | None, reading: Ingested) -> pa.RecordBatch:
+    names = rows[NATIVE_ID.name].to_pylist()
     arrays = {
         ID.name: pa.array([reading.once(name, file) for name in names], pa.string()),
         SOURCE.name: pa.array([reading.source] * len(names), pa.string()),
-        TEXT.name: text,
     }
     return pa.RecordBatch.from_arrays(
         [
-            arrays[column.name] if column.name in arrays else batch[column.name]
+            arrays[column.name] if column.name in arrays else rows[column.name]
             for column in INGESTED
         ],
         schema=schema(INGESTED),

@@ -21,6 +21,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from phloem.sources import progress
 from phloem.sources.connector import Fault, Strict
 from phloem.sources.formats.unpack import (
     UnpackedReader,
@@ -38,6 +39,10 @@ MAX_HEADERS = 16 * 2**10
 """Bytes of the long names and attributes of one tar member, with those that hold for all members.
 A path has at most 4,096 bytes (PATH_MAX of Linux) and a member two. tarfile reads them whole, and
 before Python 3.11.10 searches them in quadratic time: a second for 32 KiB, 20 minutes for 1 MiB."""
+
+MOST_CLAIMED = 2**36
+"""Bytes that the header of one tar member may claim. To get over it, tarfile reads on mebibyte by
+mebibyte, whether the file has them or not: so many take a moment, 2^62 would take years."""
 
 _ZIP_END = 22  # bytes of the record that ends a zip; a comment of up to 64 KiB follows
 
@@ -242,6 +247,7 @@ def records_of(
         for number, member in enumerate(members):
             if want.end is not None and place + 1 >= want.end:
                 return
+            progress.step()
             if number >= limits.archive_members:
                 yield _rest(want, member.offset, f"more than {limits.told('archive_members')}")
                 return
@@ -409,6 +415,8 @@ class _Header(tarfile.TarInfo):
             if archive.ended and isinstance(error, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]
                 raise
             raise UnpackError("broken tar header", archive.offset) from None
+        if found.size > MOST_CLAIMED:
+            raise UnpackError(f"tar member of {found.size} bytes", archive.offset)
         archive.ended = False
         return found
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, cast
 import zstandard
 from isal import isal_zlib
 
+from phloem.sources import progress
 from phloem.sources.limits import Limits
 
 CHUNK = 2**20
@@ -161,7 +162,7 @@ def unpack(
             all that came before it was handed on.
     """
     if compression is None:
-        yield from iter(lambda: file.read(CHUNK), b"")
+        yield from _plain(file)
         return
     codec = _CODECS[compression]
     read = made = begun = 0
@@ -196,6 +197,12 @@ def unpack(
         raise UnpackError(f"truncated {codec.name}", read, begun)
 
 
+def _plain(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK):
+        progress.step()
+        yield chunk
+
+
 def _reason(name: str, error: Exception) -> str:
     if name in _WINDOWS and any(each in str(error).lower() for each in _NEEDS_MORE):
         return f"{name} window of more than {_WINDOWS[name]} bytes"
@@ -203,6 +210,7 @@ def _reason(name: str, error: Exception) -> str:
 
 
 def _check_bounds(name: str, read: int, made: int, limits: Limits, free: int) -> None:
+    progress.step()
     reason = excess(read, made, limits, free=free)
     if reason:
         raise UnpackError(f"{name} {reason}", read)

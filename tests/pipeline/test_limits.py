@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import guarded_work
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -352,35 +353,10 @@ def test_limits_of_a_task_redo_nothing_and_the_others_read_again(tmp_path: Path)
 
 
 # Tasks --------------------------------------------------------------------------------------------
-HEAVY = '''
-"""An extractor that takes the time or the memory that a document asks for."""
-
-import time
-
-import pyarrow as pa
-
-from phloem.catalog.columns import CONTENT, TEXT
-from phloem.filters.op import op
-
-
-@op(reads=(CONTENT,), writes=(TEXT,), media_types=("text/x-heavy",))
-def heavy(batch):
-    for content in batch["content"].to_pylist():
-        word, _, amount = content.decode().partition(" ")
-        if word == "sleep":
-            time.sleep(float(amount))
-        if word == "hold":
-            held = b"x" * int(amount)
-            time.sleep(2)
-            del held
-    return [batch["content"].cast(pa.string())]
-'''
-
-
 @contextmanager
 def heavy_tasks(folder: Path, contents: dict[str, str]) -> Iterator[Callable[[Limits], list[Task]]]:
     """The tasks that read one file each by the extractor `heavy` of a workspace."""
-    (folder / "heavy_ops.py").write_text(HEAVY, encoding="utf-8")
+    (folder / "heavy_ops.py").write_text(guarded_work.HEAVY, encoding="utf-8")
     for name, text in contents.items():
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
     params = {"path": str(folder / "*.txt"), "media_type": "text/x-heavy"}
@@ -398,26 +374,45 @@ def heavy_tasks(folder: Path, contents: dict[str, str]) -> Iterator[Callable[[Li
 
 
 @pytest.mark.beam
-def test_tasks_too_long_and_too_large_fail_alone_and_pass_when_raised(tmp_path: Path) -> None:
-    contents = {"day": "sleep 10", "big": f"hold {700 * MIB}", "hi": "नमस्ते", "zh": "你好 👋🏽"}
-    low = Limits(task_seconds=8, task_bytes=600 * MIB)
-    high = Limits(task_seconds=600, task_bytes=2**31)
+def test_task_too_long_fails_alone_and_passes_when_raised(tmp_path: Path) -> None:
+    contents = {"day": "sleep 10", "big": f"hold {600 * MIB}", "hi": "नमस्ते", "zh": "你好 👋🏽"}
+    low = Limits(task_seconds=8)
+    high = Limits(task_seconds=600)
     root = tmp_path / "root"
     (tmp_path / "in").mkdir()
-    done: list[str] = []
+    done: dict[str, Shard] = {}
     with heavy_tasks(tmp_path / "in", contents) as tasks:
         with open_pool(str(root), 2, low) as pool:
-            failures = pool.run("ingest", tasks(low), lambda task, _: done.append(task.label))
-        assert sorted(done) == ["local hi.txt", "local zh.txt"]
+            failures = pool.run(
+                "ingest", tasks(low), lambda task, made: done.update({task.label: made[0]})
+            )
+        assert sorted(done) == ["local big.txt", "local hi.txt", "local zh.txt"]
         assert {failure.task.label: failure.reason for failure in failures} == {
             "local day.txt": "took longer than 8 seconds (limits.task_seconds)",
-            "local big.txt": f"needed more than {600 * MIB} bytes (limits.task_bytes)",
         }
         left = [failure.task for failure in failures]
         assert {task.makes for task in left} < {task.makes for task in tasks(high)}
         with open_pool(str(root), 2, high) as pool:
-            assert pool.run("ingest", left, lambda task, _: done.append(task.label)) == []
+            assert (
+                pool.run("ingest", left, lambda task, made: done.update({task.label: made[0]}))
+                == []
+            )
     assert sorted(done) == ["local big.txt", "local day.txt", "local hi.txt", "local zh.txt"]
+    assert {label: made.facts["quarantined"] for label, made in done.items()} == {
+        "local big.txt": 1, "local day.txt": 0, "local hi.txt": 0, "local zh.txt": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.beam
+def test_worker_that_needs_too_much_memory_is_ended_and_its_task_says_so(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    low = Limits(task_bytes=20 * MIB)  # a worker with Beam holds more
+    with (
+        heavy_tasks(tmp_path / "in", {"day": "sleep 20"}) as tasks,
+        open_pool(str(tmp_path / "root"), 1, low) as pool,
+    ):
+        (failure,) = pool.run("ingest", tasks(low), lambda *_: None)
+    assert failure.reason == f"needed more than {20 * MIB} bytes (limits.task_bytes)"
 
 
 def test_own_bytes_leaves_out_mapped_files(tmp_path: Path) -> None:

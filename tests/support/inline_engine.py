@@ -8,8 +8,9 @@ from pathlib import Path
 from phloem.catalog.manifest import Shard
 from phloem.catalog.store import Store
 from phloem.pipeline import run as running
-from phloem.pipeline.engines.engine import Failure, reason_of
+from phloem.pipeline.engines.engine import Failure
 from phloem.pipeline.job import Job, Made, steps
+from phloem.pipeline.reason import reason_of
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.request import Request
 from phloem.pipeline.stage import Task

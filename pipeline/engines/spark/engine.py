@@ -18,7 +18,7 @@ import psutil
 
 from phloem.catalog.store import Store
 from phloem.pipeline.engines.build import build as built
-from phloem.pipeline.engines.engine import NO_COMMIT, Done, Failure, forget_failures, noted_reason
+from phloem.pipeline.engines.engine import Done, Failure, forget_failures, noted_reason
 from phloem.pipeline.engines.local import resident_bytes
 from phloem.pipeline.engines.spark.options import Spark, address, is_loopback, masters
 from phloem.pipeline.engines.spark.said import Executors, GaveUp, gave_up
@@ -32,6 +32,7 @@ from phloem.pipeline.engines.spark.server import (
     served,
     spark_submit,
 )
+from phloem.pipeline.reason import NO_COMMIT
 from phloem.pipeline.stage import Task, just_made
 from phloem.sources.limits import Limits
 

@@ -27,9 +27,10 @@ from apache_beam.portability.api import beam_fn_api_pb2 as api  # isort: skip
 from apache_beam.portability.api import beam_fn_api_pb2_grpc  # isort: skip
 
 from phloem.catalog.store import RootError, Store
-from phloem.pipeline.engines.engine import on_worker, reason_of
-from phloem.pipeline.engines.launch import PRELOAD, worker_settings
+from phloem.pipeline.engines.engine import on_worker
 from phloem.pipeline.engines.local import quiet_worker
+from phloem.pipeline.launch import PRELOAD, worker_settings
+from phloem.pipeline.reason import reason_of
 
 STARTS = 3  # of a worker that ends before it has reported to its executor
 REPORT = 20.0  # seconds until it must have: forked, it takes one

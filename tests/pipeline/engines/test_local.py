@@ -32,7 +32,6 @@ from phloem.pipeline.engines.engine import (
     forget_failures,
     note_failure,
     noted_reason,
-    reason_of,
 )
 from phloem.pipeline.engines.local import (
     ATTEMPTS,
@@ -47,6 +46,7 @@ from phloem.pipeline.engines.local import (
     waves,
 )
 from phloem.pipeline.engines.transforms import transform
+from phloem.pipeline.reason import reason_of
 from phloem.pipeline.run import told_failures
 from phloem.pipeline.stage import StageError, made
 from phloem.pipeline.stages import BY_NAME, bands, task_of

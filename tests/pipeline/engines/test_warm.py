@@ -11,7 +11,8 @@ import pytest
 from tiny_workspace import change_recipe, make_workspace, new_root
 
 from phloem.filters.kernels import cache_folder
-from phloem.pipeline.engines import launch, warm
+from phloem.pipeline import launch
+from phloem.pipeline.engines import warm
 
 SUPPORT = Path(__file__).parents[2] / "support"
 
@@ -142,7 +143,7 @@ def test_compiling_ends_with_an_interrupt_and_says_nothing(tmp_path: Path) -> No
     """Ctrl-C reaches all processes of a terminal at once."""
     code = (
         "import os, signal, sys, threading, time\n"
-        "from phloem.pipeline.engines import launch\n"
+        "from phloem.pipeline import launch\n"
         "launch.all_compiled = lambda: False\n"
         "launch.sys.executable, launch.WARM = sys.argv[1], 'sleeper'\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"

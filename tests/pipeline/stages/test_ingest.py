@@ -6,9 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from unguarded import unguard
 
 from phloem.catalog.manifest import Shard, read_arrow, read_parquet
 from phloem.catalog.store import Store
+from phloem.pipeline import extraction
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.stages import ingest
 from phloem.sources.connector import Fault, Split, Strict, met_in
@@ -38,7 +40,8 @@ def _ingest(
         yield from records
 
     fake = SimpleNamespace(Params=NoParams, read=read)
-    monkeypatch.setattr(ingest, "find_connector", lambda _: fake)
+    monkeypatch.setattr(extraction, "find_connector", lambda _: fake)
+    unguard(monkeypatch)
     store = Store("memory://" + str(id(records)))
     work = ingest.IngestWork(
         source="s", connector="fake", params={}, split=Split("only", {}), files={},
@@ -161,7 +164,8 @@ def test_run_gives_empty_files_of_two_sources_different_hashes(
     hashes = set()
     for source in ("s", "t"):
         fake = SimpleNamespace(Params=NoParams, read=lambda *_: iter(()))
-        monkeypatch.setattr(ingest, "find_connector", lambda _, fake=fake: fake)
+        monkeypatch.setattr(extraction, "find_connector", lambda _, fake=fake: fake)
+        unguard(monkeypatch)
         work = ingest.IngestWork(
             source=source, connector="fake", params={}, split=Split("only", {}), files={},
             place=("", ()), limits=Limits(),

@@ -16,10 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from unguarded import unguard
 
 from phloem.catalog.manifest import Ref, read_parquet
 from phloem.catalog.policy import load_policy, loss_alarm
 from phloem.catalog.store import Store
+from phloem.pipeline import extraction
 from phloem.pipeline.job import balance
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.registry.registry import local_card
@@ -272,7 +274,8 @@ def test_connector_that_reads_several_files_and_does_not_say_which_is_refused(
         yield batch if isinstance(found, str) else found
 
     fake = SimpleNamespace(Params=files.Params, read=read)
-    monkeypatch.setattr(ingest, "find_connector", lambda _: fake)
+    monkeypatch.setattr(extraction, "find_connector", lambda _: fake)
+    unguard(monkeypatch)
 
     def run(*names: str) -> None:
         refs = {}

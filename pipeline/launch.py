@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -143,6 +144,16 @@ def load() -> None:
     forkserver.set_forkserver_preload(PRELOAD)
     with worker_settings(), _deaf_to_terminals():
         forkserver.ensure_running()
+
+
+def start_beside() -> None:
+    """Let this worker start processes of its own, which are forked from where it was forked from.
+
+    `multiprocessing` forbids a daemon to, and would import everything once more for it.
+    """
+    multiprocessing.current_process().daemon = False
+    server: Any = forkserver._forkserver  # noqa: SLF001 - as in `_end`
+    server.ensure_running = lambda: None
 
 
 def load_ahead(root: str) -> None:

@@ -11,8 +11,8 @@ from multiprocessing import spawn
 
 import pytest
 
-from phloem.pipeline.engines.launch import MAIN, SETTINGS, _main_left_out
 from phloem.pipeline.engines.local import open_pool
+from phloem.pipeline.launch import MAIN, SETTINGS, _main_left_out
 from phloem.sources.limits import Limits
 
 

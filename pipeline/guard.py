@@ -1,0 +1,253 @@
+"""Work in a process that can be ended, so that nothing it meets ends or stalls more than itself.
+
+What strangers made is read by much code, some of it in C: a loop there hears of no exception, and
+no library says beforehand what memory it will take. So a child does the work and tells of it, the
+system ends it when its next step has taken too much processor time, and its parent when it holds
+too much memory. What it had told until then stands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import pyarrow as pa
+
+from phloem.catalog.errors import PhloemError
+from phloem.pipeline.launch import WorkerContext, load
+from phloem.pipeline.reason import reason_of
+from phloem.pipeline.stage import StageError
+from phloem.sources import progress
+
+Json = Any
+Told = tuple[Json, pa.RecordBatch | None]
+"""What the child tells: plain JSON, and rows with it."""
+
+KEPT_BYTES = 2**30  # of a child that waits for more: one that holds more gives it back by ending
+LOOK_SECONDS = 0.05  # between looks at the child's memory: it may add a few 100 MB meanwhile
+
+
+class OverrunError(PhloemError):
+    """The child was ended, or died, in the middle of a step: the message says of what."""
+
+
+class LateError(PhloemError):
+    """The time that the whole was given is over."""
+
+
+@dataclass(frozen=True)
+class _Child:
+    process: BaseProcess
+    channel: Connection
+
+    def end(self) -> None:
+        self.channel.close()
+        self.process.kill()
+        self.process.join()
+        self.process.close()
+
+
+_idle: list[_Child] = []
+"""Children that are done and wait for more: to fork one takes longer than to read a small file."""
+
+
+def retire() -> None:
+    """End the children of this process that wait for work."""
+    while _idle:
+        _idle.pop().end()
+
+
+def _child() -> _Child:
+    while _idle:
+        found = _idle.pop()
+        if found.process.is_alive():
+            return found
+        found.end()
+    load()
+    context = WorkerContext()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    return _Child(process, ours)
+
+
+@dataclass
+class Guarded:
+    """A generator that runs in a child, within a `with` block.
+
+    Iterating gives what it yields. An error of it is raised here; one that is not Phloem's own as
+    a StageError with one line, since its message may quote a document.
+
+    Attributes:
+        work: The generator: a function of a module, as it is named to the child.
+        args: Its arguments, plain data.
+        step_seconds: Processor time of each step: from one thing told, or one `progress.step`, to
+            the next.
+        most_bytes: Resident memory of the child, but for files that it maps.
+        ends: Clock time (`time.monotonic`) after which LateError is raised.
+    """
+
+    work: Callable[..., Iterable[Told]]
+    args: tuple[Any, ...]
+    step_seconds: int
+    most_bytes: int
+    ends: float | None = None
+    _looked: float = field(default=0.0, repr=False)
+    _is_done: bool = field(default=False, repr=False)
+
+    def __enter__(self) -> Self:
+        """Give a child the work."""
+        self._child = _child()
+        self._child.channel.send((self.work, self.args, self.step_seconds))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the child, unless it is done and of use for more."""
+        if self._is_done and self.resident_bytes() < KEPT_BYTES:
+            _idle.append(self._child)
+        else:
+            self._child.end()
+
+    def __iter__(self) -> Iterator[Told]:
+        """What the child tells.
+
+        Raises OverrunError if it was ended for what its step took, or died.
+        """
+        while True:
+            self._wait()
+            try:
+                said = json.loads(self._child.channel.recv_bytes())
+                rows = _rows(self._child.channel.recv_bytes()) if said["rows"] else None
+            except (EOFError, OSError):  # OSError: in the middle of a message
+                self._child.process.join()
+                raise OverrunError(_end_of(self._child.process.exitcode or 0)) from None
+            self._is_done = "told" not in said
+            if "error" in said:
+                raise _error(*said["error"])
+            if self._is_done:
+                return
+            yield said["told"], rows
+
+    def resident_bytes(self) -> int:
+        """The child's memory, but for files that it maps, where the system tells."""
+        with suppress(psutil.Error):
+            info = psutil.Process(self._child.process.pid).memory_info()
+            return int(info.rss - getattr(info, "shared", 0))
+        return 0
+
+    def _wait(self) -> None:
+        while True:
+            is_there = self._child.channel.poll(LOOK_SECONDS)
+            now = time.monotonic()
+            if self.ends is not None and now > self.ends:
+                raise LateError("the time that was given is over")
+            if now - self._looked >= LOOK_SECONDS:
+                self._looked = now
+                if self.resident_bytes() > self.most_bytes:
+                    raise OverrunError("memory")
+            if is_there:
+                return
+
+
+def _end_of(code: int) -> str:
+    if code == -signal.SIGXCPU:
+        return "seconds"
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _rows(data: bytes) -> pa.RecordBatch:
+    with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+        return stream.read_next_batch()
+
+
+def _error(name: str, message: str) -> PhloemError:
+    """The error of this class of Phloem's own."""
+    waiting = [PhloemError]
+    for each in waiting:
+        if f"{each.__module__}.{each.__qualname__}" == name:
+            return each(message)
+        waiting += each.__subclasses__()
+    return StageError(message)
+
+
+# In the child -------------------------------------------------------------------------------------
+def serve(channel: Connection) -> None:
+    """Do one piece of work after another, and tell the parent all that it yields."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked ends it
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    gone = select.poll()
+    gone.register(channel.fileno(), 0)  # that it was hung up is always told
+    while True:
+        try:
+            work, args, step_seconds = channel.recv()
+        except EOFError:
+            return  # the parent is gone
+        progress.listen(partial(_step, channel, gone, step_seconds))
+        with suppress(BrokenPipeError, ConnectionResetError):  # the parent wants no more
+            _do(work, args, step_seconds, channel)
+
+
+def _step(channel: Connection, gone: select.poll, step_seconds: int, file: str | None) -> None:
+    if gone.poll(0):
+        os._exit(1)  # nobody would end this process otherwise
+    _allow(step_seconds)
+    if file is not None:
+        _send(channel, {"told": {"begun": file}}, None)
+
+
+def _do(
+    work: Callable[..., Iterable[Told]],
+    args: tuple[Any, ...],
+    step_seconds: int,
+    channel: Connection,
+) -> None:
+    _allow(step_seconds)
+    try:
+        for told, rows in work(*args):
+            _send(channel, {"told": told}, rows)
+            _allow(step_seconds)
+        _send(channel, {"end": True}, None)
+    except PhloemError as error:
+        kind = type(error)
+        said = [f"{kind.__module__}.{kind.__qualname__}", str(error)]
+        _send(channel, {"error": said}, None)
+    except Exception as error:  # noqa: BLE001 - whatever it is, one safe line of it goes on
+        _send(channel, {"error": ["", reason_of(error)]}, None)
+
+
+def _allow(seconds: int) -> None:
+    """Let the system end this process when it has had so many more seconds of processor time."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    wanted = int(time.process_time()) + 1 + seconds
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted, most))
+
+
+def _send(channel: Connection, said: Json, rows: pa.RecordBatch | None) -> None:
+    channel.send_bytes(json.dumps({**said, "rows": rows is not None}).encode())
+    if rows is not None:
+        held = BytesIO()
+        with pa.ipc.new_stream(held, rows.schema) as stream:
+            stream.write_batch(rows)
+        channel.send_bytes(held.getbuffer())
