@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from phloem.catalog.columns import CONTENT, DOCUMENT, MEDIA_TYPE, NATIVE_ID, TEXT, schema
 from phloem.filters.op import EXTRACTOR, Op, ops
-from phloem.pipeline.guard import Guarded, OverrunError, Told
+from phloem.pipeline.guard import OVERRUNS, Guarded, OverrunError, Told, overrun
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.workspace import enter
 from phloem.sources import progress
@@ -160,8 +160,8 @@ def extract(asked: Asked) -> Iterator[Extracted]:
         ended = yield from _go_on(asked, place)
         if ended is None:
             return
-        died[repr(place)] += ended not in _OVERRUNS
-        if ended not in _OVERRUNS and died[repr(place)] < DIED:
+        died[repr(place)] += ended not in OVERRUNS
+        if ended not in OVERRUNS and died[repr(place)] < DIED:
             continue
         found = _overran(place, ended, limits)
         if found:
@@ -202,14 +202,14 @@ def _overran(place: _Place, ended: str, limits: Limits) -> Extracted | None:
     file = place.begun[-1] if place.begun else None
     if place.slice is None:
         place.give_up(file)
-        reason = f"reading {_reason(ended, 'reading', limits)}"
+        reason = f"reading {overrun(ended, 'reading', limits)}"
         return _faulted(Fault(None, -1, reason, rest=True, file=file))
     rows, native_id = place.slice
     if rows > 1:
         place.slice, place.singly = None, rows
         return None
     place.next_row(1)
-    return _faulted(Fault(native_id, -1, _reason(ended, "record", limits), file=file))
+    return _faulted(Fault(native_id, -1, overrun(ended, "record", limits), file=file))
 
 
 def read(asked: Asked, *, ends: float) -> Batches:
@@ -235,19 +235,8 @@ def read(asked: Asked, *, ends: float) -> Batches:
                 else:
                     yield rows if rows is not None else Fault(**said["fault"])
         except OverrunError as error:
-            reason = _reason(str(error), "reading", limits)
+            reason = overrun(str(error), "reading", limits)
             yield Fault(None, -1, f"reading {reason}", rest=True, file=file)
-
-
-_OVERRUNS = ("seconds", "memory")
-
-
-def _reason(ended: str, what: str, limits: Limits) -> str:
-    if ended == "seconds":
-        return f"took more than {limits.told('record_seconds')}"
-    if ended == "memory":
-        return f"needed more than {limits.told(f'{what}_memory_bytes')}"
-    return f"ended its process ({ended})"
 
 
 def _faulted(fault: Fault) -> Extracted:

@@ -32,6 +32,7 @@ from phloem.pipeline.launch import WorkerContext, load
 from phloem.pipeline.reason import reason_of
 from phloem.pipeline.stage import StageError
 from phloem.sources import progress
+from phloem.sources.limits import Limits
 
 Json = Any
 Told = tuple[Json, pa.RecordBatch | None]
@@ -41,8 +42,27 @@ KEPT_BYTES = 2**30  # of a child that waits for more: one that holds more gives 
 LOOK_SECONDS = 0.05  # between looks at the child's memory: it may add a few 100 MB meanwhile
 
 
+OVERRUNS = ("seconds", "memory")
+"""Of what a step took too much; how else a child ended is told by its signal or exit code."""
+
+
 class OverrunError(PhloemError):
     """The child was ended, or died, in the middle of a step: the message says of what."""
+
+
+def overrun(ended: str, what: str, limits: Limits) -> str:
+    """Why a child was ended, or how it ended, as the end of a reason.
+
+    Args:
+        ended: As OverrunError says.
+        what: Whose memory is bounded: ``record`` or ``reading``.
+        limits: Their bounds.
+    """
+    if ended == "seconds":
+        return f"took more than {limits.told('record_seconds')}"
+    if ended == "memory":
+        return f"needed more than {limits.told(f'{what}_memory_bytes')}"
+    return f"ended its process ({ended})"
 
 
 class LateError(PhloemError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +17,13 @@ from typing import Any
 
 from phloem.catalog.manifest import Ref, canonical, key_of
 from phloem.catalog.store import MissingError, Store
+from phloem.pipeline.guard import Guarded, OverrunError, Told, overrun, retire
 from phloem.pipeline.reading import Reading
 from phloem.sources.cards.source import Source
-from phloem.sources.connector import Connector, Pin, SourceError, Split
+from phloem.sources.connector import Connector, Pin, SourceError, Split, find_connector
+from phloem.sources.limits import Limits
+
+Json = Any
 
 SPLITS = "splits"
 SOURCES = Path(__file__).parents[2] / "sources"
@@ -54,23 +58,70 @@ def splits_of(store: Store, found: Sequence[AtHand]) -> list[tuple[Split, ...] |
     name = splits_name(found)
     said = _said(store, name, len(kept)) if kept else ()
     if said is None:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            said = list(pool.map(functools.partial(_look, store), kept))
+        said = list(_looked(store, kept))
         whole = [each for each in said if not isinstance(each, SourceError)]
         if len(whole) == len(kept):
             listed = [[asdict(split) for split in own] for own in whole]
             store.write_bytes(name, canonical(listed))
     told = iter(said)
-    return [next(told) if _is_on_root(each) else _look(store, each) for each in found]
+    return [next(told) if _is_on_root(each) else _own(store, each) for each in found]
 
 
-def _look(store: Store, source: AtHand) -> tuple[Split, ...] | SourceError:
-    """What a connector says, or why it cannot."""
-    files = {name: _path(store, ref) for name, ref in source.files.items()}
+def _own(store: Store, source: AtHand) -> tuple[Split, ...] | SourceError:
+    """What a connector says of files of this machine, or why it cannot."""
     try:
-        return tuple(source.connector.splits(source.params, source.pin, files))
+        return tuple(source.connector.splits(source.params, source.pin, _paths(store, source)))
     except SourceError as error:
         return error
+
+
+def _looked(store: Store, found: Sequence[AtHand]) -> Iterator[tuple[Split, ...] | SourceError]:
+    """What connectors say of files that strangers made, in a process that can be ended."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        paths = list(pool.map(functools.partial(_paths, store), found))
+    asked = [
+        [each.card.access.connector, dict(each.card.access.params), each.pin.to_json(), dict(files)]
+        for each, files in zip(found, paths, strict=True)
+    ]
+    limits = Limits()
+    try:
+        while asked:
+            with Guarded(
+                splits_here, (asked,), limits.record_seconds, limits.reading_memory_bytes
+            ) as child:
+                try:
+                    for said, _ in child:
+                        if "begun" not in said:
+                            asked = asked[1:]
+                            yield _told(said)
+                except OverrunError as error:
+                    asked = asked[1:]
+                    reason = overrun(str(error), "reading", limits)
+                    yield SourceError(f"finding the parts of its files {reason}")
+    finally:
+        retire()
+
+
+def splits_here(asked: Json) -> Iterator[Told]:
+    """In the child: the splits of each source, or why there are none."""
+    for name, params, pin, files in asked:
+        connector = find_connector(name)
+        given = connector.Params.model_validate(params)
+        try:
+            found = connector.splits(given, Pin.from_json(pin), files)
+            yield {"splits": [asdict(split) for split in found]}, None
+        except SourceError as error:
+            yield {"refused": str(error)}, None
+
+
+def _told(said: Json) -> tuple[Split, ...] | SourceError:
+    if "refused" in said:
+        return SourceError(said["refused"])
+    return tuple(Split(each["name"], each["spec"], tuple(each["files"])) for each in said["splits"])
+
+
+def _paths(store: Store, source: AtHand) -> dict[str, str]:
+    return {name: _path(store, ref) for name, ref in source.files.items()}
 
 
 def _path(store: Store, ref: Ref) -> str:

@@ -164,7 +164,9 @@ def zip_splits(
     found = []
     for file in pin.files:
         package, _ = told(params.naming, file.name, ending)
-        held = ranges(members(file.name, files[file.name], Limits()), params, SPLIT_BYTES)
+        held = ranges(
+            members(file.name, files[file.name], Limits()), params, SPLIT_BYTES, file.bytes
+        )
         parts = [
             {"package": package, "start": start, "end": end, "step": 1} for start, end, _ in held
         ]

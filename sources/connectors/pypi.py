@@ -185,7 +185,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """One split a wheel; large wheels in ranges of members that hold `SPLIT_BYTES` each."""
     found = []
     for file in pin.files:
-        held = ranges(zip_members(files[file.name]), params, SPLIT_BYTES)
+        held = ranges(zip_members(files[file.name]), params, SPLIT_BYTES, file.bytes)
         parts = [{"start": start, "end": end} for start, end, _ in held]
         found += numbered(_package(file.name), file.name, parts)
     return found

@@ -273,24 +273,27 @@ def records_of(
 
 
 def ranges(
-    members: Iterator[Member], params: Chosen, size: int
+    members: Iterator[Member], params: Chosen, size: int, archive_bytes: int
 ) -> list[tuple[int, int | None, int]]:
     """(first of the wanted members, one past the last or None, bytes) of parts of about `size`.
 
-    The whole of an archive that breaks: reading it gives the fault.
+    The whole of an archive that breaks, or whose members claim more than any may unpack to: reading
+    it gives the fault, once.
     """
     parts: list[tuple[int, int | None, int]] = []
-    start = held = place = 0
+    start = held = place = whole = 0
     try:
         for member in members:
             if not (is_unsafe(member.path) or is_wanted(member.path, params)):
                 continue
             place += 1
-            held += member.size
+            held, whole = held + member.size, whole + member.size
             if held >= size:
                 parts.append((start, place, held))
                 start, held = place, 0
     except (*BROKEN, UnpackError):
+        return [(0, None, 0)]
+    if excess(archive_bytes, whole, Limits()):
         return [(0, None, 0)]
     return [*parts, (start, None, held)] if held or not parts else parts
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from phloem.catalog.columns import DECLARED_LANGUAGE
+from phloem.sources import progress
 from phloem.sources.connector import (
     Batches,
     Fault,
@@ -90,6 +91,7 @@ def _split(parts: Sequence[Part], sizes: Mapping[str, int]) -> Split:
 
 def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple[Part, int]]:
     """Each part of a file, and its bytes."""
+    progress.step()
     name, kind = file.name, format_of(params, file.name)
     packed = compression(name)
     kind = read_json.form_of(name, path) if kind == "json" else kind
@@ -97,7 +99,7 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
     if kind == "parquet":
         return [((name, a, b), w) for a, b, w in read_tables.row_groups(path, size)]
     if kind == "zip":
-        found = ranges(zip_members(path), params, size)
+        found = ranges(zip_members(path), params, size, file.bytes)
         return [((name, a, b), w) for a, b, w in found]
     whole = kind in {"arrow", "csv", "json", "tar"} or (
         kind == "txt" and params.documents == "file"

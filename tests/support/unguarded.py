@@ -9,6 +9,7 @@ import pytest
 
 from phloem.pipeline import extraction
 from phloem.pipeline.guard import Told
+from phloem.pipeline.registry import splits
 
 
 @dataclass
@@ -40,3 +41,4 @@ class Unguarded:
 def unguard(patch: pytest.MonkeyPatch) -> None:
     """Read and extract in this process."""
     patch.setattr(extraction, "Guarded", Unguarded)
+    patch.setattr(splits, "Guarded", Unguarded)
