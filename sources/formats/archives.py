@@ -44,6 +44,7 @@ MOST_CLAIMED = 2**36
 """Bytes that the header of one tar member may claim. To get over it, tarfile reads on mebibyte by
 mebibyte, whether the file has them or not: so many take a moment, 2^62 would take years."""
 
+_READ = 2**16  # bytes at a time: of what is left of them, tarfile makes a copy at each member
 _ZIP_END = 22  # bytes of the record that ends a zip; a comment of up to 64 KiB follows
 
 SPLIT_BYTES = 32 * 2**20
@@ -389,7 +390,7 @@ def tar_members(file: BinaryIO, compression: str | None, limits: Limits) -> Iter
     stream: Any = UnpackedReader(unpack(file, compression, limits))
     seen = place = 0
     try:
-        with _Tar.open(fileobj=stream, mode="r|", bufsize=2**20, ignore_zeros=True) as archive:
+        with _Tar.open(fileobj=stream, mode="r|", bufsize=_READ, ignore_zeros=True) as archive:
             while (info := archive.next()) is not None:
                 archive.members.clear()  # else tarfile keeps every header that it has met
                 seen += 1
