@@ -28,12 +28,13 @@ from phloem.catalog.columns import (
 )
 from phloem.catalog.manifest import BATCH_BYTES
 from phloem.sources.connector import Batches, Fault, SourceError
+from phloem.sources.formats.parquet_footer import Footer, RowGroup, footer
 from phloem.sources.formats.read_text import Columns, require
 from phloem.sources.limits import Limits
 
 BATCH = 1024  # rows handed on at once at most; a document averages a few KB
 
-BROKEN = (pa.ArrowException, OSError, KeyError, UnicodeDecodeError)
+BROKEN = (pa.ArrowException, OSError, KeyError, ValueError)
 """What Arrow raises for files that are not whole: the last two for names of columns."""
 
 _BYTES = {
@@ -75,7 +76,20 @@ def _wrong(found: pa.Schema, columns: Columns) -> str | None:
     kind = found.field(columns.text).type
     if not _is_text(kind):
         return f"column {columns.text!r} holds {kind}; it must hold strings"
+    for column in columns.named():
+        kind = found.field(column).type
+        if not _is_written(kind):
+            return f"column {column!r} holds {kind}; it must hold what can be written as a string"
     return None
+
+
+def _is_written(kind: pa.DataType) -> bool:
+    """Whether values of a type can be written as strings: no lists, no unknown time zone."""
+    try:
+        _strings(pa.array([0] if pa.types.is_timestamp(kind) else [], kind))
+    except (pa.ArrowException, OSError):
+        return False
+    return True
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -88,17 +102,17 @@ def row_groups(path: str, size: int) -> list[tuple[int, int | None, int]]:
     The whole file where its footer cannot be read: reading it gives the fault.
     """
     try:
-        meta = pq.read_metadata(path)
+        said = footer(path)
     except BROKEN:
         return [(0, None, 0)]
     parts: list[tuple[int, int | None, int]] = []
     start = held = 0
-    for group in range(meta.num_row_groups):
-        held += meta.row_group(group).total_byte_size
+    for group in said.row_groups:
+        held += group.bytes
         if held >= size:
-            parts.append((start, group + 1, held))
-            start, held = group + 1, 0
-    return [*parts, (start, meta.num_row_groups, held)] if held or not parts else parts
+            parts.append((start, group.number + 1, held))
+            start, held = group.number + 1, 0
+    return [*parts, (start, len(said.row_groups), held)] if held or not parts else parts
 
 
 def parquet(
@@ -110,80 +124,64 @@ def parquet(
     """
     start, end = groups
     try:
+        said = footer(path)
+        if said.encrypted:
+            yield Fault(None, 0, "encrypted Parquet", rest=True)
+            return
         with pq.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
-            meta = file.metadata
             wrong = _wrong(file.schema_arrow, columns)
-            last = meta.num_row_groups if end is None else end
-            row = sum(meta.row_group(group).num_rows for group in range(start))
-            for group in range(start, last) if not wrong else ():
-                yield from _row_group(name, file, group, row, columns, limits)
-                row += meta.row_group(group).num_rows
-            seam = _seam(path, meta) if last == meta.num_row_groups else None
+            if wrong:
+                yield Fault(None, 0, wrong, rest=True)
+                return
+            for group in said.row_groups[start:end]:
+                yield from _row_group(name, file, group, columns, limits)
+        if end in {None, len(said.row_groups)}:
+            yield from _behind(path, said)
     except BROKEN:
         yield Fault(None, 0, "broken Parquet", rest=True)
-        return
-    if wrong:
-        yield Fault(None, 0, wrong, rest=True)
-    elif seam is not None:
-        yield Fault(None, seam, "another Parquet file behind the end", rest=True)
 
 
 def _row_group(
-    name: str, file: pq.ParquetFile, group: int, row: int, columns: Columns, limits: Limits
+    name: str, file: pq.ParquetFile, group: RowGroup, columns: Columns, limits: Limits
 ) -> Batches:
-    meta = file.metadata.row_group(group)
-    begins, left = _begins(meta), meta.num_rows
-    if meta.total_byte_size > limits.row_group_bytes:
+    if group.bytes > limits.row_group_bytes:
         reason = f"row group larger than {limits.told('row_group_bytes')}"
-        yield Fault(None, begins, reason, left)
+        yield Fault(None, group.start, reason, group.rows)
         return
-    asked = columns.named()
+    asked, row, end = columns.named(), group.first_row, group.first_row + group.rows
     try:
-        for batch in file.iter_batches(_rows_at_once(meta, asked), [group], asked):
+        for batch in file.iter_batches(_rows_at_once(group, asked), [group.number], asked):
             for part in _cut(batch):
                 yield from _documents(name, part, columns, row, limits)
-                row, left = row + part.num_rows, left - part.num_rows
+                row += part.num_rows
     except BROKEN:
-        yield Fault(None, begins, "broken row group", left)
+        yield Fault(None, group.start, "broken row group", max(1, end - row))
         return
-    if left:
-        yield Fault(None, begins, "row group of fewer rows than its footer says", left)
+    if row < end:
+        yield Fault(None, group.start, "row group of fewer rows than its footer says", end - row)
 
 
-def _chunks(meta: pq.RowGroupMetaData) -> Iterator[pq.ColumnChunkMetaData]:
-    return (meta.column(place) for place in range(meta.num_columns))
-
-
-def _begins(meta: pq.RowGroupMetaData) -> int:
-    """The byte of the file where a row group begins."""
-    return min(map(_starts, _chunks(meta)))
-
-
-def _starts(chunk: pq.ColumnChunkMetaData) -> int:
-    found: int = (
-        chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
-    )
-    return found
-
-
-def _rows_at_once(meta: pq.RowGroupMetaData, asked: list[str]) -> int:
+def _rows_at_once(group: RowGroup, asked: list[str]) -> int:
     """How many rows of a group are decoded together: those of a batch, by their average."""
-    chunks = [chunk for chunk in _chunks(meta) if chunk.path_in_schema in asked]
-    size: int = sum(chunk.total_uncompressed_size for chunk in chunks)
-    rows: int = meta.num_rows
-    return min(BATCH, max(1, BATCH_BYTES * rows // max(size, 1)))
+    size = sum(group.columns.get(column, 0) for column in asked)
+    return min(BATCH, max(1, BATCH_BYTES * group.rows // max(size, 1)))
 
 
-def _seam(path: str, meta: pq.FileMetaData) -> int | None:
-    """Where another file ends that this one was put behind; None if there is none.
+def _behind(path: str, said: Footer) -> Batches:
+    """What a file holds besides its row groups: rows that none of them has, or another file.
 
     The footer of the second tells places as if it were alone: the seam is behind what it tells of.
     """
-    groups = (meta.row_group(group) for group in range(meta.num_row_groups))
-    ends = (_starts(c) + c.total_compressed_size for group in groups for c in _chunks(group))
+    end = max((group.end for group in said.row_groups), default=0)
+    rows = sum(group.rows for group in said.row_groups)
+    if rows != said.rows:
+        reason = f"row groups of {rows} rows in a file of {said.rows}"
+        yield Fault(None, 0, reason, max(1, said.rows - rows), rest=True)
     with Path(path).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        place = data.find(_PARQUET_SEAM, max(0, *ends, 0))
-    return None if place < 0 else place + len(_PARQUET_SEAM) // 2
+        place = data.find(_PARQUET_SEAM, max(0, end))
+    if place >= 0:
+        seam = place + len(_PARQUET_SEAM) // 2
+        yield Fault(None, seam, "another Parquet file behind the end", rest=True)
 
 
 def arrow(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
@@ -318,12 +316,13 @@ def _documents(
 
 
 def _column(batch: pa.RecordBatch, column: str | None) -> pa.Array | None:
+    return None if column is None else _strings(batch[column])
+
+
+def _strings(found: pa.Array) -> pa.Array:
     """A column as strings; bytes that are not UTF-8 are replaced."""
-    if column is None:
-        return None
-    found = batch[column]
     if not _is_text(found.type):
-        return found.cast(pa.string())
+        return _decoded(found).cast(pa.string())
     found = _decoded(found)
     try:
         return found.cast(pa.binary()).cast(pa.string())

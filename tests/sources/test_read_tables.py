@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import random
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.parquet import encryption
 
 from phloem.catalog.manifest import BATCH_BYTES
 from phloem.sources.connector import Fault, SourceError
 from phloem.sources.connectors import files
 from phloem.sources.formats import read_tables
 from phloem.sources.formats.formats import columns_of
+from phloem.sources.formats.parquet_footer import footer
 from phloem.sources.limits import Limits
 
 PARAMS = files.Params(path="unused")
@@ -89,7 +93,92 @@ def test_parquet_file_behind_another_is_told(tmp_path: Path) -> None:
     assert faults == [Fault(None, len(one), "another Parquet file behind the end", rest=True)]
 
 
+# Footers -----------------------------------------------------------------------------------------
+def test_footer_says_where_row_groups_lie_as_arrow_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": TEXTS, "of": [{"id": n, "on": n % 2 == 0} for n in range(12)]})
+    for more in ({}, {"use_dictionary": False}, {"write_page_index": True}, {"version": "1.0"}):
+        pq.write_table(table, path, row_group_size=5, **more)  # type: ignore[arg-type]
+        found, meta = footer(str(path)), pq.read_metadata(path)
+        assert not found.encrypted
+        assert len(found.row_groups) == meta.num_row_groups == 3
+        for number, group in enumerate(found.row_groups):
+            columns = [meta.row_group(number).column(place) for place in range(3)]
+            starts = [
+                c.dictionary_page_offset if c.has_dictionary_page else c.data_page_offset
+                for c in columns
+            ]
+            assert group.start == min(starts)
+            assert group.end == max(
+                start + c.total_compressed_size for start, c in zip(starts, columns, strict=True)
+            )
+            assert group.columns == {c.path_in_schema: c.total_uncompressed_size for c in columns}
+
+
+def test_footer_that_was_changed_is_a_fault_and_does_not_end_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    parquet(path)
+    whole = path.read_bytes()
+    begins = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    draw = random.Random("footers")  # noqa: S311 - no secret
+    for _ in range(500):
+        content = bytearray(whole)
+        for _ in range(draw.choice([1, 1, 2, 4])):
+            content[draw.randrange(begins, len(whole) - 8)] = draw.randrange(256)
+        path.write_bytes(content)
+        batches, faults = read(path)
+        assert faults or len(rows_of(batches)) == len(TEXTS)
+        assert all(fault.records > 0 for fault in faults)
+
+
+@pytest.mark.parametrize("plaintext_footer", [False, True])
+def test_parquet_that_is_encrypted_says_so(tmp_path: Path, plaintext_footer: bool) -> None:
+    class Keys(encryption.KmsClient):  # type: ignore[misc]
+        def wrap_key(self, key: bytes, _name: str) -> bytes:
+            return b64encode(key)
+
+    path = tmp_path / "a.parquet"
+    properties = encryption.CryptoFactory(lambda _: Keys()).file_encryption_properties(
+        encryption.KmsConnectionConfig(),
+        encryption.EncryptionConfiguration(
+            footer_key="f", column_keys={"c": ["text"]}, plaintext_footer=plaintext_footer
+        ),
+    )
+    table = pa.table({"text": TEXTS})
+    with pq.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
+        writer.write_table(table)
+    assert read_tables.row_groups(str(path), 100)
+    assert read(path) == ([], [Fault(None, 0, "encrypted Parquet", rest=True)])
+
+
 # Columns -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.string()),
+        pa.struct([("a", pa.string())]),
+        pa.timestamp("us", "Mars/Phobos"),
+    ],
+)
+def test_columns_that_cannot_be_written_as_strings_are_named(
+    tmp_path: Path, name: str, kind: pa.DataType
+) -> None:
+    path = tmp_path / name
+    table = pa.table({"text": TEXTS, "key": pa.nulls(len(TEXTS), kind)})
+    if name == "a.parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table)
+    params = files.Params(path=str(path), id_column="key")
+    with pytest.raises(SourceError, match=f"^{name}: column 'key' holds "):
+        read_tables.check_columns(name, str(path), columns_of(params, name), path.suffix[1:])
+    batches, (fault,) = read(path, params)
+    assert batches == []
+    assert fault.reason.startswith("column 'key' holds ")
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
 def test_columns_of_one_name_are_told_before_reading_and_while_reading(
     tmp_path: Path, name: str
