@@ -45,8 +45,8 @@ class Format(Strict):
 
     Attributes:
         format: None: by the ending of each name, before .bz2, .gz, .xz or .zst. Of an archive,
-            that of its members, where it is no archive's. ``jsonl`` is an object a line; ``json``,
-            for names that end so, an array or objects over several lines too, as the file begins.
+            that of its members, where it is no archive's. ``jsonl`` is an object a line; ``json``
+            an array, or objects over several lines; which of the two is seen by how a file begins.
         documents: For plain text: a document a file, or one a block between blank lines.
         languages: Glob -> BCP-47 tag of what it matches first, unless a column says.
     """

@@ -94,7 +94,7 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
     progress.step()
     name, kind = file.name, format_of(params, file.name)
     packed = compression(name)
-    kind = read_json.form_of(name, path) if kind == "json" else kind
+    kind = _form(name, path, kind)
     _check_columns(params, name, path, kind)
     if kind == "parquet":
         return [((name, a, b), w) for a, b, w in read_tables.row_groups(path, size)]
@@ -107,6 +107,11 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
     if packed or whole or file.bytes <= size or read_text.is_wide(path):
         return [((name, 0, None), file.bytes * (PACKED if packed else 1))]
     return [((name, at, min(at + size, file.bytes)), size) for at in range(0, file.bytes, size)]
+
+
+def _form(name: str, path: str, kind: str) -> str:
+    """The format of a file, where its bytes have a say in it."""
+    return read_json.form_of(name, path, kind) if kind in {"json", "jsonl"} else kind
 
 
 def _check_columns(params: Format, name: str, path: str, kind: str) -> None:
@@ -155,7 +160,7 @@ def _tagged(found: Batches, tag: str | None) -> Batches:
 def _read(params: Format, kind: str, part: Part, path: str, limits: Limits) -> Batches:
     name, start, end = part
     columns = columns_of(params, name)
-    kind = read_json.form_of(name, path) if kind == "json" else kind
+    kind = _form(name, path, kind)
     if kind == "parquet":
         return read_tables.parquet(name, path, columns, (start, end), limits)
     if kind == "arrow":

@@ -11,39 +11,52 @@ from pathlib import Path
 from phloem.sources.connector import Fault, Json
 from phloem.sources.formats.read_text import (
     BOM,
+    TOO_DEEP,
     Columns,
     in_utf8,
     integer,
     parsed,
     record_of,
 )
-from phloem.sources.formats.unpack import CHUNK, UnpackError, compression_of, unpack, unpack_all
+from phloem.sources.formats.unpack import CHUNK, UnpackError, compression_of, unpack
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched
 
 _DECODER = JSONDecoder(parse_int=integer)
 _BLANK = " \t\r\n"
-_BLANKS = re.compile(f"[{_BLANK}]*")
 _LOOKED_AT = 16  # lines: a file whose first is broken is one of lines all the same
+_HEAD = 65536  # bytes that they stand in, mostly
+
+_BLANKS = re.compile(rb"[ \t\r\n]*+")
+_ARRAY = re.compile(rf"\[[{_BLANK}]*\{{")
+# A bracket, behind all strings and whatever else stands before it.
+_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]])', re.DOTALL)
+_SCALAR = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^ \t\r\n,"{}\[\]]++', re.DOTALL)
 
 
-def form_of(name: str, path: str) -> str:
-    """Whether a file is ``jsonl``, an object a line, or ``json``, by how it begins."""
+def form_of(name: str, path: str, given: str) -> str:
+    """Whether a file is ``jsonl``, an object a line, or ``json``, by how it begins.
+
+    One that is given as ``jsonl`` must begin with an array of objects, with an object over several
+    lines or with two on one, to be no such file.
+    """
     head = b""
     with Path(path).open("rb") as file:
         with suppress(UnpackError):
             for chunk in in_utf8(unpack(file, compression_of(name)[0], Limits())):
                 head += chunk
-                if len(head) >= CHUNK:
+                if len(head) >= _HEAD:
                     break
         file.seek(0)  # some systems open a file again where its reader has got to
-    text = head.removeprefix(BOM).decode("utf-8", "surrogateescape").strip(_BLANK)
-    if text.startswith("[") or not text:
+    text = head[:_HEAD].removeprefix(BOM).decode("utf-8", "surrogateescape").strip(_BLANK)
+    if _ARRAY.match(text) or (given == "json" and (text.startswith("[") or not text)):
         return "json"
     with suppress(ValueError, RecursionError):
-        return "json" if "\n" in text[: _DECODER.raw_decode(text)[1]] else "jsonl"
+        end = _DECODER.raw_decode(text)[1]
+        return "json" if "\n" in text[:end] or text[end:].lstrip(" \t\r")[:1] == "{" else "jsonl"
     lines = text.split("\n", _LOOKED_AT)
-    return "jsonl" if len(lines) == 1 or any(map(_is_object, lines[:_LOOKED_AT])) else "json"
+    is_lines = given == "jsonl" or len(lines) == 1 or any(map(_is_object, lines[:_LOOKED_AT]))
+    return "jsonl" if is_lines else "json"
 
 
 def _is_object(line: str) -> bool:
@@ -56,45 +69,132 @@ def _is_object(line: str) -> bool:
 def json(name: str, path: str, columns: Columns, limits: Limits) -> Records:
     """The objects of a file; a text that is an array of strings is put together of its lines.
 
-    Such a file is read as a whole: one over `limits.record_bytes` is a fault.
+    Each is held by itself. What is no JSON, is cut or is over `limits.record_bytes` stands for a
+    rest, as nobody knows where the next begins.
     """
+    place, offset = -1, 0
     with Path(path).open("rb") as file:
+        source = _Source(in_utf8(unpack(file, compression_of(name)[0], limits)), limits)
         try:
-            content = unpack_all(file, compression_of(name)[0], limits, "record_bytes")
+            for place, (offset, raw) in enumerate(_values(source)):
+                try:
+                    row = parsed(raw, columns)
+                except RecursionError:
+                    yield Fault(f"{name}#{place}", offset, TOO_DEEP)
+                    continue
+                yield _record(f"{name}#{place}", offset, row, columns)
         except UnpackError as error:
             yield Fault(name, error.offset, error.reason, rest=True)
-            return
-    content = b"".join(in_utf8(iter([content]))).removeprefix(BOM)
-    for place, row in enumerate(_values(content, columns)):
-        if isinstance(row, Fault):
-            yield Fault(f"{name}#{place}" if place else name, row.offset, row.reason, rest=True)
-        else:
-            yield _record(f"{name}#{place}", row, columns)
+        except _BrokenError as error:
+            yield Fault(f"{name}#{place + 1}", source.offset, str(error), rest=True)
+        except ValueError:
+            yield Fault(f"{name}#{place}", offset, "not JSON", rest=True)
 
 
-def _values(content: bytes, columns: Columns) -> Iterator[Json | Fault]:
-    """The values of an array, or those that follow each other; a fault for what is none."""
-    with suppress(ValueError, RecursionError):
-        yield from _rows(parsed(content, columns))
-        return
-    text, at = content.decode("utf-8", "surrogateescape").strip(_BLANK), 0
-    while at < len(text):
+class _BrokenError(Exception):
+    """Why the next value cannot be told from what follows it."""
+
+
+def _values(source: _Source) -> Iterator[tuple[int, bytes]]:
+    """Where each value begins, and its text: of an array its values, not itself."""
+    while mark := source.comes():
+        if mark != b"[":
+            yield source.offset, source.value()
+            continue
+        source.skip(1)
+        while mark != b"]":
+            if source.comes() == b"]" and mark == b"[":
+                source.skip(1)
+                break
+            yield source.offset, source.value()
+            mark = source.comes()
+            if mark not in {b",", b"]"}:
+                raise _BrokenError("not JSON" if mark else "truncated JSON")
+            source.skip(1)
+
+
+class _Source:
+    """The bytes of a file; what is looked at is held until it is passed.
+
+    Attributes:
+        offset: Of the first that is not passed.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], limits: Limits) -> None:
+        self._chunks = chunks
+        self._limits = limits
+        self._data, self._at = b"", 0
+        self._broken: UnpackError | None = None
+        self.offset = 0
+
+    def _more(self) -> bool:
+        """Hold twice as many bytes, if there are; whether any came."""
+        parts = [self._data[self._at :]]
+        have = size = len(parts[0])
         try:
-            value, at = _DECODER.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            yield Fault(None, -1, "not JSON", rest=True)
-            return
-        yield from _rows(value)
-        found = _BLANKS.match(text, at)
-        at = found.end() if found else at
+            for chunk in self._chunks:
+                parts.append(chunk)
+                size += len(chunk)
+                if size >= max(CHUNK, 2 * have):
+                    break
+        except UnpackError as error:
+            self._broken = error
+        if size == have and self._broken:
+            raise self._broken
+        self._data, self._at = b"".join(parts), 0
+        return size > have
+
+    def skip(self, size: int) -> None:
+        """Pass so many bytes."""
+        self._at += size
+        self.offset += size
+
+    def comes(self) -> bytes:
+        """The next byte that is not blank; none at the end."""
+        while True:
+            if self.offset == 0 and self._data.startswith(BOM):
+                self.skip(len(BOM))
+            found = _BLANKS.match(self._data, self._at)
+            self.skip(found.end() - self._at if found else 0)
+            if self._at < len(self._data) or not self._more():
+                return self._data[self._at : self._at + 1]
+
+    def value(self) -> bytes:
+        """The text of the value that comes, which is passed. Raises _BrokenError if none does."""
+        is_last = False
+        while (end := self._end(is_last)) is None:
+            self._check(len(self._data) - self._at)
+            if is_last:
+                raise _BrokenError("truncated JSON")
+            is_last = not self._more()
+        self._check(end - self._at)
+        raw = self._data[self._at : end]
+        self.skip(len(raw))
+        return raw
+
+    def _check(self, size: int) -> None:
+        if size > self._limits.record_bytes:
+            raise _BrokenError(f"record larger than {self._limits.told('record_bytes')}")
+
+    def _end(self, is_last: bool) -> int | None:
+        """Where the value that comes ends; None if that is not held."""
+        mark = self._data[self._at : self._at + 1]
+        if mark in {b",", b":", b"]", b"}"}:
+            raise _BrokenError("not JSON")
+        if mark not in {b"{", b"["}:
+            scalar = _SCALAR.match(self._data, self._at)
+            return scalar.end() if scalar and (is_last or scalar.end() < len(self._data)) else None
+        depth, end = 0, self._at
+        while bracket := _BRACKET.match(self._data, end):
+            depth += 1 if bracket[1] in b"{[" else -1
+            end = bracket.end()
+            if not depth:
+                return end
+        return None
 
 
-def _rows(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else [value]
-
-
-def _record(native_id: str, row: Json, columns: Columns) -> Record | Fault:
+def _record(native_id: str, offset: int, row: Json, columns: Columns) -> Record | Fault:
     text = row.get(columns.text) if isinstance(row, dict) else None
     if isinstance(text, list) and all(isinstance(part, str) for part in text):
         row = {**row, columns.text: "\n".join(text)}
-    return record_of(native_id, -1, row, columns, null="text is no string")
+    return record_of(native_id, offset, row, columns, null="text is no string")

@@ -31,9 +31,19 @@ _WIDE = (  # the longer first: that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _MARK = 4  # bytes of the longest of these
+_ZEROS = {  # by a one for each of the first bytes that is zero
+    b"\0\1\1\1": "utf-32-le",
+    b"\1\1\1\0": "utf-32-be",
+    b"\0\1\0\1": "utf-16-le",
+    b"\1\0\1\0": "utf-16-be",
+}
 
 # More digits take Python quadratic time, so it refuses them: sys.int_info.
 _DIGITS = 4300
+
+
+TOO_DEEP = "JSON nested too deep"
+"""Why a value in hundreds of others, one in the other, gives no document."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ def lines(file: BinaryIO, compression: str | None, limits: Limits) -> Iterator[L
 
 
 def in_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The bytes of a file from its start; in UTF-8 if it begins with a mark of UTF-16 or UTF-32.
+    """The bytes of a file from its start; in UTF-8 if it begins as UTF-16 or UTF-32 does.
 
     What these cannot say, such as half a character at the end, becomes U+FFFD.
     """
@@ -74,25 +84,30 @@ def in_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
         if len(head) >= _MARK:
             break
     mark, name = _wide(head)
-    if not mark:
+    if not name:
         yield from chain([head] if head else [], chunks)
         return
     decoder = codecs.getincrementaldecoder(name)("replace")
-    decoder.decode(mark)
     for chunk in chain([head[len(mark) :]], chunks):
         yield decoder.decode(chunk).encode()
     yield decoder.decode(b"", final=True).encode()
 
 
 def is_wide(path: str) -> bool:
-    """Whether a file that is not packed begins with a mark of UTF-16 or UTF-32."""
+    """Whether a file that is not packed begins as UTF-16 or UTF-32 does."""
     with Path(path).open("rb") as file:
-        return bool(_wide(file.read(_MARK))[0])
+        return bool(_wide(file.read(_MARK))[1])
 
 
 def _wide(head: bytes) -> tuple[bytes, str]:
-    """The mark that bytes begin with, and what it stands for; nothing if there is none."""
-    return next((each for each in _WIDE if head.startswith(each[0])), (b"", ""))
+    """The mark that bytes begin with, and the encoding; nothing if they are neither.
+
+    Without a mark, two characters of ASCII tell, as JSON and names of columns begin with (RFC 4627,
+    3): of each, one byte is none.
+    """
+    zeros = bytes(not byte for byte in head[:_MARK])
+    told = (b"", _ZEROS.get(zeros, ""))
+    return next((each for each in _WIDE if head.startswith(each[0])), told)
 
 
 def lines_of(chunks: Iterator[bytes], limits: Limits, base: int = 0) -> Iterator[Line]:
@@ -162,8 +177,10 @@ def jsonl(name: str, path: str, columns: Columns, span: Span, limits: Limits) ->
 def _json_record(native_id: str, offset: int, raw: bytes, columns: Columns) -> Record | Fault:
     try:
         value = parsed(raw, columns)
-    except (ValueError, RecursionError):
+    except ValueError:
         return Fault(native_id, offset, "not JSON")
+    except RecursionError:
+        return Fault(native_id, offset, TOO_DEEP)
     return record_of(native_id, offset, value, columns, null="null text")
 
 

@@ -154,6 +154,7 @@ KINDS = [
     packed("a.jsonl.bz2", JSONL, bz2.compress),
     packed("a.jsonl.xz", JSONL, lzma.compress),
     packed("a.jsonl.zst", JSONL, ZSTD.compress),
+    packed("a.json.gz", ARRAY, gzip.compress),
     packed("a.csv.gz", CSV, gzip.compress),
     packed("a.txt.gz", BLOCKS, gzip.compress, given=(("documents", "paragraph"),)),
     packed("whole.txt.gz", BLOCKS, gzip.compress),

@@ -92,7 +92,7 @@ def test_jsonl_bad_lines_are_faults_and_the_others_stay(tmp_path: Path) -> None:
         "null text",
         "text is no string",
         "not a JSON object",
-        "not JSON",
+        "JSON nested too deep",
     ]
     assert faults[0].offset == 3 + len(good)
     assert faults[0].native_id == f"a.jsonl@{3 + len(good)}"
@@ -660,6 +660,6 @@ def test_json_arrays_are_rows_and_lists_of_strings_texts(tmp_path: Path) -> None
     )
     rows, faults = read_all(files.Params(path=str(path), **given), tmp_path)
     assert len(rows) == 2
-    assert [fault.reason for fault in faults[-2:]] == ["not JSON", "not JSON"]
+    assert [fault.reason for fault in faults[-2:]] == ["truncated JSON", "truncated JSON"]
     rows, faults = read_all(params, tmp_path, record_bytes=50)
     assert (rows, [fault.rest for fault in faults]) == ([], [True])

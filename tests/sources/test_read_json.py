@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -219,8 +220,15 @@ def test_files_that_end_in_json_are_read_as_they_begin(
 def test_json_that_is_none_is_told_once_and_lines_one_by_one(tmp_path: Path) -> None:
     for content, texts, reasons in [
         ('{\n "data": [\n  {"text": "a"}\n ]\n}\n', [], ["no column 'text'"]),
-        (f"[{A}, ", [], ["not JSON"]),
-        (f"[{A}]\n[{B}", ["सभी"], ["not JSON"]),
+        (f"[{A}, ", TEXTS[:1], ["truncated JSON"]),
+        (f"[{A}]\n[{B}", TEXTS, ["truncated JSON"]),
+        (f"[{A},\n{B[:-1]}", TEXTS[:1], ["truncated JSON"]),
+        (f"[{A},\n{B},]", TEXTS, ["not JSON"]),
+        (f"[{A},\n{B}]]", TEXTS, ["not JSON"]),
+        (f"[{A},\n{B} {A}]", TEXTS, ["not JSON"]),
+        (f"[{A},\n{{}},{{1}},{B}]", TEXTS[:1], ["no column 'text'", "not JSON"]),
+        (f'[{{"a": {"[" * 5000}{"]" * 5000}}}, {A}]', TEXTS[:1], ["JSON nested too deep"]),
+        (f'[7, "a\\"]", {A}]', TEXTS[:1], ["not a JSON object"] * 2),
         (f'{{"text": "a"\n{A}\n{B}\n', TEXTS, ["not JSON"]),
         ("", [], []),
         (" \n", [], []),
@@ -228,6 +236,61 @@ def test_json_that_is_none_is_told_once_and_lines_one_by_one(tmp_path: Path) -> 
         (tmp_path / "a.json").write_text(content, encoding="utf-8")
         rows, faults = read(tmp_path / "a.json")
         assert ([text for _, text in rows], [reason for _, reason, _ in faults]) == (texts, reasons)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"[{A}, {B}]",
+        f"[\n {A},\n {B}\n]\n",
+        f"[{A}]\n[{B}]\n",
+        f"{A}{B}",
+        f"{A} {B}\n",
+        f"{A[:-1]}\n}}\n{B}",
+    ],
+)
+def test_files_that_end_in_jsonl_and_are_no_lines_are_read_as_they_begin(
+    tmp_path: Path, content: str
+) -> None:
+    for name in ("a.jsonl", "a.json"):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        rows, faults = read(tmp_path / name)
+        assert ([text for _, text in rows], faults) == (TEXTS, [])
+    (tmp_path / "a.jsonl").write_text(f"[1]\n{A}\n", encoding="utf-8")
+    assert [text for _, text in read(tmp_path / "a.jsonl")[0]] == TEXTS[:1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(VALUES.map(lambda value: json.dumps(value, ensure_ascii=False)), max_size=5))
+def test_json_values_of_an_array_are_those_that_the_parser_of_python_gives(
+    tmp_path_factory: pytest.TempPathFactory, values: list[str]
+) -> None:
+    """However the bytes come, and whatever stands in strings."""
+    path = tmp_path_factory.getbasetemp() / "a.json"
+    path.write_bytes(f"[{', '.join(values)}]".encode("utf-8", "surrogatepass"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(read_json, "CHUNK", 1)
+        source = read_json._Source(iter([bytes([byte]) for byte in path.read_bytes()]), Limits())
+        found = [parsed_exactly(raw) for _, raw in read_json._values(source)]
+    assert str(found) == str([parsed_exactly(v.encode("utf-8", "surrogatepass")) for v in values])
+
+
+def test_json_array_is_held_value_by_value(tmp_path: Path) -> None:
+    row = json.dumps({"text": "x" * 100_000})
+    (tmp_path / "a.json").write_text(f"[{', '.join([row] * 600)}]")
+    tracemalloc.start()
+    for batch in read_json.json("a.json", str(tmp_path / "a.json"), COLUMNS, Limits()):
+        assert isinstance(batch, pa.RecordBatch)
+    assert tracemalloc.get_traced_memory()[1] < 30 * 2**20
+    tracemalloc.stop()
+    large = f"[{A}, {row}, {B}]"
+    (tmp_path / "a.json").write_text(large, encoding="utf-8")
+    rows, faults = read(tmp_path / "a.json", record_bytes=1000)
+    reason = "record larger than 1000 bytes (limits.record_bytes)"
+    assert ([text for _, text in rows], faults) == (
+        TEXTS[:1],
+        [(large.index(row) + len(A.encode()) - len(A), reason, True)],
+    )
 
 
 def test_json_lines_of_a_large_file_are_split(
@@ -244,12 +307,11 @@ def test_json_lines_of_a_large_file_are_split(
     assert read(tmp_path / "a.json") == whole
 
 
-@pytest.mark.parametrize("mark", ["utf-16", "utf-32", "utf-16-be", "utf-32-be"])
-def test_wide_encodings_with_a_mark_are_read_as_utf8(tmp_path: Path, mark: str) -> None:
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-32-le", "utf-16-be", "utf-32-be"])
+def test_wide_encodings_are_read_as_utf8(tmp_path: Path, encoding: str, mark: str) -> None:
     def write(name: str, text: str) -> Path:
-        (tmp_path / name).write_bytes(
-            (("\ufeff" if mark.endswith("be") else "") + text).encode(mark)
-        )
+        (tmp_path / name).write_bytes((mark + text).encode(encoding))
         return tmp_path / name
 
     assert [text for _, text in read(write("a.jsonl", f"{A}\n{B}\n"))[0]] == TEXTS
