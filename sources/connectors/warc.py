@@ -51,7 +51,7 @@ LIST = "captures.jsonl"
 
 _FILE = r"https?://[^\s@]+\.(warc|wet)(\.gz|\.zst)?"
 
-VERSION = 3  # raised when it reads other documents out of the same bytes
+VERSION = 4  # raised when it reads other documents out of the same bytes
 LIBRARIES = ("fastwarc", "isal", "zstandard")
 
 

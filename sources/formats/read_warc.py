@@ -18,6 +18,7 @@ from phloem.sources.connector import Fault
 from phloem.sources.formats.unpack import (
     UnpackError,
     compression_of,
+    dictionary_of,
     next_member,
     unpack,
     unpack_all,
@@ -29,8 +30,14 @@ from phloem.sources.records import Record, Records, batched
 WANTED = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 """Media types of pages that are documents."""
 
+_LISTS = frozenset({"transfer-encoding", "content-encoding"})  # of what was done, in order
+
 _KINDS = {"warc": "response", "wet": "conversion"}
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})(?!\d)")
+# Answers such as 100 Continue, before the one that they announce.
+_INTERIM = re.compile(rb"(?:HTTP/\d\.\d 1\d\d[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*+\r?\n)++(?=HTTP/)")
+_FOLD = re.compile(rb"\r?\n[ \t]+")  # a line that goes on with the field before it
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _OK = 200
 
@@ -70,20 +77,25 @@ def warc(name: str, path: str, pages: Pages, limits: Limits) -> Records:
     kind = compression_of(name)[0]
     begun, base = 0, 0
     place: int | None = 0
+    dictionary = None
+    asked = partial(_asked, pages)
     with Path(path).open("rb") as file:
         while place is not None:
             file.seek(begun := place)
             place = None
             try:
-                for found in framed(
-                    unpack(file, kind, limits), partial(_asked, pages), limits, base
-                ):
+                if kind == "zstd" and begun == 0:
+                    dictionary = dictionary_of(file, limits)
+                    file.seek(0)
+                chunks = unpack(file, kind, limits, dictionary=dictionary)
+                for found in framed(chunks, asked, limits, base):
                     base = found.offset
                     yield from _found(found, pages, limits)
             except UnpackError as error:
                 yield Fault(None, begun + error.offset, error.reason, rest=True)
                 if error.member is not None:  # no limit was met
-                    place = next_member(file, kind, begun + error.member + 1, b"WARC/", limits)
+                    after = begun + error.member + 1
+                    place = next_member(file, kind, after, b"WARC/", limits, dictionary=dictionary)
 
 
 def _found(found: Framed | Fault, pages: Pages, limits: Limits) -> Records:
@@ -119,7 +131,11 @@ def _url(fields: Fields) -> str:
 def _asked(pages: Pages, fields: Fields) -> bool:
     """Whether a record may hold a document, by its head."""
     url = _url(fields)
-    return fields.get("warc-type") == _KINDS[pages.kind] and bool(url) and pages.wants(url)
+    return _kind(fields) == _KINDS[pages.kind] and bool(url) and pages.wants(url)
+
+
+def _kind(fields: Fields) -> str:
+    return fields.get("warc-type", "").lower()
 
 
 def _named(fields: Fields, pages: Pages) -> str | None:
@@ -133,11 +149,13 @@ def _named(fields: Fields, pages: Pages) -> str | None:
 def _record(found: Framed, pages: Pages, limits: Limits) -> Record | None:
     """A record as a document; None if it is none. Raises _BadError."""
     fields = found.fields
-    kind = fields.get("warc-type")
+    kind = _kind(fields)
     if not kind:
         raise _BadError(None, "broken WARC header")
     if kind == "continuation":
         raise _BadError(None, "record in segments")
+    if _url(fields).startswith("dns:"):  # how a crawler found a host
+        return None
     if kind == _KINDS[pages.kind] and not _url(fields):
         raise _BadError(None, "record without an address")
     native_id = _named(fields, pages)
@@ -145,6 +163,8 @@ def _record(found: Framed, pages: Pages, limits: Limits) -> Record | None:
         return None
     if found.block is None:
         raise _BadError(native_id, f"record larger than {limits.told('record_bytes')}")
+    if fields.get("warc-segment-number"):
+        raise _BadError(native_id, "record in segments")
     if fields.get("warc-truncated"):
         raise _BadError(native_id, "record that the crawler cut off")
     if pages.kind == "wet":
@@ -174,14 +194,21 @@ def _page(native_id: str, url: str, block: bytes, limits: Limits) -> Record | No
 
 def _response(block: bytes) -> tuple[int | None, Mapping[str, str], bytes]:
     """Status, headers by lower-case name, and body of an HTTP response; no status if it is none."""
+    interim = _INTERIM.match(block)
+    block = block[interim.end() :] if interim else block
     status = _STATUS.match(block)
     ends = [end for end in (block.find(b"\r\n\r\n"), block.find(b"\n\n")) if end >= 0]
     if status is None or not ends:
         return None, {}, b""
     end = min(ends)
     body = end + (4 if block.startswith(b"\r\n\r\n", end) else 2)
-    lines = [line.decode("latin-1").partition(":") for line in block[:end].split(b"\n")[1:]]
-    return int(status[1]), {k.strip().lower(): v.strip() for k, _, v in lines}, block[body:]
+    headers: dict[str, str] = {}
+    for line in _FOLD.sub(b" ", block[:end]).split(b"\n")[1:]:
+        name, _, value = line.decode("latin-1").partition(":")
+        name, value = name.strip().lower(), value.strip()
+        both = name in _LISTS and name in headers  # one list (RFC 9110, 5.3)
+        headers[name] = f"{headers[name]},{value}" if both else value
+    return int(status[1]), headers, block[body:]
 
 
 def _charset(declared: str) -> str:
@@ -195,10 +222,12 @@ def _decoded(body: bytes, headers: Mapping[str, str], limits: Limits) -> bytes:
 
     Raises UnpackError, OSError, ValueError or zlib.error for one that is not encoded so.
     """
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        body = _unchunked(body)
-    for encoding in reversed(headers.get("content-encoding", "").lower().split(",")):
-        body = _unpacked(body, encoding.strip(), limits)
+    done = [
+        headers.get(name, "").lower().split(",")
+        for name in ("content-encoding", "transfer-encoding")
+    ]
+    for encoding in reversed([each.strip() for coded in done for each in coded]):
+        body = _unchunked(body) if encoding == "chunked" else _unpacked(body, encoding, limits)
     return body
 
 
@@ -213,6 +242,8 @@ def _unpacked(body: bytes, encoding: str, limits: Limits) -> bytes:
         wrapped = body[:1] == b"\x78"
         stream: Any = zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
         content: bytes = stream.decompress(body, most + 1)
+        if len(content) <= most and not stream.eof:
+            raise UnpackError("truncated deflate", 0)
     elif encoding == "br":
         content = BrotliReader(io.BytesIO(body)).read(most + 1)
     else:
@@ -226,12 +257,13 @@ def _unchunked(body: bytes) -> bytes:
     """The chunks of a body (RFC 9112, 7.1). Raises ValueError if it breaks off."""
     parts: list[bytes] = []
     place = 0
-    while True:
-        end = body.index(b"\r\n", place, place + 1024)
-        size = int(body[place:end].partition(b";")[0], 16)
+    while head := _CHUNK.match(body, place):
+        size = int(head[1], 16)
         if size == 0:
             return b"".join(parts)
-        place = end + 2 + size + 2
-        if size < 0 or place > len(body):
-            raise ValueError
-        parts.append(body[end + 2 : place - 2])
+        place = head.end() + size
+        parts.append(body[head.end() : place])
+        if not body.startswith(b"\r\n", place):
+            break
+        place += 2
+    raise ValueError

@@ -9,10 +9,12 @@ says that all bytes are right.
 from __future__ import annotations
 
 import bz2
+import io
 import lzma
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 import zstandard
@@ -95,6 +97,13 @@ def _lzma_step(decompressor: Any, data: bytes, limit: int) -> tuple[bytes, bytes
     return decompressor.decompress(data, limit), b""
 
 
+def _zstd_start(_head: bytes, dictionary: bytes | None = None) -> Any:
+    held = None if dictionary is None else zstandard.ZstdCompressionDict(dictionary)
+    return zstandard.ZstdDecompressor(
+        dict_data=held, max_window_size=_WINDOWS["zstd"]
+    ).decompressobj()
+
+
 def _zstd_step(decompressor: Any, data: bytes, limit: int) -> tuple[bytes, bytes]:
     del limit  # bounded by the size of the input
     return decompressor.decompress(data), b""
@@ -113,13 +122,14 @@ _CODECS = {
     ),
     "zstd": _Codec(
         "zstd",
-        lambda _: zstandard.ZstdDecompressor(max_window_size=_WINDOWS["zstd"]).decompressobj(),
+        _zstd_start,
         _zstd_step,
         (zstandard.ZstdError,),
         _ZSTD_INPUT,
     ),
 }
 
+_DICTIONARY = b"\x5d\x2a\x4d\x18"  # of a skippable frame; its length and a dictionary follow
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}  # of a member, of a frame
 
 SUFFIXES = {".bz2": "bzip2", ".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
@@ -146,8 +156,30 @@ def compression_of(name: str) -> tuple[str | None, str]:
     return None, name
 
 
+def dictionary_of(file: BinaryIO, limits: Limits) -> bytes | None:
+    """The dictionary that a stream of zstd begins with, and that all its frames need; None if none.
+
+    It may be packed itself (https://iipc.github.io/warc-specifications/specifications/warc-zstd).
+
+    Raises UnpackError for one that is cut, broken or larger than `limits.record_bytes`.
+    """
+    if file.read(len(_DICTIONARY)) != _DICTIONARY:
+        return None
+    size = int.from_bytes(file.read(4), "little")
+    if size > limits.record_bytes:
+        raise UnpackError(f"zstd dictionary larger than {limits.told('record_bytes')}", 0)
+    content = file.read(size)
+    is_packed = content.startswith(_MAGIC["zstd"])
+    return unpack_all(io.BytesIO(content), "zstd" if is_packed else None, limits, "record_bytes")
+
+
 def unpack(
-    file: BinaryIO, compression: str | None, limits: Limits, *, free: int = FREE_BYTES
+    file: BinaryIO,
+    compression: str | None,
+    limits: Limits,
+    *,
+    free: int = FREE_BYTES,
+    dictionary: bytes | None = None,
 ) -> Iterator[bytes]:
     """The bytes of a stream, in chunks; every member or frame of it, one after another.
 
@@ -156,6 +188,7 @@ def unpack(
         compression: ``gzip``, ``xz``, ``zstd`` or None.
         limits: How much may come out, of a packed stream.
         free: Bytes of output that are not held to `limits.unpacked_ratio`.
+        dictionary: That all frames of zstd need, where they need one.
 
     Raises:
         UnpackError: the stream is truncated, broken, or unpacks to more than the limits, after
@@ -164,7 +197,7 @@ def unpack(
     if compression is None:
         yield from _plain(file)
         return
-    codec = _CODECS[compression]
+    codec = _codec(compression, dictionary)
     read = made = begun = 0
     member: Any = None
     data, more = b"", False  # input not used yet; whether output is held back inside
@@ -203,9 +236,17 @@ def _plain(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
+def _codec(compression: str, dictionary: bytes | None) -> _Codec:
+    codec = _CODECS[compression]
+    start = partial(_zstd_start, dictionary=dictionary)
+    return codec if dictionary is None else replace(codec, start=start)
+
+
 def _reason(name: str, error: Exception) -> str:
     if name in _WINDOWS and any(each in str(error).lower() for each in _NEEDS_MORE):
         return f"{name} window of more than {_WINDOWS[name]} bytes"
+    if "dictionary" in str(error).lower():
+        return f"{name} with a dictionary that is not there"
     return f"broken {name}"
 
 
@@ -217,7 +258,13 @@ def _check_bounds(name: str, read: int, made: int, limits: Limits, free: int) ->
 
 
 def next_member(
-    file: BinaryIO, compression: str | None, start: int, head: bytes, limits: Limits
+    file: BinaryIO,
+    compression: str | None,
+    start: int,
+    head: bytes,
+    limits: Limits,
+    *,
+    dictionary: bytes | None = None,
 ) -> int | None:
     """Where the next member or frame begins whose content begins so; None if none does.
 
@@ -227,6 +274,7 @@ def next_member(
         start: Byte of the file from which on it is looked for.
         head: First bytes of what is packed.
         limits: How much may come out.
+        dictionary: As in `unpack`.
     """
     magic = _MAGIC.get(compression or "")
     while magic:
@@ -240,7 +288,8 @@ def next_member(
         if place >= 0:
             file.seek(start)
             try:
-                if next(unpack(file, compression, limits), b"").startswith(head):
+                chunks = unpack(file, compression, limits, dictionary=dictionary)
+                if next(chunks, b"").startswith(head):
                     return start
             except UnpackError:
                 pass

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -91,6 +92,48 @@ def test_pages_are_documents_with_address_and_charset_and_all_else_is_none(
     ]
 
 
+def test_answers_before_the_page_and_kinds_in_any_case_stand_in_no_ones_way(tmp_path: Path) -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    content = record(status=interim + b"HTTP/1.1 200 OK")
+    content += record(b"HTTP/1.1 200 OK\r\n" + HTML + b"\r\n" + PAGE, kind="RESPONSE")
+    rows, faults = read(content, tmp_path)
+    assert ([row["content"] for row in rows], faults) == ([PAGE] * 2, [])
+
+
+def test_what_a_crawler_asked_of_names_is_no_page_that_failed(tmp_path: Path) -> None:
+    asked = b"20240803101112\r\nexample.org. 300 IN A 192.0.2.1\r\n"
+    content = record(asked, url="dns:example.org", status=b"", http=b"") + record()
+    rows, faults = read(content, tmp_path)
+    assert ([row["content"] for row in rows], faults) == ([PAGE], [])
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_zstd_with_a_dictionary_is_read_by_that_of_its_file(
+    tmp_path: Path, is_packed: bool
+) -> None:
+    urls = [f"https://example.org/{number}" for number in range(3)]
+    trained = zstandard.train_dictionary(4096, [record(url=f"{urls[0]}{n}") for n in range(2000)])
+    content = trained.as_bytes()
+    content = zstandard.ZstdCompressor().compress(content) if is_packed else content
+    frame = b"\x5d\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
+    packer = zstandard.ZstdCompressor(dict_data=trained)
+    packed = [packer.compress(record(url=url)) for url in urls]
+    rows, faults = read(frame + b"".join(packed), tmp_path, "a.warc.zst")
+    assert ([row["url"] for row in rows], faults) == (urls, [])
+    packed[1] = packed[1][:-9] + b"\xff" * 9  # the next begins a record all the same
+    rows, faults = read(frame + b"".join(packed), tmp_path, "a.warc.zst")
+    assert {urls[0], urls[2]} <= {row["url"] for row in rows}
+    assert [(fault.rest, fault.offset < len(frame + packed[0])) for fault in faults] == [
+        (True, False)
+    ]
+    rows, faults = read(packed[0], tmp_path, "a.warc.zst")
+    assert rows == []
+    assert faults == [Fault(None, 0, "zstd with a dictionary that is not there", rest=True)]
+    rows, faults = read(frame, tmp_path, "a.warc.zst", record_bytes=100)
+    assert rows == []
+    assert "zstd dictionary larger than 100 bytes" in faults[0].reason
+
+
 @pytest.mark.parametrize("label", ["x-sjis", "windows-874", "ks_c_5601-1987", "nobody-knows"])
 def test_pages_keep_the_label_that_their_server_said(tmp_path: Path, label: str) -> None:
     """Python has no codec of these names; what they mean is for the extractor to say."""
@@ -129,6 +172,12 @@ RAW_DEFLATE = zlib.compressobj(wbits=-15)
             chunks(gzip.compress(PAGE, mtime=0)),
         ),
         (b"X-Crawler-Content-Encoding: gzip\r\nContent-Encoding: identity\r\n", PAGE),
+        (b"Transfer-Encoding: gzip, Chunked\r\n", chunks(gzip.compress(PAGE, mtime=0))),
+        (
+            b"Content-Encoding: deflate\r\nContent-Encoding: gzip\r\n",
+            gzip.compress(zlib.compress(PAGE), mtime=0),
+        ),
+        (b"Content-Encoding:\r\n gzip\r\n", gzip.compress(PAGE, mtime=0)),
     ],
 )
 def test_pages_are_unpacked_as_they_say(tmp_path: Path, http: bytes, body: bytes) -> None:
@@ -162,6 +211,21 @@ def test_pages_are_unpacked_as_they_say(tmp_path: Path, http: bytes, body: bytes
             record(http=HTML + b"Content-Encoding: compress\r\n"),
             "page in an encoding that is not known",
         ),
+        (
+            record(zlib.compress(PAGE)[:-9], http=HTML + b"Content-Encoding: deflate\r\n"),
+            "page truncated deflate",
+        ),
+        (
+            record(b"3\r\n<p>more\r\n0\r\n\r\n", http=HTML + b"Transfer-Encoding: chunked\r\n"),
+            "page that is not encoded as it says",
+        ),
+        (
+            record(
+                b"1_0\r\n<p>0123456789abc\r\n0\r\n", http=HTML + b"Transfer-Encoding: chunked\r\n"
+            ),
+            "page that is not encoded as it says",
+        ),
+        (record(more=b"WARC-Segment-Number: 1\r\n"), "record in segments"),
         (record(more=b"WARC-Truncated: length\r\n"), "record that the crawler cut off"),
         (record(url=""), "record without an address"),
         (record(kind="continuation"), "record in segments"),
