@@ -272,7 +272,7 @@ def explain(root: Path, document: str, run: str | None = None) -> Story:
 def _named(root: Path) -> str:
     """The URL of a root, which need not be there. Raises UseError for none."""
     named = os.fspath(root)
-    if not named:
+    if not named.strip():
         raise UseError("root is empty; give a folder, or the URL of one")
     return named
 

@@ -36,6 +36,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pkgutil
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -59,8 +60,15 @@ Reach = Literal["here", "index", "network"]
 """What a connector needs: nothing beyond the project, a package index, or the open network."""
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 class SourceError(PhloemError):
     """A source that cannot be read as asked: the message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        """Say it in one line: what a file is called begins none, and steers no terminal."""
+        super().__init__(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], message))
 
 
 class GoneError(SourceError):

@@ -13,11 +13,20 @@ from phloem.catalog.errors import UseError
 if TYPE_CHECKING:
     from phloem.catalog.store import Store
 
+
+def _given(root: str) -> str:
+    """A root as typed. Raises UseError for an empty one: it would be the working folder."""
+    if not root.strip():
+        raise UseError("--root is empty; give a folder, or the URL of one")
+    return root
+
+
 Root = Annotated[
     str,
     typer.Option(
         "--root",
         envvar=ROOT_VARIABLE,
+        callback=_given,
         help="Folder or object-store URL that holds all that runs fetch and make.",
     ),
 ]
@@ -46,8 +55,6 @@ def open_root(root: str) -> Store:
     """A root, which need not exist yet. Raises UseError for a URL that cannot be opened here."""
     from phloem.catalog.store import RootError, Store
 
-    if not root:
-        raise UseError("--root is empty; give a folder, or the URL of one")
     try:
         return Store(root)
     except RootError as error:

@@ -99,8 +99,10 @@ def find(paths: Sequence[str], hosts: Sequence[str], redirects: int) -> Found:
         hosts: Globs of hosts that a web address may redirect to but its own.
         redirects: How many redirects of a web address may follow each other.
 
-    Raises SourceError for what cannot be listed.
+    Raises SourceError for what cannot be listed, and for a path of no name.
     """
+    if not all(path.strip() for path in paths):
+        raise SourceError("a path is empty; give a path, glob or URL")
     named = {path: _named(path, hosts, redirects) for path in paths}
     places = {place.shown: place for each in named.values() for place in each.places}
     shared = addresses.shared_folder([each.folder for each in named.values()])

@@ -173,14 +173,22 @@ def _saved(folder: str, names: Collection[str], load: Load) -> Mapping[str, Coll
         inside, slash, last = name.rpartition("/")
         where = f"{folder.rstrip('/')}/{inside}".rstrip("/")
         if last == _SPLITS:
-            splits = list(_value(where, load(name), "splits"))
+            splits = _strings(where, load(name), lambda said: said["splits"])
             if len(splits) > 1:
                 raise SourceError(
-                    f"{where} holds the splits {', '.join(map(str, splits))} of a dataset: give one"
+                    f"{where} holds the splits {', '.join(splits)} of a dataset: give one"
                     f" of them, such as {where}/{splits[0]}"
                 )
         if last == _STATE and f"{inside}{slash}{_INFO}" in names:
-            data = [str(each["filename"]) for each in _value(where, load(name), "_data_files")]
+            state = load(name)
+            if _strings(
+                where, state, lambda said: _filenames(said.get("_indices_data_files") or [])
+            ):
+                raise SourceError(
+                    f"{where} is a saved dataset of chosen rows, which other files name; save it"
+                    " again after `flatten_indices()`"
+                )
+            data = _strings(where, state, lambda said: _filenames(said["_data_files"]))
             missing = [each for each in data if f"{inside}{slash}{each}" not in names]
             if missing:
                 told = _counted(missing, "files are missing", "file is missing")
@@ -189,12 +197,19 @@ def _saved(folder: str, names: Collection[str], load: Load) -> Mapping[str, Coll
     return found
 
 
-def _value(where: str, content: bytes, key: str) -> Json:
+def _filenames(listed: Json) -> list[Json]:
+    return [each["filename"] for each in listed]
+
+
+def _strings(where: str, content: bytes, read: Callable[[Json], Sequence[Json]]) -> list[str]:
+    """What a description says. Raises SourceError for one that says no such thing."""
     try:
-        return json.loads(content)[key]
-    except (ValueError, LookupError, TypeError):
-        msg = f"{where} is a saved dataset whose description cannot be read: it says no {key!r}"
-        raise SourceError(msg) from None
+        said = read(json.loads(content))
+        if isinstance(said, list) and all(isinstance(each, str) for each in said):
+            return said
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    raise SourceError(f"{where} is a saved dataset whose description cannot be read")
 
 
 def _counted(names: Sequence[str], several: str, one: str) -> str:

@@ -245,8 +245,37 @@ def test_a_saved_dataset_is_read_by_what_it_names(tmp_path: Path) -> None:
     (tmp_path / "d" / "data-00001-of-00002.arrow").unlink()
     told = f"{tmp_path}/d is a saved dataset that is not whole: 1 file is missing: data-00001-of-"
     assert refusal(str(tmp_path / "d"), tmp_path).startswith(told)
-    (tmp_path / "d" / "state.json").write_text("[", encoding="utf-8")
-    assert "description cannot be read" in refusal(str(tmp_path / "d"), tmp_path)
+    put(tmp_path, "d/indices.arrow", "d/data-00001-of-00002.arrow")
+    files_of = '"_data_files": [{"filename": "data-00000-of-00002.arrow"}]'
+    chosen = f'{{{files_of}, "_indices_data_files": [{{"filename": "indices.arrow"}}]}}'
+    (tmp_path / "d" / "state.json").write_text(chosen, encoding="utf-8")
+    assert "a saved dataset of chosen rows" in refusal(str(tmp_path / "d"), tmp_path)
+    (tmp_path / "d" / "state.json").write_text(f"{{{files_of}}}", encoding="utf-8")
+    assert texts(str(tmp_path / "d"), tmp_path) == of_d[:1]
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        *("[", "5", "[]", "{}", "null", '"x"', '{"_data_files": null}', '{"_data_files": 5}'),
+        *('{"_data_files": ["x"]}', '{"_data_files": [{}]}', '{"_data_files": [{"filename": 5}]}'),
+        *('{"splits": 5, "_data_files": 5}', '{"splits": [5], "_data_files": 5}', "[" * 100_000),
+        '{"_data_files": [], "_indices_data_files": 5, "splits": null}',
+    ],
+)
+@pytest.mark.parametrize("name", ["state.json", "dataset_dict.json"])
+def test_a_saved_dataset_whose_description_is_none_is_refused_in_a_line(
+    tmp_path: Path, description: str, name: str
+) -> None:
+    saved(tmp_path / "d", "data-00000-of-00001.arrow")
+    (tmp_path / "d" / name).write_text(description, encoding="utf-8")
+    said = refusal(str(tmp_path / "d"), tmp_path)
+    assert "description cannot be read" in said or "no file matches" in said
+
+
+def test_a_path_of_no_name_is_refused_and_not_the_working_folder(tmp_path: Path) -> None:
+    for path in ("", " "):
+        assert refusal(path, tmp_path) == "a path is empty; give a path, glob or URL"
 
 
 def test_a_saved_dataset_of_several_splits_asks_for_one(tmp_path: Path) -> None:

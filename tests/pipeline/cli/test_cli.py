@@ -571,8 +571,19 @@ def test_run_reads_a_folder_and_tells_in_a_line_what_it_passes_over(
     assert "are of --input" in refused(result, 2)
 
 
-def test_root_of_no_name_is_refused() -> None:
-    assert "--root is empty; give a folder" in refused(phloem("gc", "--root", ""), 2)
+@pytest.mark.parametrize("command", ["gc", "doctor", "status", "run tiny", "catalog datasets"])
+def test_root_of_no_name_is_refused(command: str) -> None:
+    for root in ("", " "):
+        result = phloem(*command.split(), "--root", root)
+        assert "--root is empty; give a folder" in refused(result, 2)
+
+
+def test_names_of_files_begin_no_line_of_an_error(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "\nerror: \x1b[31mx.xyz").write_text("a")
+    root = str(new_root(tmp_path / "root"))
+    said = refused(phloem("run", "tiny", "--input", str(tmp_path / "mine"), "--root", root), 2)
+    assert said.startswith("error: --input: \\nerror: \\x1b[31mx.xyz: the format cannot be told")
 
 
 # The last lines of a run --------------------------------------------------------------------------
