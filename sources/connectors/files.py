@@ -39,7 +39,7 @@ _PACKAGE = Path(__file__).parent.parent
 BUNDLED = "bundled/"
 
 
-VERSION = 3  # raised when it reads other documents out of the same bytes
+VERSION = 4  # raised when it reads other documents out of the same bytes
 LIBRARIES = read_files.LIBRARIES
 
 

@@ -16,7 +16,7 @@ from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import Format, format_of
 from phloem.sources.web.download import download, names_of
 
-VERSION = 3  # raised when it reads other documents out of the same bytes
+VERSION = 4  # raised when it reads other documents out of the same bytes
 LIBRARIES = read_files.LIBRARIES
 
 

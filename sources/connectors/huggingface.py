@@ -51,7 +51,7 @@ HUB = "https://huggingface.co"
 HOSTS = ["*.huggingface.co", "*.hf.co"]
 """Where the Hub's files lie: it redirects to stores of its own."""
 
-VERSION = 3  # raised when it reads other documents out of the same bytes
+VERSION = 4  # raised when it reads other documents out of the same bytes
 LIBRARIES = read_files.LIBRARIES
 
 

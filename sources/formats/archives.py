@@ -45,6 +45,7 @@ MOST_CLAIMED = 2**36
 mebibyte, whether the file has them or not: so many take a moment, 2^62 would take years."""
 
 _READ = 2**16  # bytes at a time: of what is left of them, tarfile makes a copy at each member
+_ZIP_ENCRYPTED = 1  # in the flags of a member
 _ZIP_END = 22  # bytes of the record that ends a zip; a comment of up to 64 KiB follows
 
 SPLIT_BYTES = 32 * 2**20
@@ -354,7 +355,7 @@ def zip_members(path: str) -> Iterator[Member]:
     with ZipFile(path) as archive:
         infos = archive.infolist()
         for info in infos:
-            if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
+            if (info.is_dir() and not info.file_size) or stat.S_ISLNK(info.external_attr >> 16):
                 continue
             yield Member(
                 info.filename, info.file_size, info.header_offset, partial(_opened, archive, info)
@@ -379,6 +380,8 @@ def _opened(archive: ZipFile, info: ZipInfo) -> IO[bytes]:
     # zipfile bounds what a read of these gives; a 1 kB member of bzip2 gave 3 GB at one read.
     if info.compress_type not in {ZIP_STORED, ZIP_DEFLATED}:
         raise UnpackError(f"packed by zip method {info.compress_type}", info.header_offset)
+    if info.flag_bits & _ZIP_ENCRYPTED:
+        raise UnpackError("encrypted", info.header_offset)
     return archive.open(info)
 
 
@@ -397,11 +400,20 @@ def tar_members(file: BinaryIO, compression: str | None, limits: Limits) -> Iter
                 place = info.offset
                 if seen > limits.archive_members:  # folders and links too
                     raise UnpackError(f"more than {limits.told('archive_members')}", place)
-                if info.isreg():
+                # What is no number tarfile takes for 0.
+                if info.size < 0 or not info.pax_headers.get("size", "0").isdecimal():
+                    raise UnpackError("broken tar header", place)
+                if info.isreg() or info.type not in tarfile.SUPPORTED_TYPES:
                     name = info.name.removeprefix("./")
-                    yield Member(name, info.size, place, partial(archive.extractfile, info))
+                    yield Member(name, info.size, place, partial(_extracted, archive, info))
     except BROKEN:
         raise UnpackError("broken archive", place) from None
+
+
+def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes] | None:
+    if not info.isreg():  # of a volume that goes on, of a program's own
+        raise UnpackError("of a kind that is not known", info.offset)
+    return archive.extractfile(info)
 
 
 class _Header(tarfile.TarInfo):

@@ -35,6 +35,17 @@ KNOWN = tuple(sorted(set(FORMATS.values())))
 """All formats."""
 
 _SHORT = {".tgz": ".tar.gz", ".txz": ".tar.xz", ".tzst": ".tar.zst", ".tbz2": ".tar.bz2"}
+_UNREAD = {  # packings and archives that nothing here unpacks, by the ending of a name
+    ".7z": "7-Zip",
+    ".br": "brotli",
+    ".lz": "lzip",
+    ".lz4": "lz4",
+    ".lzma": "lzma",
+    ".rar": "RAR",
+    ".snappy": "snappy",
+    ".sz": "snappy",
+    ".z": "compress",
+}
 _AS_IT_LIES = frozenset({"arrow", "parquet", "zip"})  # their readers go to and fro in a file
 ARCHIVES = frozenset({"zip", "tar"})
 """Formats whose members are files again."""
@@ -84,6 +95,9 @@ def format_of(params: Format, name: str) -> str:
     Raises SourceError if its name does not tell and the card neither, or where it is packed as this
     format is not read.
     """
+    unread = _UNREAD.get(PurePosixPath(without_query(name)).suffix.lower())
+    if unread:
+        raise SourceError(f"{name} is packed by {unread}, which is not read; unpack it")
     kind, packed = _format_of(params, name), compression(name)
     if packed and kind in _AS_IT_LIES:
         raise SourceError(f"{name}: {kind} is read as it lies and not out of {packed}; unpack it")

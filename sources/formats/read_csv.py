@@ -19,6 +19,7 @@ from phloem.sources.records import Record, Records, batched
 _BOM = "\ufeff"
 _FIELD = 2**31 - 1  # the csv module's own bound on a field: rows are bounded here instead
 _DELIMITERS = ",\t;"  # the one that the header has most of; the first of equals
+_QUOTED = re.compile(r'"[^"]*"')
 
 # A carriage return that no newline follows; a run of them is looked at once.
 _RETURN = re.compile(rb"(?<!\r)\r++(?=[^\r\n])")
@@ -116,8 +117,7 @@ def _rows(name: str, file: BinaryIO, limits: Limits) -> Iterator[_Row | Fault]:
     dialect.field_size_limit(_FIELD)
     source = _Lines(name, lines(file, compression_of(name)[0], limits), limits)
     first = next(source, "")
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = dialect.reader(chain([first], source), delimiter=delimiter, strict=True)
+    reader = dialect.reader(chain([first], source), delimiter=_delimiter(name, first), strict=True)
     while True:
         fault = None
         try:
@@ -132,6 +132,15 @@ def _rows(name: str, file: BinaryIO, limits: Limits) -> Iterator[_Row | Fault]:
         if fields is None or source.cut or source.ended:
             return
         source.begin()
+
+
+def _delimiter(name: str, header: str) -> str:
+    """What stands between the fields; in a .tsv it is a tab, unless the header has others alone."""
+    bare = _QUOTED.sub("", header)
+    is_tsv = compression_of(name)[1].lower().endswith(".tsv")
+    if is_tsv and ("\t" in bare or not any(mark in bare for mark in _DELIMITERS)):
+        return "\t"
+    return max(_DELIMITERS, key=bare.count)
 
 
 def _at_returns(found: Iterator[Line]) -> Iterator[Line]:

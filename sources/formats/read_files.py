@@ -43,6 +43,7 @@ from phloem.sources.formats.formats import (
     plain_name,
 )
 from phloem.sources.formats.together import together
+from phloem.sources.formats.unpack import LONGEST_MARK, PACKINGS, packed_as
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
 
@@ -53,6 +54,10 @@ SPLIT_BYTES = 32 * 2**20
 """Bytes of unpacked text that one split holds, about; very many small files share some."""
 
 PACKED = 4  # bytes of text in a byte of gzip or zstd, about: documentation has 3 to 5
+
+_STREAMS = frozenset({"csv", "json", "jsonl", "tar", "txt"})  # formats that may be packed
+
+_WHOLE = {"arrow": read_tables.arrow, "csv": read_csv.csv, "json": read_json.json}
 
 _NUMBER = re.compile(r"#\d+$")  # of a member whose name another had before
 
@@ -101,16 +106,20 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
     if kind == "zip":
         found = ranges(zip_members(path), params, size, file.bytes)
         return [((name, a, b), w) for a, b, w in found]
-    whole = kind in {"arrow", "csv", "json", "tar"} or (
-        kind == "txt" and params.documents == "file"
-    )
+    whole = kind in {*_WHOLE, "tar", *PACKINGS} or (kind == "txt" and params.documents == "file")
     if packed or whole or file.bytes <= size or read_text.is_wide(path):
         return [((name, 0, None), file.bytes * (PACKED if packed else 1))]
     return [((name, at, min(at + size, file.bytes)), size) for at in range(0, file.bytes, size)]
 
 
 def _form(name: str, path: str, kind: str) -> str:
-    """The format of a file, where its bytes have a say in it."""
+    """The format of a file, where its bytes have a say in it; of `PACKINGS` if its name has not."""
+    if kind in _STREAMS and compression(name) is None:
+        with Path(path).open("rb") as file:
+            packed = packed_as(file.read(LONGEST_MARK))
+            file.seek(0)  # some systems open a file again where its reader has got to
+        if packed:
+            return packed
     return read_json.form_of(name, path, kind) if kind in {"json", "jsonl"} else kind
 
 
@@ -161,13 +170,12 @@ def _read(params: Format, kind: str, part: Part, path: str, limits: Limits) -> B
     name, start, end = part
     columns = columns_of(params, name)
     kind = _form(name, path, kind)
+    if kind in PACKINGS:
+        return iter([Fault(None, 0, f"{kind}, which its name does not say", rest=True)])
     if kind == "parquet":
         return read_tables.parquet(name, path, columns, (start, end), limits)
-    if kind == "arrow":
-        return read_tables.arrow(name, path, columns, limits)
-    if kind in {"csv", "json"}:
-        whole = read_csv.csv if kind == "csv" else read_json.json
-        return whole(name, path, columns, limits)
+    if kind in _WHOLE:
+        return _WHOLE[kind](name, path, columns, limits)
     if kind in ARCHIVES:
         return _archived(params, kind, part, path, limits)
     if kind == "txt" and params.documents == "file":

@@ -132,6 +132,18 @@ _CODECS = {
 _DICTIONARY = b"\x5d\x2a\x4d\x18"  # of a skippable frame; its length and a dictionary follow
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}  # of a member, of a frame
 
+LONGEST_MARK = 10
+"""Bytes that say how a file is packed, at most."""
+
+# How streams of each kind begin; of lz4 too, which is not unpacked.
+_BEGINS = re.compile(
+    rb"(?P<gzip>\x1f\x8b\x08)|(?P<zstd>\x28\xb5\x2f\xfd)|(?P<xz>\xfd7zXZ\0)"
+    rb"|(?P<bzip2>BZh[1-9]1AY&SY)|(?P<lz4>\x04\x22\x4d\x18)"
+)
+
+PACKINGS = frozenset(_BEGINS.groupindex)
+"""The kinds that `packed_as` knows."""
+
 SUFFIXES = {".bz2": "bzip2", ".gz": "gzip", ".xz": "xz", ".zst": "zstd"}
 """File name endings of the streams that can be unpacked."""
 
@@ -171,6 +183,12 @@ def dictionary_of(file: BinaryIO, limits: Limits) -> bytes | None:
     content = file.read(size)
     is_packed = content.startswith(_MAGIC["zstd"])
     return unpack_all(io.BytesIO(content), "zstd" if is_packed else None, limits, "record_bytes")
+
+
+def packed_as(head: bytes) -> str | None:
+    """How a file is packed that begins so; None if it is not, as far as its first bytes tell."""
+    found = _BEGINS.match(head)
+    return found and found.lastgroup
 
 
 def unpack(

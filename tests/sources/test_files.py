@@ -589,6 +589,69 @@ def test_archives_hostile_members_are_faults_and_leave_no_trace(tmp_path: Path, 
     assert not (tmp_path.parent / "slip.txt").exists()
 
 
+def test_archives_members_that_are_encrypted_or_of_no_known_kind_are_named(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {"a.txt": b"a", "b.txt": b"b"})
+    content = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(mark) + flags] |= 1
+    path.write_bytes(content)
+    rows, faults = read_all(files.Params(path=str(path)), tmp_path)
+    assert contents(rows) == ["b"]
+    assert [(fault.native_id, fault.reason) for fault in faults] == [
+        ("a.zip/a.txt", "member encrypted")
+    ]
+    path = tmp_path / "b.tar"
+    with tarfile.open(path, "w") as out:
+        for kind, name in ((tarfile.REGTYPE, "a.txt"), (b"Z", "b.txt"), (b"7", "c.txt")):
+            info = tarfile.TarInfo(name)
+            info.type, info.size = kind, 5
+            out.addfile(info, io.BytesIO(name.encode()))
+    rows, faults = read_all(files.Params(path=str(path)), tmp_path)
+    assert contents(rows) == ["a.txt", "c.txt"]
+    assert [(fault.native_id, fault.reason) for fault in faults] == [
+        ("b.tar/b.txt", "member of a kind that is not known")
+    ]
+
+
+@pytest.mark.parametrize("size", ["-5", "abc", "1.5", "1_0", ""])
+def test_archives_sizes_that_are_none_are_a_rest_and_no_empty_document(
+    tmp_path: Path, size: str
+) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as out:
+        for name, headers in (("a.txt", {}), ("b.txt", {"size": size}), ("c.txt", {})):
+            info = tarfile.TarInfo(name)
+            info.size, info.pax_headers = 5, headers
+            out.addfile(info, io.BytesIO(name.encode()))
+    rows, faults = read_all(files.Params(path=str(tmp_path / "a.tar")), tmp_path)
+    assert contents(rows) == ["a.txt"]
+    assert [(fault.offset, fault.reason, fault.rest) for fault in faults] == [
+        (1024, "broken tar header", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "pack"),
+    [
+        ("gzip", gzip.compress),
+        ("bzip2", bz2.compress),
+        ("xz", lzma.compress),
+        ("zstd", zstandard.compress),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.txt", "a.tar"])
+def test_files_that_are_packed_untold_say_so_once(
+    tmp_path: Path, name: str, kind: str, pack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_files, "SPLIT_BYTES", 10)
+    (tmp_path / name).write_bytes(pack(jsonl({"text": "a"}) * 50))
+    rows, faults = read_all(files.Params(path=str(tmp_path / name)), tmp_path)
+    assert rows == []
+    reason = f"{kind}, which its name does not say"
+    assert [(fault.offset, fault.reason, fault.rest) for fault in faults] == [(0, reason, True)]
+    (tmp_path / name).write_bytes(b"")
+    assert read_all(files.Params(path=str(tmp_path / name)), tmp_path)[0] == []
+
+
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
 def test_archives_bomb_stops_at_the_limit(tmp_path: Path, name: str) -> None:
     path = archive(tmp_path / name, {f"{n}.txt": bytes(2**20) for n in range(80)})

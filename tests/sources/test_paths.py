@@ -341,6 +341,26 @@ def test_tables_in_a_packed_stream_are_refused_by_name(tmp_path: Path, name: str
     assert told.startswith(f"{name}: {kind} is read as it lies and not out of ")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a.jsonl.lz4", "lz4"),
+        ("a.csv.br", "brotli"),
+        ("a.txt.Z", "compress"),
+        ("a.jsonl.lzma?x=1", "lzma"),
+        ("a.7z", "7-Zip"),
+    ],
+)
+def test_packings_that_are_not_read_are_refused_by_name(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    for given in ({}, {"format": "jsonl"}):
+        params = files.Params.model_validate({"path": str(tmp_path / name), **given})
+        with pytest.raises(SourceError, match=f" is packed by {told}, which is not read; unpack"):
+            files.resolve(params)
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.csv"])
 def test_two_columns_of_one_name_are_refused_by_name(tmp_path: Path, name: str) -> None:
     table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])

@@ -298,3 +298,21 @@ def test_one_quote_more_or_less_loses_no_other_row_without_telling(
         assert whole == text or (whole is None and told_of)
     begin, end, _ = spans[hit]
     assert all(begin <= place < end for place in texts)  # no garbage but what the hit row gives
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("a.tsv", b"text\na, b\nc; d\n", [b"a, b", b"c; d"]),
+        ("a.tsv.gz", gzip.compress(b"text\na, b\n"), [b"a, b"]),
+        ("a.tsv", b"text\ta, b, and c\nx, y\t1\n", [b"x, y"]),
+        ("a.tsv", b"id,text\n1,x\n", [b"x"]),
+        ("a.csv", b'text,"a;b;c\td\te\tf"\nx,1\n', [b"x"]),
+        ("a.csv", b"text\nx; y\n", [b"x; y"]),
+    ],
+)
+def test_delimiter_is_told_by_the_name_and_by_the_header_outside_quotes(
+    tmp_path: Path, name: str, content: bytes, texts: list[bytes]
+) -> None:
+    rows, faults = read(tmp_path, content, name)
+    assert ([text for _, text in rows], faults) == (texts, [])
