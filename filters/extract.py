@@ -11,6 +11,7 @@ from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
 from phloem.filters.charset import BOMS, PARAMETER, decode, decode_page
 from phloem.filters.op import Measured, op
 from phloem.filters.page import main_text, page_text
+from phloem.filters.page_elements import SIGNS
 
 PLAIN_TYPES = (
     "text/plain text/markdown text/x-rst text/csv text/css text/javascript text/x-c text/x-c++"
@@ -79,9 +80,10 @@ def plain_text(batch: pa.RecordBatch) -> Measured:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=3,
+    version=4,
     media_types=HTML_TYPES,
     libraries=["resiliparse"],
+    data=[SIGNS],
     examples=[
         (
             (b"<nav>Home</nav><h1>Salut</h1><p>One.</p><pre>a\n  b</pre>", "text/html"),

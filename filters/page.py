@@ -7,58 +7,25 @@ which is regular: every element is closed, every attribute quoted, and text hold
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from phloem.filters.kernels.hashing import word_hash
-from phloem.filters.kernels.trimming import (
-    BLOCK,
-    CODE,
-    CODED,
-    EDITED,
-    EDITING,
-    HIDDEN,
-    KEPT,
-    LASTING,
-    PASSED,
-    RAW,
-    SHOWN,
-    TOLD,
-    trim,
+from phloem.filters.page_elements import (
+    BLOCKS,
+    HEADINGS,
+    LISTS,
+    PARAGRAPHS,
+    PASSED_OVER,
+    SECTIONS,
+    WAYS,
+    trimmed,
 )
 from phloem.filters.page_formulas import spell_out
+from phloem.filters.page_lists import kind_of, numbered
 from phloem.filters.raised import END, RAISED, write_raised
 
-# What documentation puts around its text: class names of the generators DocBook and Publican,
-# Sphinx, javadoc, Doxygen, Yelp, rustdoc, httpd, MkDocs, texinfo; a name after a dot is of that
-# element alone.
-_NAVIGATION = (
-    "footer navheader navfooter navigation docnav related sphinxsidebar headerlink toclink topNav"
-    " bottomNav subNav skipNav trails sidebar-elems toplang bottomlang breadcrumb breadcrumbs"
-    " p.apache div.nav-panel viewcode-back"
-)
-# What a browser does not show, for readers who do not see; and the glyphs of a formula that stands
-# there as TeX or MathML too (KaTeX, MathJax 2); lines of an example that mdBook folds away, and the
-# types and declarations that Haddock and Doxygen show where one points at code.
-_UNSEEN = (
-    "visually-hidden visuallyhidden sr-only screen-reader-text screen-reader-only element-invisible"
-    " show-for-sr katex-html MathJax_Preview span.boring"
-    " span.annottext div.ttc"
-)
-# The numbers that highlighters put beside lines of code: Pygments, Doxygen, rustdoc, GTK-Doc,
-# Rouge, Chroma, highlight.js, Prism, GitLab.
-_LINE_NUMBERS = (
-    "linenos linenodiv lineno src-line-numbers listing_lines td.gutter td.rouge-gutter lnt span.ln"
-    " hljs-ln-numbers line-numbers-rows div.line-numbers blob-num"
-)
-_HIDDEN_IDS = "footer nav-path navrow1 path"
-_HIDDEN_ROLES = "navigation search banner contentinfo menu menubar toolbar"  # WAI-ARIA 1.2
 # Buttons that do something to the page, where others hold what it says.
 _CONTROL = re.compile(
     r' (?:type="(?:submit|reset)"|aria-(?:haspopup|label)='
@@ -66,41 +33,23 @@ _CONTROL = re.compile(
     re.IGNORECASE,
 )
 
-# Elements that part what stands before and after them: by a blank line, or by a line's end.
-_PARAGRAPHS = "p blockquote dl fieldset figure hr table"
-_BLOCKS = (
-    "address article aside body caption center dd details dialog div dt figcaption form frameset"
-    " header hgroup html legend main search section summary tbody tfoot thead"
-)
-_HEADINGS = "h1 h2 h3 h4 h5 h6"
-_LISTS = "ul ol menu dir"
-# What a reader sees or hears and does not read: an alternative text stands for it, and what such an
-# element holds is for who cannot be shown it (WHATWG HTML, 4.8); and choices, of which a page shows
-# one.
-_PASSED = (
-    "head title template noscript svg object video audio canvas select datalist progress meter rp"
-)
-_RAW = "script style iframe noembed noframes"
-# Elements without end, and those that scripts show later.
-_LASTING = (
-    "area base basefont bgsound body br col embed frame hr html img input keygen link meta param"
-    " source track wbr"
-)
 LINE = "\0n"
 """Stands in text for the end of a line, as `RAISED` does for what stands raised."""
 
 _TAG = re.compile(r"<(/?[^\s>]++)([^>]*+)>")
 _NUMBER = re.compile(r' (?:start|value)="\s*([-+]?\d{1,9})')
-_KIND = re.compile(
-    r' type="([1aAiI])"|list-style(?:-type)?:\s*(none)|(lower|upper)-?(alpha|latin|roman)[ ;"]'
-)
 _PIECE = 2**18  # characters
 _CELL_CHARS = 300  # a cell of more lines and more characters lays a page out, and holds no value
 _CELLS = 100  # within each other; what stands in cells within them is read as blocks are
+_EMPTY_LINE = re.compile(rf"(?<={LINE})(?: |&nbsp;)+(?=\n?{LINE})")
 _OWN_LINE = re.compile(rf"(?:\A|\n)?{LINE}(?:\n?{LINE})*\n?")
 # What stands 256 elements deep. No page is written so, browsers read none deeper than 512, and to
 # edit a tree takes time in proportion to its depth.
 _TOO_DEEP = " > ".join("*" * 256)
+_LINES = frozenset("p div td th li dd dt section header center".split())
+_WAYS = ", ".join(f"a[rel~={way}]" for way in WAYS.split())
+_WAY_CHARS = 12  # beside each link of a line: "Next: , Previous: , Up: [ ][ ]"
+_WAYS_READ = 2**22  # characters; or a line of many links were read once for each
 _DEPTH = 20  # lists; those within are indented no further
 _NUMBERED = "\0l"  # at the start of a line of code whose number was taken out
 
@@ -198,10 +147,10 @@ def page_text(tree: Any) -> str:
     Args:
         tree: Resiliparse's tree, in which formulas are replaced.
     """
-    html, edited = _trimmed(tree)
+    html, edited = trimmed(tree)
     if edited:
         _edit(tree)
-        html, _ = _trimmed(tree)
+        html, _ = trimmed(tree)
     page = _Page(_tokens(html))
     inline = page.inline
     for text, name, attributes in page.tokens:
@@ -239,53 +188,8 @@ def main_text(tree: Any) -> str:
             preserve_formatting=True,
             main_content=True,
             alt_texts=True,  # without them it skips each <figure> too; what has one is skipped here
-            skip_elements=["img", "area", "embed", *_PASSED.split()],
+            skip_elements=["img", "area", "embed", *PASSED_OVER.split()],
         )
-    )
-
-
-def _trimmed(tree: Any) -> tuple[str, bool]:
-    """A page's serialisation with the tags that `_ACTS` knows, and whether it must be edited."""
-    html = np.frombuffer(tree.document.html.encode(), np.uint8)
-    out = np.empty(2 * len(html), np.uint8)
-    tags, kinds, words, says, owners = _tables()
-    size, edited = trim(html, tags, kinds, words, says, owners, out)
-    return out[:size].tobytes().decode(), edited
-
-
-@functools.cache
-def _tables() -> tuple[npt.NDArray[Any], ...]:
-    """What `trim` is told of elements, and of what classes, ids and roles say."""
-    kinds: dict[str, int] = {}
-    for kind, names in (
-        (BLOCK, " ".join(tag for tag in _ACTS if tag[0] != "/" and tag not in _WITHIN)),
-        (KEPT, " ".join(_WITHIN)),
-        (TOLD, f"{_LISTS} li button dialog"),
-        (CODE, "pre listing textarea"),
-        (PASSED, f"{_PASSED} nav"),
-        (RAW, _RAW),
-        (LASTING, _LASTING),
-        (EDITED, "math xmp plaintext"),
-    ):
-        for name in names.split():
-            kinds[name] = kinds.get(name, 0) | kind
-    says = {f"@{role}": (HIDDEN, "") for role in _HIDDEN_ROLES.split()}
-    says |= {f"#{name}": (HIDDEN, "") for name in _HIDDEN_IDS.split()}
-    for word in f"{_NAVIGATION} {_UNSEEN} {_LINE_NUMBERS}".split():
-        owner, _, name = word.rpartition(".")
-        says[f".{name}"] = (HIDDEN, owner)
-    says |= {"@tabpanel": (SHOWN, ""), ".MathJax": (EDITING, ""), ".fragment": (CODED, "div")}
-    tags = sorted((word_hash(tag), kind) for tag, kind in kinds.items())
-    words = sorted(
-        (word_hash(word), said, word_hash(owner) if owner else 0)
-        for word, (said, owner) in says.items()
-    )
-    return (
-        np.array([key for key, _ in tags], np.uint64),
-        np.array([kind for _, kind in tags], np.uint8),
-        np.array([key for key, _, _ in words], np.uint64),
-        np.array([said for _, said, _ in words], np.uint8),
-        np.array([owner for _, _, owner in words], np.uint64),
     )
 
 
@@ -308,13 +212,31 @@ def _edit(tree: Any) -> None:
             raw.decompose()
         return
     spell_out(tree)
+    _hide_ways(tree)
     for raw in raws:
         pre = tree.create_element("pre")
         pre.text = raw.text
         raw.replace_with(pre)
-    for numbered in tree.document.query_selector_all("ol[reversed]:not([start])").values():
-        items = sum(child.tag == "li" for child in numbered.children.values())
-        numbered.setattr("start", str(items))
+    for backwards in tree.document.query_selector_all("ol[reversed]:not([start])").values():
+        items = sum(child.tag == "li" for child in backwards.children.values())
+        backwards.setattr("start", str(items))
+
+
+def _hide_ways(tree: Any) -> None:
+    """Hide the lines of links to the next page and the one before, which Texinfo does not name."""
+    read = 0
+    for link in tree.document.query_selector_all(_WAYS).values():
+        line = link.parent
+        while line is not None and line.tag not in _LINES:
+            line = line.parent
+        if line is None or read > _WAYS_READ:
+            return
+        links = [each.text for each in line.get_elements_by_tag_name("a").values()]
+        text = line.text
+        read += len(text)
+        rest = len("".join(text.split())) - len("".join("".join(links).split()))
+        if rest <= _WAY_CHARS * len(links):
+            line.setattr("hidden", "")
 
 
 def _pass_over(page: _Page, name: str) -> None:
@@ -406,10 +328,13 @@ def _code(page: _Page, _name: str, _attributes: str) -> None:
         elif tag in _OWN_LINES:
             parts.append(LINE)
     text = "".join(parts)
-    if "\0" in text:
+    if LINE in text:
         text = text.replace(f"{LINE}&nbsp;", f"{LINE}{_NUMBERED}")  # by Doxygen, before its code
-        text = _written(_OWN_LINE.sub("\n", text).replace(_NUMBERED, ""))
+        text = _EMPTY_LINE.sub(_NUMBERED, text)
+        text = _OWN_LINE.sub("\n", text).replace(_NUMBERED, "").strip("\n")
     text = text.replace("&nbsp;", " ").rstrip()
+    if "\0" in text:
+        text = write_raised(text)
     lines = text.count("\n") + 1
     text = text.lstrip("\n")
     if text:
@@ -424,19 +349,8 @@ def _list(page: _Page, name: str, attributes: str) -> None:
     page.settle()
     start = _NUMBER.search(attributes)
     step = -1 if ' reversed="' in attributes else 1
-    kind = _kind(attributes, "1" if name == "ol" else "•")
+    kind = kind_of(attributes, "1" if name == "ol" else "•")
     page.flow.lists.append(_List(kind, int(start[1]) if start else 1, step))
-
-
-def _kind(attributes: str, kind: str) -> str:
-    """How the items of a list are marked: as its attributes say, else as is given."""
-    said = _KIND.search(attributes)
-    if said and said[2]:
-        return ""
-    if said and kind not in ("", "•"):
-        letter = said[1] or ("i" if said[4] == "roman" else "a")
-        return letter.upper() if said[3] == "upper" else letter
-    return kind
 
 
 def _list_end(page: _Page, _name: str, _attributes: str) -> None:
@@ -454,7 +368,7 @@ def _item(page: _Page, _name: str, attributes: str) -> None:
     value = _NUMBER.search(attributes)
     if value:
         its.value = int(value[1])
-    mark = _number(its.value, _kind(attributes, its.kind))
+    mark = numbered(its.value, kind_of(attributes, its.kind))
     page.flow.marker = f"{page.indent()}{mark} " if mark else page.indent(1)
     its.value += its.step
 
@@ -462,28 +376,6 @@ def _item(page: _Page, _name: str, attributes: str) -> None:
 def _item_end(page: _Page, _name: str, _attributes: str) -> None:
     page.part(1)
     page.flow.marker = ""
-
-
-_ROMAN = (
-    *((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l")),
-    *((40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i")),
-)
-
-
-def _number(value: int, kind: str) -> str:
-    """The marker of an item (CSS Counter Styles 3, 6 and 7); what a kind cannot say is decimal."""
-    if kind in ("", "•"):
-        return kind
-    said, rest = "", value
-    if kind in "aA":
-        while rest > 0:
-            rest, letter = divmod(rest - 1, 26)
-            said = chr(ord("a") + letter) + said
-    elif kind in "iI" and 0 < value < 4000:  # noqa: PLR2004 - what Roman numerals can say
-        for worth, letters in _ROMAN:
-            said += letters * (rest // worth)
-            rest %= worth
-    return f"{(said.upper() if kind.isupper() else said) or value}."
 
 
 def _row(page: _Page, _name: str, _attributes: str) -> None:
@@ -530,13 +422,12 @@ def _closed(names: str, act: Act) -> dict[str, Act]:
 
 
 _RAISING = frozenset(("sup", "/sup", "sub", "/sub"))
-_WITHIN = frozenset("label q rt sup sub button".split())  # of these, what stands within a line
 _OWN_LINES = frozenset(_closed("div dd dt li p pre tr", _block))  # in code
 _ACTS: dict[str, Act] = {
-    **_closed(_PARAGRAPHS, _paragraph),
-    **_closed(_BLOCKS, _block),
-    **_closed(_HEADINGS, _heading),
-    **_closed("article blockquote figure", _section),
+    **_closed(PARAGRAPHS, _paragraph),
+    **_closed(BLOCKS, _block),
+    **_closed(HEADINGS, _heading),
+    **_closed(SECTIONS, _section),
     **_closed("footer", _footer),
     **_closed("form", _form),
     **_closed("dialog", _dialog),
@@ -544,8 +435,8 @@ _ACTS: dict[str, Act] = {
     **_closed("q", _quote),
     **_closed("rt", _ruby),
     **_closed("sup sub", _raise),
-    **dict.fromkeys(_LISTS.split(), _list),
-    **{f"/{name}": _list_end for name in _LISTS.split()},
+    **dict.fromkeys(LISTS.split(), _list),
+    **{f"/{name}": _list_end for name in LISTS.split()},
     "br": _break,
     "button": _button,
     "/button": _apart,

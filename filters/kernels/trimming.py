@@ -21,8 +21,9 @@ Hashes = npt.NDArray[np.uint64]
 # the tags are taken out, and what it holds stays.
 KEPT, BLOCK, TOLD, CODE, PASSED, RAW, LASTING, EDITED = 1, 2, 4, 8, 16, 32, 64, 128
 # What the value of an attribute says of its element: that it is not shown; that it is, though it
-# has the attribute `hidden`; that it is code; that its page is edited before.
-HIDDEN, SHOWN, CODED, EDITING = 1, 2, 4, 8
+# has the attribute `hidden`; that it is code; that its page is edited before, and so where it is
+# read itself; two that say together that it is not shown, as Docutils marks a table of contents.
+HIDDEN, SHOWN, CODED, EDITING, LEADING, CONTENTS, TOPIC = 1, 2, 4, 8, 16, 32, 64
 
 LESS, MORE, BANG, ASKED, DASH, STROKE = (np.uint8(ord(char)) for char in "<>!?-/")
 QUOTE, EQUALS, BLANK, SEMICOLON = (np.uint8(ord(char)) for char in '"= ;')
@@ -30,9 +31,9 @@ QUOTE, EQUALS, BLANK, SEMICOLON = (np.uint8(ord(char)) for char in '"= ;')
 # tag since the shortest of those are `<p>` and `</p>`: what is written never outgrows `out`.
 GAP, PRE, PRE_END = (np.frombuffer(tag, np.uint8) for tag in (b"<dd>", b"<pre>", b"</pre>"))
 
-_CLASS, _ID, _ROLE, _STYLE, _HIDDEN, _ARIA, _TYPE, _REVERSED = (
+_CLASS, _ID, _ROLE, _REL, _STYLE, _HIDDEN, _ARIA, _TYPE, _REVERSED = (
     np.uint64(word_hash(name))
-    for name in "class id role style hidden aria-hidden type reversed".split()
+    for name in "class id role rel style hidden aria-hidden type reversed".split()
 )
 _A, _BR, _HR = (np.uint64(word_hash(name)) for name in ("a", "br", "hr"))
 _TRUE, _UNTIL_FOUND = (np.uint64(word_hash(word)) for word in ("true", "until-found"))
@@ -40,8 +41,9 @@ _DISPLAY, _VISIBILITY, _SPACE, _TEX = (
     np.frombuffer(said, np.uint8)
     for said in (b"display:none", b"visibility:hidden", b"white-space:pre;", b"math/tex")
 )
-# The signs before the words of a class, an id and a role, which tell them apart in one table.
-_DOT, _HASH, _AT = (np.uint64(word_hash(sign)) for sign in ".#@")
+# The signs before the words of a class, an id, a role and a link, which tell them apart in one
+# table.
+_DOT, _HASH, _AT, _AND = (np.uint64(word_hash(sign)) for sign in ".#@&")
 
 
 @inlined
@@ -161,12 +163,25 @@ def trim(
             first = here
             while here < size and html[here] != QUOTE:
                 here += 1
-            if key in (_CLASS, _ID, _ROLE):
-                sign = _DOT if key == _CLASS else _HASH if key == _ID else _AT
+            if key in (_CLASS, _ID, _ROLE, _REL):
+                sign = (
+                    _DOT
+                    if key == _CLASS
+                    else _HASH
+                    if key == _ID
+                    else _AT
+                    if key == _ROLE
+                    else _AND
+                )
                 word = sign
                 for byte in range(first, min(here + 1, size)):
                     if html[byte] > BLANK and byte < here:
                         word = fold(word, html[byte])
+                        if html[byte] != DASH or name != _A or sign != _DOT:
+                            continue
+                        found = _place(words, word)  # what the classes of a link begin with
+                        if found >= 0:
+                            said |= int(says[found])
                         continue
                     found = _place(words, word)
                     if found >= 0 and owners[found] in (np.uint64(0), name):
@@ -209,6 +224,7 @@ def trim(
             at = end
             continue
         edited |= kind & EDITED != 0 or said & EDITING != 0
+        edited |= depth == 0 and said & (LEADING | HIDDEN) == LEADING
         if kind & RAW:
             while end < size and not (
                 html[end] == LESS and end + 1 < size and html[end + 1] == STROKE
@@ -227,7 +243,8 @@ def trim(
                 end += 1
             at = end
             continue
-        hidden = said & HIDDEN != 0 or (hides and not said & SHOWN)
+        both = said & CONTENTS != 0 and said & TOPIC != 0
+        hidden = said & HIDDEN != 0 or both or (hides and not said & SHOWN)
         if depth > 0:
             depth += int(name == inside)
         elif nested > 0 and name == code and not hidden:

@@ -176,6 +176,16 @@ def test_what_a_generator_folds_away_in_code_is_not_read(code: str, read: str) -
     assert _text(f"<pre>{code}</pre>") == read
 
 
+@pytest.mark.parametrize("blank", [" ", "&#160;", "    "])
+def test_an_empty_line_of_marked_code_is_empty(blank: str) -> None:
+    lines = "".join(f"<div class=line>{line}</div>\n" for line in ("a", blank, "&#160;  b"))
+    assert _text(f"<div class=fragment>{lines}</div>") == "a\n\n  b"
+
+
+def test_blanks_that_do_not_break_are_blanks_in_code() -> None:
+    assert _text("<pre>a<br>&nbsp;&nbsp;b<sup>2</sup></pre>") == "a\n  b^2"
+
+
 def test_an_empty_line_of_code_stays() -> None:
     page = "".join(
         f"<div class=line><span class=lineno> {i}</span>&#160;{line}</div>\n"
@@ -308,6 +318,14 @@ def test_a_formula_without_tex_is_written_on_a_line(mathml: str, text: str) -> N
         "<script>if (a < b) '<p>H</p>'</script>",
         "<style>p > a { content: '</p>H' }</style>",
         "<img hidden alt=H>",
+        "<div class=toc><p><b>H</b><dl><dt><a href=#x>H</a></dl></div>",
+        "<details id=toc open><summary>H</summary><ul><li><a href=#x>H</a></ul></details>",
+        "<div class='contents topic' id=contents><p class=topic-title>H<ul><li>H</ul></div>",
+        "<div><p>Next: <a href=x rel=next>H</a>, Up: <a href=y rel=up>H</a> [<a>H</a>]</div>",
+        "<center><a rel='prev bookmark' href=x>H</a> | <a rel=next href=y>H</a></center>",
+        "<ul><li><a class='nav-buffer active' href=x>H</a><li><a class=nav-link href=y>H</a></ul>",
+        "<div class=nav><a href=x>H</a></div>",
+        "<a class=skip-link href=#x>H</a>",
     ],
 )
 def test_what_is_not_shown_is_left_out(hidden: str) -> None:
@@ -342,6 +360,12 @@ def test_what_is_not_shown_is_left_out(hidden: str) -> None:
         "<table>T<tr><td>x</table>",
         "<p></div></span>T",
         "<b><p>x</b>T",
+        "<div class=contents>T</div>",
+        "<div class=topic>T</div>",
+        "<p>What came before is told in <a rel=prev href=x>the first part</a> of this T.",
+        "<div>T, which stands beside it, and is read as what stands around.<a rel=next>x</a></div>",
+        "<p class=nav-x>T</p>",
+        "<a class=bignav-x>T</a>",
     ],
 )
 def test_what_is_shown_stays(shown: str) -> None:

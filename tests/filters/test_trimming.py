@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
-from phloem.filters import page
+from phloem.filters import page, page_elements
 from phloem.filters.kernels import trimming
 from phloem.filters.kernels.hashing import word_hash
 
@@ -23,7 +23,7 @@ _TOKEN = re.compile(
 )
 _ATTRIBUTE = re.compile(rb' (.[^=]*)="([^"]*)"', re.DOTALL)
 _BLANKS = re.compile(rb"[ \t-\r]+")
-_SIGNS = {b"class": b".", b"id": b"#", b"role": b"@"}
+_SIGNS = {b"class": b".", b"id": b"#", b"role": b"@", b"rel": b"&"}
 _GAP = b"<dd>"
 
 
@@ -34,7 +34,7 @@ def _hash(word: bytes) -> int:
 @functools.cache
 def _told() -> tuple[dict[int, int], dict[int, tuple[int, int]]]:
     """What the kernel is told of names of elements, and of words: what each says, of what."""
-    tags, kinds, words, says, owners = (table.tolist() for table in page._tables())
+    tags, kinds, words, says, owners = (table.tolist() for table in page_elements.tables())
     of_words = zip(says, owners, strict=True)
     return dict(zip(tags, kinds, strict=True)), dict(zip(words, of_words, strict=True))
 
@@ -64,6 +64,7 @@ def _reference(html: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0912, PLR09
         block = kind & trimming.BLOCK
         said = 0 if stroke else _said(name, attributes)
         edited |= bool((not stroke and kind & trimming.EDITED) or said & trimming.EDITING)
+        edited |= bool(not depth and said & trimming.LEADING and not said & trimming.HIDDEN)
         if not stroke and kind & trimming.RAW:
             end = html.find(b"</%s>" % name, at)
             at = len(html) if end < 0 else end + len(name) + 3
@@ -97,7 +98,7 @@ def _reference(html: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0912, PLR09
     return bytes(out), edited
 
 
-def _said(name: bytes, attributes: bytes) -> int:
+def _said(name: bytes, attributes: bytes) -> int:  # noqa: C901 - one case for each attribute
     """What an element's attributes say of it."""
     _, words = _told()
     found, hides = 0, False
@@ -106,6 +107,9 @@ def _said(name: bytes, attributes: bytes) -> int:
             for word in re.findall(rb"[^\0- ]+", value):
                 said, owner = words.get(_hash(_SIGNS[key] + word), (0, 0))
                 found |= said if owner in (0, _hash(name)) else 0
+                if key == b"class" and name == b"a":
+                    for dash in re.finditer(b"-", word):
+                        found |= words.get(_hash(b"." + word[: dash.end()]), (0, 0))[0]
         elif key == b"style":
             if _holds(value, b"display:none") or _holds(value, b"visibility:hidden"):
                 found |= trimming.HIDDEN
@@ -117,6 +121,8 @@ def _said(name: bytes, attributes: bytes) -> int:
             found |= trimming.HIDDEN
         elif key == b"reversed" or (key == b"type" and _holds(value, b"math/tex")):
             found |= trimming.EDITING
+    if found & trimming.CONTENTS and found & trimming.TOPIC:
+        found |= trimming.HIDDEN
     return found | (trimming.HIDDEN if hides and not found & trimming.SHOWN else 0)
 
 
@@ -127,7 +133,7 @@ def _holds(value: bytes, said: bytes) -> bool:
 def _trim(html: bytes) -> tuple[bytes, bool]:
     """The kernel's answer; what it was not given stays as it is."""
     out = np.full(2 * len(html) + 64, 0xFF, np.uint8)
-    size, edited = trimming.trim(np.frombuffer(html, np.uint8), *page._tables(), out)
+    size, edited = trimming.trim(np.frombuffer(html, np.uint8), *page_elements.tables(), out)
     assert size <= 2 * len(html)
     assert (out[2 * len(html) :] == 0xFF).all()
     return out[:size].tobytes(), edited
@@ -143,10 +149,11 @@ _NAMES = (
 ).split()
 _VALUES = (
     "lineno sr-only breadcrumb MathJax fragment footer path navigation tabpanel true until-found 1"
-    " open submit math/tex display:none visibility:hidden white-space:pre; naïve >"
+    " open submit next contents topic nav-x"
+    " math/tex display:none visibility:hidden white-space:pre; naïve >"
 ).split()
 _ATTRIBUTES = (
-    'class id role style hidden aria-hidden type reversed start value open x" title'
+    'class id role rel style hidden aria-hidden type reversed start value open x" title'
 ).split()
 _TEXTS = [" ", "  ", "\n", "\t", *"aÄ漢𝛼", "&amp;", "&lt;p&gt;", "&nbsp;", "&#13;", "x y"]
 
@@ -197,3 +204,15 @@ def test_tags_in_code_take_no_more_room_than_they_had(tags: str) -> None:
     many = around.format(within * 10_000)
     html = _serialised(f'<{outer} style="white-space:pre;">{many}')
     assert _trim(html) == _reference(html)
+
+
+def test_each_tag_that_is_written_is_read() -> None:
+    tags, kinds, *_ = page_elements.tables()
+    left = {
+        tag
+        for tag, kind in zip(tags.tolist(), kinds.tolist(), strict=True)
+        if kind & (trimming.KEPT | trimming.BLOCK)
+    }
+    read = {word_hash(tag) for tag in page._ACTS if tag[0] != "/"}
+    assert left - read == {word_hash(tag) for tag in ("listing", "textarea")}  # written as <pre>
+    assert read <= left
