@@ -22,7 +22,8 @@ from phloem.catalog.plain import Json
 from phloem.filters.charset import decode_page
 from phloem.filters.extract import html
 from phloem.pipeline.bench.chain import PEERS, cpu_of, interpreter, version_of
-from phloem.pipeline.bench.markups import MARKUPS, Truth, joined
+from phloem.pipeline.bench.markups import MARKUPS
+from phloem.pipeline.bench.truth import Truth, joined
 from phloem.sources.connector import Fault, Pin, SourceError, find_connector
 from phloem.sources.limits import Limits
 
@@ -32,6 +33,9 @@ GENERATORS = Path(__file__).parent / "generators.yaml"
 TOOL = "trafilatura"
 
 Members = dict[str, dict[str, Any]]
+
+# A page that only sends a browser on to another, which shows nothing of it.
+_MOVED = re.compile(rb"""(?i)<meta[^>]*http-equiv=["']?refresh["']?[^>]*content=["']?0""")
 
 
 class Made(BaseModel):
@@ -115,10 +119,14 @@ def bench_extraction(
 
 def pairs_of(made: Made, data: Path) -> list[Pair]:
     """Pages and what their sources say, by name."""
-    pages = _members(made.pages, data)
+    pages = {
+        name: [page for page in each if not _MOVED.search(page)]
+        for name, each in _members(made.pages, data).items()
+    }
     sources = _members(made.sources, data)
     if made.whole:
-        pages, sources = _as_one(pages), _as_one(sources)
+        pages = {"": [page for name in sorted(pages) for page in pages[name]]}
+        sources = {"": [_book(sources)]}
     read = MARKUPS[made.markup]
     pairs = []
     for name in sorted(pages.keys() & sources.keys()):
@@ -128,8 +136,20 @@ def pairs_of(made: Made, data: Path) -> list[Pair]:
     return pairs
 
 
-def _as_one(members: Mapping[str, list[bytes]]) -> dict[str, list[bytes]]:
-    return {"": [each for name in sorted(members) for each in members[name]]} if members else {}
+def _book(sources: Mapping[str, list[bytes]]) -> bytes:
+    """The sources of a book in their order; what one takes in stands where it does so."""
+    taken: set[str] = set()
+
+    def take(found: re.Match[bytes]) -> bytes:
+        name = found[1].decode().rpartition(".")[0]
+        taken.add(name)
+        return b"\n".join(sources.get(name, []))
+
+    books = [
+        (name, re.sub(rb"(?m)^@include (\S+)$", take, b"\n".join(each)))
+        for name, each in sources.items()
+    ]
+    return b"\n".join(book for name, book in books if name not in taken)
 
 
 def _members(asked: Members, data: Path) -> dict[str, list[bytes]]:
@@ -152,6 +172,7 @@ def _members(asked: Members, data: Path) -> dict[str, list[bytes]]:
         kept.write_text(json.dumps({"pin": pin.to_json(), "files": files}), "utf-8")
     globs = [_named(glob) for glob in given["include"]]
     members: dict[str, list[bytes]] = defaultdict(list)
+    ranks: dict[str, int] = {}
     for split in connector.splits(params, pin, files):
         for batch in connector.read(params, split, files, Limits()):
             if isinstance(batch, Fault):
@@ -159,10 +180,12 @@ def _members(asked: Members, data: Path) -> dict[str, list[bytes]]:
             columns = (batch[NATIVE_ID.name].to_pylist(), batch[CONTENT.name].to_pylist())
             for native_id, content in zip(*columns, strict=True):
                 path = native_id.partition("/")[2]
-                found = next(filter(None, (glob.fullmatch(path) for glob in globs)), None)
-                page = found[1] if found and found.re.groups else path
-                members[page.replace("/", ".")].append(content)
-    return members
+                ways = ((rank, glob.fullmatch(path)) for rank, glob in enumerate(globs))
+                rank, found = next((way for way in ways if way[1]), (len(globs), None))
+                page = (found[1] if found and found.re.groups else path).replace("/", ".")
+                members[page].append(content)
+                ranks[page] = rank
+    return {page: members[page] for page in sorted(members, key=lambda page: (ranks[page], page))}
 
 
 def _named(glob: str) -> re.Pattern[str]:

@@ -8,7 +8,8 @@ from phloem.pipeline.bench.extraction import (
     load_generators,
     word_f1,
 )
-from phloem.pipeline.bench.markups import MARKUPS, Truth, joined
+from phloem.pipeline.bench.markups import MARKUPS
+from phloem.pipeline.bench.truth import Truth, joined
 
 SOURCES = {
     "reStructuredText": (
@@ -39,12 +40,12 @@ SOURCES = {
     "Texinfo": (
         "@node A\n@chapter C\n@code{x @var{y}} @c unsaid\n@example\n@{a@}\n  b\n@end example\n",
         "{a}\n  b",
-        "C x y a b",
+        "1 C x y a b",
     ),
     "Halibut": (
         "\\C{one} Title\n\nSee \\c{x}, \\q{y}.\n\n\\c a \\{\n\\c   b\n\nEnd.\n",
         "a {\n  b",
-        "Title See x y a b End",
+        "Chapter 1 Title See x y a b End",
     ),
 }
 
