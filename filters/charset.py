@@ -297,7 +297,15 @@ def _labels(content: bytes, media_type: str, end: int) -> Iterator[str]:
 
 
 def _meta_label(attributes: bytes) -> bytes | None:
-    """The charset that a `meta` tag names, in its own attribute or as a header's equivalent."""
+    """The charset that a `meta` tag names, in its own attribute or as a header's equivalent.
+
+    There `x-user-defined` means windows-1252 (WHATWG HTML, 13.2.3.2).
+    """
+    label = _named_label(attributes)
+    return b"windows-1252" if label and label.lower() == b"x-user-defined" else label
+
+
+def _named_label(attributes: bytes) -> bytes | None:
     values: dict[bytes, bytes] = {}
     for name, *value in _ATTRIBUTE.findall(attributes):
         values.setdefault(name.lower(), b"".join(value).strip())

@@ -12,6 +12,7 @@ from phloem.filters.charset import BOMS, PARAMETER, decode, decode_page
 from phloem.filters.op import Measured, op
 from phloem.filters.page import main_text, page_text
 from phloem.filters.page_elements import SIGNS
+from phloem.filters.xhtml import XHTML, as_html
 
 PLAIN_TYPES = (
     "text/plain text/markdown text/x-rst text/csv text/css text/javascript text/x-c text/x-c++"
@@ -20,7 +21,7 @@ PLAIN_TYPES = (
     " text/x-script.python text/x-sh text/x-shellscript text/x-sql text/x-swift text/x-tex"
     " text/x-toml text/x-typescript text/x-yaml"
 ).split()
-HTML_TYPES = ("text/html", "application/xhtml+xml")
+HTML_TYPES = ("text/html", XHTML)
 
 
 def each_row(batch: pa.RecordBatch, convert: Callable[[bytes, str | None], str]) -> Measured:
@@ -103,6 +104,7 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
     XML declaration in the first 1,024 bytes (WHATWG HTML, 13.2.3), else UTF-8 if the bytes read so,
     else it is detected; bytes that do not decode become U+FFFD, as in browsers. A label means what
     the WHATWG Encoding Standard says; a page of which only an unknown label is known is a fault.
+    What is served as XHTML is read as XML closes its elements.
 
     Args:
         batch: Rows of content.
@@ -114,6 +116,8 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
 
     def convert(content: bytes, media_type: str | None) -> str:
         page = decode_page(content, media_type)
+        if media_type and media_type.startswith(XHTML):
+            page = as_html(page)
         try:
             tree = HTMLTree.parse(page)
             text = main_text(tree) if main_content else page_text(tree)

@@ -40,6 +40,7 @@ _TAG = re.compile(r"<(/?[^\s>]++)([^>]*+)>")
 _NUMBER = re.compile(r' (?:start|value)="\s*([-+]?\d{1,9})')
 _PIECE = 2**18  # characters
 _CELL_CHARS = 300  # a cell of more lines and more characters lays a page out, and holds no value
+_SPAN = 20  # columns that a cell takes, and those that it takes of rows below: a tab for each
 _CELLS = 100  # within each other; what stands in cells within them is read as blocks are
 _EMPTY_LINE = re.compile(rf"(?<={LINE})(?: |&nbsp;)+(?=\n?{LINE})")
 _OWN_LINE = re.compile(rf"(?:\A|\n)?{LINE}(?:\n?{LINE})*\n?")
@@ -74,7 +75,11 @@ class _Flow:
     marker: str = ""  # of the list's item whose first line comes next
     lists: list[_List] = field(default_factory=list)
     row: list[str] = field(default_factory=list)
+    span: tuple[int, int] = (1, 1)  # columns and rows of the cell that is open
+    taken: dict[int, int] = field(default_factory=dict)  # columns, by cells above, to which row
+    reached: bool = False  # whether one of them reaches into the row
     rows: int = 0
+    lines: int = 0  # rows of the table that have ended
     laid_out: bool = False  # holds what is no value of a table's cell: headings, code, tables
 
 
@@ -329,9 +334,7 @@ def _code(page: _Page, _name: str, _attributes: str) -> None:
             parts.append(LINE)
     text = "".join(parts)
     if LINE in text:
-        text = text.replace(f"{LINE}&nbsp;", f"{LINE}{_NUMBERED}")  # by Doxygen, before its code
-        text = _EMPTY_LINE.sub(_NUMBERED, text)
-        text = _OWN_LINE.sub("\n", text).replace(_NUMBERED, "").strip("\n")
+        text = _own_lines(text)
     text = text.replace("&nbsp;", " ").rstrip()
     if "\0" in text:
         text = write_raised(text)
@@ -342,6 +345,14 @@ def _code(page: _Page, _name: str, _attributes: str) -> None:
         page.put_whole(text)
         page.flow.laid_out = True
     page.part(2)
+
+
+def _own_lines(text: str) -> str:
+    """Code of which each line is an element; where each begins with a blank, Doxygen put it."""
+    if all(line.startswith("&nbsp;") for line in text.split(LINE) if line.strip("\n")):
+        text = text.replace(f"{LINE}&nbsp;", f"{LINE}{_NUMBERED}")
+    text = _OWN_LINE.sub("\n", _EMPTY_LINE.sub(_NUMBERED, text))
+    return text.replace(_NUMBERED, "").strip("\n")
 
 
 def _list(page: _Page, name: str, attributes: str) -> None:
@@ -378,14 +389,22 @@ def _item_end(page: _Page, _name: str, _attributes: str) -> None:
     page.flow.marker = ""
 
 
+def _table(page: _Page, name: str, _attributes: str) -> None:
+    """A table, or a group of its rows, out of which no cell reaches."""
+    page.part(2 if name.endswith("table") else 1)
+    page.flow.taken.clear()
+
+
 def _row(page: _Page, _name: str, _attributes: str) -> None:
     """A row's end: a line of its cells, or its cells one below the other where they lay out a page.
 
-    A row with one cell that holds text is that text.
+    A row with one cell that holds text is that text, unless it stands beside one from above.
     """
     page.part(1)
     flow = page.flow
     cells, flow.row = flow.row, []
+    reached, flow.reached = flow.reached, False
+    flow.lines += 1
     held = [cell for cell in cells if cell]
     if any("\n" in cell for cell in held):
         for cell in held:
@@ -394,15 +413,27 @@ def _row(page: _Page, _name: str, _attributes: str) -> None:
             page.part(2)
         flow.laid_out = True
     elif held:
-        page.put("\t".join(cells).rstrip("\t") if len(held) > 1 else held[0])
+        page.put("\t".join(cells).rstrip("\t") if len(held) > 1 or reached else held[0])
         flow.rows += 1
 
 
-def _cell(page: _Page, _name: str, _attributes: str) -> None:
+def _cell(page: _Page, _name: str, attributes: str) -> None:
+    """A cell's start, behind the places in its row that cells above take."""
     page.part(1)
-    page.flows.append(page.flow)
+    flow = page.flow
+    while flow.taken.get(len(flow.row), -1) >= flow.lines:
+        flow.row.append("")
+        flow.reached = True
+    flow.span = _span(attributes, "col"), _span(attributes, "row")
+    page.flows.append(flow)
     if len(page.flows) <= _CELLS:  # or each cell would copy all that it holds once more
         page.flow = _Flow()
+
+
+def _span(attributes: str, of: str) -> int:
+    """How many columns or rows a cell takes."""
+    said = re.search(rf' {of}span="\s*(\d{{1,4}})', attributes) if attributes else None
+    return max(int(said[1]), 1) if said else 1
 
 
 def _cell_end(page: _Page, _name: str, _attributes: str) -> None:
@@ -413,7 +444,12 @@ def _cell_end(page: _Page, _name: str, _attributes: str) -> None:
     text = "".join(cell.out)
     if "\n" in text and not cell.laid_out and cell.rows < 2 and len(text) <= _CELL_CHARS:  # noqa: PLR2004
         text = " ".join(line.strip(" ") for line in text.split("\n") if line)
-    page.flow.row.append(text)
+    flow = page.flow
+    columns, rows = flow.span
+    if rows > 1 and text and "\n" not in text:  # or it is a picture, or lays out a page
+        for column in range(len(flow.row), min(len(flow.row) + columns, _SPAN)):
+            flow.taken[column] = flow.lines + rows - 1
+    flow.row += [text, *[""] * (min(columns, _SPAN) - 1)]
 
 
 def _closed(names: str, act: Act) -> dict[str, Act]:
@@ -426,6 +462,7 @@ _OWN_LINES = frozenset(_closed("div dd dt li p pre tr", _block))  # in code
 _ACTS: dict[str, Act] = {
     **_closed(PARAGRAPHS, _paragraph),
     **_closed(BLOCKS, _block),
+    **_closed("table tbody tfoot thead", _table),
     **_closed(HEADINGS, _heading),
     **_closed(SECTIONS, _section),
     **_closed("footer", _footer),

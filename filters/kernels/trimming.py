@@ -15,7 +15,8 @@ from phloem.filters.kernels.utf8 import Bytes, Scalar
 Hashes = npt.NDArray[np.uint64]
 
 # What becomes of an element: KEPT, its tags stay, and the blanks beside them; BLOCK, they
-# stay, and the blanks do not; TOLD, its attributes stay too; CODE, it is a <pre>, whose text
+# stay, and the blanks do not; TOLD, its attributes stay too, as do those of a block that spans rows
+# or columns of a table; CODE, it is a <pre>, whose text
 # stays as it is; PASSED, it is taken out with all that it holds; RAW, so too, and its text is no
 # markup; LASTING, it is never hidden; EDITED, a page that holds it is edited before. Of any other
 # the tags are taken out, and what it holds stays.
@@ -31,15 +32,19 @@ QUOTE, EQUALS, BLANK, SEMICOLON = (np.uint8(ord(char)) for char in '"= ;')
 # tag since the shortest of those are `<p>` and `</p>`: what is written never outgrows `out`.
 GAP, PRE, PRE_END = (np.frombuffer(tag, np.uint8) for tag in (b"<dd>", b"<pre>", b"</pre>"))
 
-_CLASS, _ID, _ROLE, _REL, _STYLE, _HIDDEN, _ARIA, _TYPE, _REVERSED = (
+_CLASS, _ID, _ROLE, _REL, _STYLE, _HIDDEN, _ARIA, _TYPE, _REVERSED, _POPOVER = (
     np.uint64(word_hash(name))
-    for name in "class id role rel style hidden aria-hidden type reversed".split()
+    for name in "class id role rel style hidden aria-hidden type reversed popover".split()
 )
+_COLSPAN, _ROWSPAN = (np.uint64(word_hash(name)) for name in ("colspan", "rowspan"))
 _A, _BR, _HR = (np.uint64(word_hash(name)) for name in ("a", "br", "hr"))
 _TRUE, _UNTIL_FOUND = (np.uint64(word_hash(word)) for word in ("true", "until-found"))
-_DISPLAY, _VISIBILITY, _SPACE, _TEX = (
-    np.frombuffer(said, np.uint8)
-    for said in (b"display:none", b"visibility:hidden", b"white-space:pre;", b"math/tex")
+_DISPLAY, _VISIBILITY, _SPACE, _WRAPPED, _MONO, _TEX = (
+    np.frombuffer(said.encode(), np.uint8)
+    for said in (
+        *("display:none", "visibility:hidden", "white-space:pre;", "white-space:pre-wrap"),
+        *("monospace", "math/tex"),
+    )
 )
 # The signs before the words of a class, an id, a role and a link, which tell them apart in one
 # table.
@@ -151,7 +156,7 @@ def trim(
         place = _place(tags, name)
         kind = int(kinds[place]) if place >= 0 else 0
         here = stop
-        said, hides = 0, False
+        said, hides, spans = 0, False, False
         while here < size and html[here] == BLANK:
             key = BASIS
             here += 1
@@ -190,7 +195,9 @@ def trim(
             elif key == _STYLE:
                 if _holds(html, first, here, _DISPLAY) or _holds(html, first, here, _VISIBILITY):
                     said |= HIDDEN
-                if _holds(html, first, here, _SPACE):
+                if _holds(html, first, here, _SPACE) or (
+                    _holds(html, first, here, _WRAPPED) and _holds(html, first, here, _MONO)
+                ):
                     said |= CODED
             elif key in (_HIDDEN, _ARIA):
                 word = BASIS
@@ -200,6 +207,10 @@ def trim(
                     hides = word != _UNTIL_FOUND
                 elif name == _A and word == _TRUE:
                     said |= HIDDEN
+            elif key in (_COLSPAN, _ROWSPAN):
+                spans = True
+            elif key == _POPOVER:
+                said |= HIDDEN
             elif key == _REVERSED or (key == _TYPE and _holds(html, first, here, _TEX)):
                 said |= EDITING
             here += 1
@@ -266,7 +277,7 @@ def trim(
             ):
                 code, nested = name, 1
                 to = _copy(PRE, 0, PRE.size, out, to)
-            elif kind & TOLD:
+            elif kind & TOLD or (kind & BLOCK and spans):
                 to = _copy(html, at, end, out, to)
             elif kind & (KEPT | BLOCK):
                 to = _copy(html, at, stop, out, to)

@@ -244,6 +244,7 @@ def test_unknown_label_gives_way_to_a_known_one_and_to_bytes_that_are_utf8() -> 
     ("page", "letter"),
     [
         (b"<META CHARSET = 'KOI8-R' >\xc4", "д"),
+        (b"<meta charset=X-User-Defined>\xc4", "Ä"),
         (b"<meta/charset=koi8-r/>\xc4", "д"),
         (b'<meta charset=" koi8-r ">\xc4', "д"),
         (b"<meta name=x charset=koi8-r charset=cp1251>\xc4", "д"),

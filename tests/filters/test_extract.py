@@ -167,6 +167,21 @@ def test_html_figure_lets_in_nothing_that_is_left_out_elsewhere(hidden: str) -> 
         assert _text(html, page.encode(), "text/html") == "a\n\nb"
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<head><title/><script src='x'/></head><body><p>a<br/>b</p></body>", "a\nb"),
+        ("<body><a id='x'/><b>c</b><div class='y'/><p>d</p></body>", "c\n\nd"),
+        ("<body><pre><![CDATA[if (a<b) & c]]></pre><p>x<br></br>y</p></body>",
+         "if (a<b) & c\n\nx\ny"),
+        ("<body><!-- <p/> --><p title='a/>b'>x</p></body>", "x"),
+    ],
+)  # fmt: skip
+def test_a_page_of_xml_is_read_as_xml_closes_its_elements(body: str, text: str) -> None:
+    page = f"<?xml version='1.0'?><html xmlns='http://www.w3.org/1999/xhtml'>{body}</html>"
+    assert _text(html, page.encode(), "application/xhtml+xml; charset=utf-8").strip() == text
+
+
 def test_html_that_is_broken_or_deep_or_empty_never_raises() -> None:
     contents = (b"<p>open <b", b"<div>" * 5000 + b"deep", b"\xff\xfe\xfd", b"", b"\x00<p>x", None)
     measured = _run(html, *contents, media_type="text/html")

@@ -64,6 +64,7 @@ WRITTEN = CODE.replace("&", "&amp;").replace("<", "&lt;")
         "<blockquote><dl><dt>a<dd><pre>%s</pre></dl></blockquote>",
         "<textarea>%s</textarea>",
         "<div style='color: red; white-space: pre'>%s</div>",
+        "<div style='font-family: Menlo, monospace; white-space: pre-wrap'>%s</div>",
         "<pre><button>Copy</button>%s</pre>",
     ],
 )
@@ -178,8 +179,18 @@ def test_what_a_generator_folds_away_in_code_is_not_read(code: str, read: str) -
 
 @pytest.mark.parametrize("blank", [" ", "&#160;", "    "])
 def test_an_empty_line_of_marked_code_is_empty(blank: str) -> None:
-    lines = "".join(f"<div class=line>{line}</div>\n" for line in ("a", blank, "&#160;  b"))
+    lines = "".join(f"<div class=line>{line}</div>\n" for line in ("a", blank, "  b"))
     assert _text(f"<div class=fragment>{lines}</div>") == "a\n\n  b"
+
+
+def test_code_that_is_indented_by_blanks_that_do_not_break_stays_so() -> None:
+    lines = "<div>a:</div><div>&nbsp;&nbsp;b</div><div>&nbsp;&nbsp;c</div>"
+    assert _text(f"<div style='white-space: pre'>{lines}</div>") == "a:\n  b\n  c"
+
+
+def test_cells_that_span_a_million_others_take_little() -> None:
+    rows = "<tr><td rowspan=9999 colspan=9999>a<td colspan=9999>b" * 2000
+    assert len(_text(f"<table>{rows}</table>")) < 4 * len(rows)
 
 
 def test_blanks_that_do_not_break_are_blanks_in_code() -> None:
@@ -202,6 +213,14 @@ def test_an_empty_line_of_code_stays() -> None:
         ("<caption>C</caption><thead><tr><th>a<th>b</thead><tr><td>1<td>2<tfoot><tr><td>3<td>4",
          "C\na\tb\n1\t2\n3\t4"),
         ("<tr><th><th>A<th>B<tr><td>r<td><td>2<tr><td colspan=3>only", "\tA\tB\nr\t\t2\nonly"),
+        ("<tr><td rowspan=2>Oslo<td>1900<td>1<tr><td>1910<td>2<tr><td>Bergen<td>1900<td>3",
+         "Oslo\t1900\t1\n\t1910\t2\nBergen\t1900\t3"),
+        ("<tr><td>a<td rowspan=2>b<td>c<tr><td>d<td>e", "a\tb\tc\nd\t\te"),
+        ("<tr><th colspan=2>Name<th>Age<tr><td>A<td>B<td>3", "Name\t\tAge\nA\tB\t3"),
+        ("<tr><td rowspan=2>a<td>b<tr><td>only<tr><td>c<td>d", "a\tb\n\tonly\nc\td"),
+        ("<tbody><tr><td rowspan=9>a<td>b<tbody><tr><td>c<td>d", "a\tb\nc\td"),
+        ("<tr><td rowspan=9><img><td>b<tr><td>c<td>d", "b\nc\td"),
+        ("<tr><td colspan=0 rowspan=x>a<td>b<tr><td>c<td>d", "a\tb\nc\td"),
         ("<tr><td>Oslo<br>Norway<td>12", "Oslo Norway\t12"),
         ("<tr><td><p>a<p>b<td><ul><li>c<li>d</ul>", "a b\t• c • d"),
         ("<tr>\n  <td>\n a\n </td>\n  <td>b</td>\n</tr>\n", "a\tb"),
@@ -310,6 +329,8 @@ def test_a_formula_without_tex_is_written_on_a_line(mathml: str, text: str) -> N
         "<div class=navheader><script>'</div>'</script>H</div>",
         "<dialog>H</dialog>",
         "<canvas>H</canvas>",
+        "<div popover>H</div>",
+        "<i class=material-icons aria-hidden=true>H</i>",
         "<datalist><option>H</datalist>",
         "<button class='btn copy-button'>H</button>",
         "<form><button>H</button></form>",

@@ -92,13 +92,14 @@ def _reference(html: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0912, PLR09
                 code, nested = name, 1
                 out += b"<pre>"
             elif kind & (trimming.KEPT | trimming.BLOCK | trimming.TOLD):
-                told = attributes if kind & trimming.TOLD or stroke else b""
+                spans = block and re.search(rb' (?:colspan|rowspan)="', attributes)
+                told = attributes if kind & trimming.TOLD or stroke or spans else b""
                 out += b"<%s%s%s>" % (stroke, name, told)
     assert at == len(html)
     return bytes(out), edited
 
 
-def _said(name: bytes, attributes: bytes) -> int:  # noqa: C901 - one case for each attribute
+def _said(name: bytes, attributes: bytes) -> int:  # noqa: C901 - a case for each
     """What an element's attributes say of it."""
     _, words = _told()
     found, hides = 0, False
@@ -113,11 +114,12 @@ def _said(name: bytes, attributes: bytes) -> int:  # noqa: C901 - one case for e
         elif key == b"style":
             if _holds(value, b"display:none") or _holds(value, b"visibility:hidden"):
                 found |= trimming.HIDDEN
-            if _holds(value + b";", b"white-space:pre;"):
+            wrapped = _holds(value, b"white-space:pre-wrap") and _holds(value, b"monospace")
+            if wrapped or _holds(value + b";", b"white-space:pre;"):
                 found |= trimming.CODED
         elif key == b"hidden":
             hides = value != b"until-found"
-        elif key == b"aria-hidden" and name == b"a" and value == b"true":
+        elif key == b"popover" or (key == b"aria-hidden" and name == b"a" and value == b"true"):
             found |= trimming.HIDDEN
         elif key == b"reversed" or (key == b"type" and _holds(value, b"math/tex")):
             found |= trimming.EDITING
@@ -149,11 +151,12 @@ _NAMES = (
 ).split()
 _VALUES = (
     "lineno sr-only breadcrumb MathJax fragment footer path navigation tabpanel true until-found 1"
-    " open submit next contents topic nav-x"
+    " open submit next contents topic nav-x white-space:pre-wrap;font:monospace"
     " math/tex display:none visibility:hidden white-space:pre; naïve >"
 ).split()
 _ATTRIBUTES = (
-    'class id role rel style hidden aria-hidden type reversed start value open x" title'
+    "class id role rel colspan popover style hidden aria-hidden type reversed start value open"
+    ' x" title'
 ).split()
 _TEXTS = [" ", "  ", "\n", "\t", *"aÄ漢𝛼", "&amp;", "&lt;p&gt;", "&nbsp;", "&#13;", "x y"]
 
