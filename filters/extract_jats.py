@@ -11,17 +11,18 @@ import pyarrow as pa
 
 from phloem.catalog.columns import CONTENT, MEDIA_TYPE, TEXT
 from phloem.filters.extract import each_row
-from phloem.filters.jats_formulas import FORMULAS, Formula
+from phloem.filters.formulas import Formula
 from phloem.filters.op import Measured, op
+from phloem.filters.page_lists import numbered
 from phloem.filters.raised import END, RAISED, write_raised
 
 # Where a reader's text stands, by the element that holds it.
 _SHOWN = frozenset({"title-group", "abstract", "trans-abstract", "body"})
 _DROPPED = frozenset(
     (
-        "back boxed-text chem-struct-wrap fig fig-group floats-group fn fn-group graphic"
-        " inline-graphic label media object-id ref-list response sub-article supplementary-material"
-        " table-wrap table-wrap-group trans-title-group"
+        "back chem-struct-wrap fig fig-group floats-group fn fn-group graphic"
+        " inline-graphic label media object-id ref-list response sec-meta sub-article"
+        " supplementary-material table-wrap table-wrap-group trans-title-group"
     ).split()
 )
 _BLOCKS = frozenset(
@@ -30,11 +31,24 @@ _BLOCKS = frozenset(
         " verse-group verse-line"
     ).split()
 )
+_FORMULAS = frozenset({"inline-formula", "disp-formula", "math", "tex-math"})
+_DOCUMENT = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
+_UNKNOWN = "$…$"  # a formula of which there is but a picture
+# How the items of a list are marked (`list-type`, JATS 1.3), as `numbered` calls it.
+_KINDS = {
+    "order": "1",
+    "alpha-lower": "a",
+    "alpha-upper": "A",
+    "roman-lower": "i",
+    "roman-upper": "I",
+    "simple": "",
+}
+_NOTES = frozenset({"fn", "table-fn"})  # marks of notes, which are left out
 _KEPT_SPACES = frozenset({"code", "preformat"})
 _SPACES = re.compile(r"\s+")
 # What stands in brackets once numbered citations are gone: "[1, 3–5]".
 _EMPTY_BRACKETS = re.compile(r"\s?[\[(][\s,;–—-]*[\])]")
-_NUMBERS = re.compile(r"[\d\s,;–—-]*")
+_NUMBERS = re.compile(r"(?!(?:1[5-9]|20)\d\d[a-z]?\b)[\d\s,;–—-]*")  # and no year
 _MARKS = re.compile(r"[\s,;–—-]*")
 
 
@@ -49,7 +63,7 @@ _EXAMPLE = b"""<article><front><article-meta><title-group><article-title>On
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=2,
+    version=3,
     media_types=["application/jats+xml"],
     examples=[
         ((_EXAMPLE, "application/jats+xml"), "On A\n\nShort.\n\nAims\n\nWe did."),
@@ -60,11 +74,11 @@ _EXAMPLE = b"""<article><front><article-meta><title-group><article-title>On
 def jats(batch: pa.RecordBatch) -> Measured:
     """Extract title, abstracts and body of an article in JATS (ANSI/NISO Z39.96-2015).
 
-    Headings, paragraphs, lists, quotations and code stay; formulas once, as TeX between dollar
-    signs, or an ellipsis between them for an image; powers as `10^6`. Names of authors, tables,
-    figures, footnotes, references and the numbers that cite them are left out, and so are other
-    articles inside it. The encoding is that of the XML declaration (RFC 7303). What is no XML, or
-    declares entities of its own, is a fault.
+    Headings, paragraphs, lists with their numbers, boxes, quotations and code stay; formulas once,
+    as TeX between dollar signs, or an ellipsis between them for an image; powers as `10^6`. Names
+    of authors, tables, figures, footnotes, references and the marks that lead to them are left
+    out, and so are other articles inside it. The encoding is that of the XML declaration
+    (RFC 7303). What is no XML, or declares entities of its own, is a fault.
     """
     return each_row(batch, _convert)
 
@@ -108,55 +122,88 @@ class _Reading:
         self._held: list[list[str]] = [[]]  # of the block, and of what is open inside it
         self._shown = self._dropped = self._kept = 0  # how many of these are open
         self._bullet = ""
-        self._cites: list[bool] = []  # of what is open, whether it cites by its number
+        self._cites: list[str] = []  # what is open refers to, as `ref-type` says
+        self._lists: list[tuple[str, int]] = []  # how items are marked, and how many there were
         self._formula: Formula | None = None
+        self._tex: list[str] = []  # that stands beside a formula
+        self._in_tex = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         local = name.rpartition(" ")[2]
-        if self._formula is None and local in FORMULAS:
+        if self._formula is None and local in _FORMULAS:
             self._formula = Formula(local)
+            self._tex = []
         elif self._formula is not None:
-            self._formula.start(local)
+            self._formula.start(local, attributes)
+        self._in_tex += local == "tex-math"
         self._count(local, 1)
-        if self._formula is not None:
+        if self._formula is not None or self._dropped:
             return
-        if local in _BLOCKS:
+        if local == "list":
             self._flush()
-            self._bullet = "• " if local == "list-item" else self._bullet
+            self._lists.append((_KINDS.get(attributes.get("list-type", ""), "•"), 0))
+        elif local in _BLOCKS:
+            self._flush()
             self._kept += local in _KEPT_SPACES
+            if local == "list-item":
+                self._mark()
         elif local == "break":
             self.text("\n" if self._kept else " ")
         elif local in RAISED or local == "xref":
             self._held.append([])
-            self._cites.append(attributes.get("ref-type") == "bibr")
+            self._cites.append(attributes.get("ref-type", ""))
 
     def end(self, name: str) -> None:
         local = name.rpartition(" ")[2]
         formula = self._formula
         if formula is not None:
-            if formula.end(local):
+            self._in_tex -= local == "tex-math"
+            if formula.end():
                 self._formula = None
-                self.text(formula.text())
+                self.text(self._shown_formula(formula))
+        elif self._dropped:
+            pass
         elif local in RAISED or local == "xref":
             self._close(local)
-        elif local in _BLOCKS:
+        elif local == "list":
+            self._flush()
+            self._lists.pop()
+        elif local in _BLOCKS or local in _SHOWN:
             self._flush()
             self._kept -= local in _KEPT_SPACES
             self._bullet = "" if local == "list-item" else self._bullet
         self._count(local, -1)
 
+    def _mark(self) -> None:
+        """Mark the next item of the list that is open as the list says."""
+        kind, place = self._lists[-1] if self._lists else ("•", 0)
+        self._lists[-1:] = [(kind, place + 1)]
+        marker = numbered(place + 1, kind)
+        self._bullet = f"{marker} " if marker else ""
+
+    def _shown_formula(self, formula: Formula) -> str:
+        """One line between dollar signs; an ellipsis between them where nothing is known."""
+        tex = "".join(self._tex)
+        document = _DOCUMENT.search(tex)
+        said = (document[1] if document else tex).strip().strip("$").strip() or formula.text()
+        shown = f"${_SPACES.sub(' ', said)}$" if said else _UNKNOWN
+        return f" {shown} " if formula.name == "disp-formula" else shown
+
     def _close(self, local: str) -> None:
         said = "".join(self._held.pop())
         cites = self._cites.pop()
-        if cites and (_NUMBERS if local == "xref" else _MARKS).fullmatch(said):
+        numbers = cites == "bibr" and (_NUMBERS if local == "xref" else _MARKS).fullmatch(said)
+        if numbers or cites in _NOTES:
             said = ""
-            self._cites[-1:] = [True] * len(self._cites[-1:])  # what is around it holds a citation
+            self._cites[-1:] = ["bibr"] * len(self._cites[-1:])  # what is around it holds that
         elif local in RAISED:
             said = f"{RAISED[local]}{said}{END}"
         self._held[-1].append(said)
 
     def text(self, data: str) -> None:
-        if self._formula is not None:
+        if self._in_tex:
+            self._tex.append(data)
+        elif self._formula is not None:
             self._formula.add(data)
         elif self._shown and not self._dropped:
             self._held[-1].append(data)

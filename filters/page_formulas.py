@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from phloem.filters.formulas import Formula
+
 _TEX = "annotation[encoding='application/x-tex'], annotation[encoding='TeX']"
 _SCRIPT = "script[type^='math/tex']"
 # Where a page has TeX in scripts, what MathJax 2 made of it; else its glyphs, beside MathML.
@@ -12,22 +14,12 @@ _MADE = ".MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_CHTML, .MJX_Assistiv
 _GLYPHS = ".MathJax > nobr"
 _NOTE_DEPTH = 10  # elements between a formula and its TeX; pages have two at most
 _STYLE = re.compile(r"\{\\(?:displaystyle|textstyle)\s*(.*)\}", re.DOTALL)  # MediaWiki's wrapper
-# What stands between the parts of an element of MathML when it is written on a line.
-_BETWEEN = {
-    "msup": "^",
-    "msub": "_",
-    "msubsup": "_^",
-    "mover": "^",
-    "munder": "_",
-    "munderover": "_^",
-    "mfrac": "/",
-}
 
 
 def spell_out(tree: Any) -> None:
     """Have each formula of Resiliparse's tree stand there once, as text.
 
-    That is TeX between dollar signs; or, where a page has nothing else, its MathML on a line.
+    That is TeX between dollar signs: the page's own, or else what its MathML says.
     """
     select = tree.document.query_selector_all
     scripts = select(_SCRIPT).values()
@@ -43,9 +35,9 @@ def spell_out(tree: Any) -> None:
             _write_tex(tree, math, note.text, display=math.getattr("display") == "block")
     for note in select("annotation, annotation-xml").values():
         note.decompose()
-    for math in select("math[alttext]").values():
-        _write_tex(tree, math, math.getattr("alttext"), display=math.getattr("display") == "block")
-    _write_on_a_line(tree)
+    for math in reversed(select("math").values()):  # one within another before that
+        tex = math.getattr("alttext") or _tex_of(math)
+        _write_tex(tree, math, tex, display=math.getattr("display") == "block")
 
 
 def _math(note: Any) -> Any:
@@ -57,21 +49,39 @@ def _math(note: Any) -> Any:
     return None
 
 
-def _write_on_a_line(tree: Any) -> None:
-    """Put signs between the parts of MathML that stand above and below each other."""
-    for node in tree.document.query_selector_all(", ".join(_BETWEEN)).values():
-        parts = node.children.values()
-        for part, sign in zip(parts[1:], _BETWEEN[node.tag] * len(parts), strict=False):
-            node.insert_before(tree.create_text_node(sign), part)
-        for part in parts:
-            if part.child_element_count > 1:
-                part.prepend(tree.create_text_node("("))
-                part.append(tree.create_text_node(")"))
+def _tex_of(math: Any) -> str:
+    """The TeX of what a formula's elements say."""
+    formula = Formula("math")
+    node = math.first_child
+    while node is not None:
+        if node.type == node.type.ELEMENT:
+            marks = ("open", "close", "separators") if node.tag == "mfenced" else ()
+            given = {mark: node.getattr(mark) for mark in marks}
+            formula.start(
+                node.tag, {mark: said for mark, said in given.items() if said is not None}
+            )
+            if node.first_child is not None:
+                node = node.first_child
+                continue
+            formula.end()
+        else:
+            formula.add(node.value or "")
+        while node.next is None:
+            node = node.parent
+            if node == math:
+                formula.end()
+                return formula.text()
+            formula.end()
+        node = node.next
+    return ""
 
 
 def _write_tex(tree: Any, node: Any, tex: str, *, display: bool) -> None:
     """Replace an element by its formula in TeX, delimited as TeX does it."""
     tex = tex.strip()
+    if not tex:
+        node.decompose()
+        return
     wrapped = _STYLE.fullmatch(tex)
     mark = "$$" if display else "$"
     node.replace_with(tree.create_text_node(f"{mark}{wrapped[1] if wrapped else tex}{mark}"))

@@ -52,7 +52,7 @@ ref-type="fig">Fig. 1</xref>).</p>
 
 def test_jats_keeps_titles_paragraphs_lists_and_code() -> None:
     assert _text(ARTICLE.encode()) == (
-        "La salud en América*\n\nUn estudio\n\nResumen\n\nBreve texto.\n\nMétodos\n\n"
+        "La salud en América\n\nUn estudio\n\nResumen\n\nBreve texto.\n\nMétodos\n\n"
         "Como otros y según López (2001), H2O $x$ (Fig. 1).\n\n• uno\n\n• dos\n\nCita.\n\n"
         "if x:\n    y()"
     )
@@ -142,3 +142,25 @@ def test_jats_joins_no_number_to_what_is_above_or_below_it(inner: str, text: str
 )
 def test_jats_keeps_a_formula_once_or_says_that_there_was_one(inner: str, text: str) -> None:
     assert _text(_body(f"<p>{inner}</p>")) == text
+
+
+@pytest.mark.parametrize(
+    ("inner", "text"),
+    [
+        (("<list list-type='order'><list-item><p>a</p></list-item><list-item><p>b</p><p>c</p>"
+         "</list-item></list>"), "1. a\n\n2. b\n\nc"),
+        (("<list list-type='roman-upper'><list-item><p>a</p><list><list-item><p>b</p></list-item>"
+         "</list></list-item><list-item><p>c</p></list-item></list>"), "I. a\n\n• b\n\nII. c"),
+        ("<list list-type='simple'><list-item><p>a</p></list-item></list>", "a"),
+        ("<boxed-text><caption><title>Box</title></caption><p>a</p></boxed-text>", "Box\n\na"),
+        ("<p>See<fn><p>note</p></fn> more<xref ref-type='fn'>1</xref>.</p>", "See more."),
+        (("<p>5<xref ref-type='table-fn'><sup>a</sup></xref> of <fig><caption><p>no</p></caption>"
+         "</fig>six</p>"), "5 of six"),
+        (("<p>López <xref ref-type='bibr'>2001</xref>, <xref ref-type='bibr'>2001b</xref> and"
+         " [<xref ref-type='bibr'>12</xref>].</p>"), "López 2001, 2001b and."),
+        ("<sec><sec-meta><contrib>no</contrib></sec-meta><title>t</title></sec>", "t"),
+        ("<p>a</p><disp-formula><tex-math>b</tex-math></disp-formula>", "a\n\n$b$"),
+    ],
+)  # fmt: skip
+def test_jats_keeps_what_is_read_from_end_to_end(inner: str, text: str) -> None:
+    assert _text(f"<article><body>{inner}</body></article>".encode()) == text

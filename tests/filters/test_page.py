@@ -301,14 +301,29 @@ def test_a_formula_stands_there_once_as_tex(formula: str) -> None:
 @pytest.mark.parametrize(
     ("mathml", "text"),
     [
-        ("<msup><mn>2</mn><mn>29</mn></msup>", "2^29"),
+        ("<msup><mn>2</mn><mn>29</mn></msup>", "2^{29}"),
         ("<msubsup><mi>x</mi><mn>1</mn><mn>2</mn></msubsup>", "x_1^2"),
-        ("<mfrac><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mn>2</mn></mfrac>", "(a+b)/2"),
+        ("<mfrac><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><mn>2</mn></mfrac>", r"\frac{a+b}{2}"),
         ("<munderover><mo>∑</mo><mn>0</mn><mi>n</mi></munderover>", "∑_0^n"),
+        (
+            "<mroot><mi>x</mi><mn>3</mn></mroot><msqrt><mi>a</mi><mi>b</mi></msqrt>",
+            r"\sqrt[3]{x}\sqrt{ab}",
+        ),
+        (
+            "<mtable><mtr><mtd>1</mtd><mtd>2</mtd></mtr><mtr><mtd>3</mtd><mtd>4</mtd></mtr></mtable>",
+            r"\begin{matrix}1 & 2 \\ 3 & 4\end{matrix}",
+        ),
+        (
+            "<mmultiscripts><mi>C</mi><mprescripts/><mn>6</mn><mn>14</mn></mmultiscripts>",
+            "{}_6^{14}C",
+        ),
+        ("<mfenced open='[' separators=';'><mi>x</mi>\n<mi>y</mi></mfenced>", "[x;y)"),
+        ("<mi>sin</mi><mo>\u2061</mo><mi> x </mi><mphantom><mn>5</mn></mphantom>", r"\sin x"),
+        ("<mtext>if <math><mi>x</mi></math> is</mtext>", "if $x$ is"),
     ],
 )
-def test_a_formula_without_tex_is_written_on_a_line(mathml: str, text: str) -> None:
-    assert _text(f"<p>Let <math>{mathml}</math> be.") == f"Let {text} be."
+def test_a_formula_without_tex_is_written_as_tex(mathml: str, text: str) -> None:
+    assert _text(f"<p>Let <math>{mathml}</math> be.") == f"Let ${text}$ be."
 
 
 @pytest.mark.parametrize(
