@@ -94,7 +94,7 @@ class _Piece:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=3,
+    version=4,
     media_types=["text/x-wiki"],
     libraries=["mwparserfromhell"],
     data=[NAMES],

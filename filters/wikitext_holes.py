@@ -16,6 +16,7 @@ _GONE = re.compile(rf"(?<!\s)\s*{NOTHING}+(?=[\s.,;:!?…)。，、]|$)|{NOTHING
 _RUN = re.compile(f"{HOLE}(?:\\s*{HOLE})+")
 # Behind a word or its punctuation, with no word attached: the mark of a note.
 _NOTE = re.compile(rf"(?<=[^\s(\[{{（【「『“„«‘\"'=/–—-]){HOLE}(?![^\W_])")
+_NUMBER = re.compile(r"(?<!\d)\d{1,3}$")  # and no year
 # At a line's beginning, or behind a sentence.
 _LOOSE = re.compile(rf"(^\s*(?:• )?|[.!?…:]['\"”»’)\]]*\s+|[。！？।۔։]\s*){HOLE}\s*")
 _ENDS = re.compile(r"[.!?…]['\"”»’)\]]*\s+|[。！？।۔։]['\"”»’」』）)]*\s*")
@@ -29,12 +30,17 @@ def without_holes(line: str) -> str:
     line = _GONE.sub("", line) if NOTHING in line else line
     if HOLE not in line:
         return line
-    line = _LOOSE.sub(_unless_begun, _NOTE.sub("", _RUN.sub(HOLE, line)))
+    line = _LOOSE.sub(_unless_begun, _NOTE.sub(_unless_number, _RUN.sub(HOLE, line)))
     kept, at = [], 0
     for begin, end in _cut(line):
         kept.append(line[at : max(at, begin)])
         at = max(at, end)
     return ("".join(kept) + line[at:]).rstrip()
+
+
+def _unless_number(found: re.Match[str]) -> str:
+    """Nothing for a note; but what stands right behind a number is as likely its unit."""
+    return HOLE if _NUMBER.search(found.string[max(0, found.start() - 4) : found.start()]) else ""
 
 
 def _unless_begun(found: re.Match[str]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from phloem.filters.page_lists import numbered
 from phloem.filters.raised import END, RAISED
 
 Named = Mapping[str, str]
@@ -46,6 +47,7 @@ _UNITS = {
     "cuft": "cu ft",
     "cumi": "cu mi",
 }
+_SCALED = re.compile(r"(?:e([369]|12)(?=[^\W\d]))?(.*)", re.DOTALL)
 _POWER = re.compile(r"(?<=[A-Za-z])([23])$")
 _NUMBER = re.compile(r"[-+−]?[\d.,/\s]+")
 
@@ -95,7 +97,10 @@ def _bracketed(given: list[str], named: Named) -> str:
 
 
 def _unit(name: str) -> str:
-    name = name.strip()
+    """A unit as it is shown; `e6km2` is a million of them."""
+    scale, name = _SCALED.fullmatch(name.strip()).groups()  # type: ignore[union-attr]
+    if scale:
+        return f"×10{_SUP}{scale}{END} {_unit(name)}"
     return _UNITS.get(name) or _POWER.sub(lambda found: f"{_SUP}{found[1]}{END}", name)
 
 
@@ -112,7 +117,7 @@ def _convert(given: list[str], named: Named) -> str:
     while len(rest) > 1 and rest[0] and _NUMBER.fullmatch(rest[0]):
         shown += [rest[0], _unit(rest[1])]
         rest = rest[2:]
-    return " ".join(shown)
+    return " ".join(shown).replace(" ×10", "×10")
 
 
 def _units(given: list[str], named: Named) -> str:
@@ -133,7 +138,11 @@ def _units(given: list[str], named: Named) -> str:
 def _val(given: list[str], named: Named) -> str:
     """A number with its uncertainty, power of ten and unit."""
     parts = [part.strip() for part in given]
-    number = "±".join(part for part in parts[:2] if part)
+    number, *errors = parts[:3] or [""]
+    if any(error.startswith(("+", "-", "−")) for error in errors):  # of two sides
+        number += "".join(f" {error}" for error in errors if error) + " " * ("e" in named)
+    elif errors and errors[0]:
+        number += f"±{errors[0]}"
     power = named.get("e", "").strip()
     unit = (named.get("u") or named.get("ul") or "").strip()
     per = (named.get("up") or named.get("upl") or "").strip()
@@ -184,6 +193,38 @@ def _lowered(given: list[str], named: Named) -> str:
     return f"{_SUB}{_first(given, named).strip()}{END}"
 
 
+def _ten(given: list[str], named: Named) -> str:
+    return f"10{_SUP}{_first(given, named).strip()}{END}"
+
+
+def _both(given: list[str], named: Named) -> str:
+    """What stands raised and what stands lowered at one place."""
+    del given
+    return "".join(
+        f"{mark}{named[key].strip()}{END}"
+        for key, mark in (("b", _SUB), ("p", _SUP))
+        if key in named
+    )
+
+
+def _degrees(given: list[str], named: Named) -> str:
+    return f"{_first(given, named).strip()}°"
+
+
+def _root(given: list[str], named: Named) -> str:
+    return f"√{_first(given, named).strip()}"
+
+
+def _roman(given: list[str], named: Named) -> str:
+    said = _first(given, named).strip()
+    return numbered(int(said), "I").rstrip(".") if re.fullmatch(r"\d{1,4}", said) else said
+
+
+def _two(given: list[str], named: Named) -> str:
+    """The first two parameters: the kind of a ship, and its name."""
+    return _joined(given[:2], named)
+
+
 def _power(given: list[str], named: Named) -> str:
     power = _first(given, named).strip()
     return f"×10{_SUP}{power}{END}" if power else "e"  # of an ordinal, in French
@@ -204,11 +245,13 @@ def _quotation(given: list[str], named: Named) -> str:
 
 _SHOWN: Mapping[str, Template] = {
     "as_of": _as_of,
+    "both": _both,
     "bracketed": _bracketed,
     "century": _century,
     "circa": _circa,
     "convert": _convert,
     "date": _date,
+    "degrees": _degrees,
     "first": _first,
     "fraction": _fraction,
     "joined": _joined,
@@ -218,7 +261,11 @@ _SHOWN: Mapping[str, Template] = {
     "power": _power,
     "quotation": _quotation,
     "raised": _raised,
+    "roman": _roman,
+    "root": _root,
     "second": _second,
+    "ten": _ten,
+    "two": _two,
     "units": _units,
     "val": _val,
     "whole": _whole,
@@ -244,14 +291,30 @@ SIGNS: Mapping[str, str] = {
     "•": " • ",
     "minus": "−",
     "pi": "π",
+    "π": "π",
+    "°": "°",
+    "times": "×",
+    "tex": "TeX",
+    "latex": "LaTeX",
+    "n°": "n°",
     "'s": "'s",
     "av jc": "av. J.-C.",
     "apr jc": "apr. J.-C.",
 }
 """What a template shows that takes nothing, by its name."""
 
-_FUNCTIONS = frozenset(("formatnum", "zahlenformat", "lc", "uc", "lcfirst", "ucfirst"))
-_OWN_NAME = re.compile(r"[IVXLCDM]+er? (?:siècle|millénaire)|1er(?: \w+)?")
+_FUNCTIONS: Mapping[str, Callable[[str], str]] = {
+    "formatnum": str,
+    "zahlenformat": str,
+    "lc": str.lower,
+    "uc": str.upper,
+    "lcfirst": lambda said: said[:1].lower() + said[1:],
+    "ucfirst": lambda said: said[:1].upper() + said[1:],
+}
+_OWN_NAME = re.compile(r"[IVXLCDM]+er?(?: (?:siècle|millénaire))?|1er(?: \w+)?|CO2|H2O")
+# What stands before what a template of this name is given: sums of money, and names of ships.
+_MONEY = re.compile(r"[a-z]{0,3}[$£€¥₹₩]")
+_SHIPS = frozenset("hmas hmcs hmnzs hms ins jds js mv rms sms ss usns uss".split())
 _LANGUAGE = re.compile(r"(?:lang|langue|язык|sprache)-[\w-]+")  # {{lang-fr|texte}}
 _SCRIPT = re.compile(r"[a-z]{2,3}-(?:latn|cyrl|arab|hans|hant|hebr)")
 
@@ -265,6 +328,9 @@ def _named() -> Mapping[str, str]:
 
 def known(name: str) -> Template | None:
     """What shows a template of this name, in lower case with single blanks; None for others."""
+    if _MONEY.fullmatch(name) or name in _SHIPS:
+        blank = " " * (name in _SHIPS)
+        return lambda given, named: f"{name.upper()}{blank}{_first(given, named).strip()}"
     found = _SHOWN.get(_named().get(name, ""))
     return found or (_first if _LANGUAGE.fullmatch(name) or _SCRIPT.fullmatch(name) else None)
 
@@ -282,4 +348,5 @@ def function_of(name: str) -> str | None:
     if _OWN_NAME.fullmatch(name.strip()):
         return name.strip()
     function, colon, given = name.partition(":")
-    return given.strip() if colon and function.strip().casefold() in _FUNCTIONS else None
+    shows = _FUNCTIONS.get(function.strip().casefold()) if colon else None
+    return shows(given.strip()) if shows else None

@@ -162,6 +162,16 @@ def test_wikitext_of_a_long_page_is_read_and_of_an_endless_one_is_a_fault() -> N
     ("source", "text"),
     [
         ("At {{convert|1300|mi|km}}, it ends.", "At 1300 mi, it ends."),
+        ("{{convert|1.5|e6km2}} and {{convert|5|-|6|e9m3}}", "1.5×10^6 km^2 and 5 – 6×10^9 m^3"),
+        ("{{val|1.5|+0.2|-0.1|e=3|u=m}} or {{val|5|3}}", "1.5 +0.2 -0.1 ×10^3 m or 5±3"),
+        ("5{{deg}}, {{deg|7}}, x{{superscript|3}}, x{{su|p=1|b=2}}", "5°, 7°, x^3, x2^1"),
+        ("{{10^|6}} {{sqrt|2}} {{nombre romain|14}} {{XXe}}", "10^6 √2 XIV XXe"),
+        ("{{US$|5 million}}, {{£|5}}, {{HMS|Victory|1765}}", "US$5 million, £5, HMS Victory"),
+        ("{{uc:abc}} {{lc:ABC}} {{ucfirst:abc}}", "ABC abc Abc"),
+        (
+            "Some were 25{{none such}} high. In 1990{{none such}} others grew.",
+            "In 1990 others grew.",
+        ),
         ("{{convert|3|to|5|km2|abbr=on}} wide", "3 to 5 km^2 wide"),
         ("{{Cvt|6|ft|2|in|m}} tall, {{convert|20|C}}", "6 ft 2 in tall, 20 °C"),
         ("Il mesure {{unité|1300|km}} et {{unité|5|km|2}}.", "Il mesure 1300 km et 5 km^2."),
