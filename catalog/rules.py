@@ -18,7 +18,7 @@ class Rule(BaseModel):
     neither has no bound. A null value is not judged. Bounds are inclusive.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     column: str

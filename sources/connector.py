@@ -83,9 +83,9 @@ class WrongError(SourceError):
 
 
 class Strict(BaseModel):
-    """A model that takes no key that it does not know."""
+    """A model that takes no key that it does not know, and no number that is not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

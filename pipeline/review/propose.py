@@ -21,11 +21,11 @@ import yaml
 from phloem.catalog.errors import UseError
 from phloem.catalog.plain import Json
 from phloem.pipeline.registry.registry import lint_all
-from phloem.pipeline.review.tree_registry import yaml_fault
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.markdown import code
 from phloem.sources.cards.approvals import approvals_folder
 from phloem.sources.cards.lint import Finding
+from phloem.sources.cards.plain_yaml import read_plain
 from phloem.sources.cards.source import Kind, card_files, check_card
 from phloem.sources.connector import connectors
 
@@ -140,9 +140,9 @@ def _text(card: Mapping[str, Json]) -> str:
 def card_of(answers: Mapping[str, str]) -> tuple[dict[str, Json], list[str]]:
     """The plain data of a card of twelve fields, or what of the answers makes none."""
     given = {field: answers.get(field, "") for field in LABELS.values()}
-    fault = yaml_fault(given["params"].encode())
-    if fault:
-        return {}, [f"params: {fault}"]
+    _, faults = read_plain(given["params"].encode())
+    if faults:
+        return {}, [f"params: {fault}" for fault in faults]
     try:
         return card_of_answers(given), []
     except (UseError, ValueError):  # such as a date of month 13

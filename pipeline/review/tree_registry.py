@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from phloem.catalog.licenses import MAX_EXPRESSION
@@ -17,14 +16,13 @@ from phloem.filters.op import ops
 from phloem.pipeline.registry.registry import Registry
 from phloem.pipeline.review.commits import APPROVALS, ENTRIES, LOCK, Blob, Tree
 from phloem.sources.cards.approvals import SIGNERS, signature_faults
-from phloem.sources.cards.dossier import CardFile, Dossier, read_card
+from phloem.sources.cards.dossier import CardFile, Dossier, card_of_plain
 from phloem.sources.cards.lint import Finding, findings
 from phloem.sources.cards.lock import parsed, pin_fault
+from phloem.sources.cards.plain_yaml import read_plain
 from phloem.sources.cards.source import Approval, Source, describe, license_refs
 from phloem.sources.connector import Pin, SourceError, connectors, find_connector
 
-DEPTH = 12  # of lists and mappings; the deepest card has 5
-NODES = 20_000  # of a YAML file; the largest card has about 1,000
 BRACKETS = 100  # of a licence expression: its parser calls itself for each
 
 
@@ -100,46 +98,16 @@ def _card(path: str, blob: Blob, folder: Path) -> CardFile:
     place = folder / blob.id / path.rpartition("/")[2]
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(blob.data)
-    reason = yaml_fault(blob.data)
     if place.stem == LOCAL:
-        reason = f"the id {LOCAL} is kept for a user's own files, which no licence is asked of"
-    if reason:
-        return CardFile(place, None, None, (("card", reason),))
-    try:
-        file = read_card(place)
-    except (ValueError, RecursionError) as error:  # such as a date of month 13
-        return CardFile(place, None, None, (("card", f"a value is wrong: {type(error).__name__}"),))
-    reason = _expression_fault(file.card) if file.card else None
-    if reason:
-        return replace(file, card=None, faults=(("license", reason),))
-    return file
-
-
-def yaml_fault(data: bytes) -> str | None:
-    """Why a YAML file is not to be read; None if it is.
-
-    An alias stands for what its anchor holds: a few of them in each other are more than a memory
-    takes. What is nested deeply overflows the stack of whoever walks it.
-    """
-    depth = nodes = 0
-    try:
-        for event in yaml.parse(data, Loader=yaml.CSafeLoader):
-            nodes += 1
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                return "anchors and aliases are not read; write the value out"
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if depth > DEPTH:
-                return f"lists and mappings are nested more than {DEPTH} deep"
-            if nodes > NODES:
-                return f"more than {NODES} values"
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        return f"{line}not YAML: {getattr(error, 'problem', None) or 'bad bytes'}"
-    return None
+        told = f"the id {LOCAL} is kept for a user's own files, which no licence is asked of"
+        return CardFile(place, None, None, (("card", told),))
+    file = card_of_plain(place, *read_plain(blob.data))
+    if file.card is None:
+        return file
+    if file.card.id != place.stem:  # a rule tells it; it must not stand for the card it names
+        return replace(file, card=None)
+    reason = _expression_fault(file.card)
+    return replace(file, card=None, faults=(("license", reason),)) if reason else file
 
 
 def _expression_fault(card: Source) -> str | None:
@@ -157,9 +125,8 @@ def _approvals(tree: Tree) -> tuple[dict[str, Approval], list[Finding]]:
         if not path.startswith(APPROVALS):
             continue
         source = path.removeprefix(APPROVALS).removesuffix(".yaml")
-        faults = [yaml_fault(blob.data)] if yaml_fault(blob.data) else []
+        value, faults = read_plain(blob.data)
         try:
-            value = None if faults else yaml.load(blob.data, Loader=yaml.CSafeLoader)
             approval = None if faults else Approval.model_validate(value)
             if approval and approval.source != source:
                 faults = [f"source: found {approval.source!r}, expected {source!r}"]
@@ -167,8 +134,6 @@ def _approvals(tree: Tree) -> tuple[dict[str, Approval], list[Finding]]:
                 found[source] = approval
         except ValidationError as error:
             faults = list(describe(Approval, error))
-        except ValueError as error:
-            faults = [f"a value is wrong: {type(error).__name__}"]
         fix = "`phloem sources approve ID --key KEY` writes it"
         wrong += [Finding("S030", "error", path, "approval", str(text), fix) for text in faults]
     return found, wrong
@@ -182,9 +147,10 @@ def _pins(tree: Tree, folder: Path) -> tuple[dict[str, Pin], dict[str, str], lis
     place.write_bytes(tree.files[LOCK].data)
     try:
         entries = parsed(place)
-    except SourceError:
+    except SourceError as error:
         fix = "`phloem sources lock` writes it"
-        fault = Finding("S001", "error", LOCK, "file", "is no lock file of this version", fix)
+        said = str(error).removeprefix(f"{place} ")
+        fault = Finding("S001", "error", LOCK, "file", said, fix)
         return {}, {}, [fault]
     pins = {source: entry.pin for source, entry in entries.items()}
     faults = {source: pin_fault(pin) for source, pin in pins.items()}

@@ -26,10 +26,15 @@ SENTENCE = 40  # characters; shorter sentences may well be alike
 
 
 @rules.error(
-    "S001", why="a misspelt key is silently without effect", fix="compare with the table of fields"
+    "S001",
+    why="a misspelt key is silently without effect, and of a key twice each reader sees another",
+    fix="compare with the table of fields; write plain values, each key once",
 )
 def shape(dossier: Dossier) -> Iterator[Found]:
-    """A card that is not YAML, or has an unknown key, a missing one or a wrong value."""
+    """A card that is not plain YAML, or has a key twice, an unknown or missing one, a wrong value.
+
+    Plain: no merge keys, anchors, aliases or tags, and no number that is not finite.
+    """
     for file in dossier.files:
         for field, message in file.faults:
             yield str(file.path), field, message

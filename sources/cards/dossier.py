@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from phloem.sources.cards.source import Approval, Source, card_files, describe, read_yaml
+from phloem.sources.cards.plain_yaml import read_yaml
+from phloem.sources.cards.source import Approval, Source, card_files, describe
 from phloem.sources.connector import Connector, Json, Pin
 
 
@@ -65,12 +66,18 @@ def read_cards(folders: Sequence[str | Path] = ()) -> list[CardFile]:
 
 
 def read_card(path: Path) -> CardFile:
-    """A card file, with every fault of its shape."""
-    value, wrong = read_yaml(path)
-    if wrong:
-        return CardFile(path, None, None, (("card", wrong[0].partition(": ")[2] or wrong[0]),))
-    try:
-        return CardFile(path, value, Source.model_validate(value), ())
-    except ValidationError as error:
-        faults = [text.partition(": ")[::2] for text in describe(Source, error)]
-        return CardFile(path, value, None, tuple((where, text) for where, text in faults))
+    """A card file, with every fault of what it is written in and of its shape."""
+    return card_of_plain(path, *read_yaml(path))
+
+
+def card_of_plain(path: Path, value: Json, wrong: Sequence[str]) -> CardFile:
+    """The same of what was read: its plain data, and what is wrong with that."""
+    faults = [("card", fault) for fault in wrong]
+    card = None
+    if value is not None or not wrong:
+        try:
+            card = Source.model_validate(value)
+        except ValidationError as error:
+            said = [text.partition(": ")[::2] for text in describe(Source, error)]
+            faults += [(where, text) for where, text in said]
+    return CardFile(path, value, None if faults else card, tuple(faults))

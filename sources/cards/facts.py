@@ -15,8 +15,9 @@ from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
 from phloem.sources.cards import rules
 from phloem.sources.cards.dossier import Dossier
+from phloem.sources.cards.plain_yaml import read_yaml
 from phloem.sources.cards.rules import Found
-from phloem.sources.cards.source import Source, read_yaml, texts_of
+from phloem.sources.cards.source import Source, texts_of
 from phloem.sources.connector import Json
 
 ASKED = (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -62,7 +64,12 @@ def parsed(path: str | Path) -> dict[str, Entry]:
     if not path.exists():
         return {}
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(
+            path.read_bytes(),
+            object_pairs_hook=_once,
+            parse_constant=_finite,
+            parse_float=_finite,
+        )
         if value["format"] != FORMAT:
             raise SourceError(f"{path} has format {value['format']}, this version reads {FORMAT}")
         return {
@@ -70,9 +77,29 @@ def parsed(path: str | Path) -> dict[str, Entry]:
             for source, entry in value["sources"].items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        kind = type(error).__name__
-        msg = f"{path} is no lock file ({kind}); write it with `phloem sources lock`"
+        why = str(error) if isinstance(error, _TwiceError) else type(error).__name__
+        msg = f"{path} is no lock file ({why}); write it with `phloem sources lock`"
         raise SourceError(msg) from None
+
+
+class _TwiceError(ValueError):
+    """An object with a key that stands there twice."""
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """An object whose every key stands there once: of two, a reader of the file may see either."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise _TwiceError(f"the key {key!r} stands there twice")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def pin_fault(pin: Pin) -> str | None:

@@ -12,13 +12,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from phloem.catalog.kept import kept
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
+from phloem.sources.cards.plain_yaml import read_yaml
 from phloem.sources.connector import Json, SourceError, Strict
 
 Kind = Literal[
@@ -303,7 +303,7 @@ def sources(folders: Sequence[str | Path] = ()) -> Mapping[str, Source]:
     faults: list[str] = []
     for path, (value, wrong) in _read(folders):
         card, more = check_card(path, value) if not wrong else (None, [])
-        faults += wrong + more
+        faults += [f"{path}: {fault}" for fault in wrong] + more
         if card is None:
             continue
         if card.id in found:
@@ -334,23 +334,15 @@ def _read(folders: Sequence[str | Path]) -> list[tuple[Path, tuple[Json, list[st
     than all else that a command does with them.
     """
     own = _cards_in(_own())
-    contents = [[str(path), hashlib.sha256(path.read_bytes()).hexdigest()] for path in own]
-    name = f"cards-{digest_of(str(_own()))[:16]}"
+    contents = [[str(path), _hash(path)] for path in own]
+    name = f"cards-{digest_of(str(_own()))[:16]}-2"  # other than where less was a fault
     values = kept(name, digest_of(contents), lambda: [read_yaml(path) for path in own])
     found = list(zip(own, values, strict=True))
     return found + [(path, read_yaml(path)) for each in folders for path in _cards_in(each)]
 
 
-def read_yaml(path: Path) -> tuple[Json, list[str]]:
-    """The plain data of a YAML file, or what is wrong with it."""
-    try:
-        return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader), []
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        return None, [f"{path}:{line} not YAML: {getattr(error, 'problem', None) or 'bad bytes'}"]
-    except ValueError as error:  # such as a date of month 13
-        return None, [f"{path}: a value is none of its kind: {error}"]
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def check_card(path: Path, value: Json) -> tuple[Source | None, list[str]]:
@@ -432,7 +424,7 @@ def approvals(folders: Sequence[str | Path] = ()) -> Mapping[str, Approval]:
     for path in approval_files(folders):
         value, wrong = read_yaml(path)
         approval, more = _check(Approval, path, value) if not wrong else (None, [])
-        faults += wrong + more
+        faults += [f"{path}: {fault}" for fault in wrong] + more
         if approval and approval.source != path.stem:
             faults.append(f"{path}: source: found {approval.source!r}, expected {path.stem!r}")
         if approval and approval.source in found:

@@ -110,6 +110,7 @@ NO_TRAINING = {**LICENSE["restrictions"], "ai_training": "forbidden"}
 SEEN = {"protocol": "tdmrep", "seen_on": "2026-01-31", "place": "/.well-known/tdmrep.json"}
 PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("S001", {**GOOD, "homepag": "x"}, "did you mean homepage?"),
+    ("S001", {**GOOD, "weight": "inf"}, "finite number"),
     ("S002", {**GOOD, "id": "tale"}, "expected 'tales'"),
     ("S004", {**GOOD, "license": {**LICENSE, "spdx": "CC-BY"}}, "did you mean CC-BY-"),
     ("S004", {**GOOD, "license": {**LICENSE, "spdx": "MIT AND"}}, "no SPDX expression"),
@@ -279,3 +280,12 @@ def test_tag_fault_right_tag_passes(tag: str) -> None:
 def test_license_faults_expression_with_refs_passes() -> None:
     refs = ["LicenseRef-a"]
     assert license_faults("GPL-2.0-or-later OR (LicenseRef-a AND CC-BY-SA-3.0)", refs) == []
+
+
+@pytest.mark.parametrize("bound", ["nan", float("inf"), {"default": float("-inf")}])
+def test_lint_keep_rule_with_a_bound_that_is_not_finite_is_an_error(
+    tmp_path: Path, bound: Any
+) -> None:
+    found = check(tmp_path, {**GOOD, "keep": [{"name": "x", "column": "y", "max": bound}]})
+    assert {finding.kind for finding in found} == {"error"}
+    assert any("finite number" in finding.message for finding in found)

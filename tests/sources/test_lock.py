@@ -25,10 +25,30 @@ def test_lock_missing_file_is_empty(tmp_path: Path) -> None:
     assert read_lock(tmp_path / NAME) == {}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 1, "sources": {"a": 1}}', '{"format": 9}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"format": 1, "sources": {"a": 1}}',
+        '{"format": 9}',
+        '{"format": 1, "sources": {}, "x": NaN}',
+        '{"format": 1, "sources": {}, "x": 1e999}',
+    ],
+)
 def test_lock_file_of_another_kind_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text, encoding="utf-8")
     with pytest.raises(SourceError):
+        read_lock(tmp_path / NAME)
+
+
+def test_lock_file_with_a_key_twice_is_refused_and_names_it(tmp_path: Path) -> None:
+    write_lock(tmp_path / NAME, {"goodpkg": Entry(PIN, "2026-01-31")})
+    text = (tmp_path / NAME).read_text(encoding="utf-8")
+    entry = text[text.index('"goodpkg"') : text.rindex("}\n}")]
+    twice = text.replace('"goodpkg"', f'{entry.rstrip()[:-1].rstrip()}}},\n"goodpkg"', 1)
+    (tmp_path / NAME).write_text(twice, encoding="utf-8")
+    with pytest.raises(SourceError, match="the key 'goodpkg' stands there twice"):
         read_lock(tmp_path / NAME)
 
 
