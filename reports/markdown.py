@@ -5,30 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from phloem.reports.visible import visible
+from phloem.reports.visible import plainly
 
 SHOWN = 160  # characters of a value in a line
+WHOLE = 2**31  # no value is as long
 NOTHING = "nothing"
 
 
-def code(value: object, *, characters: int = SHOWN) -> str:
+def code(value: object, characters: int = SHOWN) -> str:
     """A value in a line, as code: CommonMark 6.1 reads nothing inside but the closing backticks.
 
-    Forges make no mention, reference or link of what stands in code.
+    Forges make no mention, reference or link of what stands in code. How much is left out of a
+    longer value is told.
     """
-    text = visible(" ".join(str(value).split()))
+    text = plainly(" ".join(str(value).split()))
     if not text:
         return NOTHING
-    if len(text) > characters:
-        text = text[:characters].rstrip() + " …"
+    left = len(text) - characters
+    text = text[:characters].rstrip() if left > 0 else text
     fence = "`" * (_longest_run(text) + 1)
     space = " " if text[0] == "`" or text[-1] == "`" else ""
-    return f"{fence}{space}{text}{space}{fence}"
+    more = f" … and {left:,} more characters" if left > 0 else ""
+    return f"{fence}{space}{text}{space}{fence}{more}"
 
 
-def codes(values: Iterable[object], *, most: int = 12) -> str:
+def codes(values: Iterable[object], *, most: int = 12, characters: int = SHOWN) -> str:
     """Values in a line, with commas between; how many more there are where they are too many."""
-    shown = [code(value) for value in values]
+    shown = [code(value, characters) for value in values]
     more = f" and {len(shown) - most} more" if len(shown) > most else ""
     return ", ".join(shown[:most]) + more if shown else NOTHING
 
@@ -36,7 +39,7 @@ def codes(values: Iterable[object], *, most: int = 12) -> str:
 def fenced(text: str) -> str:
     """A text of several lines as a block of code (CommonMark 4.5)."""
     # A fence ends at a line end of CommonMark 2.1 alone; others of Unicode are no line ends to it.
-    lines = visible(text.replace("\r\n", "\n")).split("\n")
+    lines = plainly(text.replace("\r\n", "\n")).split("\n")
     fence = "`" * max(3, _longest_run(text) + 1)
     return "\n".join([f"{fence}text", *lines, fence])
 

@@ -6,164 +6,167 @@ it should.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from phloem.reports.markdown import code, codes
+from phloem.reports.markdown import WHOLE, code, codes
 from phloem.reports.numerals import count
-from phloem.reports.source_sample import SourceSample
+from phloem.reports.reviewed import Breadth, CardReview, Decides, FieldChange, Review, ReviewFinding
 from phloem.reports.source_sample import markdown as sample_markdown
 
 MARK = "<!-- phloem-registry-review -->"
 """First line of every review: by it, the next one of the same branch takes its place."""
 
-MOST_CHARACTERS = 60_000  # GitHub takes 65,536 of a comment
-SHOWN_FINDINGS = 50
-SHOWN_PATHS = 10
-SHOWN_CHANGES = 40  # of one card
+MOST_CHARACTERS = 60_000  # in UTF-16, of which a forge never counts more: GitHub takes 65,536
+LEFT_OUT_UNITS = 4_000  # of those, for the names of what is left out
+DECIDES_UNITS = 36_000  # for what decides; red cards and errors have the rest
+DECIDES = (
+    "### What decides\n\nThis says what is read, who agrees to it and what is checked: look at it"
+    " before what comes below."
+)
+RED, YELLOW, GREEN = "🔴", "🟡", "🟢"
+VALUE = 600  # characters of a value in a comment
 
 
 @dataclass(frozen=True)
-class ReviewFinding:
-    """What a rule found.
+class _Part:
+    """A part of a review.
 
     Attributes:
-        rule: Its number.
-        is_error: Whether it stops a merge.
-        file: Path in the repository.
-        field: Where in it.
-        message: What is wrong.
-        fix: What to do.
+        name: As it is named where it is left out.
+        head: Its heading, and what stands below it.
+        items: Blocks of Markdown, each whole or left out.
+        most: Units that its items may take in a comment; None: it is left out as a whole.
     """
 
-    rule: str
-    is_error: bool
-    file: str
-    field: str
-    message: str
-    fix: str
-
-
-@dataclass(frozen=True)
-class FieldChange:
-    """A field of a card that says something else; None where it said or says nothing."""
-
-    field: str
-    before: str | None
-    after: str | None
-
-
-@dataclass(frozen=True)
-class CardReview:
-    """One card that a branch adds, changes or removes.
-
-    Attributes:
-        id: Its id.
-        what: ``added``, ``changed`` or ``removed``.
-        name: As the card says; empty if nobody can tell.
-        summary: The same.
-        facts: (what, value) of a card that is new.
-        changes: Of one that was there.
-        asked: Obligations of its licence.
-        more: Those of them that it did not ask before.
-        less: Those that it asks no longer.
-        members: SPDX expressions of its members.
-        policies: (name, why it does not read the source; empty if it does).
-        approval: Whether one binds, in words of ours.
-        sample: Measured in its documents.
-        why_no_sample: In words of ours.
-    """
-
-    id: str
-    what: str
-    name: str = ""
-    summary: str = ""
-    facts: tuple[tuple[str, str], ...] = ()
-    changes: tuple[FieldChange, ...] = ()
-    asked: tuple[str, ...] = ()
-    more: tuple[str, ...] = ()
-    less: tuple[str, ...] = ()
-    members: tuple[str, ...] = ()
-    policies: tuple[tuple[str, str], ...] = ()
-    approval: str = ""
-    sample: SourceSample | None = None
-    why_no_sample: str = ""
-
-
-@dataclass(frozen=True)
-class Breadth:
-    """Active cards in one language of BLOOM, before and after."""
-
-    tag: str
     name: str
-    before: int
-    after: int
-
-
-@dataclass(frozen=True)
-class Review:
-    """What a branch does to the registry.
-
-    Attributes:
-        base: Commit before.
-        head: Commit after.
-        cards: That it touches, by id.
-        findings: Of the files that it touches, and new ones of others.
-        languages: Of BLOOM, where it changes the number of active cards.
-        notes: What a reviewer should know besides, in words of ours with values as code.
-        elsewhere: Other files that it changes.
-    """
-
-    base: str
     head: str
-    cards: tuple[CardReview, ...] = ()
-    findings: tuple[ReviewFinding, ...] = ()
-    languages: tuple[Breadth, ...] = ()
-    notes: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    most: int | None = None
 
     @property
-    def errors(self) -> int:
-        """Findings that stop a merge."""
-        return sum(finding.is_error for finding in self.findings)
+    def text(self) -> str:
+        return "\n".join([self.head, *self.items])
 
 
 def comment(review: Review) -> str:
-    """The whole comment, never longer than a forge takes; it ends with a line feed."""
-    kept = [MARK, "\n".join(_verdict(review)), "\n".join(_findings(review.findings))]
-    parts = [
-        "\n".join(_languages(review.languages)),
-        *("\n".join(_card(card)) for card in review.cards),
-        *(sample_markdown(card.sample) for card in review.cards if card.sample),
-        "\n".join(_elsewhere(review.elsewhere)),
-    ]
-    foot = f"<sub>{code(review.base[:12])} to {code(review.head[:12])}</sub>"
-    left_out = 0
-    size = sum(map(len, kept)) + len(foot)
-    for part in filter(None, parts):
-        if size + len(part) > MOST_CHARACTERS:
-            left_out += 1
-            continue
-        kept.append(part)
-        size += len(part) + 2
+    """The comment, never longer than a forge takes; what is left out of it is named at its end."""
+    kept: list[str] = []
+    left_out: list[str] = []
+    room = MOST_CHARACTERS - LEFT_OUT_UNITS
+    for part in _parts(review, VALUE):
+        text, without = _fitted(part, room)
+        kept += [text] if text else []
+        left_out += [without] if without else []
+        room -= _units(text) + 2
+    return "\n\n".join([*kept, *_foot(review, left_out)]) + "\n"
+
+
+def whole(review: Review) -> str:
+    """All of the review, of whatever length: nothing of it is left out, and no value is cut."""
+    return "\n\n".join([*(part.text for part in _parts(review, WHOLE)), *_foot(review, ())]) + "\n"
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+
+
+def _fitted(part: _Part, room: int) -> tuple[str, str]:
+    """As much of a part as there is room for, and the name of what is left out of it."""
+    if _units(part.text) <= (room if part.most is None else min(room, part.most)):
+        return part.text, ""
+    if part.most is None or _units(part.head) > room:
+        return "", part.name
+    kept: list[str] = []
+    left = min(room, part.most) - _units(part.head) - 100  # for the line that counts the others
+    for item in part.items:
+        left -= _units(item) + 1
+        if left < 0:
+            break
+        kept.append(item)
+    without = f"{count(len(part.items) - len(kept))} of {count(len(part.items))}"
+    return "\n".join([part.head, *kept, f"- **{without} are left out here**"]), (
+        f"{part.name} ({without})"
+    )
+
+
+def _foot(review: Review, left_out: Sequence[str]) -> Iterator[str]:
+    base, head = review.base[:12], review.head[:12]
     if left_out:
-        kept.append(f"{count(left_out)} more parts are left out: `phloem sources review` has all.")
-    return "\n\n".join([part for part in kept if part] + [foot]) + "\n"
+        told: list[str] = []
+        room = LEFT_OUT_UNITS - 400  # for the sentence around the names
+        for name in left_out:
+            room -= _units(name) + 2
+            if room < 0:
+                break
+            told.append(name)
+        more = len(left_out) - len(told)
+        others = f"; and {count(more)} more parts" if more else ""
+        yield (
+            f"**Left out for want of room:** {'; '.join(told)}{others}. All of it is printed by"
+            f" `phloem sources review --whole {base}..{head}`."
+        )
+    yield f"<sub>{code(base)} to {code(head)}</sub>"
+
+
+def _parts(review: Review, characters: int) -> Iterator[_Part]:
+    """The parts, what must be seen first: none that follows can take its room."""
+    yield _Part("the verdict", "\n".join([MARK, "", *_verdict(review)]))
+    yield from _decides(review.decides)
+    yield from _list("cards", "### Cards\n", _lights(review), 15_000)
+    errors = [_finding(each, characters) for each in review.findings if each.is_error]
+    yield from _list("errors", "### Errors\n", errors, 15_000)
+    yield from _list("languages", "### Languages of BLOOM\n", _languages(review.languages), 4_000)
+    for card in review.cards:
+        if not card.broken:
+            yield _card(card, characters)
+    hints = [_finding(each, characters) for each in review.findings if not each.is_error]
+    yield from _list("hints", "### Hints\n", hints, 8_000)
+    for card in review.cards:
+        if card.sample:
+            name = f"the sample of {code(card.id)}"
+            yield _Part(name, sample_markdown(card.sample, characters=characters))
+    pages = [f"- {code(path, WHOLE)}" for path in review.prose]
+    yield from _list("pages", "### Pages of prose that it changes\n", pages, 4_000)
+
+
+def _decides(found: Sequence[Decides]) -> Iterator[_Part]:
+    """A part a kind: in full, or where that is more than there is room for, a share for each."""
+    kinds: dict[str, list[str]] = {}
+    for each in found:
+        kinds.setdefault(each.kind, []).append(f"- {code(each.path, WHOLE)} {each.what}")
+    if kinds:
+        yield _Part("the heading of what decides", DECIDES)
+    size = sum(_units(line) + 1 for lines in kinds.values() for line in lines)
+    share = DECIDES_UNITS if size <= DECIDES_UNITS else DECIDES_UNITS // len(kinds)
+    for kind, lines in kinds.items():
+        yield _Part(kind, f"#### {kind[0].upper()}{kind[1:]}\n", tuple(lines), share)
+
+
+def _list(name: str, head: str, items: Iterable[str], most: int) -> Iterator[_Part]:
+    made = tuple(items)
+    if made:
+        yield _Part(name, head, made, most)
 
 
 def _verdict(review: Review) -> Iterator[str]:
     errors, hints = review.errors, len(review.findings) - review.errors
-    if errors:
-        said = f"{_many(errors, 'error')} to mend"
-    elif hints:
-        said = f"no error, {_many(hints, 'hint')}"
-    else:
-        said = "nothing to mend"
-    yield f"## Registry review: {said}"
+    said = [f"{_many(errors, 'error')} to mend"] if errors else []
+    if review.must_be_looked_at:
+        said = ["a maintainer must look", *said]
+    if not said:
+        said = [f"no error, {_many(hints, 'hint')}" if hints else "nothing to mend"]
+    yield f"## Registry review: {'; '.join(said)}"
     yield ""
     changed = {what: [c.id for c in review.cards if c.what == what] for what in _WORDS}
     told = [f"{word} {codes(changed[what])}" for what, word in _WORDS.items() if changed[what]]
     yield f"Cards: {'; '.join(told)}." if told else "No card is changed."
+    if review.decides:
+        kinds = Counter(each.kind for each in review.decides)
+        told = [f"{kind} ({count(number)})" for kind, number in kinds.items()]
+        yield ""
+        yield f"**It changes what decides or signs:** {'; '.join(told)}."
     wrong = [card for card in review.cards if card.sample and card.sample.mismatches]
     if wrong:
         yield ""
@@ -180,51 +183,67 @@ def _many(number: int, word: str) -> str:
     return f"{count(number)} {word}{'' if number == 1 else 's'}"
 
 
-def _findings(found: Sequence[ReviewFinding]) -> Iterator[str]:
-    if not found:
-        return
-    yield "### What the rules find"
-    yield ""
-    for each in sorted(found, key=lambda each: not each.is_error)[:SHOWN_FINDINGS]:
-        kind = "**error**" if each.is_error else "hint"
-        yield (
-            f"- {each.rule} {kind} in {code(each.file)}, {code(each.field)}: {code(each.message)}."
-            f" To do: {each.fix}."
-        )
-    if len(found) > SHOWN_FINDINGS:
-        yield f"- and {count(len(found) - SHOWN_FINDINGS)} more"
+def _lights(review: Review) -> list[str]:
+    """A line a card: red where something is to be mended, and those first."""
+    wrong: Counter[tuple[str, bool]] = Counter(
+        (each.file.rpartition("/")[2].removesuffix(".yaml"), each.is_error)
+        for each in review.findings
+    )
+    # Of the lock file the field names the card.
+    locked = (each for each in review.findings if each.file.endswith("sources.lock"))
+    wrong.update((each.field, each.is_error) for each in locked)
+    made = []
+    for card in review.cards:
+        errors, hints = wrong[card.id, True], wrong[card.id, False]
+        light = RED if errors or card.broken else YELLOW if hints else GREEN
+        said = [
+            *([f"**{card.broken}**"] if card.broken else []),
+            *([_many(errors, "error")] if errors else []),
+            *([_many(hints, "hint")] if hints else []),
+        ]
+        told = f": {', '.join(said)}" if said else ""
+        made.append(f"- {light} {code(card.id, WHOLE)} {card.what}{told}")
+    order = (RED, YELLOW, GREEN)
+    return sorted(made, key=lambda line: order.index(line[2]))
+
+
+def _finding(each: ReviewFinding, characters: int) -> str:
+    kind = "**error**" if each.is_error else "hint"
+    return (
+        f"- {each.rule} {kind} in {code(each.file, characters)}, {code(each.field, characters)}:"
+        f" {code(each.message, characters)}. To do: {each.fix}."
+    )
 
 
 def _languages(reaches: Sequence[Breadth]) -> Iterator[str]:
-    if not reaches:
-        return
-    yield "### Languages of BLOOM"
-    yield ""
     for each in reaches:
         new = ", the first" if not each.before else ", **none is left**" if not each.after else ""
         yield f"- {each.name} (`{each.tag}`): {each.before} active cards → {each.after}{new}"
 
 
-def _card(card: CardReview) -> Iterator[str]:
-    yield f"### {code(card.id)} {card.what}"
-    yield ""
+def _card(card: CardReview, characters: int) -> _Part:
+    head = [f"### {code(card.id)} {card.what}", ""]
     if card.name:
-        yield f"{code(card.name)}. {code(card.summary, characters=600)}"
-        yield ""
-    for what, value in card.facts:
-        yield f"- {what}: {code(value)}"
-    yield from _changes(card.changes)
+        head += [f"{code(card.name, characters)}. {code(card.summary, characters)}", ""]
+    items = tuple(_items(card, characters))
+    return _Part(f"card {code(card.id)}", "\n".join(head), items, 8_000)
+
+
+def _items(card: CardReview, characters: int) -> Iterator[str]:
     if card.what == "removed":
         yield "- A card is withdrawn and not removed: reports and releases go on naming it."
         return
     yield f"- Its licence asks: {', '.join(card.asked) or 'nothing'}{_difference(card)}"
     if card.members:
-        yield f"- Its members are under: {codes(card.members)}"
+        yield f"- Its members are under: {codes(card.members, most=WHOLE, characters=characters)}"
     for name, reason in card.policies:
         yield f"- Policy `{name}`: {f'does not read it: {code(reason)}' if reason else 'reads it'}"
     yield f"- Approval: {card.approval}"
     if card.why_no_sample:
         yield f"- No sample: {card.why_no_sample}"
+    for what, value in card.facts:
+        yield f"- {what}: {code(value, characters)}"
+    yield from _changes(card.changes, characters)
 
 
 def _difference(card: CardReview) -> str:
@@ -233,23 +252,14 @@ def _difference(card: CardReview) -> str:
     return more + less
 
 
-def _changes(changes: Sequence[FieldChange]) -> Iterator[str]:
-    for each in changes[:SHOWN_CHANGES]:
-        if each.before is None:
-            yield f"- {code(each.field)} is new: {code(each.after or '')}"
-        elif each.after is None:
-            yield f"- {code(each.field)} is gone: {code(each.before)}"
-        else:
-            yield f"- {code(each.field)}: {code(each.before)} → {code(each.after)}"
-    if len(changes) > SHOWN_CHANGES:
-        yield f"- and {count(len(changes) - SHOWN_CHANGES)} more fields"
-
-
-def _elsewhere(paths: Sequence[str]) -> Iterator[str]:
-    if paths:
-        yield "### Other files"
-        yield ""
-        yield (
-            f"The branch changes {_many(len(paths), 'file')} outside the registry, of which this"
-            f" review says nothing: {codes(paths, most=SHOWN_PATHS)}."
+def _changes(changes: Sequence[FieldChange], characters: int) -> Iterator[str]:
+    for each in changes:
+        field, before, after = (
+            code(value or "", characters) for value in (each.field, each.before, each.after)
         )
+        if each.before is None:
+            yield f"- {field} is new: {after}"
+        elif each.after is None:
+            yield f"- {field} is gone: {before}"
+        else:
+            yield f"- {field}: {before} → {after}"

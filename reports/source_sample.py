@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from phloem.reports.languages import declaring
-from phloem.reports.markdown import code, codes, fenced
+from phloem.reports.markdown import SHOWN, WHOLE, code, codes, fenced
 from phloem.reports.numerals import count, percent
 from phloem.reports.page import environment, inline
 
@@ -143,27 +143,34 @@ def _first(values: Sequence[str]) -> list[str]:
     return [*values[:ROW_LANGUAGES], *more]
 
 
-def markdown(sample: SourceSample, *, heading: str = "####") -> str:
-    """A sample as Markdown; whatever comes out of the source or its card is code in it."""
+def markdown(sample: SourceSample, *, heading: str = "####", characters: int = SHOWN) -> str:
+    """A sample as Markdown; whatever comes out of the source or its card is code in it.
+
+    Args:
+        sample: It.
+        heading: What begins the line above it.
+        characters: Of a value that are shown; of languages, all are shown where this is `WHOLE`.
+    """
     parts, whole = sample.splits
     cut = ", each from its beginning" if sample.is_cut else ""
+    most = WHOLE if characters == WHOLE else MOST
     lines = [
         f"{heading} Sample of {code(sample.source)}",
         "",
         (
             f"{count(sample.documents)} documents with {count(sample.characters)} characters, drawn"
             f" from {count(sample.read)} that were read in {count(parts)} of {count(whole)} parts"
-            f"{cut}. Version {code(sample.version)}."
+            f"{cut}. Version {code(sample.version, characters)}."
         ),
         "",
     ]
     lines += [f"- **Mismatch:** {text}" for text in map(_mismatch, sample.mismatches)]
-    lines += _facts(sample)
+    lines += _facts(sample, most)
     shown = [each for each in sample.excerpts if each.text is not None]
     if shown:
         lines += ["", f"<details><summary>{len(shown)} excerpts, personal data masked</summary>"]
         for each in shown:
-            lines += ["", _caption(each), "", fenced(each.text or "")]
+            lines += ["", _caption(each, characters), "", fenced(each.text or "")]
         lines += ["", "</details>"]
     return "\n".join(lines)
 
@@ -174,12 +181,12 @@ def _mismatch(text: str) -> str:
     return f"{code(tag)}: {rest}"
 
 
-def _facts(sample: SourceSample) -> list[str]:
+def _facts(sample: SourceSample, most: int) -> list[str]:
     """One line a question."""
     lengths = ", ".join(f"{name} {count(value)}" for name, value in sample.lengths.items())
     shares = [f"{code(tag)} {share:.1%}" for tag, share in sample.shares.items()]
-    more = f" and {len(shares) - MOST} more" if len(shares) > MOST else ""
-    found = ", ".join(shares[:MOST]) + more
+    more = f" and {len(shares) - most} more" if len(shares) > most else ""
+    found = ", ".join(shares[:most]) + more
     unmeasured = sum(each.unmeasured for each in sample.languages)
     personal = ", ".join(
         f"{kind} {count(number)} ({rate:.1f} a MB)"
@@ -188,7 +195,7 @@ def _facts(sample: SourceSample) -> list[str]:
     reasons = {name: number for name, number in sample.verdicts.items() if name != "kept"}
     alone = f"; {count(unmeasured)} documents by their declaration alone" if unmeasured else ""
     lines = [
-        f"- Languages declared: {codes(declaring(sample.declared))}",
+        f"- Languages declared: {codes(declaring(sample.declared), most=most)}",
         f"- Languages found, by text: {found or 'none'}{alone}",
         f"- Characters a document: {lengths or 'none'}",
         f"- Personal data: {personal or 'none found'}",
@@ -203,7 +210,7 @@ def _facts(sample: SourceSample) -> list[str]:
         ),
     ]
     if sample.absent:
-        lines.insert(2, f"- Declared and not met: {codes(sample.absent)}")
+        lines.insert(2, f"- Declared and not met: {codes(sample.absent, most=most)}")
     if sample.counted:
         lines.append(f"- {code(sample.counted)}: {COUNTED_HERE}")
     if sample.withheld:
@@ -217,12 +224,14 @@ def _counts(numbers: Mapping[str, int]) -> str:
     return told or "none"
 
 
-def _caption(excerpt: Excerpt) -> str:
+def _caption(excerpt: Excerpt, characters: int) -> str:
     why = ""
     if excerpt.measured and excerpt.value is not None:
         bound = "" if excerpt.threshold is None else f", bound {excerpt.threshold:g}"
         why = f", {code(excerpt.measured)} is {excerpt.value:g}{bound}"
-    return f"{code(excerpt.name)}, {code(excerpt.language)}: {code(excerpt.verdict)}{why}"
+    return (
+        f"{code(excerpt.name, characters)}, {code(excerpt.language)}: {code(excerpt.verdict)}{why}"
+    )
 
 
 def page(samples: Sequence[SourceSample], failed: Mapping[str, str]) -> str:

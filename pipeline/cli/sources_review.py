@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 FAILED = "failed"
+MUST_BE_LOOKED_AT = 3  # the exit code
 
 
 @app.command("sample")
@@ -128,20 +129,31 @@ def review(
     samples: Annotated[
         int, typer.Option("--samples", min=0, help="Cards that are fetched and sampled at most.")
     ] = 5,  # more are a change for people to look into
+    is_whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole",
+            help="Print all of it, of whatever length; a comment is cut.",
+        ),
+    ] = False,
     root: Root = ROOT,
 ) -> None:
     """Review what a branch does to the registry, as Markdown for its pull request.
 
     Of the branch it reads cards, approvals and the lock file as git holds them,
     and fetches through the clients of package indexes alone. Exit code 1 if a
-    rule finds an error in what the branch touches.
+    rule finds an error in what the branch touches; 3 if none does, but a
+    maintainer must look: what decides or signs is changed too.
 
     [bold]phloem sources review main...HEAD[/bold]
+    [bold]phloem sources review --whole main...HEAD[/bold]
     """
     from phloem.pipeline.review import review as reviewing
-    from phloem.reports.review import comment
+    from phloem.reports.review import comment, whole
 
     made = reviewing.review(Path.cwd(), base_head, open_root(root), samples=samples, told=note)
-    write(comment(made))
+    write(whole(made) if is_whole else comment(made))
     if made.errors:
         raise typer.Exit(1)
+    if made.must_be_looked_at:
+        raise typer.Exit(MUST_BE_LOOKED_AT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,11 @@ ENTRIES = "sources/entries/"
 APPROVALS = "sources/approvals/"
 LOCK = "sources/sources.lock"
 
+SIGNERS = f"{APPROVALS}allowed_signers"
+
+PLAIN, PROGRAM, LINK, REPOSITORY, ABSENT = "100644", "100755", "120000", "160000", "000000"
+"""Modes of git's trees."""
+
 LARGEST = {ENTRIES: MOST_BYTES, APPROVALS: MOST_BYTES, LOCK: 32 * 2**20}
 """Bytes of a file. A lock entry of a card has 1 to 50 kB."""
 
@@ -27,7 +32,6 @@ MOST_FILES = 5_000  # of cards and approvals together: ten times what there is
 
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@^~{}-]*")
 _FILE = re.compile(r"sources/(entries|approvals)/[a-z0-9]+(-[a-z0-9]+)*\.yaml")
-_PLAIN = ("100644", "100755")
 _SECONDS = 120
 
 # What another user, or the repository's own settings, could make git do besides.
@@ -71,42 +75,76 @@ class Tree:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A path that two commits hold differently; a file that moved is one removed and one added.
+
+    Attributes:
+        path: In the repository; bytes that are no UTF-8 stand as numbers.
+        before: Mode in the first commit, such as 100644; all zeros where it is not there.
+        after: Mode in the second.
+    """
+
+    path: str
+    before: str
+    after: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a file that is no program, in both commits or the one that holds it."""
+        return {self.before, self.after} <= {PLAIN, ABSENT}
+
+
+@dataclass(frozen=True)
 class Branch:
     """What a branch does to the registry.
 
     Attributes:
         base: Before.
         head: After.
-        elsewhere: Paths outside cards, approvals and lock file that it changes.
+        changes: Every path that it changes, in the registry or not.
     """
 
     base: Tree
     head: Tree
-    elsewhere: tuple[str, ...]
+    changes: tuple[Change, ...]
 
 
 def read_branch(folder: Path, span: str) -> Branch:
     """Two commits of the repository that a folder is in.
 
     Args:
-        folder: In a work tree.
-        span: `BASE..HEAD`, or `BASE...HEAD` for what happened since the two parted.
+        folder: In a checkout of what is trusted.
+        span: `BASE..HEAD`, or `BASE...HEAD`: from where the two parted.
 
     Raises:
-        CommitError: git is missing, or knows no such commits here.
+        CommitError: it names no two commits that git knows there.
     """
     first, dots, last = _parted(span)
     repository = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
     base, head = (_commit(repository, name) for name in (first, last))
     if dots == "...":
         base = _git(repository, "merge-base", base, head).decode().split()[0]
-    changed = _git(
-        repository, "diff", "--no-ext-diff", "--no-renames", "--name-only", "-z", base, head
+    return Branch(
+        _tree(repository, base), _tree(repository, head), tuple(_changes(repository, base, head))
     )
-    names = [name.decode(errors="replace") for name in changed.split(b"\0") if name]
-    ours = (ENTRIES, APPROVALS, LOCK)
-    elsewhere = tuple(name for name in names if not name.startswith(ours))
-    return Branch(_tree(repository, base), _tree(repository, head), elsewhere)
+
+
+def _changes(repository: Path, base: str, head: str) -> Iterator[Change]:
+    """What differs, as plumbing tells it: no setting or attribute hides or folds anything."""
+    options = ("-r", "-z", "--raw", "--no-renames", "--no-relative", "--ignore-submodules=none")
+    fields = _git(repository, "diff-tree", *options, base, head).split(b"\0")
+    for head_, path in zip(fields[::2], fields[1::2], strict=False):  # the last is empty
+        before, after, *_ = head_.decode().removeprefix(":").split()
+        yield Change(_name(path), before, after)
+
+
+def _name(path: bytes) -> str:
+    return path.decode(errors="backslashreplace")
+
+
+def card_id(path: str) -> str | None:
+    """The id of the card that a file holds or approves; None if it is named like neither."""
+    return path.rpartition("/")[2].removesuffix(".yaml") if _FILE.fullmatch(path) else None
 
 
 def _parted(span: str) -> tuple[str, str, str]:
@@ -136,32 +174,32 @@ def _tree(repository: Path, commit: str) -> Tree:
     for entry in filter(None, listed.split(b"\0")):
         head, _, raw = entry.partition(b"\t")
         mode, kind, id_, size = head.decode().split()
-        path = raw.decode(errors="replace")
+        path = _name(raw)
         reason = _refusal(path, mode, kind, size)
         if reason:
             refused[path] = reason
-        elif path.endswith((".yaml", LOCK)) or path == f"{APPROVALS}allowed_signers":
+        elif card_id(path) or path in (LOCK, SIGNERS):
             wanted[path] = id_
     if len(wanted) > MOST_FILES:
         msg = f"{commit[:12]} holds {len(wanted)} cards and approvals, more than {MOST_FILES}"
         raise CommitError(msg)
     data = _blobs(repository, wanted.values())
     files = {path: Blob(id_, data[id_]) for path, id_ in wanted.items()}
-    if f"{APPROVALS}allowed_signers" in files:
-        signers = files.pop(f"{APPROVALS}allowed_signers").data
+    if SIGNERS in files:
+        signers = files.pop(SIGNERS).data
     return Tree(commit, files, refused, signers)
 
 
 def _refusal(path: str, mode: str, kind: str, size: str) -> str | None:
     """Why a file of the registry is not read; None if it is, or is none of it."""
-    if kind != "blob" or mode not in _PLAIN:
+    if kind != "blob" or mode not in (PLAIN, PROGRAM):
         return "is a link or another repository, and no plain file"
     most = next(size for place, size in LARGEST.items() if path.startswith(place))
     if int(size) > most:
         return f"has {int(size):,} bytes, more than {most:,}"
-    if path.endswith(".yaml") and not _FILE.fullmatch(path):
-        return "is not named as an id is: lower-case letters, digits and single hyphens, .yaml"
-    return None
+    if card_id(path) or path in (LOCK, SIGNERS):
+        return None
+    return "is not named as an id is: lower-case letters, digits and single hyphens, .yaml"
 
 
 def _blobs(repository: Path, ids: Iterable[str]) -> dict[str, bytes]:

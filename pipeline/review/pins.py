@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from phloem.reports.review import FieldChange
+from phloem.reports.reviewed import FieldChange
 from phloem.sources.connector import Pin, PinnedFile
-
-FILES = 12
-"""Changed files that are shown one by one. What all of them come to is in the entry's hosts, and
-that none is foreign to the card is a lint rule's, which looks at every one."""
 
 SHORT_HASH = 12  # hexadecimal digits that are shown of a sha256
 
@@ -25,10 +21,8 @@ def pin_changes(before: Pin | None, after: Pin | None) -> Iterator[FieldChange]:
     yield FieldChange("lock entry", _words(before), _words(after))
     were, are = _files(before), _files(after)
     changed = [name for name in {**are, **were} if were.get(name) != are.get(name)]
-    for name in changed[:FILES]:
+    for name in changed:
         yield FieldChange(f"locked file {name}", _file(were.get(name)), _file(are.get(name)))
-    if len(changed) > FILES:
-        yield FieldChange("locked files", None, f"and {len(changed) - FILES} more that differ")
 
 
 def _hosts(pin: Pin | None) -> str | None:

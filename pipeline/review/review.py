@@ -7,13 +7,11 @@ a card that names a file of this machine or an address is described, and neither
 
 from __future__ import annotations
 
-import difflib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from phloem.catalog.licenses import obligations, obligations_of_card, ordered
 from phloem.catalog.plain import Json
@@ -22,14 +20,16 @@ from phloem.catalog.store import Store
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.registry.page import part_of
 from phloem.pipeline.registry.registry import Registry, params_of, reach_of, source_facts
-from phloem.pipeline.review.commits import APPROVALS, ENTRIES, LOCK, Branch, read_branch
+from phloem.pipeline.review.commits import APPROVALS, ENTRIES, Branch, card_id, read_branch
+from phloem.pipeline.review.deciding import deciding, prose
+from phloem.pipeline.review.differences import changes, flat, leaves
 from phloem.pipeline.review.pins import pin_changes
 from phloem.pipeline.review.sample import sample
 from phloem.pipeline.review.tree_registry import TreeRegistry, read_tree
 from phloem.pipeline.workspace import Workspace
-from phloem.reports.markdown import code, codes
+from phloem.reports.markdown import code
 from phloem.reports.registry import Coverage, Entry, natural_coverage, programming_coverage
-from phloem.reports.review import Breadth, CardReview, FieldChange, Review, ReviewFinding
+from phloem.reports.reviewed import Breadth, CardReview, FieldChange, Review, ReviewFinding
 from phloem.reports.source_sample import SourceSample
 from phloem.sources.cards.source import Source, card_hash
 from phloem.sources.connector import SourceError, find_connector
@@ -38,18 +38,8 @@ Told = Callable[[str], None]
 
 SAMPLE_BYTES = 300 * 2**20  # of a card's files as they are locked
 SAMPLE_SECONDS = 600.0  # after which no further sample is begun
-SHORT = 80  # characters up to which a value is shown whole
-WORDS = 3_000  # of a prose beyond which its difference is not worked out
-AROUND = 4  # words that are shown around a difference
-HUNKS = 3  # differences of a prose that are shown
-
-WATCHED = (
-    "sources/licenses.yaml",
-    "sources/watchlist.yaml",
-    "catalog/policies/",
-    "sources/bundled/",
-    ".github/",
-)
+FIRST = ("license", "status", "access.connector", "personal_data", "languages", "opt_out", "access")
+"""Fields whose changes are told before those of others."""
 
 
 def review(folder: Path, span: str, store: Store, *, samples: int, told: Told) -> Review:
@@ -70,39 +60,42 @@ def review(folder: Path, span: str, store: Store, *, samples: int, told: Told) -
         # Both are held to the keys of the base: who may sign is not for the branch to say.
         base = read_tree(branch.base, branch.base.signers, Path(name) / "base")
         head = read_tree(branch.head, branch.base.signers, Path(name) / "head")
-        touched = _touched(branch, base, head)
-        cards = [_card_review(source, base, head) for source in sorted(touched)]
+        touched = sorted(_touched(branch, base, head))
+        cards = [_card_review(source, base, head) for source in touched]
+        broken = {card.id for card in cards if card.broken}
+        languages, notes = _breadth(base.registry, _without(head.registry, broken))
         cards = list(_sampled(cards, base, head, store, samples, told))
     return Review(
         base=branch.base.commit,
         head=branch.head.commit,
+        decides=tuple(deciding(branch, base, head)),
         cards=tuple(cards),
-        findings=tuple(_findings(branch, base, head, touched)),
-        languages=tuple(_breadth(base.registry, head.registry)),
-        notes=tuple(_notes(branch)),
-        elsewhere=branch.elsewhere,
+        findings=tuple(_findings(base, head, touched)),
+        languages=languages,
+        notes=notes,
+        prose=prose(branch),
     )
 
 
 def _touched(branch: Branch, base: TreeRegistry, head: TreeRegistry) -> set[str]:
     """Ids of cards whose file, approval or lock entry differs."""
-    before, after = branch.base.files, branch.head.files
-    files = {
-        path.rpartition("/")[2].removesuffix(".yaml")
-        for path in before.keys() | after.keys()
-        if path != LOCK and _id(before, path) != _id(after, path)
+    files = {card_id(change.path) for change in branch.changes} - {None}
+    old, new = base.locked, head.locked
+    if old is None or new is None:  # what cannot be read differs in all, which says nothing
+        return {source for source in files if source}
+    locked = {source for source in {*old, *new} if old.get(source) != new.get(source)}
+    return {source for source in files if source} | {
+        source for source in locked | {*head.unsafe} if f"{ENTRIES}{source}.yaml" in head.files
     }
-    old, new = base.registry.pins, head.registry.pins
-    locked = {source for source in old.keys() | new.keys() if old.get(source) != new.get(source)}
-    return files | {source for source in locked if source in head.registry.cards}
 
 
-def _id(files: Mapping[str, Any], path: str) -> str | None:
-    return files[path].id if path in files else None
+def _without(registry: Registry, sources: Collection[str]) -> Registry:
+    cards = {name: card for name, card in registry.cards.items() if name not in sources}
+    return replace(registry, cards=cards)
 
 
 def _findings(
-    branch: Branch, base: TreeRegistry, head: TreeRegistry, touched: set[str]
+    base: TreeRegistry, head: TreeRegistry, touched: Collection[str]
 ) -> Iterator[ReviewFinding]:
     """All of the files that the branch touches, and those of others that are new."""
     own = {f"{place}{source}.yaml" for place in (ENTRIES, APPROVALS) for source in touched}
@@ -111,34 +104,32 @@ def _findings(
         if each.file in own or each not in known:
             where = (each.file, each.field)
             yield ReviewFinding(each.rule, each.kind == "error", *where, each.message, each.fix)
-    if branch.base.signers != branch.head.signers:
-        yield ReviewFinding(
-            "S030",
-            is_error=False,
-            file=f"{APPROVALS}allowed_signers",
-            field="file",
-            message="who may sign is changed; this review went by the keys of the base",
-            fix="a change of keys is a pull request of its own, approved by whoever keeps them",
-        )
-
-
-def _notes(branch: Branch) -> Iterator[str]:
-    watched = [path for path in branch.elsewhere if path.startswith(WATCHED)]
-    if watched:
-        yield f"it also changes what decides about sources or runs reviews: {codes(watched)}"
 
 
 # One card -----------------------------------------------------------------------------------------
 def _card_review(source: str, base: TreeRegistry, head: TreeRegistry) -> CardReview:
-    """What a branch does to a card, but for its sample."""
-    before, after = base.registry.cards.get(source), head.registry.cards.get(source)
+    """What a branch does to a card, but for its sample; a card that breaks that says so."""
     path = f"{ENTRIES}{source}.yaml"
     what = "added" if path not in base.files else "removed" if path not in head.files else "changed"
-    if after is None:
-        name = before.name if before else ""
-        why = "the card cannot be read" if path in head.files else ""
-        summary = before.summary if before else ""
-        return CardReview(source, what, name, summary, approval="none", why_no_sample=why)
+    before, after = base.registry.cards.get(source), head.registry.cards.get(source)
+    try:
+        if after is not None:
+            return _described(after, before, what, base, head)
+    except Exception as error:  # noqa: BLE001 - a card that breaks the review breaks its own line
+        return CardReview(source, what, f"it broke the review: {type(error).__name__}")
+    if what != "removed":
+        ended = head.broken.get(source)
+        return CardReview(
+            source, what, f"it ended a rule: {ended}" if ended else "it cannot be read"
+        )
+    name, summary = (before.name, before.summary) if before else ("", "")
+    return CardReview(source, what, name=name, summary=summary, approval="none")
+
+
+def _described(
+    after: Source, before: Source | None, what: str, base: TreeRegistry, head: TreeRegistry
+) -> CardReview:
+    source = after.id
     refs = head.registry.license_refs
     asked = _obligations(after, refs)
     once = _obligations(before, base.registry.license_refs) if before else frozenset()
@@ -148,10 +139,7 @@ def _card_review(source: str, base: TreeRegistry, head: TreeRegistry) -> CardRev
         name=after.name,
         summary=after.summary,
         facts=() if before else tuple(_facts(after)),
-        changes=(
-            *pin_changes(base.registry.pins.get(source), head.registry.pins.get(source)),
-            *(changes(_flat(before), _flat(after)) if before else ()),
-        ),
+        changes=tuple(_all_changes(source, before, after, base, head)),
         asked=ordered(asked),
         more=ordered(asked - once) if before else (),
         less=ordered(once - asked),
@@ -159,6 +147,25 @@ def _card_review(source: str, base: TreeRegistry, head: TreeRegistry) -> CardRev
         policies=tuple(_policies(after, head.registry)),
         approval=_approval(after, head.registry),
     )
+
+
+def _all_changes(
+    source: str, before: Source | None, after: Source, base: TreeRegistry, head: TreeRegistry
+) -> list[FieldChange]:
+    """Of the lock entry and the card: hosts and what decides first, single locked files last."""
+    of_pin = list(pin_changes(base.registry.pins.get(source), head.registry.pins.get(source)))
+    of_card = list(changes(flat(before), flat(after))) if before else []
+    files = [each for each in of_pin if each.field.startswith("locked file ")]
+    return [
+        *(each for each in of_pin if each not in files),
+        *sorted(of_card, key=lambda each: _weight(each.field)),
+        *files,
+    ]
+
+
+def _weight(field: str) -> int:
+    beginnings = (place for place, name in enumerate(FIRST) if field.startswith(name))
+    return next(beginnings, len(FIRST))
 
 
 def _obligations(card: Source, refs: Mapping[str, Sequence[str]]) -> frozenset[str]:
@@ -187,7 +194,9 @@ def _facts(card: Source) -> Iterator[tuple[str, str]]:
         yield "Read in", card.license.place or "nowhere"
     yield "Homepage", card.homepage
     yield "Connector", card.access.connector
-    yield "Parameters", ", ".join(f"{name}: {value}" for name, value in card.access.params.items())
+    for name, value in leaves("", card.access.model_dump(mode="json")["params"]):
+        for each in value if isinstance(value, list) else [value]:
+            yield f"Parameter {code(name)}", str(each)
     yield "Custodian", card.custodian
     note = card.personal_data.note
     yield "Personal data", card.personal_data.level + (f": {note}" if note else "")
@@ -222,74 +231,15 @@ def _approval(card: Source, registry: Registry) -> str:
     return f"it binds, signed by {code(facts['by'])} as {who}"
 
 
-# Differences --------------------------------------------------------------------------------------
-def _flat(card: Source) -> dict[str, Json]:
-    """A card's fields by dotted name; lists of plain values stay lists."""
-    return dict(_leaves("", card.model_dump(mode="json", exclude={"id"}, exclude_defaults=True)))
-
-
-def _leaves(name: str, value: Json) -> Iterator[tuple[str, Json]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(f"{name}.{key}" if name else str(key), inner)
-    elif isinstance(value, list) and any(isinstance(each, (dict, list)) for each in value):
-        for number, inner in enumerate(value):
-            yield from _leaves(f"{name}.{number}", inner)
-    else:
-        yield name, value
-
-
-def changes(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[FieldChange]:
-    """What differs, field by field: lists by their members, prose by its words."""
-    for name in [*after, *(name for name in before if name not in after)]:
-        old, new = before.get(name), after.get(name)
-        if old == new:
-            continue
-        if isinstance(old, list) and isinstance(new, list):
-            yield FieldChange(name, _without(old, new), _without(new, old))
-        elif isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > SHORT:
-            yield from _prose(name, old, new)
-        else:
-            yield FieldChange(name, _text(old), _text(new))
-
-
-def _without(values: Sequence[Json], others: Sequence[Json]) -> str | None:
-    left = [str(value) for value in values if value not in others]
-    return ", ".join(left) or None
-
-
-def _text(value: Json) -> str | None:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return None if value is None else str(value)
-
-
-def _prose(name: str, old: str, new: str) -> Iterator[FieldChange]:
-    """The words that differ, with a few around them."""
-    left, right = old.split(), new.split()
-    if max(len(left), len(right)) > WORDS:
-        yield FieldChange(name, f"{len(left)} words", f"{len(right)} words")
-        return
-    matcher = difflib.SequenceMatcher(None, left, right)
-    groups = list(matcher.get_grouped_opcodes(AROUND))
-    for group in groups[:HUNKS]:
-        (_, i, _, j, _), (_, _, i_end, _, j_end) = group[0], group[-1]
-        yield FieldChange(name, _piece(left, i, i_end), _piece(right, j, j_end))
-    if len(groups) > HUNKS:
-        yield FieldChange(name, None, f"and {len(groups) - HUNKS} more places")
-
-
-def _piece(words: Sequence[str], start: int, end: int) -> str:
-    head, tail = "… " if start else "", " …" if end < len(words) else ""
-    return f"{head}{' '.join(words[start:end])}{tail}"
-
-
 # Breadth ------------------------------------------------------------------------------------------
-def _breadth(before: Registry, after: Registry) -> Iterator[Breadth]:
-    """The languages of BLOOM whose number of active cards differs."""
-    for old, new in zip(_coverage(before), _coverage(after), strict=True):
-        if old.active != new.active:
-            yield Breadth(new.tag, new.name, old.active, new.active)
+def _breadth(before: Registry, after: Registry) -> tuple[tuple[Breadth, ...], tuple[str, ...]]:
+    """The languages of BLOOM whose number of active cards differs, or a note why nobody can say."""
+    try:
+        both = list(zip(_coverage(before), _coverage(after), strict=True))
+    except Exception as error:  # noqa: BLE001 - what a card does to the count stops no review
+        return (), (f"its languages cannot be counted: {type(error).__name__}",)
+    differing = [(old, new) for old, new in both if old.active != new.active]
+    return tuple(Breadth(new.tag, new.name, old.active, new.active) for old, new in differing), ()
 
 
 def _coverage(registry: Registry) -> list[Coverage]:
@@ -313,10 +263,14 @@ def _sampled(
     ends, left = time.monotonic() + SAMPLE_SECONDS, samples
     for each in cards:
         card = head.registry.cards.get(each.id)
-        if card is None:
+        if card is None or each.broken:
             yield each
             continue
-        why = _no_sample(card, base, head)
+        try:
+            why = _no_sample(card, base, head)
+        except Exception as error:  # noqa: BLE001 - as above
+            yield replace(each, broken=f"it broke the review: {type(error).__name__}")
+            continue
         if not why and (not left or time.monotonic() > ends):
             why = "other cards of the branch have used the time for it"
         if why:

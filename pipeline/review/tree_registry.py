@@ -14,14 +14,14 @@ from phloem.catalog.licenses import MAX_EXPRESSION
 from phloem.catalog.policy import LOCAL
 from phloem.filters.op import ops
 from phloem.pipeline.registry.registry import Registry
-from phloem.pipeline.review.commits import APPROVALS, ENTRIES, LOCK, Blob, Tree
+from phloem.pipeline.review.commits import APPROVALS, ENTRIES, LOCK, Blob, Tree, card_id
 from phloem.sources.cards.approvals import SIGNERS, signature_faults
 from phloem.sources.cards.dossier import CardFile, Dossier, card_of_plain
 from phloem.sources.cards.lint import Finding, findings
-from phloem.sources.cards.lock import parsed, pin_fault
+from phloem.sources.cards.lock import Entry, parsed
 from phloem.sources.cards.plain_yaml import read_plain
 from phloem.sources.cards.source import Approval, Source, describe, license_refs
-from phloem.sources.connector import Pin, SourceError, connectors, find_connector
+from phloem.sources.connector import SourceError, connectors, find_connector
 
 BRACKETS = 100  # of a licence expression: its parser calls itself for each
 
@@ -34,12 +34,17 @@ class TreeRegistry:
         registry: Cards whose shape is right, pins, approvals that can be read.
         files: Every card file, right or wrong, by its path in the repository.
         findings: What the rules find, and what could not be read, with such paths.
-        unsafe: Why a lock entry is not to be fetched, by source id.
+        broken: The error that a rule ended with at a card, by source id; it is no card then.
+        locked: Lock entries that a machine may have written, by source id; None: the lock file
+            cannot be read.
+        unsafe: Why another is none, and not to be fetched, by source id.
     """
 
     registry: Registry
     files: Mapping[str, CardFile]
     findings: tuple[Finding, ...]
+    broken: Mapping[str, str]
+    locked: Mapping[str, Entry] | None
     unsafe: Mapping[str, str]
 
 
@@ -59,8 +64,15 @@ def read_tree(tree: Tree, signers: bytes, folder: Path) -> TreeRegistry:
         for path, blob in tree.files.items()
         if path.startswith(ENTRIES)
     }
+    # What is refused is a card all the same: it is there, and nobody can tell what it says.
+    files |= {
+        path: CardFile(folder / path.rpartition("/")[2], None, None, ())
+        for path in tree.refused
+        if path.startswith(ENTRIES) and card_id(path)
+    }
     approved, wrong = _approvals(tree)
-    pins, unsafe, lock_faults = _pins(tree, folder)
+    entries, unsafe, lock_faults = _entries(tree, folder)
+    pins = {source: entry.pin for source, entry in (entries or {}).items()}
     dossier = Dossier(
         files=list(files.values()),
         ops=list(ops()),
@@ -71,6 +83,8 @@ def read_tree(tree: Tree, signers: bytes, folder: Path) -> TreeRegistry:
         today=datetime.now(UTC).date(),
         unverified=signature_faults(approved, dict.fromkeys(approved, keys)),
     )
+    told, broken = _told(dossier)
+    files = {path: _without(file, broken) for path, file in files.items()}
     cards = {file.card.id: file.card for file in files.values() if file.card}
     refs = {name: tuple(entry["obligations"]) for name, entry in license_refs().items()}
     registry = Registry(cards, pins, approved, dict.fromkeys(approved, keys), refs)
@@ -81,16 +95,53 @@ def read_tree(tree: Tree, signers: bytes, folder: Path) -> TreeRegistry:
     ]
     places = {str(file.path): path for path, file in files.items()}
     # The repository names a file in its own way; rules name other cards by where they were read.
-    ours = re.compile(rf"{re.escape(str(folder))}/[0-9a-f]+/")
+    ours = re.compile(rf"{re.escape(str(folder))}/(?:[0-9a-f]+/)?")
     found = [
         replace(
             each,
             file=places.get(each.file, f"sources/{each.file}"),
             message=ours.sub(lambda _: ENTRIES, each.message),
         )
-        for each in findings(dossier)
+        for each in told
     ]
-    return TreeRegistry(registry, files, (*refused, *wrong, *lock_faults, *found), unsafe)
+    return TreeRegistry(
+        registry,
+        files,
+        (*refused, *wrong, *lock_faults, *found),
+        broken,
+        entries,
+        unsafe,
+    )
+
+
+def _told(dossier: Dossier) -> tuple[list[Finding], dict[str, str]]:
+    """What the rules find, and at which cards one of them ended: those are held to none then."""
+    try:
+        return findings(dossier), {}
+    except Exception:  # noqa: BLE001 - what breaks a rule is a card's doing, and told as such
+        ended = {file.path: _ended(dossier, file) for file in dossier.files if file.card}
+    broken = {path.stem: why for path, why in ended.items() if why}
+    rest = replace(dossier, files=[_without(file, broken) for file in dossier.files])
+    fix = "write plain values as the other cards do"
+    told = [
+        Finding("S001", "error", str(path), "card", f"a rule ended with {why}", fix)
+        for path, why in ended.items()
+        if why
+    ]
+    return [*told, *findings(rest)], broken
+
+
+def _ended(dossier: Dossier, file: CardFile) -> str:
+    """The kind of error that a rule ends with at a card alone; empty if none does."""
+    try:
+        findings(replace(dossier, files=[file]))
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        return type(error).__name__
+    return ""
+
+
+def _without(file: CardFile, broken: Mapping[str, str]) -> CardFile:
+    return replace(file, card=None) if file.path.stem in broken else file
 
 
 def _card(path: str, blob: Blob, folder: Path) -> CardFile:
@@ -139,22 +190,19 @@ def _approvals(tree: Tree) -> tuple[dict[str, Approval], list[Finding]]:
     return found, wrong
 
 
-def _pins(tree: Tree, folder: Path) -> tuple[dict[str, Pin], dict[str, str], list[Finding]]:
-    """Pins by source id, why some are not to be fetched, and what is wrong with the file."""
+def _entries(
+    tree: Tree, folder: Path
+) -> tuple[dict[str, Entry] | None, dict[str, str], list[Finding]]:
+    """Lock entries by source id, why some are not to be fetched, what is wrong with the file."""
     if LOCK not in tree.files:
-        return {}, {}, []
+        return (None if LOCK in tree.refused else {}), {}, []
     place = folder / "sources.lock"
     place.write_bytes(tree.files[LOCK].data)
-    try:
-        entries = parsed(place)
-    except SourceError as error:
-        fix = "`phloem sources lock` writes it"
-        said = str(error).removeprefix(f"{place} ")
-        fault = Finding("S001", "error", LOCK, "file", said, fix)
-        return {}, {}, [fault]
-    pins = {source: entry.pin for source, entry in entries.items()}
-    faults = {source: pin_fault(pin) for source, pin in pins.items()}
-    unsafe = {source: fault for source, fault in faults.items() if fault}
     fix = "`phloem sources lock ID` writes it"
+    try:
+        entries, unsafe = parsed(place)
+    except SourceError as error:
+        said = str(error).removeprefix(f"{place} ")
+        return None, {}, [Finding("S001", "error", LOCK, "file", said, fix)]
     wrong = [Finding("S001", "error", LOCK, source, fault, fix) for source, fault in unsafe.items()]
-    return {s: pin for s, pin in pins.items() if s not in unsafe}, unsafe, wrong
+    return entries, unsafe, wrong

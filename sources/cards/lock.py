@@ -47,22 +47,21 @@ def read_lock(path: str | Path) -> dict[str, Entry]:
 
     Raises SourceError if it is not one that this version wrote, or naming each entry that is none.
     """
-    entries = parsed(path)
-    faults = {source: pin_fault(entry.pin) for source, entry in entries.items()}
-    told = [f"{source}: {fault}" for source, fault in faults.items() if fault]
-    if told:
-        raise SourceError(f"{path}: {'; '.join(told)}; write it with `phloem sources lock`")
+    entries, faults = parsed(path)
+    if faults:
+        told = "; ".join(f"{source}: {fault}" for source, fault in faults.items())
+        raise SourceError(f"{path}: {told}; write it with `phloem sources lock`")
     return entries
 
 
-def parsed(path: str | Path) -> dict[str, Entry]:
-    """The entries of a lock file, each of which may be none: see `pin_fault`.
+def parsed(path: str | Path) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The entries of a lock file, and why the others are none that a machine wrote.
 
     Raises SourceError if it is not one that this version wrote.
     """
     path = Path(path)
     if not path.exists():
-        return {}
+        return {}, {}
     try:
         value = json.loads(
             path.read_bytes(),
@@ -72,14 +71,25 @@ def parsed(path: str | Path) -> dict[str, Entry]:
         )
         if value["format"] != FORMAT:
             raise SourceError(f"{path} has format {value['format']}, this version reads {FORMAT}")
-        return {
-            source: Entry(Pin.from_json(entry), entry["fetched_on"], entry["languages"])
-            for source, entry in value["sources"].items()
-        }
+        given = dict(value["sources"].items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = str(error) if isinstance(error, _TwiceError) else type(error).__name__
         msg = f"{path} is no lock file ({why}); write it with `phloem sources lock`"
         raise SourceError(msg) from None
+    entries: dict[str, Entry] = {}
+    faults: dict[str, str] = {}
+    for source, each in given.items():
+        try:
+            entry = Entry(Pin.from_json(each), each["fetched_on"], each["languages"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            faults[source] = "it has not the keys of one"
+            continue
+        fault = _fault(entry)
+        if fault:
+            faults[source] = fault
+        else:
+            entries[source] = entry
+    return entries, faults
 
 
 class _TwiceError(ValueError):
@@ -102,21 +112,35 @@ def _finite(text: str) -> float:
     return value
 
 
-def pin_fault(pin: Pin) -> str | None:
+def _fault(entry: Entry) -> str | None:
     """Why a lock entry is none that a machine wrote; its names and hashes become paths."""
-    value: Json = pin.to_json()  # a lock file is JSON: its values may be of any kind
+    value: Json = entry.pin.to_json()  # a lock file is JSON: its values may be of any kind
     if not isinstance(value["version"], str):
         return "its version is no text"
-    for file in value["files"]:
-        name, sha256, size = file["name"], file["sha256"], file["bytes"]
-        if not isinstance(name, str) or ".." in name.split("/") or name[:1] == "/":
-            return "a file name leaves its folder"
-        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            return "the sha256 of a file is none"
-        if not isinstance(size, int) or size < 0:
-            return "the size of a file is none"
-        if not isinstance(file["url"], str | None):
-            return "the address of a file is none"
+    told = next(filter(None, map(_file_fault, value["files"])), None)
+    if told:
+        return told
+    seen = [each for one in value.get("observed", ()) for each in one.values()]
+    if not all(isinstance(each, str | None) for each in (entry.fetched_on, *seen)):
+        return "a date or what a host said is no text"
+    shares = {} if entry.languages is None else entry.languages
+    if not isinstance(shares, dict) or not all(
+        isinstance(each, int | float) for each in shares.values()
+    ):
+        return "its languages are no shares"
+    return None
+
+
+def _file_fault(file: Mapping[str, Json]) -> str | None:
+    name, sha256, size = file["name"], file["sha256"], file["bytes"]
+    if not isinstance(name, str) or ".." in name.split("/") or name[:1] == "/":
+        return "a file name leaves its folder"
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        return "the sha256 of a file is none"
+    if type(size) is not int or size < 0:
+        return "the size of a file is none"
+    if not isinstance(file["url"], str | None):
+        return "the address of a file is none"
     return None
 
 

@@ -17,6 +17,9 @@ from phloem.reports.markdown import code, codes, fenced
         ("@team\n# heading\r\n- item", "`@team # heading - item`"),
         ("one\u2028two\u0085three", "`one two three`"),
         ("\u202eevil\u202c", "`[U+202E]evil[U+202C]`"),
+        ("good\u200bpkg \u00ad\U000e0041\u3164", "`good[U+200B]pkg [U+00AD][U+E0041][U+3164]`"),
+        ("می\u200cخواهم क्\u200dष", "`می\u200cخواهم क्\u200dष`"),
+        ("good\u200cpkg ☺\ufe0f a\ufe0f", "`good[U+200C]pkg ☺\ufe0f a[U+FE0F]`"),
         ("<img src=x onerror=alert(1)>", "`<img src=x onerror=alert(1)>`"),
         (17, "`17`"),
     ],
@@ -26,7 +29,9 @@ def test_code_of_a_value_is_one_span_in_one_line(value, shown):
 
 
 def test_code_of_a_long_value_is_cut_and_closed():
-    assert code("`" * 500 + "x", characters=10) == "`" * 11 + " " + "`" * 10 + " … " + "`" * 11
+    fence = "`" * 11
+    cut = f"{fence} {'`' * 10} {fence} … and 491 more characters"
+    assert code("`" * 500 + "x", characters=10) == cut
 
 
 def test_codes_beyond_the_most_are_counted():

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from outside import require
+from registry_branch import Repository, card_of
 from tiny_workspace import ARTICLES, new_root
 from typer.testing import CliRunner
 
@@ -34,63 +35,6 @@ HOSTILE = (
     "@everyone see http://evil.example [click](http://evil.example) ![x](http://evil.example/x.png)"
     " <img src=x onerror=alert(1)> <!-- --> </details> | a \\| b | `tick` ```fence``` #1 \u202eevil"
 )
-
-
-class Repository:
-    """A repository with a registry, to commit to."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.git("init", "--quiet", "--initial-branch=main")
-        (folder / "sources" / "entries").mkdir(parents=True)
-        (folder / "sources" / "approvals").mkdir()
-
-    def git(self, *arguments: str) -> str:
-        command = [
-            require("git"),
-            "-c",
-            "user.name=T",
-            "-c",
-            "user.email=t@example.org",
-            *arguments,
-        ]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    def commit(self) -> str:
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message=x")
-        return self.git("rev-parse", "HEAD")
-
-    @property
-    def lock_file(self) -> Path:
-        return self.folder / "sources" / "sources.lock"
-
-    def write(self, card: dict[str, Any]) -> Path:
-        path = self.folder / "sources" / "entries" / f"{card['id']}.yaml"
-        text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-
-def card_of(id_: str, **more: Any) -> dict[str, Any]:
-    """A proposed card."""
-    return {
-        "id": id_,
-        "name": f"The {id_}",
-        "summary": f"What {id_} holds was written for this test. It was chosen for being short.",
-        "homepage": f"https://example.org/{id_}",
-        "kind": "legal",
-        "languages": ["en"],
-        "license": {"spdx": "CC-BY-4.0"},
-        "access": {"connector": "pypi", "params": {"packages": {f"{id_}-text": "1.0"}}},
-        "custodian": "The port",
-        "personal_data": {"level": "none"},
-        "status": "proposed",
-        "reason": "Nobody has read its terms.",
-        **more,
-    }
 
 
 @pytest.fixture
@@ -193,7 +137,7 @@ def test_review_of_nothing_says_so(repository, store):
     made, text = reviewed(repository, store)
     assert "nothing to mend" in text
     assert "No card is changed." in text
-    assert made.elsewhere == ("README.md",)
+    assert (made.decides, made.prose) == ((), ("README.md",))
 
 
 def test_review_with_three_dots_leaves_out_what_the_base_did_since(repository, store):
@@ -225,7 +169,7 @@ def test_comment_is_never_longer_than_a_forge_takes(repository, store):
     made, text = reviewed(repository, store)
     assert len(made.cards) == 200
     assert len(text) < MOST_CHARACTERS + 1_000
-    assert "more parts are left out" in text
+    assert "**Left out for want of room:**" in text
 
 
 def test_changes_of_lists_and_prose_are_short():
@@ -431,14 +375,16 @@ def test_review_tells_every_host_file_and_hash_that_a_lock_changes(repository, s
     assert "evil.example" in text
 
 
-def test_review_of_a_lock_of_many_files_counts_those_that_it_does_not_show(repository, store):
+def test_review_of_a_lock_of_many_files_tells_each(repository, store):
     repository.write(card_of("tower"))
     files = tuple(PinnedFile(f"tower_text-1.0.{n}.whl", "a" * 64, 10) for n in range(40))
     write_lock(repository.lock_file, {"tower": Entry(Pin("1", files), "2026-01-01")})
     repository.commit()
     changes = reviewed(repository, store)[0].cards[0].changes
-    assert [each.field for each in changes[:2]] == ["lock entry", "locked file " + files[0].name]
-    assert changes[-1].after == "and 28 more that differ"
+    assert [each.field for each in changes] == [
+        "lock entry",
+        *(f"locked file {file.name}" for file in files),
+    ]
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -512,7 +458,7 @@ def test_review_runs_nothing_of_the_branch(repository, store, tmp_path):
     _, text = reviewed(repository, store)
     assert not trace.exists()
     assert "no connector is named" in text
-    assert "outside the registry" in text
+    assert "a maintainer must look" in text
 
 
 # Approvals ----------------------------------------------------------------------------------------
@@ -581,7 +527,8 @@ def test_review_counts_no_approval_by_a_key_that_the_branch_brings(repository, s
     repository.commit()
     made, text = reviewed(repository, store)
     assert "**its signature does not count**" in text
-    assert "who may sign is changed" in text
+    assert "**It changes what decides or signs:** who may sign or must agree" in text
+    assert "is new" in text.partition("#### Who may sign")[2]
     assert any(each.rule == "S030" and each.is_error for each in made.findings)
 
 
