@@ -198,22 +198,33 @@ def checkout(tmp_path: Path) -> tuple[Path, str]:
     return tmp_path / "checkout", base
 
 
-def pull_request(checkout: Path, tag: str) -> str:
-    """Make the origin's pull request 7; its head."""
+def pull_request(checkout: Path, tag: str, more: str = "README.md") -> str:
+    """Make the origin's pull request 7, which changes a card and one more file; its head."""
     origin = checkout.parent / "origin"
     git(origin, "checkout", "--quiet", "--detach", "main")
     (origin / "sources" / "entries" / "tower.yaml").write_text(CARD.replace("TAG", tag), "utf-8")
-    git(origin, "commit", "--quiet", "--all", "--message=head")
+    (origin / more).write_text("x", "utf-8")
+    git(origin, "add", "--all")
+    git(origin, "commit", "--quiet", "--message=head")
     head = git(origin, "rev-parse", "HEAD")
     git(origin, "update-ref", "refs/pull/7/head", head)
     git(origin, "checkout", "--quiet", "main")
     return head
 
 
-@pytest.mark.parametrize(("tag", "code"), [("yo", 0), ("yoruba-tongue!", 1)])
-def test_review_workflow_leaves_the_comment_whatever_its_verdict(checkout, tmp_path, tag, code):
+def test_review_workflow_looks_at_every_pull_request():
+    assert workflow("registry-review")["on"] == {"pull_request": None}
+
+
+@pytest.mark.parametrize(
+    ("tag", "more", "code"),
+    [("yo", "README.md", 0), ("yoruba-tongue!", "README.md", 1), ("yo", "yaml.py", 0)],
+)
+def test_review_workflow_leaves_the_comment_whatever_its_verdict(
+    checkout, tmp_path, tag, more, code
+):
     folder, base = checkout
-    head = pull_request(folder, tag)
+    head = pull_request(folder, tag, more)
     event = {
         "github.event.pull_request.base.sha": base,
         "github.event.pull_request.head.sha": head,
@@ -224,9 +235,10 @@ def test_review_workflow_leaves_the_comment_whatever_its_verdict(checkout, tmp_p
     assert "en" in (folder / "sources" / "entries" / "tower.yaml").read_text("utf-8")
     temp = tmp_path / "temp"
     summary = tmp_path / "summary.md"
-    more = {"RUNNER_TEMP": str(temp), "GITHUB_STEP_SUMMARY": str(summary)}
-    done = run(step("registry-review", "Review"), folder, event, **more)
+    own = {"RUNNER_TEMP": str(temp), "GITHUB_STEP_SUMMARY": str(summary)}
+    done = run(step("registry-review", "Review"), folder, event, **own)
     assert done.returncode == code, done.stderr
+    assert ("::warning::A maintainer must look" in done.stdout) == (more == "yaml.py")
     made = (temp / "review" / "comment.md").read_text(encoding="utf-8")
     assert made.startswith(MARK)
     assert "`languages`: `en` → " in made
@@ -320,9 +332,6 @@ def test_comment_workflow_edits_its_own_comment_and_no_other(tmp_path, forge):
 @pytest.mark.parametrize(
     ("text", "more"),
     [
-        ("no mark", {}),
-        (f"{MARK}\n" + "x" * 300_000, {}),
-        ("", {}),
         (f"{MARK}\n", {"number": 8}),
         (f"{MARK}\n", {"number": "7; echo"}),
         (f"{MARK}\n", {"number": -7}),
@@ -342,9 +351,6 @@ def test_comment_workflow_posts_no_artifact_that_is_not_its_own(tmp_path, forge,
     [
         ("pulls/7", {"state": "closed", "head": {"sha": HEAD}, "changed_files": 1}),
         ("pulls/7", {"state": "open", "head": {"sha": "b" * 40}, "changed_files": 1}),
-        ("pulls/7", {"state": "open", "head": {"sha": HEAD}, "changed_files": 9_999}),
-        ("pulls/7/files", [{"filename": "a"}, {"filename": ".github/workflows/x.yml"}]),
-        ("pulls/7/files", [{"filename": "a", "previous_filename": ".github/workflows/x.yml"}]),
         ("pulls/7/files", []),
     ],
 )
@@ -355,6 +361,46 @@ def test_comment_workflow_posts_nothing_to_a_pull_request_that_does_not_fit(
     answer(forge, path, value)
     code, wrote = post(tmp_path, forge)
     assert (code != 0, wrote) == (True, [])
+
+
+@needs_jq
+@pytest.mark.parametrize(
+    ("text", "path", "value", "why"),
+    [
+        ("no mark", "pulls/7/files", [{"filename": "a"}], "ended without a comment"),
+        ("", "pulls/7/files", [{"filename": "a"}], "ended without a comment"),
+        (f"{MARK}\n{'x' * 300_000}", "pulls/7/files", [{"filename": "a"}], "without a comment"),
+        (
+            f"{MARK}\nAll is well.",
+            "pulls/7",
+            {"state": "open", "head": {"sha": HEAD}, "changed_files": 9_999},
+            "It changes 9999 files",
+        ),
+        (
+            f"{MARK}\nAll is well.",
+            "pulls/7/files",
+            [{"filename": "a"}, {"filename": ".github/workflows/x.yml"}],
+            "may have written its own review",
+        ),
+        (
+            f"{MARK}\nAll is well.",
+            "pulls/7/files",
+            [{"filename": "a", "previous_filename": ".github/workflows/x.yml"}],
+            "may have written its own review",
+        ),
+    ],
+)
+def test_comment_workflow_says_where_there_is_no_review_to_trust(
+    tmp_path, forge, text, path, value, why
+):
+    artifact(tmp_path, text)
+    answer(forge, path, value)
+    code, wrote = post(tmp_path, forge)
+    ((_, told),) = wrote
+    assert code == 0
+    assert told["body"].startswith(f"{MARK}\n\n## Registry review: a maintainer must look\n")
+    assert why in told["body"]
+    assert "All is well" not in told["body"]
 
 
 @needs_jq
