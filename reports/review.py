@@ -115,13 +115,13 @@ def _parts(review: Review, characters: int) -> Iterator[_Part]:
     yield _Part("the verdict", "\n".join([MARK, "", *_verdict(review)]))
     yield from _decides(review.decides)
     yield from _list("cards", "### Cards\n", _lights(review), 15_000)
-    errors = [_finding(each, characters) for each in review.findings if each.is_error]
+    errors = [_finding(each, characters) for each in _by_turns(review.findings) if each.is_error]
     yield from _list("errors", "### Errors\n", errors, 15_000)
     yield from _list("languages", "### Languages of BLOOM\n", _languages(review.languages), 4_000)
     for card in review.cards:
-        if not card.broken:
+        if card.name:
             yield _card(card, characters)
-    hints = [_finding(each, characters) for each in review.findings if not each.is_error]
+    hints = [_finding(each, characters) for each in _by_turns(review.findings) if not each.is_error]
     yield from _list("hints", "### Hints\n", hints, 8_000)
     for card in review.cards:
         if card.sample:
@@ -205,6 +205,17 @@ def _lights(review: Review) -> list[str]:
         made.append(f"- {light} {code(card.id, WHOLE)} {card.what}{told}")
     order = (RED, YELLOW, GREEN)
     return sorted(made, key=lambda line: order.index(line[2]))
+
+
+def _by_turns(found: Sequence[ReviewFinding]) -> list[ReviewFinding]:
+    """The first of each file, then the second of each: one file's many take no other's room."""
+    turns: Counter[tuple[str, bool]] = Counter()
+    places = []
+    for each in found:
+        places.append(turns[each.file, each.is_error])
+        turns[each.file, each.is_error] += 1
+    order = sorted(range(len(found)), key=places.__getitem__)
+    return [found[place] for place in order]
 
 
 def _finding(each: ReviewFinding, characters: int) -> str:

@@ -59,7 +59,7 @@ class CardReview:
     Attributes:
         id: Its id.
         what: ``added``, ``changed`` or ``removed``.
-        broken: Why no more can be told of it, in words of ours; empty if it can.
+        broken: What it broke, in words of ours; empty if nothing.
         name: As the card says; empty if nobody can tell.
         summary: The same.
         facts: (what, value) of a card that is new.

@@ -20,6 +20,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.registry.page import part_of
 from phloem.pipeline.registry.registry import Registry, params_of, reach_of, source_facts
+from phloem.pipeline.review.apart import ApartError, apart
 from phloem.pipeline.review.commits import APPROVALS, ENTRIES, Branch, card_id, read_branch
 from phloem.pipeline.review.deciding import deciding, prose
 from phloem.pipeline.review.differences import changes, flat, leaves
@@ -31,13 +32,14 @@ from phloem.reports.markdown import code
 from phloem.reports.registry import Coverage, Entry, natural_coverage, programming_coverage
 from phloem.reports.reviewed import Breadth, CardReview, FieldChange, Review, ReviewFinding
 from phloem.reports.source_sample import SourceSample
-from phloem.sources.cards.source import Source, card_hash
+from phloem.sources.cards.source import Approval, Source, card_hash
 from phloem.sources.connector import SourceError, find_connector
 
 Told = Callable[[str], None]
 
 SAMPLE_BYTES = 300 * 2**20  # of a card's files as they are locked
-SAMPLE_SECONDS = 600.0  # after which no further sample is begun
+SAMPLE_SECONDS = 600.0  # of all samples together; the forge gives a review twice as long
+SAMPLE_MEMORY = 4 * 2**30  # bytes: as a run gives a task
 FIRST = ("license", "status", "access.connector", "personal_data", "languages", "opt_out", "access")
 """Fields whose changes are told before those of others."""
 
@@ -157,10 +159,20 @@ def _all_changes(
     of_card = list(changes(flat(before), flat(after))) if before else []
     files = [each for each in of_pin if each.field.startswith("locked file ")]
     return [
+        *_approval_change(base.registry.approvals.get(source), head.registry.approvals.get(source)),
         *(each for each in of_pin if each not in files),
         *sorted(of_card, key=lambda each: _weight(each.field)),
         *files,
     ]
+
+
+def _approval_change(before: Approval | None, after: Approval | None) -> Iterator[FieldChange]:
+    if before != after:
+        old, new = (
+            f"{each.signed_by}, as {each.role} on {each.date}: {each.basis}" if each else None
+            for each in (before, after)
+        )
+        yield FieldChange("approval", old, new)
 
 
 def _weight(field: str) -> int:
@@ -276,23 +288,31 @@ def _sampled(
         if why:
             yield replace(each, why_no_sample=why)
             continue
+        seconds = (ends - time.monotonic()) / left  # a slow one leaves the others their share
         left -= 1
-        made = _sample(card, head.registry, store, told)
-        if isinstance(made, SourceSample):
-            yield replace(each, sample=made)
-        else:
-            yield replace(each, why_no_sample=made)
+        yield _with_sample(each, card, head.registry, store, told, seconds)
 
 
-def _sample(card: Source, registry: Registry, store: Store, told: Told) -> SourceSample | str:
+def _with_sample(
+    review: CardReview, card: Source, registry: Registry, store: Store, told: Told, seconds: float
+) -> CardReview:
+    """A card with its sample, or why there is none: a process of its own reads what is hostile."""
     # Rewrites and rules of a card take patterns and numbers of its own; those of the recipe do.
     plain = card.model_copy(update={"clean": (), "keep": ()})
+
+    def made() -> SourceSample | str:
+        try:
+            return sample(store, registry, Workspace(), plain, told=told)
+        except (FetchError, SourceError, OSError) as error:
+            return f"its files cannot be had: {code(error)}"
+
     try:
-        return sample(store, registry, Workspace(), plain, told=told)
-    except (FetchError, SourceError, OSError) as error:
-        return f"its files cannot be had: {code(error)}"
-    except Exception as error:  # noqa: BLE001 - a card that breaks a reader is told, not obeyed
-        return f"reading it failed: {type(error).__name__}"
+        found = apart(made, seconds=seconds, memory=SAMPLE_MEMORY)
+    except ApartError as error:
+        return replace(review, broken=f"its sample {error}")
+    if isinstance(found, str):
+        return replace(review, why_no_sample=found)
+    return replace(review, sample=found)
 
 
 def _no_sample(card: Source, base: TreeRegistry, head: TreeRegistry) -> str:

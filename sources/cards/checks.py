@@ -22,6 +22,7 @@ from phloem.sources.connector import foreign
 
 STALE_DAYS = 730  # two years: terms of web sites are rewritten about as often
 NEVER = frozenset({UNKNOWN, UNMODELLED})  # forbidden by every policy of the project
+NAMED = 12  # unknown licences of an expression, each beside the nearest of 700
 SENTENCE = 40  # characters; shorter sentences may well be alike
 
 
@@ -128,11 +129,13 @@ def license_faults(expression: str, license_refs: Collection[str]) -> list[str]:
         return ["found nothing, expected an SPDX expression"]
     known = _spdx_ids() | frozenset(license_refs)
     names = [str(symbol.key) for symbol in _licensing().license_symbols(parsed)]
-    return [
+    unknown = [name for name in names if name not in known]
+    faults = [
         f"{name!r} is neither an SPDX identifier nor in licenses.yaml; {_license_near(name, known)}"
-        for name in names
-        if name not in known
+        for name in unknown[:NAMED]
     ]
+    left = len(unknown) - NAMED
+    return [*faults, f"and {left} more that are neither"] if left > 0 else faults
 
 
 def _license_near(name: str, known: Collection[str]) -> str:

@@ -41,7 +41,7 @@ MOST = {("software_docs",): 60, ("interface", "dictionary"): 40}
 would crowd out what people write to each other."""
 
 SENTENCES = 2  # of a summary: what it is, and why it was chosen
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")  # each run of letters is tried once
 _HOST = re.compile(
     r"^(?:https?://)?(?:www\.)?([a-z0-9-]+(?:\.[a-z0-9-]+)+)(?:[/:?#]|$)", re.IGNORECASE
 )

@@ -7,6 +7,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +20,16 @@ import yaml
 from markdown_it import MarkdownIt
 from registry_branch import Repository, card_of
 from tiny_workspace import new_root
+from typer.testing import CliRunner
 
 from phloem.catalog.store import Store
+from phloem.pipeline.cli.app import app
+from phloem.pipeline.review import review as reviewing
 from phloem.pipeline.review.review import review
 from phloem.reports.review import MARK, comment, whole
 from phloem.reports.reviewed import CardReview, Review
 from phloem.reports.source_sample import Excerpt, SampledLanguage, SourceSample
+from phloem.sources.cards import lint
 from phloem.sources.cards.source import Source
 
 SIGNERS = "sources/approvals/allowed_signers"
@@ -344,13 +351,30 @@ def test_a_flood_of_hints_and_cards_takes_no_room_of_a_red_card(repository, stor
     assert rendered(text)
 
 
+def test_the_many_errors_of_one_card_take_no_room_of_another(repository, store):
+    repository.write(card_of("aaa", languages=[f"x{n}" for n in range(3_000)]))
+    repository.write(card_of("tower", license={"spdx": " AND ".join(f"A{n}" for n in range(400))}))
+    repository.commit()
+    text = comment(review(repository.folder, "HEAD~1..HEAD", store, samples=0, told=print))
+    assert "in `sources/entries/tower.yaml`, `license.spdx`" in text
+    assert "and 388 more that are neither" in text
+    assert re.search(r"errors \(\S+ of 3,013\)", text)
+
+
+def test_an_approval_that_goes_is_told(repository, store):
+    approval = {"source": "harbour", "card": "a" * 64, "role": "steward", "date": "2026-01-02"}
+    path = "sources/approvals/harbour.yaml"
+    put(repository, path, yaml.safe_dump({**approval, "basis": "It was read.", "signed_by": "me"}))
+    repository.commit()
+    (repository.folder / path).unlink()
+    repository.commit()
+    text = comment(review(repository.folder, "HEAD~1..HEAD", store, samples=0, told=print))
+    assert "- `approval` is gone: `me, as steward on 2026-01-02: It was read.`" in text
+
+
 def test_what_a_comment_leaves_out_is_whole_parts_and_the_command_prints_all(
     repository, store, monkeypatch, tmp_path
 ):
-    from typer.testing import CliRunner
-
-    from phloem.pipeline.cli.app import app
-
     summary = "Sentence of a summary that is long. " * 40
     for n in range(150):
         repository.write(card_of(f"c{n}", summary=f"{summary}{n} ends."))
@@ -512,8 +536,6 @@ def test_a_value_of_any_kind_in_any_field_ends_no_review(repository, store, fiel
 
 
 def test_a_card_at_which_a_rule_ends_breaks_its_own_line(repository, store, monkeypatch):
-    from phloem.sources.cards import lint
-
     def ends(dossier: Any) -> Any:
         for _, one in dossier.cards():
             if one.id == "tower":
@@ -534,8 +556,6 @@ def test_a_card_at_which_a_rule_ends_breaks_its_own_line(repository, store, monk
 
 @pytest.mark.parametrize("broken", ["_described", "_no_sample", "_coverage"])
 def test_a_card_that_breaks_the_review_breaks_its_own_line(repository, store, monkeypatch, broken):
-    from phloem.pipeline.review import review as reviewing
-
     whole_ = getattr(reviewing, broken)
 
     def ends(first: Any, *rest: Any) -> Any:
@@ -555,6 +575,36 @@ def test_a_card_that_breaks_the_review_breaks_its_own_line(repository, store, mo
         assert "its languages cannot be counted: ZeroDivisionError" in text
     else:
         assert "- 🔴 `tower` added: **it broke the review: ZeroDivisionError**" in text
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        (lambda: 1 / 0, "ended with ZeroDivisionError"),
+        (lambda: time.sleep(60), "took longer than 1 s"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended its process: SIGKILL"),
+        (lambda: os._exit(0), "ended its process: exit code 0"),
+        (lambda: bytearray(2 * 2**30), "ended with MemoryError"),
+        (lambda: subprocess.run(["sleep", "61"], check=False), "took longer than 1 s"),
+        (lambda: (_ for _ in ()), "ended with TypeError"),  # what no pickle carries
+    ],
+)
+def test_a_sample_that_ends_in_any_way_breaks_its_own_line(
+    repository, store, monkeypatch, does, said
+):
+    monkeypatch.setattr(reviewing, "_no_sample", lambda card, *_: "" if card.id == "tower" else "-")
+    monkeypatch.setattr(reviewing, "SAMPLE_SECONDS", 1.0)
+    monkeypatch.setattr(reviewing, "SAMPLE_MEMORY", 2**31)
+    monkeypatch.setattr(reviewing, "sample", lambda *_, **__: does())
+    repository.write(card_of("tower"))
+    repository.write(card_of("garden", name="The new garden", languages=["sw"]))
+    repository.commit()
+    text = comment(review(repository.folder, "HEAD~1..HEAD", store, samples=1, told=print))
+    assert f"- 🔴 `tower` added: **its sample {said}**" in text
+    assert "- Custodian: `The port`" in text
+    assert "- 🟢 `garden` changed" in text
+    alive = subprocess.run(["pgrep", "-P", str(os.getpid()), "-x", "sleep"], check=False)
+    assert alive.returncode == 1
 
 
 # What is markup -----------------------------------------------------------------------------------

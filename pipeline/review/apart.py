@@ -1,0 +1,67 @@
+"""A function that is done in a process of its own: what it does to that, it does to nobody else."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+
+class ApartError(Exception):
+    """The function gave nothing: the message says how it ended, in words of ours."""
+
+
+def apart(function: Callable[[], T], *, seconds: float, memory: int) -> T:
+    """What a function returns, as `pickle` carries it.
+
+    Args:
+        function: Done in a fork of this process; what it starts there is ended with it.
+        seconds: That it may take, of wall-clock time.
+        memory: Bytes of private memory that it may have.
+
+    Raises:
+        ApartError: it raised, or took longer, or its process ended.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_do, args=(function, theirs, memory), daemon=True)
+    begun = time.monotonic()
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(seconds):
+            raise ApartError(f"took longer than {time.monotonic() - begun:,.0f} s")
+        raised, value = ours.recv()
+    except (EOFError, OSError):
+        process.join()
+        raise ApartError(f"ended its process: {_end_of(process.exitcode)}") from None
+    finally:
+        with suppress(ProcessLookupError):  # it, and what it started
+            os.killpg(cast("int", process.pid), signal.SIGKILL)
+        process.kill()  # where it had no group of its own yet
+        process.join()
+        ours.close()
+    if raised:
+        raise ApartError(f"ended with {raised}")
+    return cast("T", value)
+
+
+def _do(function: Callable[[], object], theirs: Connection, memory: int) -> None:
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    try:
+        theirs.send(("", function()))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        theirs.send((type(error).__name__, None))
+
+
+def _end_of(code: int | None) -> str:
+    return signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
