@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from phloem.reports.visible import plainly
@@ -10,6 +11,8 @@ from phloem.reports.visible import plainly
 SHOWN = 160  # characters of a value in a line
 WHOLE = 2**31  # no value is as long
 NOTHING = "nothing"
+
+_BLANK = re.compile(r"((?<=\S) (?=\S))|\s")  # one between others, or any
 
 
 def code(value: object, characters: int = SHOWN) -> str:
@@ -27,6 +30,18 @@ def code(value: object, characters: int = SHOWN) -> str:
     space = " " if text[0] == "`" or text[-1] == "`" else ""
     more = f" … and {left:,} more characters" if left > 0 else ""
     return f"{fence}{space}{text}{space}{fence}{more}"
+
+
+def path_code(path: str) -> str:
+    """A path as code, whole; blanks that would be folded away are told by their numbers."""
+    return code(_BLANK.sub(lambda m: m[0] if m[1] else f"[U+{ord(m[0]):04X}]", path), WHOLE)
+
+
+def arrow(before: str, after: str) -> str:
+    """`before → after`; marks keep them in this order where both are written from right to left."""
+    turns = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in before + after)
+    mark = "\u200e" if turns else ""
+    return f"{before} {mark}→{mark} {after}"
 
 
 def codes(values: Iterable[object], *, most: int = 12, characters: int = SHOWN) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from phloem.reports.markdown import WHOLE, code, codes
+from phloem.reports.markdown import WHOLE, arrow, code, codes, path_code
 from phloem.reports.numerals import count
 from phloem.reports.reviewed import Breadth, CardReview, Decides, FieldChange, Review, ReviewFinding
 from phloem.reports.source_sample import markdown as sample_markdown
@@ -127,7 +127,7 @@ def _parts(review: Review, characters: int) -> Iterator[_Part]:
         if card.sample:
             name = f"the sample of {code(card.id)}"
             yield _Part(name, sample_markdown(card.sample, characters=characters))
-    pages = [f"- {code(path, WHOLE)}" for path in review.prose]
+    pages = [f"- {path_code(path)}" for path in review.prose]
     yield from _list("pages", "### Pages of prose that it changes\n", pages, 4_000)
 
 
@@ -135,7 +135,7 @@ def _decides(found: Sequence[Decides]) -> Iterator[_Part]:
     """A part a kind: in full, or where that is more than there is room for, a share for each."""
     kinds: dict[str, list[str]] = {}
     for each in found:
-        kinds.setdefault(each.kind, []).append(f"- {code(each.path, WHOLE)} {each.what}")
+        kinds.setdefault(each.kind, []).append(f"- {path_code(each.path)} {each.what}")
     if kinds:
         yield _Part("the heading of what decides", DECIDES)
     size = sum(_units(line) + 1 for lines in kinds.values() for line in lines)
@@ -273,4 +273,4 @@ def _changes(changes: Sequence[FieldChange], characters: int) -> Iterator[str]:
         elif each.after is None:
             yield f"- {field} is gone: {before}"
         else:
-            yield f"- {field}: {before} → {after}"
+            yield f"- {field}: {arrow(before, after)}"

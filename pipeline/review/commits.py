@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from phloem.sources.cards.plain_yaml import MOST_BYTES
 from phloem.sources.connector import SourceError
 
 ENTRIES = "sources/entries/"
@@ -25,8 +24,8 @@ SIGNERS = f"{APPROVALS}allowed_signers"
 PLAIN, PROGRAM, LINK, REPOSITORY, ABSENT = "100644", "100755", "120000", "160000", "000000"
 """Modes of git's trees."""
 
-LARGEST = {ENTRIES: MOST_BYTES, APPROVALS: MOST_BYTES, LOCK: 32 * 2**20}
-"""Bytes of a file. A lock entry of a card has 1 to 50 kB."""
+LARGEST = {ENTRIES: 64 * 2**10, APPROVALS: 64 * 2**10, LOCK: 32 * 2**20}
+"""Bytes of a file. The longest card has about 10 kB; a lock entry of a card has 1 to 50."""
 
 MOST_FILES = 5_000  # of cards and approvals together: ten times what there is
 

@@ -25,7 +25,7 @@ from phloem.pipeline.review.commits import (
 )
 from phloem.pipeline.review.pins import pin_changes
 from phloem.pipeline.review.tree_registry import TreeRegistry
-from phloem.reports.markdown import WHOLE, code
+from phloem.reports.markdown import WHOLE, arrow, code
 from phloem.reports.reviewed import Decides
 from phloem.sources.cards.lock import Entry
 
@@ -151,8 +151,8 @@ def _entry(before: Entry | None, after: Entry | None) -> str:
     if before and after and before.pin == after.pin:
         return "what was measured of it, or when it was locked"
     said: Sequence[str] = [
-        f"{each.field} {code(each.before or '', WHOLE)} → {code(each.after or '', WHOLE)}"
+        f"{each.field} {arrow(code(each.before or '', WHOLE), code(each.after or '', WHOLE))}"
         for each in pin_changes(before.pin if before else None, after.pin if after else None)
-        if each.field in ("locked hosts", "lock entry")
+        if not each.field.startswith("locked file ")
     ]
     return "; ".join(said) or "files alone"

@@ -19,6 +19,9 @@ def pin_changes(before: Pin | None, after: Pin | None) -> Iterator[FieldChange]:
     if old != new:
         yield FieldChange("locked hosts", old, new)
     yield FieldChange("lock entry", _words(before), _words(after))
+    said, says = _observed(before), _observed(after)
+    if said != says:
+        yield FieldChange("what its hosts say of machines", said, says)
     were, are = _files(before), _files(after)
     changed = [name for name in {**are, **were} if were.get(name) != are.get(name)]
     for name in changed:
@@ -36,6 +39,11 @@ def _words(pin: Pin | None) -> str | None:
         return None
     size = sum(file.bytes for file in pin.files)
     return f"{pin.version}, {len(pin.files)} files with {size / 1e6:,.1f} MB"
+
+
+def _observed(pin: Pin | None) -> str | None:
+    seen = pin.observed if pin else ()
+    return "; ".join(f"{one.protocol} {one.verdict} at {one.place}" for one in seen) or None
 
 
 def _files(pin: Pin | None) -> Mapping[str, PinnedFile]:

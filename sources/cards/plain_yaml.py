@@ -16,7 +16,7 @@ import yaml
 
 from phloem.catalog.plain import Json
 
-MOST_BYTES = 64 * 2**10  # of a file; the longest card has about 10 kB
+MOST_BYTES = 2**20  # of a file; the longest card has about 10 kB
 DEPTH = 12  # of lists and mappings; the deepest card has 5
 NODES = 20_000  # values of a file; the largest card has about 1,000
 FAULTS = 20  # that are told of one file

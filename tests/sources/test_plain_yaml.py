@@ -50,7 +50,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: {2024-01-02: x}", "is read as datetime.date"),
         ("a: x\nb: 2026-13-41", "line 2: 2026-13-41 is written like a timestamp and is none"),
         ("a: " + "9" * 5_000, "is written like a int and is none"),
-        ("a: " + "x" * MOST_BYTES, "has more than 65,536 bytes"),
+        ("a: " + "x" * MOST_BYTES, "has more than 1,048,576 bytes"),
     ],
 )
 def test_yaml_that_says_other_than_it_shows_is_a_fault_with_its_line(text, reason):

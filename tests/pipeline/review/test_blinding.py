@@ -51,6 +51,9 @@ DECIDING = {
 }
 
 
+SEEN = {"protocol": "robots", "verdict": "allow", "place": "https://x/robots.txt", "note": None}
+
+
 def entry(name: str = "harbour_text-1.0-py3-none-any.whl", digit: str = "a") -> dict[str, Any]:
     file = {"name": name, "sha256": digit * 64, "bytes": 10, "url": None}
     return {"version": "1.0", "files": [file], "fetched_on": "2026-01-01", "languages": None}
@@ -254,9 +257,17 @@ CHANGES: dict[str, tuple[Callable[[Repository], object], list[str]]] = {
         lambda r: Path(os.fsdecode(os.fsencode(r.folder) + b"/\xff.py")).touch(),
         [r"`\xff.py` new"],
     ),
+    "a name that ends in a blank": (
+        lambda r: (put(r, "sources/cards/lint.py "), put(r, "sources/cards/lint.py\n")),
+        ["`sources/cards/lint.py[U+0020]` new", "`sources/cards/lint.py[U+000A]` new"],
+    ),
+    "what a host said": (
+        lambda r: lock(r, harbour={**entry(), "observed": [SEEN]}),
+        ["what its hosts say of machines nothing → `robots allow at https://x/robots.txt`"],
+    ),
     "a name that is markup": (
         lambda r: put(r, "a`\n- [x](http:evil.example) @team #1 <b>.py"),
-        ["``a` - [x](http:evil.example) @team #1 <b>.py`` new"],
+        ["``a`[U+000A]- [x](http:evil.example) @team #1 <b>.py`` new"],
     ),
 }
 
@@ -437,6 +448,15 @@ def test_an_order_that_differs_is_shown(repository, store):
     repository.commit()
     text = comment(review(repository.folder, "HEAD~1..HEAD", store, samples=0, told=print))
     assert "- `languages`: `sw, en` → `en, sw`" in text
+
+
+def test_what_is_written_from_right_to_left_swaps_no_before_and_after(repository, store):
+    repository.write(card_of("garden", custodian="שלום", languages=["sw"]))
+    repository.commit()
+    repository.write(card_of("garden", custodian="סלאם", languages=["sw"]))
+    repository.commit()
+    text = comment(review(repository.folder, "HEAD~1..HEAD", store, samples=0, told=print))
+    assert "- `custodian`: `שלום` \u200e→\u200e `סלאם`" in text
 
 
 # A card breaks its own line -----------------------------------------------------------------------
