@@ -59,13 +59,15 @@ def read_plain(data: bytes) -> tuple[Json, list[str]]:
     """The same for bytes: nothing of a file that could overwhelm its readers is built."""
     if len(data) > MOST_BYTES:
         return None, [f"has more than {MOST_BYTES:,} bytes"]
+    faults: list[str] = []
+    is_fit = True
     try:
         data.decode()
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
-        return None, [f"line {number}: not YAML: no UTF-8"]
-    faults: list[str] = []
-    is_fit = True
+        faults = [f"line {number}: not YAML: no UTF-8"]
+        is_fit = False
+        data = data.decode(errors="replace").encode()  # to look for more
     try:
         for fault, leaves_fit in _faults(data):
             is_fit &= leaves_fit

@@ -68,7 +68,8 @@ def test_yaml_that_says_other_than_it_shows_is_a_fault_with_its_line(text, reaso
     ],
 )
 def test_yaml_in_another_encoding_is_not_read(data, reason):
-    assert read_plain(data) == (None, [reason])
+    value, faults = read_plain(data)
+    assert (value, faults[0]) == (None, reason)
 
 
 def test_every_fault_of_a_card_is_told_at_once(tmp_path):
