@@ -10,7 +10,7 @@ import pyarrow as pa
 from phloem.catalog.columns import ID, LANGUAGE, LICENSE, SOURCE, TEXT_BYTES, TEXT_HASH, Column
 from phloem.catalog.errors import PhloemError
 
-KEPT, DROPPED, QUARANTINED = "kept", "dropped", "quarantined"
+VERDICTS = KEPT, DROPPED, QUARANTINED = "kept", "dropped", "quarantined"
 DUPLICATE = "duplicate"  # the reason of every document dropped for another one that is kept
 REFUSED_LICENSE = "license"  # the reason of every document whose licence the policy does not allow
 FAULT = "fault"  # the reason of every document that an op could not work on

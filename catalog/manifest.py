@@ -188,18 +188,19 @@ def find(store: Store, stage: str, key: str) -> Shard | None:
 
 def is_whole(shard: Shard, sizes: Mapping[str, int]) -> bool:
     """Whether the commit and all files of a shard are among these, by name, each at its size."""
-    if sizes.get(f"{shard.folder}/{COMMIT}") != len(_commit(shard)):
+    if sizes.get(f"{shard.folder}/{COMMIT}") != len(commit_bytes(shard)):
         return False
     return all(sizes.get(f"{shard.folder}/{file.name}") == file.bytes for file in shard.files)
 
 
 def commit(store: Store, shard: Shard) -> Shard:
     """Write the shard's record last: from here on it exists."""
-    store.write_bytes(f"{shard.folder}/{COMMIT}", _commit(shard))
+    store.write_bytes(f"{shard.folder}/{COMMIT}", commit_bytes(shard))
     return shard
 
 
-def _commit(shard: Shard) -> bytes:
+def commit_bytes(shard: Shard) -> bytes:
+    """The bytes of a shard's record."""
     return canonical({**shard.to_json(), "digest": shard.digest})
 
 
@@ -228,6 +229,11 @@ class Dataset:
 
     def save(self, store: Store) -> Dataset:
         """Write the manifest under its name."""
+        store.write_bytes(self.name, self.to_bytes())
+        return self
+
+    def to_bytes(self) -> bytes:
+        """The bytes of its manifest."""
         value = {
             "stage": self.stage,
             "key": self.key,
@@ -235,8 +241,7 @@ class Dataset:
             "spec": dict(self.spec),
             "shards": [shard.to_json() for shard in self.shards],
         }
-        store.write_bytes(self.name, canonical(value))
-        return self
+        return canonical(value)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Dataset:
@@ -246,12 +251,17 @@ class Dataset:
 
     @classmethod
     def load(cls, store: Store, name: str) -> Dataset:
-        """Read a manifest. Raises ValueError if it does not hash to what it says."""
-        value = json.loads(store.read_bytes(name))
-        dataset = cls.from_json(value)
-        if (dataset.key, dataset.digest) != (value["key"], value["digest"]):
-            msg = f"manifest {name} was changed: its shards do not hash to {value['digest'][:12]}"
-            raise ValueError(msg)
+        """Read a manifest. Raises ValueError if it is none, or does not hash to what it says."""
+        data = store.read_bytes(name)
+        try:
+            value = json.loads(data)
+            dataset = cls.from_json(value)
+            holds = (dataset.key, dataset.digest) == (value["key"], value["digest"])
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"manifest {name} is none ({type(error).__name__})") from None
+        if not holds:
+            digest = str(value["digest"])[:12]
+            raise ValueError(f"manifest {name} was changed: its shards do not hash to {digest}")
         return dataset
 
 

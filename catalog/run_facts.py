@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from phloem.catalog import ledger
+from phloem.catalog.assembly import summed
 from phloem.catalog.columns import LICENSE
 from phloem.catalog.licenses import NO_REFS, Refs
 from phloem.catalog.manifest import Dataset, read_parquet
@@ -16,17 +18,20 @@ from phloem.catalog.plain import Json
 from phloem.catalog.runs import ViewError, dataset_of
 from phloem.catalog.store import Store
 
+Licenses = Mapping[str, Mapping[str, int]]
+"""Source -> licence -> kept documents."""
+
 
 def run_facts(
     store: Store,
     record: Mapping[str, Json],
     datasets: Mapping[str, Dataset],
+    licenses: Licenses,
     license_refs: Refs = NO_REFS,
 ) -> dict[str, Json]:
-    """What the gate looks at, from a run's record, manifests and ledger."""
-    by_source = _licenses(store, datasets["decide"])
+    """What the gate looks at, from a run's record and manifests, and the licences of its ledger."""
     total: Counter[str] = Counter()
-    for counts in by_source.values():
+    for counts in licenses.values():
         total.update(counts)
     spec = record["recipe"]["spec"]
     skipped = record.get("skipped", {})
@@ -35,16 +40,14 @@ def run_facts(
         "balance": record["balance"],
         "sources": {id_: s for id_, s in record["sources"].items() if id_ not in skipped},
         "licenses": dict(sorted(total.items())),
-        "licenses_by_source": by_source,
         "license_refs": license_refs,
         "scrub": dict(spec.get("scrub") or {}),
         "pii_measured": any(op["name"] == "pii" for op in spec["ops"]),
         "tokenizer": tokenizer[0].file("tokenizer.json").sha256 if tokenizer else None,
         "documents": sum(shard.facts["documents"] for shard in datasets["tokenize"].shards),
         "cut": _cut(store, record),
-        "composed_by_source": _sum(datasets["compose"], "documents"),
-        "documents_by_source": _sum(datasets["tokenize"], "documents"),
-        "tokens_by_source": _sum(datasets["tokenize"], "tokens"),
+        "composed_by_source": summed(datasets["compose"], "documents"),
+        "documents_by_source": summed(datasets["tokenize"], "documents"),
     }
 
 
@@ -54,17 +57,10 @@ def _cut(store: Store, record: Mapping[str, Json]) -> dict[str, int]:
     if ingested is None:
         msg = f"run {record['run_id']} has no manifest of what it ingested; run its recipe again"
         raise ViewError(msg)
-    return _sum(ingested, "rests")
+    return summed(ingested, "rests")
 
 
-def _sum(dataset: Dataset, fact: str) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for shard in dataset.shards:
-        total[shard.facts["source"]] += shard.facts[fact]
-    return dict(sorted(total.items()))
-
-
-def _licenses(store: Store, decided: Dataset) -> dict[str, dict[str, int]]:
+def kept_licenses(store: Store, decided: Dataset) -> Licenses:
     """Source -> licence -> kept documents, counted in the ledger."""
     found: dict[str, Counter[str]] = {}
     columns = [LICENSE.name, ledger.VERDICT.name]
@@ -72,7 +68,16 @@ def _licenses(store: Store, decided: Dataset) -> dict[str, dict[str, int]]:
         for shard in decided.shards:
             table = read_parquet(near, shard.path("ledger.parquet"), columns)
             kept = table.filter(pc.equal(table[ledger.VERDICT.name], ledger.KEPT))
-            counts = found.setdefault(shard.facts["source"], Counter())
-            for pair in kept[LICENSE.name].value_counts().to_pylist():
-                counts[pair["values"] or "NOASSERTION"] += pair["counts"]
+            found.setdefault(shard.facts["source"], Counter()).update(licenses_in(kept))
+    return sorted_counts(found)
+
+
+def licenses_in(documents: pa.Table) -> Counter[str]:
+    """The licences of a table's rows; one that states none has that of nobody."""
+    pairs = documents[LICENSE.name].value_counts().to_pylist()
+    return Counter({pair["values"] or "NOASSERTION": pair["counts"] for pair in pairs})
+
+
+def sorted_counts(found: Mapping[str, Counter[str]]) -> Licenses:
+    """Counts by source and licence, in order."""
     return {source: dict(sorted(counts.items())) for source, counts in sorted(found.items())}

@@ -49,7 +49,7 @@ def load_run(store: Store, run_id: str) -> dict[str, Json]:
     except MissingError:
         msg = f"no run {run_id!r} in {store.root}; {nearest(run_id, run_ids(store)[-NEWEST:])}"
         raise ViewError(msg) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or "recipe" not in value:
         msg = (

@@ -9,7 +9,7 @@ from datetime import date as calendar_date
 
 from phloem.catalog.errors import UseError
 from phloem.catalog.policy import LOCAL as LOCAL_SOURCE
-from phloem.catalog.release import NAME
+from phloem.catalog.released import NAME
 from phloem.pipeline.engines.runners import LOCAL
 from phloem.pipeline.recipe import Recipe, RecipeError, checked_recipe, load_recipe
 from phloem.pipeline.registry.registry import Registry, load_registry, local_registry

@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from phloem.catalog.assembly import STAGES as RELEASED
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.handoff.tokenizer import end_of
 from phloem.catalog.ledger import check_balance
 from phloem.catalog.manifest import Shard
 from phloem.catalog.policy import LOCAL, admits, load_policy
-from phloem.catalog.release import STAGES as RELEASED
 from phloem.catalog.release import GateError, make_release
 from phloem.catalog.released import Release
 from phloem.catalog.rules import Rule

@@ -22,12 +22,12 @@ import pyarrow as pa
 from phloem.catalog.advice import command
 from phloem.catalog.columns import ID
 from phloem.catalog.errors import PhloemError, UseError
+from phloem.catalog.findings import Finding, check_ends, check_file
 from phloem.catalog.handoff.formats import FORMATS
 from phloem.catalog.handoff.tokenizer import End
 from phloem.catalog.handoff.tokens import TOKENS, Part, batches
 from phloem.catalog.manifest import File, Shard, canonical
 from phloem.catalog.nearest import nearest
-from phloem.catalog.release import Finding, check_ends, check_file
 from phloem.catalog.released import Release, check_ended, load_release, released_dataset
 from phloem.catalog.store import ChangedError, MissingError, Store, StoreError, Writing
 

@@ -49,13 +49,20 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hash every file of a release again, and compare; exit code 1 if one is not as released."""
+    """Ask every witness of a release whether it is what was released; exit code 1 if it is not.
+
+    They are the digits in a name that it was not given, records/, the manifests of its four stages,
+    the hash of every file and the rows in it, SHA256SUMS, ATTRIBUTION.md, and the record of its run
+    unless that was given up. What lies beside its files, and links, are told too.
+    """
     from phloem.catalog.handoff.export import verify_export
-    from phloem.catalog.release import verify_release
+    from phloem.catalog.verify import verify_release
+    from phloem.pipeline.workspace import find_workspace
 
     store = find_root(root)
     if exported is None:
-        findings, whole = verify_release(store, name), f"{name}: whole, every byte as released"
+        findings = verify_release(store, name, find_workspace().policies)
+        whole = f"{name}: whole, every byte as released"
     else:
         findings = verify_export(store, name, exported)
         whole = f"{exported}: whole, every token as released"

@@ -29,9 +29,10 @@ from phloem.catalog.handoff.formats import FORMATS
 from phloem.catalog.handoff.formats.megatron import read_indexed
 from phloem.catalog.handoff.loader import ReleaseTokens
 from phloem.catalog.manifest import Dataset, File, canonical, commit, read_arrow
-from phloem.catalog.release import make_release, verify_release
+from phloem.catalog.release import make_release
 from phloem.catalog.released import ReleaseError
 from phloem.catalog.store import Store
+from phloem.catalog.verify import verify_release
 
 EVERY = pytest.mark.parametrize("form", FORMATS)
 

@@ -28,8 +28,9 @@ from phloem.catalog.gc import (
 )
 from phloem.catalog.manifest import Dataset, File, Shard, canonical, commit
 from phloem.catalog.records import append
-from phloem.catalog.release import make_release, verify_release
+from phloem.catalog.release import make_release
 from phloem.catalog.store import Store
+from phloem.catalog.verify import verify_release
 from phloem.pipeline.stages import FORMER, KINDS
 
 NOW = 2_000_000_000.0  # seconds since 1970

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from phloem.catalog.manifest import Dataset, canonical
-from phloem.catalog.records import records
-from phloem.catalog.release import GateError, make_release, verify_release
+from phloem.catalog.manifest import Dataset, canonical, commit
+from phloem.catalog.records import RELEASED, append, records
+from phloem.catalog.release import GateError, make_release
 from phloem.catalog.released import ReleaseError, list_releases, load_release, released_files
+from phloem.catalog.verify import verify_release
 
 
 def _change_record(root: Any, **changes: Any) -> None:
@@ -278,6 +279,7 @@ def test_verify_release_sees_documents_that_end_otherwise_than_it_says(fresh_roo
     wrong = dataclasses.replace(
         shard, facts={"end_token": "<EMAIL>", "end_id": shard.facts["end_id"]}
     )
+    commit(store, wrong)
     saved = dataclasses.replace(Dataset.load(store, name), shards=(wrong,)).save(store)
     assert saved.name == name
     make_release(store, fresh_root.run_id, name="first")
@@ -285,7 +287,7 @@ def test_verify_release_sees_documents_that_end_otherwise_than_it_says(fresh_roo
         (shard.path("tokenizer.json"), "end of document")
     }
     other = dataclasses.replace(shard, facts={"end_token": "!", "end_id": 1})
-    dataclasses.replace(Dataset.load(store, name), shards=(other,)).save(store)
+    dataclasses.replace(Dataset.load(store, name), shards=(commit(store, other),)).save(store)
     make_release(store, fresh_root.run_id, name="second")
     found = verify_release(store, "second")
     assert {f.problem for f in found} == {"end of document"}
@@ -299,6 +301,8 @@ def test_verify_release_says_that_nothing_is_known_to_end_its_documents(fresh_ro
     release = make_release(store, fresh_root.run_id, name="first")
     old = dataclasses.replace(release, end_token="", end_id=-1)
     store.write_bytes(name, canonical(old.to_json()))
+    told = {"release": "first", "digest": old.to_json()["digest"], "policy": old.policy}
+    append(store, RELEASED, {**told, "run_id": fresh_root.run_id})
     assert load_release(store, "first").holds
     (finding,) = verify_release(store, "first")
     assert (finding.file, finding.problem) == (name, "end of document")

@@ -14,8 +14,8 @@ import pytest
 from faults import commits, outcome, run_command, runs_of
 from tiny_workspace import add_source, change_recipe, redone, run_tiny
 
-from phloem.catalog.release import verify_release
 from phloem.catalog.store import Store
+from phloem.catalog.verify import verify_release
 from phloem.catalog.views import connect
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.run import RunError

@@ -12,10 +12,11 @@ from inline_engine import job_of
 from tiny_workspace import redone, run_tiny
 
 from phloem.catalog import records
+from phloem.catalog.records import RELEASED
 from phloem.catalog.records import records as recorded
-from phloem.catalog.release import RELEASED, verify_release
 from phloem.catalog.runs import newest_run
 from phloem.catalog.store import Store
+from phloem.catalog.verify import verify_release
 from phloem.pipeline.job import steps
 from phloem.pipeline.stage import made
 from phloem.pipeline.watch import record as run_record

@@ -23,10 +23,10 @@ from tiny_workspace import (
 from phloem.catalog.handoff.loader import ReleaseTokens
 from phloem.catalog.handoff.tokenizer import TokenizerError
 from phloem.catalog.manifest import Dataset, read_arrow
-from phloem.catalog.release import verify_release
 from phloem.catalog.released import load_release
 from phloem.catalog.store import Store
 from phloem.catalog.story import explain
+from phloem.catalog.verify import verify_release
 from phloem.catalog.views import connect
 from phloem.pipeline.job import LossError
 from phloem.pipeline.registry.fetch import FetchError

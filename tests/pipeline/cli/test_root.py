@@ -20,9 +20,9 @@ from typer.testing import CliRunner, Result
 
 from phloem.catalog.gc import delete, layout, named, waste
 from phloem.catalog.manifest import COMMIT
-from phloem.catalog.release import verify_release
 from phloem.catalog.runs import run_ids
 from phloem.catalog.store import Store
+from phloem.catalog.verify import verify_release
 from phloem.catalog.views import connect
 from phloem.pipeline.cli.app import app
 from phloem.pipeline.registry.registry import load_registry

@@ -33,9 +33,9 @@ from typer.testing import CliRunner, Result
 
 from phloem.catalog.handoff.formats import FORMATS
 from phloem.catalog.handoff.loader import ReleaseTokens
-from phloem.catalog.release import verify_release
 from phloem.catalog.released import load_release
 from phloem.catalog.store import Store
+from phloem.catalog.verify import verify_release
 from phloem.pipeline import run as running
 from phloem.pipeline.cli.app import app
 
