@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from phloem.catalog.withheld import withheld
+
 
 class PhloemError(Exception):
     """Something could not be done: the message says in one line what was asked, and what to do.
 
-    Its message is ours, and holds no text of a document: it may be printed, logged and kept.
+    Its message is ours, and holds no text of a document, no secret of an address and no person's
+    e-mail address: it may be printed, logged and kept.
 
     Example:
         >>> import phloem
@@ -18,6 +21,10 @@ class PhloemError(Exception):
     """
 
     exit_code = 1
+
+    def __init__(self, *said: object) -> None:
+        """Say so, without what is never told: names of others may stand in a message."""
+        super().__init__(*(withheld(each) if isinstance(each, str) else each for each in said))
 
 
 class UseError(PhloemError):

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import mmap
 import os
-import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ import pyarrow as pa
 
 from phloem.catalog.advice import install_extra
 from phloem.catalog.errors import PhloemError
+from phloem.catalog.withheld import masked
 
 _PIECE = 8 * 2**20  # bytes of a file that are held in memory at once: one request of a few seconds
 
@@ -38,9 +38,6 @@ _ATTEMPTS = 2
 
 # What `create` calls a file that is being written: by the name that it will have, and a uuid4.
 TEMPORARY = r"\.[^/]+\.tmp-[0-9a-f]{32}"
-
-# `user:password@` in a URL, where a secret key may hold slashes; `host:port/` is none.
-_PASSWORD = re.compile(r"://[^/@:\s]*:(?!\d+/)[^@\s]*@")
 
 
 class MissingError(PhloemError, FileNotFoundError):
@@ -68,11 +65,6 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _PARTICIPLES = {"read": "read", "write": "written", "delete": "deleted"}
-
-
-def masked(text: str) -> str:
-    """The text with `user:password@` of URLs hidden: what is printed or kept says no secret."""
-    return _PASSWORD.sub("://***@", text)
 
 
 def holds(path: str, sha256: str) -> bool:
@@ -175,8 +167,9 @@ class Store:
         told = f"{masked(self.root)} cannot be opened: "
         if masked(self.root) != self.root:
             msg = (
-                "it holds a user name and a password, which would be printed; leave them out, and"
-                " give them by the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                "it holds a user name and a password, or a token, which would be printed; leave"
+                " them out, and give them by the environment, such as AWS_ACCESS_KEY_ID and"
+                " AWS_SECRET_ACCESS_KEY"
             )
             raise RootError(told + msg)
         protocol = fsspec.utils.get_protocol(self.root)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from phloem.catalog.columns import LANGUAGE, PII_KINDS, PII_SPANS, TEXT, Column
+from phloem.catalog.withheld import email_span
 from phloem.filters.kernels import cleaning, scanning
 from phloem.filters.kernels.utf8 import Flags, nullable, strings
 from phloem.filters.language_files import language_of
@@ -23,20 +24,6 @@ from phloem.filters.op import op
 KINDS = tuple(PII_KINDS)
 COUNTS = [Column(f"{kind}_count", pa.int64(), f"{what} found.") for kind, what in PII_KINDS.items()]
 EMAIL, IP, PHONE = "email", "ip", "phone"
-
-# Names that no person's address has: RFC 2606 and RFC 6761 (reserved), RFC 6762 (.local).
-_RESERVED_DOMAINS = ("example.com", "example.net", "example.org")
-_RESERVED_TLDS = ("example", "invalid", "localhost", "local", "test", "onion", "internal")
-# Endings of files that stand where an address has its top-level domain, as in logo@2x.png.
-_FILE_ENDINGS = (
-    "bmp css gif htm html jpeg jpg js json map md mjs pdf png scss service socket svg target tiff"
-    " txt webp xml"
-).split()
-_NO_TLDS = frozenset((*_RESERVED_TLDS, *_FILE_ENDINGS))
-# RFC 5321, section 4.5.3.1: octets of a local part and of a domain; RFC 1035, 2.3.4: of a label.
-_MAX_LOCAL, _MAX_DOMAIN = 64, 255
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_TLD = re.compile(r"[a-z]{2,63}|xn--[a-z0-9-]{1,59}")
 
 _DATE = re.compile(r"\d{4}([-./])\d{1,2}\1\d{1,2}(?!\d)|\d{1,2}([-./])\d{1,2}\2\d{4}(?!\d)")
 _ISBN = re.compile(r"97[89][- ]")  # ISO 2108: the prefixes of ISBN-13
@@ -48,25 +35,6 @@ _NUMBER_TYPES = (
     "premium_rate toll_free shared_cost voip personal_number pager uan voicemail fixed_line mobile"
 ).split()
 _TRIMS = 3  # groups that a number in international form may have too many, as a year behind it
-
-
-def _email_span(raw: str) -> tuple[int, int] | None:
-    """Where the address stands in a candidate; None if it is none."""
-    local, _, domain = raw.partition("@")
-    start = len(local) - len(local.lstrip(".'-+%"))
-    local = local[start:]
-    domain = domain.rstrip(".-")
-    labels = domain.lower().split(".")
-    fits = 0 < len(local) <= _MAX_LOCAL and len(domain) <= _MAX_DOMAIN
-    if not fits or ".." in local or local.endswith("."):
-        return None
-    if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):  # noqa: PLR2004
-        return None
-    if not _TLD.fullmatch(labels[-1]) or labels[-1] in _NO_TLDS:
-        return None
-    if ".".join(labels[-2:]) in _RESERVED_DOMAINS:
-        return None
-    return start, start + len(local) + 1 + len(domain)
 
 
 def _ipv4_span(raw: str) -> tuple[int, int] | None:
@@ -180,7 +148,7 @@ def _validated(kind: int, raw: bytes, regions: Sequence[str]) -> tuple[int, int,
     """The span of a candidate, in bytes from its beginning, and its kind."""
     text = raw.decode("utf-8", "replace")
     if kind == scanning.EMAIL:
-        span, name = _email_span(text), EMAIL
+        span, name = email_span(text), EMAIL
     elif kind == scanning.IPV4:
         span, name = _ipv4_span(text), IP
     elif kind == scanning.IPV6:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from phloem.catalog.withheld import withheld
+
 Json = Any
 
 VARIABLE = "PHLOEM_LOG"
@@ -71,10 +73,14 @@ class JsonLines(logging.Formatter):
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to whatever stderr is at the moment."""
+    """Writes to whatever stderr is at the moment, without what is never told."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as a line."""
+        return withheld(super().format(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""

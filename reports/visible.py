@@ -1,9 +1,14 @@
-"""What names and texts of others may show on a page or a terminal: nothing that steers it."""
+"""What names and texts of others may show on a page or a terminal.
+
+Nothing that steers it, no secret of an address, and no person's e-mail address.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+from phloem.catalog.withheld import withheld
 
 # Unicode 15.1, UAX 9 section 2: explicit embeddings, overrides and isolates reorder what follows.
 _REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -16,8 +21,9 @@ _NONCHARACTER = re.compile("[\ufffe\uffff\ud800-\udfff]")
 def visible(text: str) -> str:
     """The text with every character that could hide or reorder others made visible.
 
-    Marks that scripts need (ZWJ, ZWNJ, LRM, RLM) stay as they are.
+    Marks that scripts need (ZWJ, ZWNJ, LRM, RLM) stay as they are; what is never told does not.
     """
+    text = withheld(text)
     text = _CONTROL.sub(_picture, text)
     text = _REORDERING.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
     return _NONCHARACTER.sub("\ufffd", text)

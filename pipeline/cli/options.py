@@ -85,7 +85,7 @@ SECRET = re.compile("secret|password|token|credential|key", re.IGNORECASE)
 
 def typed(context: typer.Context) -> tuple[str, ...]:
     """A command's words as they can be typed again, but for its root and what is secret."""
-    from phloem.catalog.store import masked
+    from phloem.catalog.withheld import masked
 
     words = [context.info_name or ""]
     for parameter in context.command.params:

@@ -10,7 +10,13 @@ from pydantic import ValidationError
 from phloem.catalog.errors import UseError
 from phloem.pipeline.registry.registry import Registry, card_of, load_registry
 from phloem.pipeline.workspace import Workspace
-from phloem.sources.cards.approvals import SIGNERS, approvals_folder, sign, write_approval
+from phloem.sources.cards.approvals import (
+    SIGNERS,
+    approvals_folder,
+    date_fault,
+    sign,
+    write_approval,
+)
 from phloem.sources.cards.source import Approval, Source, card_files, card_hash, describe
 from phloem.sources.connector import Pin, pin_hash
 
@@ -55,9 +61,13 @@ def _said(card: Source, pin: Pin | None, role: str, basis: str, day: str) -> App
         "basis": basis,
     }
     try:
-        return Approval.model_validate(given)
+        approval = Approval.model_validate(given)
     except ValidationError as error:
         raise UseError("; ".join(f"--{text}" for text in describe(Approval, error))) from None
+    fault = date_fault(approval, card)
+    if fault:
+        raise UseError(f"the approval would not count: {fault}")
+    return approval
 
 
 def _folder(source: str, registry: Registry, workspace: Workspace) -> Path:

@@ -12,10 +12,10 @@ from phloem.catalog.errors import UseError
 from phloem.catalog.nearest import nearest
 from phloem.catalog.plain import Json
 from phloem.catalog.policy import LOCAL
-from phloem.catalog.store import masked
+from phloem.catalog.withheld import masked, strings_in
 from phloem.filters.op import ops
 from phloem.pipeline.workspace import Workspace
-from phloem.sources.cards.approvals import signature_fault, signers_of
+from phloem.sources.cards.approvals import date_fault, signature_fault, signers_of
 from phloem.sources.cards.checks import tag_fault
 from phloem.sources.cards.lint import Finding, lint
 from phloem.sources.cards.lock import pins
@@ -83,15 +83,15 @@ def local_registry(
 ) -> Registry:
     """The registry with the ephemeral card of a user's own files, locked as they are now.
 
-    Raises AskedError if there are no such files, their URL holds a password, there is no such
-    format, or the language is no BCP-47 tag.
+    Raises AskedError if there are no such files, their URL holds a secret, there is no such format,
+    or the language is no BCP-47 tag.
     """
     if not path:
         raise AskedError("--input is empty; give a path, glob or URL")
     if masked(path) != path:
         msg = (
-            f"--input {masked(path)} holds a user name and a password, which the run's record would"
-            " keep; leave them out, and give them by the environment"
+            f"--input {masked(path)} holds a password or a token, which the run's record would"
+            " keep; leave it out and give it by the environment, or fetch the file first"
         )
         raise AskedError(msg)
     fault = tag_fault(language)
@@ -120,6 +120,9 @@ def card_of(registry: Registry, source: str) -> Source:
 
 def params_of(connector: Connector, card: Source) -> Strict:
     """What a card gives its connector. Raises WrongError listing every fault."""
+    if any(masked(text) != text for text in strings_in(card.access.params)):
+        msg = "access.params hold a password or a token, which records would keep; leave it out"
+        raise WrongError(msg)
     try:
         return connector.Params.model_validate(dict(card.access.params))
     except ValidationError as error:
@@ -165,7 +168,9 @@ def _approval_facts(registry: Registry, source: str) -> dict[str, Json] | None:
     approval = registry.approvals.get(source)
     if approval is None:
         return None
-    fault = signature_fault(approval, registry.signers[source])
+    fault = signature_fault(approval, registry.signers[source]) or date_fault(
+        approval, registry.cards.get(source)
+    )
     verified = fault is None
     return {
         **approval.model_dump(mode="json"),

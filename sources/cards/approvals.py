@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -14,12 +15,13 @@ from types import MappingProxyType
 import yaml
 
 from phloem.catalog.manifest import canonical
-from phloem.sources.cards.source import Approval, approval_files
+from phloem.sources.cards.source import Approval, Source, approval_files, card_hash
 from phloem.sources.connector import SourceError
 
 NAMESPACE = "phloem-approval"  # a signature that was made for anything else is none here
 SIGNERS = "allowed_signers"  # as ssh-keygen(1) describes it, beside the approvals
 
+_FIRST_ZONE = timedelta(hours=14)  # Kiribati's, ahead of UTC
 _SECONDS = 300  # a person may have to type the key's passphrase
 _AT_ONCE = 8  # ssh-keygen needs about 10 ms, most of it to start
 
@@ -115,6 +117,28 @@ def signature_fault(approval: Approval, signers: Path) -> str | None:
     said = done.stderr.decode(errors="replace")
     why = next((meaning for mark, meaning in _SAYS if mark in said), None)
     return why or f"{SIGNERS} does not let this key sign as {approval.signed_by}"
+
+
+def date_fault(approval: Approval, card: Source | None, today: date | None = None) -> str | None:
+    """Why the day of an approval cannot be right; None if it can.
+
+    The key's own days are ssh-keygen's to look at. But who signs chooses the day, and may choose
+    one on which the key was valid: the card that was approved says what was there to be read then.
+
+    Args:
+        approval: As it was written.
+        card: Its source's card; None if there is none.
+        today: Today, where the day begins first; by default by this machine's clock.
+    """
+    if approval.date > (today or (datetime.now(UTC) + _FIRST_ZONE).date()):
+        return f"it is dated {approval.date}, which is yet to come"
+    if card is None or approval.card != card_hash(card):
+        return None
+    seen = [card.license.checked_on, *(each.seen_on for each in card.opt_out)]
+    newest = max((day for day in seen if day), default=None)
+    if newest and newest > approval.date:
+        return f"it is dated {approval.date}, and what it approves was read on {newest}"
+    return None
 
 
 def _at(approval: Approval) -> list[str]:

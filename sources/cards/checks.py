@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
 
@@ -14,7 +15,9 @@ from pydantic import BaseModel, ValidationError
 from phloem.catalog.licenses import UNKNOWN, UNMODELLED, obligations_of_card
 from phloem.catalog.nearest import nearest
 from phloem.catalog.rules import Rule
+from phloem.catalog.withheld import masked, strings_in
 from phloem.sources.cards import rules
+from phloem.sources.cards.approvals import date_fault
 from phloem.sources.cards.dossier import Dossier
 from phloem.sources.cards.rules import Found
 from phloem.sources.cards.source import Source, card_hash, describe, license_refs
@@ -332,6 +335,29 @@ def approved_by(dossier: Dossier) -> Iterator[Found]:
     """An approval whose signature does not verify."""
     for source, fault in dossier.unverified.items():
         yield f"approvals/{source}.yaml", "signature", fault
+
+
+@rules.error("S034", why="nobody agreed on that day", fix="have the card approved again")
+def approved_on(dossier: Dossier) -> Iterator[Found]:
+    """An approval dated in the future, or before what it approves was read."""
+    cards = {card.id: card for _, card in dossier.cards()}
+    for source, approval in dossier.approvals.items():
+        fault = date_fault(approval, cards.get(source), dossier.today + timedelta(days=1))
+        if fault:
+            yield f"approvals/{source}.yaml", "date", fault
+
+
+@rules.error(
+    "S035",
+    why="a card and what runs keep of it are read by many",
+    fix="leave it out; what asks for it is not open to all",
+)
+def secrets(dossier: Dossier) -> Iterator[Found]:
+    """A password, token, key or signature in an address of a card."""
+    for file, card in dossier.cards():
+        for field, value in card.model_dump(mode="json").items():
+            if any(masked(text) != text for text in strings_in(value)):
+                yield file, field, "holds an address with a password or a token in it"
 
 
 @rules.hint(

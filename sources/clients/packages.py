@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from phloem.catalog.store import masked
+from phloem.catalog.withheld import masked
 from phloem.sources.clients.clients import check, pinned
 from phloem.sources.connector import (
     Batches,

@@ -16,7 +16,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
-from phloem.catalog.store import masked
+from phloem.catalog.withheld import masked
 from phloem.sources.connector import SourceError
 from phloem.sources.formats.folders import chosen, is_beside, leading_nowhere, listed, walk
 from phloem.sources.web import addresses

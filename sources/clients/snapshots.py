@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from phloem.catalog.store import masked
+from phloem.catalog.withheld import masked
 from phloem.sources.connector import Files, Observation, Pin, PinnedFile, refuse, version_of
 from phloem.sources.web.download import Downloaded, download
 

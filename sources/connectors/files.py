@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from phloem.catalog.store import masked
+from phloem.catalog.withheld import masked
 from phloem.sources.clients import paths
 from phloem.sources.connector import (
     Files,

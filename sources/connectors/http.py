@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from phloem.catalog.withheld import masked
 from phloem.sources.clients.snapshots import Bring, fetch_files, foreign_addresses, pin_files
 from phloem.sources.connector import Files, Pin, from_network, nothing_missing
 from phloem.sources.formats import read_files
@@ -52,7 +53,9 @@ def _fault(url: str) -> str | None:
         return f"{url!r} is no address"
     if parts.scheme not in {"http", "https"} or not known or not url.isprintable() or " " in url:
         return f"{url!r} is no http or https address"
-    return f"that of {parts.hostname} holds a password" if "@" in parts.netloc else None
+    if "@" in parts.netloc or masked(url) != url:
+        return f"that of {parts.hostname} holds a password or a token"
+    return None
 
 
 reach = from_network

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field
 
-from phloem.catalog.store import masked
+from phloem.catalog.withheld import masked
 from phloem.sources.clients import hub
 from phloem.sources.clients.snapshots import fetch_files
 from phloem.sources.connector import (

@@ -33,7 +33,8 @@ from object_store import (
 from s3fs import S3FileSystem
 
 from phloem.catalog.records import append, records
-from phloem.catalog.store import MissingError, RootError, Store, StoreError, masked
+from phloem.catalog.store import MissingError, RootError, Store, StoreError
+from phloem.catalog.withheld import masked
 
 TEXT = "Phloem, الغربال, ไหม, हिन्दी, 漢字, 😀\n".encode()
 ONCE = {

@@ -17,6 +17,7 @@ from phloem.sources.cards.approvals import (
     SIGNERS,
     SigningError,
     approvals_folder,
+    date_fault,
     payload,
     sign,
     signature_fault,
@@ -182,6 +183,26 @@ def test_sign_expired_key_signs_nothing(keys: tuple[Path, Path], tmp_path: Path)
     signers = allow(tmp_path, keys[0], "steward", ',valid-before="20251231"')
     with pytest.raises(SigningError, match="lets this key sign nothing on 2026-01-31"):
         sign(unsigned(), keys[0], signers)
+
+
+@pytest.mark.parametrize(
+    ("day", "reason"),
+    [
+        (date(2026, 6, 2), "yet to come"),
+        (date(2099, 1, 1), "yet to come"),
+        (date(2026, 6, 1), None),
+        (date(2026, 1, 31), None),
+        (date(2026, 1, 30), "what it approves was read on 2026-01-31"),
+        (date(1990, 1, 1), "what it approves was read on 2026-01-31"),
+    ],
+)
+def test_date_fault_of_a_day_to_come_or_before_the_card_was_read(
+    day: date, reason: str | None
+) -> None:
+    card = Source.model_validate(CARD | {"license": {**CARD["license"], "checked_on": DAY}})
+    approval = unsigned(date=day, card=card_hash(card))
+    fault = date_fault(approval, card, date(2026, 6, 1))
+    assert fault is None if reason is None else reason in (fault or "")
 
 
 def test_signature_fault_key_taken_out_ends_what_it_signed(

@@ -117,6 +117,12 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("S004", {**GOOD, "license": {**LICENSE, "spdx": "LicenseRef-mine"}}, "licenses.yaml"),
     ("S004", {**GOOD, "license": {**LICENSE, "collection": "CC0"}}, "did you mean CC0-1.0"),
     ("S005", {**GOOD, "license": {**LICENSE, "evidence": None}}, "the card is active"),
+    ("S035", {**GOOD, "homepage": "https://a.example.org/?token=x"}, "a password or a token"),
+    (
+        "S035",
+        {**GOOD, "access": {"connector": "files", "params": {"path": "s3://a:b@c/d.jsonl"}}},
+        "a password or a token",
+    ),
     ("S006", {**GOOD, "license": {**LICENSE, "checked_on": "2024-01-01"}}, "two years"),
     ("S008", {**GOOD, "access": {"connector": "file"}}, "did you mean files?"),
     (
@@ -228,6 +234,16 @@ def test_lint_approval_of_another_card_is_found(tmp_path: Path) -> None:
     assert [f.rule for f in check(tmp_path, GOOD, approvals=lost)] == ["S016"]
 
 
+def test_lint_approval_of_a_day_that_cannot_be_is_found(tmp_path: Path) -> None:
+    given = approval(card_hash(Source.model_validate(GOOD)))
+    for day, said in ((date(2026, 6, 3), "yet to come"), (date(2026, 1, 30), "read on 2026-01-31")):
+        (found,) = check(
+            tmp_path, GOOD, approvals={"tales": given.model_copy(update={"date": day})}
+        )
+        assert (found.rule, found.field) == ("S034", "date")
+        assert said in found.message
+
+
 def test_lint_too_many_cards_of_a_kind_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +279,7 @@ def test_lint_every_rule_is_planted_somewhere() -> None:
     planted = {rule for rule, _, _ in PLANTED}
     planted |= {"S003", "S007", "S011", "S014", "S015", "S016", "S021", "S029", "S032", "S033"}
     planted |= {"S030"}  # in test_approvals.py
+    planted |= {"S034"}
     assert planted == {rule.number for rule in RULES}
     assert len(catalogue()) == len(RULES)
 
