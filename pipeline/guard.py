@@ -85,6 +85,9 @@ _idle: list[_Child] = []
 """Children that are done and wait for more: to fork one takes longer than to read a small file."""
 
 
+os.register_at_fork(after_in_child=_idle.clear)  # they are the parent's
+
+
 def retire() -> None:
     """End the children of this process that wait for work."""
     while _idle:

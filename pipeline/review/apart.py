@@ -12,6 +12,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TypeVar, cast
 
+from phloem.pipeline.launch import load, start_beside
+
 T = TypeVar("T")
 
 
@@ -30,6 +32,7 @@ def apart(function: Callable[[], T], *, seconds: float, memory: int) -> T:
     Raises:
         ApartError: it raised, or took longer, or its process ended.
     """
+    load()
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_do, args=(function, theirs, memory), daemon=True)
@@ -56,6 +59,7 @@ def apart(function: Callable[[], T], *, seconds: float, memory: int) -> T:
 
 def _do(function: Callable[[], object], theirs: Connection, memory: int) -> None:
     os.setsid()
+    start_beside()  # what reads for it is a process as well
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     try:
         theirs.send(("", function()))
