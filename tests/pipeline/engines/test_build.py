@@ -29,6 +29,7 @@ HARMLESS = {
     "fsspec": "brings and takes the root's files, whose bytes are verified",
     "huggingface-hub": "asks the Hub for files, whose bytes are verified",
     "packaging": "reads the names of wheels, not what they hold",
+    "psutil": "looks at the memory of the process that reads",
     "protego": "says which addresses may be asked for; verified as all that comes",
     "pydantic-core": "stands in pydantic's requirements with one version",
     "urllib3": "asks hosts for files, whose bytes are verified",

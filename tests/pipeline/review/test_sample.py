@@ -13,6 +13,7 @@ import pytest
 from inline_engine import inline
 from tiny_workspace import ADDRESS, ARTICLES, make_workspace, new_root
 from typer.testing import CliRunner
+from unguarded import unguard
 
 from phloem.catalog.store import Store
 from phloem.pipeline import run as running
@@ -329,6 +330,7 @@ def test_command_survives_a_connector_that_breaks(liar, tmp_path, monkeypatch):
     workspace, _ = liar
     monkeypatch.chdir(workspace.folder)
     monkeypatch.setattr(files, "read", broken)
+    unguard(monkeypatch)
     result = phloem("first", "--root", str(new_root(tmp_path / "root")), "--json")
     assert result.exit_code == 1
     assert "KeyError" in json.loads(result.stdout)["failed"]["first"]
