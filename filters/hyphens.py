@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SOFT_HYPHEN = "\u00ad"
-_HYPHENS = ("-", "\u2010", SOFT_HYPHEN)
+_HYPHENS = ("-", "\u2010", "\u058a", SOFT_HYPHEN)  # the third is that of Armenian
+# Behind these a line may end within what no blank parts (UAX #14: classes B2, BA and SY): "and/or",
+# "1990–1995", "so—and", the maqaf of Hebrew. They are never put at a line's end.
+_OWN = ("/", "–", "—", "\u05be")
 _AROUND = ".,;:!?…()[]{}<>\"“”„«»‘’'—–*_·"
 # Behind a hyphen they join two words that share their end: "Haus- und Gartenarbeit".
 _CONJUNCTIONS = frozenset(
@@ -30,8 +33,10 @@ class CutWords:
 
     def ended(self, before: str, rest: str) -> str | None:
         """How a line ends that another follows at once; None if a blank stands between them."""
-        if not before.endswith(_HYPHENS) or not rest[:1].isalnum() or not before[-2:-1].isalnum():
+        if not rest[:1].isalnum() or not before[-2:-1].isalnum():
             return None
+        if not before.endswith(_HYPHENS):
+            return before if before.endswith(_OWN) else None
         if before[-1] == SOFT_HYPHEN:
             return before[:-1]
         left, right = _parts(before, rest)
@@ -55,7 +60,7 @@ def cut_words(lines: Sequence[str]) -> CutWords:
     ends = [
         (before, rest)
         for before, rest in itertools.pairwise(bodies)
-        if before.endswith(_HYPHENS[:2]) and rest[:1].isalpha() and not rest[0].isupper()
+        if before.endswith(_HYPHENS[:3]) and rest[:1].isalpha() and not rest[0].isupper()
     ]
     if not ends:
         return CutWords(frozenset())
@@ -69,4 +74,4 @@ def _parts(before: str, rest: str) -> tuple[str, str]:
 
 
 def _bare(word: str) -> str:
-    return word.strip(_AROUND).replace("\u2010", "-").lower()
+    return word.strip(_AROUND).replace("\u2010", "-").replace("\u058a", "-").lower()

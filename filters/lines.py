@@ -216,7 +216,7 @@ def _is_close(char: str) -> bool:
         ("A mo-\nment, a co-\nop. One moment of co-op.", "A moment, a co-op. One moment of co-op."),
         (None, None),
     ],
-    version=2,
+    version=3,
     reference=_join_lines_reference,
 )
 def join_lines(batch: pa.RecordBatch, *, paragraphs: bool = True) -> list[pa.Array]:
@@ -230,7 +230,8 @@ def join_lines(batch: pa.RecordBatch, *, paragraphs: bool = True) -> list[pa.Arr
     Behind a hyphen that a word was cut at no space is put either. The hyphen itself goes if it is
     a soft one (U+00AD), or if the whole word stands elsewhere in the text; it stays if the word
     stands there with a hyphen, or before a capital or a digit. Of words that stand nowhere else it
-    goes if more of the text's cut words lost theirs than kept it (`hyphens.py`).
+    goes if more of the text's cut words lost theirs than kept it (`hyphens.py`). Behind a dash, a
+    stroke or a maqaf within a word no space is put either.
     """
     array = batch[TEXT.name]
     rewrite = functools.partial(_joined, paragraphs=paragraphs)

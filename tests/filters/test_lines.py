@@ -177,7 +177,7 @@ def test_join_lines_changes_white_space_alone(text: str, paragraphs: bool) -> No
     done = op(batch).arrays[0]
     assert done.equals(op.reference(batch, paragraphs=paragraphs)[0])  # type: ignore[index]
     (joined,) = done.to_pylist()
-    hyphens = str.maketrans("", "", "-\u2010\u00ad")
+    hyphens = str.maketrans("", "", "-\u2010\u058a\u00ad")
     assert "".join(joined.translate(hyphens).split()) == "".join(text.translate(hyphens).split())
     assert _one(join_lines, joined, paragraphs=paragraphs) == joined
 
@@ -197,6 +197,9 @@ def test_join_lines_changes_white_space_alone(text: str, paragraphs: bool) -> No
         ("λό-\nγος; λόγος", "λόγος; λόγος"),
         ("a self-\nmade e-\nmail", "a self-made e-mail"),
         ("-\nx\n-\ny", "- x - y"),
+        ("so—\nand — \nor and/\nor, 1990–\n95", "so—and — or and/or, 1990–95"),
+        ("אי־\nאפשר", "אי־אפשר"),
+        ("բա֊\nռեր, բառեր", "բառեր, բառեր"),
     ],
 )
 def test_join_lines_takes_out_the_hyphens_that_were_put_at_line_ends(
