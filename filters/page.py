@@ -146,8 +146,9 @@ def page_text(tree: Any) -> str:
     """The text that a reader of a parsed page sees, lines and paragraphs as they stand in it.
 
     A list's items begin with their numbers; a row of a table is a line, its cells parted by tabs;
-    code stands as it is, wherever it stands; `2<sup>29</sup>` is `2^29`, and a formula is its TeX
-    where the page has that. Navigation and what a browser hides are left out.
+    code stands as it is, wherever it stands; `2<sup>29</sup>` is `2^29`, and a formula is its TeX,
+    made of its MathML where the page has nothing else. Navigation, tables of contents among it, and
+    what a browser hides are left out.
 
     Args:
         tree: Resiliparse's tree, in which formulas are replaced.
