@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from phloem.filters.page_elements import (
@@ -22,6 +21,7 @@ from phloem.filters.page_elements import (
     WAYS,
     trimmed,
 )
+from phloem.filters.page_flow import LINE, Flow, OpenList, Page
 from phloem.filters.page_formulas import spell_out
 from phloem.filters.page_lists import kind_of, numbered
 from phloem.filters.raised import END, RAISED, write_raised
@@ -32,9 +32,6 @@ _CONTROL = re.compile(
     r'|class="[^"]*(?:copy|clip|close|toggle|dropdown|menu|theme))',
     re.IGNORECASE,
 )
-
-LINE = "\0n"
-"""Stands in text for the end of a line, as `RAISED` does for what stands raised."""
 
 _TAG = re.compile(r"<(/?[^\s>]++)([^>]*+)>")
 _NUMBER = re.compile(r' (?:start|value)="\s*([-+]?\d{1,9})')
@@ -51,95 +48,9 @@ _LINES = frozenset("p div td th li dd dt section header center".split())
 _WAYS = ", ".join(f"a[rel~={way}]" for way in WAYS.split())
 _WAY_CHARS = 12  # beside each link of a line: "Next: , Previous: , Up: [ ][ ]"
 _WAYS_READ = 2**22  # characters; or a line of many links were read once for each
-_DEPTH = 20  # lists; those within are indented no further
 _NUMBERED = "\0l"  # at the start of a line of code whose number was taken out
 
-Act = Callable[["_Page", str, str], None]
-
-
-@dataclass(slots=True)
-class _List:
-    """A list that is open: how its items are marked."""
-
-    kind: str  # as the attribute `type`; "•" unordered, "" unmarked
-    value: int
-    step: int
-
-
-@dataclass(slots=True)
-class _Flow:
-    """A flow of blocks: a page's, or that of a table's cell."""
-
-    out: list[str] = field(default_factory=list)
-    gap: int = 0  # line ends before what comes next
-    marker: str = ""  # of the list's item whose first line comes next
-    lists: list[_List] = field(default_factory=list)
-    row: list[str] = field(default_factory=list)
-    span: tuple[int, int] = (1, 1)  # columns and rows of the cell that is open
-    taken: dict[int, int] = field(default_factory=dict)  # columns, by cells above, to which row
-    reached: bool = False  # whether one of them reaches into the row
-    rows: int = 0
-    lines: int = 0  # rows of the table that have ended
-    laid_out: bool = False  # holds what is no value of a table's cell: headings, code, tables
-
-
-@dataclass(slots=True)
-class _Page:
-    """A page that is being read."""
-
-    tokens: Iterator[tuple[str, str, str]]  # text, the name of the tag behind it, its attributes
-    inline: list[str] = field(default_factory=list)  # of the line that is being read
-    flow: _Flow = field(default_factory=_Flow)
-    flows: list[_Flow] = field(default_factory=list)  # around `flow`
-    sections: int = 0  # open elements that have footers of their own
-    in_form: bool = False
-
-    def part(self, lines: int) -> None:
-        """End the line, and have what comes next stand so many lines below it."""
-        if self.inline:
-            text = "".join(self.inline).strip(" ")
-            while "  " in text:  # where words of the page's own controls were set apart
-                text = text.replace("  ", " ")
-            self.inline.clear()
-            if text:
-                self.put(_written(text) if "\0" in text else text)
-        self.flow.gap = max(self.flow.gap, lines)
-
-    def put(self, text: str) -> None:
-        """Write lines, indented as their list is."""
-        flow = self.flow
-        if flow.lists or flow.marker:
-            indent = self.indent(1)
-            text = (flow.marker or indent) + text.replace("\n", f"\n{indent}")
-            flow.marker = ""
-        self.put_whole(text)
-
-    def indent(self, more: int = 0) -> str:
-        """The blanks before an item of the list that is open, or before its further lines."""
-        return "  " * (min(len(self.flow.lists), _DEPTH) + more)
-
-    def put_whole(self, text: str) -> None:
-        """Write text as it is."""
-        flow = self.flow
-        if flow.out:
-            flow.out.append("\n" * (flow.gap or 1))
-        flow.out.append(text)
-        flow.gap = 0
-
-    def unnumber(self, lines: int) -> None:
-        """Take away a block of nothing but the numbers of the lines of code that come next."""
-        out = self.flow.out
-        if lines == 1 or not out or not out[-1].lstrip(" ").startswith("1\n"):
-            return
-        if out[-1].split() == [str(number) for number in range(1, lines + 1)]:  # by rustdoc 1.63
-            out.pop()
-            self.flow.gap = len(out.pop()) if out else 0
-
-    def settle(self) -> None:
-        """Give the marker of an item a line of its own if it tells a number."""
-        if self.flow.marker.endswith(". "):
-            self.put_whole(self.flow.marker.rstrip())
-        self.flow.marker = ""
+Act = Callable[["Page", str, str], None]
 
 
 def page_text(tree: Any) -> str:
@@ -157,7 +68,7 @@ def page_text(tree: Any) -> str:
     if edited:
         _edit(tree)
         html, _ = trimmed(tree)
-    page = _Page(_tokens(html))
+    page = Page(_tokens(html))
     inline = page.inline
     for text, name, attributes in page.tokens:
         if text:
@@ -165,11 +76,6 @@ def page_text(tree: Any) -> str:
         _ACTS[name](page, name, attributes)
     page.part(0)
     return _plain("".join(page.flow.out))
-
-
-def _written(text: str) -> str:
-    """Text in which marks stand, as it is read."""
-    return write_raised(text.replace(LINE, "\n").strip("\n").replace("&nbsp;", "\xa0"))
 
 
 def _tokens(html: str) -> Iterator[tuple[str, str, str]]:
@@ -245,7 +151,7 @@ def _hide_ways(tree: Any) -> None:
             line.setattr("hidden", "")
 
 
-def _pass_over(page: _Page, name: str) -> None:
+def _pass_over(page: Page, name: str) -> None:
     """Go on behind an element's end."""
     depth, end = 1, f"/{name}"
     for _, tag, _ in page.tokens:
@@ -254,69 +160,69 @@ def _pass_over(page: _Page, name: str) -> None:
             return
 
 
-def _paragraph(page: _Page, _name: str, _attributes: str) -> None:
+def _paragraph(page: Page, _name: str, _attributes: str) -> None:
     page.part(2)
 
 
-def _block(page: _Page, _name: str, _attributes: str) -> None:
+def _block(page: Page, _name: str, _attributes: str) -> None:
     page.part(1)
 
 
-def _heading(page: _Page, _name: str, _attributes: str) -> None:
+def _heading(page: Page, _name: str, _attributes: str) -> None:
     page.part(2)
     page.flow.laid_out = True
 
 
-def _break(page: _Page, _name: str, _attributes: str) -> None:
+def _break(page: Page, _name: str, _attributes: str) -> None:
     page.inline.append(LINE)
 
 
-def _apart(page: _Page, _name: str, _attributes: str) -> None:
+def _apart(page: Page, _name: str, _attributes: str) -> None:
     page.inline.append(" ")
 
 
-def _quote(page: _Page, name: str, _attributes: str) -> None:
+def _quote(page: Page, name: str, _attributes: str) -> None:
     page.inline.append("”" if name[0] == "/" else "“")
 
 
-def _ruby(page: _Page, name: str, _attributes: str) -> None:
+def _ruby(page: Page, name: str, _attributes: str) -> None:
     page.inline.append(")" if name[0] == "/" else "(")
 
 
-def _raise(page: _Page, name: str, _attributes: str) -> None:
+def _raise(page: Page, name: str, _attributes: str) -> None:
     page.inline.append(RAISED.get(name, END))
 
 
-def _section(page: _Page, name: str, _attributes: str) -> None:
+def _section(page: Page, name: str, _attributes: str) -> None:
     page.part(1 if name.endswith("article") else 2)
     page.sections += -1 if name[0] == "/" else 1
 
 
-def _footer(page: _Page, name: str, _attributes: str) -> None:
+def _footer(page: Page, name: str, _attributes: str) -> None:
     """The footer of an article or a quotation says who wrote it; a page's is navigation."""
     page.part(1)
     if name[0] != "/" and not page.sections:
         _pass_over(page, name)
 
 
-def _form(page: _Page, name: str, _attributes: str) -> None:
+def _form(page: Page, name: str, _attributes: str) -> None:
     page.part(1)
     page.in_form = name[0] != "/"
 
 
-def _button(page: _Page, name: str, attributes: str) -> None:
+def _button(page: Page, name: str, attributes: str) -> None:
     page.inline.append(" ")
     if page.in_form or _CONTROL.search(attributes):
         _pass_over(page, name)
 
 
-def _dialog(page: _Page, name: str, attributes: str) -> None:
+def _dialog(page: Page, name: str, attributes: str) -> None:
     page.part(1)
     if name[0] != "/" and ' open="' not in attributes:
         _pass_over(page, name)
 
 
-def _code(page: _Page, _name: str, _attributes: str) -> None:
+def _code(page: Page, _name: str, _attributes: str) -> None:
     """Code: its lines as they are, without the numbers beside them."""
     page.part(2)
     page.settle()
@@ -356,27 +262,27 @@ def _own_lines(text: str) -> str:
     return text.replace(_NUMBERED, "").strip("\n")
 
 
-def _list(page: _Page, name: str, attributes: str) -> None:
+def _list(page: Page, name: str, attributes: str) -> None:
     page.part(1 if page.flow.lists else 2)
     page.settle()
     start = _NUMBER.search(attributes)
     step = -1 if ' reversed="' in attributes else 1
     kind = kind_of(attributes, "1" if name == "ol" else "•")
-    page.flow.lists.append(_List(kind, int(start[1]) if start else 1, step))
+    page.flow.lists.append(OpenList(kind, int(start[1]) if start else 1, step))
 
 
-def _list_end(page: _Page, _name: str, _attributes: str) -> None:
+def _list_end(page: Page, _name: str, _attributes: str) -> None:
     page.part(1)
     if page.flow.lists:
         page.flow.lists.pop()
     page.part(1 if page.flow.lists else 2)
 
 
-def _item(page: _Page, _name: str, attributes: str) -> None:
+def _item(page: Page, _name: str, attributes: str) -> None:
     page.part(1)
     page.settle()
     lists = page.flow.lists
-    its = lists[-1] if lists else _List("•", 1, 1)
+    its = lists[-1] if lists else OpenList("•", 1, 1)
     value = _NUMBER.search(attributes)
     if value:
         its.value = int(value[1])
@@ -385,18 +291,18 @@ def _item(page: _Page, _name: str, attributes: str) -> None:
     its.value += its.step
 
 
-def _item_end(page: _Page, _name: str, _attributes: str) -> None:
+def _item_end(page: Page, _name: str, _attributes: str) -> None:
     page.part(1)
     page.flow.marker = ""
 
 
-def _table(page: _Page, name: str, _attributes: str) -> None:
+def _table(page: Page, name: str, _attributes: str) -> None:
     """A table, or a group of its rows, out of which no cell reaches."""
     page.part(2 if name.endswith("table") else 1)
     page.flow.taken.clear()
 
 
-def _row(page: _Page, _name: str, _attributes: str) -> None:
+def _row(page: Page, _name: str, _attributes: str) -> None:
     """A row's end: a line of its cells, or its cells one below the other where they lay out a page.
 
     A row with one cell that holds text is that text, unless it stands beside one from above.
@@ -418,7 +324,7 @@ def _row(page: _Page, _name: str, _attributes: str) -> None:
         flow.rows += 1
 
 
-def _cell(page: _Page, _name: str, attributes: str) -> None:
+def _cell(page: Page, _name: str, attributes: str) -> None:
     """A cell's start, behind the places in its row that cells above take."""
     page.part(1)
     flow = page.flow
@@ -428,7 +334,7 @@ def _cell(page: _Page, _name: str, attributes: str) -> None:
     flow.span = _span(attributes, "col"), _span(attributes, "row")
     page.flows.append(flow)
     if len(page.flows) <= _CELLS:  # or each cell would copy all that it holds once more
-        page.flow = _Flow()
+        page.flow = Flow()
 
 
 def _span(attributes: str, of: str) -> int:
@@ -437,7 +343,7 @@ def _span(attributes: str, of: str) -> int:
     return max(int(said[1]), 1) if said else 1
 
 
-def _cell_end(page: _Page, _name: str, _attributes: str) -> None:
+def _cell_end(page: Page, _name: str, _attributes: str) -> None:
     page.part(1)
     cell, page.flow = page.flow, page.flows.pop()
     if cell is page.flow:
