@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from phloem.catalog.columns import DECLARED_LANGUAGE
+from phloem.catalog.columns import CONTENT, DECLARED_LANGUAGE
 from phloem.sources import progress
 from phloem.sources.connector import (
     Batches,
@@ -43,7 +43,7 @@ from phloem.sources.formats.formats import (
     plain_name,
 )
 from phloem.sources.formats.together import together
-from phloem.sources.formats.unpack import LONGEST_MARK, PACKINGS, packed_as
+from phloem.sources.formats.unpack import LONGEST_MARK, PACKINGS, excess, packed_as
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
 
@@ -143,8 +143,25 @@ def read(params: Format, split: Split, files: Files, limits: Limits) -> Batches:
     for (name, start, end), size in zip(split.spec["parts"], split.spec["bytes"], strict=True):
         kind = format_of(params, name)
         found = _read(params, kind, (name, start, end), files[name], limits)
+        found = _in_bounds(found, size, limits)
         yield from met_in(name, _tagged(found, language_of(params, name)))
         yield from met_in(name, _grown(files[name], size))
+
+
+def _in_bounds(found: Batches, file_bytes: int, limits: Limits) -> Batches:
+    """What is read of a file, as far as it is not more than any packed stream may unpack to.
+
+    A table of 50 kB may say a text of a megabyte twenty thousand times.
+    """
+    made = 0
+    for each in found:
+        if not isinstance(each, Fault):
+            made += int(pc.sum(pc.binary_length(each[CONTENT.name])).as_py() or 0)
+            reason = excess(file_bytes, made, limits)
+            if reason:
+                yield Fault(None, -1, f"file {reason}", rest=True)
+                return
+        yield each
 
 
 def _grown(path: str, locked: int) -> Batches:
