@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from os import stat_result
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,7 +44,7 @@ from phloem.sources.formats.formats import (
     plain_name,
 )
 from phloem.sources.formats.together import together
-from phloem.sources.formats.unpack import LONGEST_MARK, PACKINGS, excess, packed_as
+from phloem.sources.formats.unpack import PACKINGS, excess, first_bytes, packed_as
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
 
@@ -114,13 +115,12 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
 
 def _form(name: str, path: str, kind: str) -> str:
     """The format of a file, where its bytes have a say in it; of `PACKINGS` if its name has not."""
-    if kind in _STREAMS and compression(name) is None:
-        with Path(path).open("rb") as file:
-            packed = packed_as(file.read(LONGEST_MARK))
-            file.seek(0)  # some systems open a file again where its reader has got to
-        if packed:
-            return packed
-    return read_json.form_of(name, path, kind) if kind in {"json", "jsonl"} else kind
+    if kind not in _STREAMS:
+        return kind
+    with Path(path).open("rb") as file:
+        head = first_bytes(file, compression(name))
+    form = read_json.form_of(head, kind) if kind in {"json", "jsonl"} else kind
+    return packed_as(head) or form
 
 
 def _check_columns(params: Format, name: str, path: str, kind: str) -> None:
@@ -141,11 +141,11 @@ def read(params: Format, split: Split, files: Files, limits: Limits) -> Batches:
     archive is named `archive/member`.
     """
     for (name, start, end), size in zip(split.spec["parts"], split.spec["bytes"], strict=True):
-        kind = format_of(params, name)
+        kind, before = format_of(params, name), Path(files[name]).stat()
         found = _read(params, kind, (name, start, end), files[name], limits)
         found = _in_bounds(found, size, limits)
         yield from met_in(name, _tagged(found, language_of(params, name)))
-        yield from met_in(name, _grown(files[name], size))
+        yield from met_in(name, _changed(files[name], size, before))
 
 
 def _in_bounds(found: Batches, file_bytes: int, limits: Limits) -> Batches:
@@ -164,12 +164,14 @@ def _in_bounds(found: Batches, file_bytes: int, limits: Limits) -> Batches:
         yield each
 
 
-def _grown(path: str, locked: int) -> Batches:
-    """A fault where a file has other bytes now than when it was locked: a writer was not done."""
-    size = Path(path).stat().st_size
-    if size != locked:
-        reason = f"file of {locked} bytes that has {size} now"
-        yield Fault(None, min(size, locked), reason, rest=True)
+def _changed(path: str, locked: int, before: stat_result) -> Batches:
+    """A fault where a file has other bytes than when it was locked, or was written while read."""
+    now = Path(path).stat()
+    if now.st_size != locked:
+        reason = f"file of {locked} bytes that has {now.st_size} now"
+        yield Fault(None, min(now.st_size, locked), reason, rest=True)
+    elif (now.st_ino, now.st_mtime_ns) != (before.st_ino, before.st_mtime_ns):
+        yield Fault(None, 0, "file that was written while it was read", rest=True)
 
 
 def _tagged(found: Batches, tag: str | None) -> Batches:

@@ -25,7 +25,6 @@ from phloem.sources.records import Record, Records, batched
 _DECODER = JSONDecoder(parse_int=integer)
 _BLANK = " \t\r\n"
 _LOOKED_AT = 16  # lines: a file whose first is broken is one of lines all the same
-_HEAD = 65536  # bytes that they stand in, mostly
 
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
 _ARRAY = re.compile(rf"\[[{_BLANK}]*\{{")
@@ -34,21 +33,14 @@ _BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]])', re.
 _SCALAR = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^ \t\r\n,"{}\[\]]++', re.DOTALL)
 
 
-def form_of(name: str, path: str, given: str) -> str:
-    """Whether a file is ``jsonl``, an object a line, or ``json``, by how it begins.
+def form_of(head: bytes, given: str) -> str:
+    """Whether a file is ``jsonl``, an object a line, or ``json``, by its first bytes.
 
     One that is given as ``jsonl`` must begin with an array of objects, with an object over several
     lines or with two on one, to be no such file.
     """
-    head = b""
-    with Path(path).open("rb") as file:
-        with suppress(UnpackError):
-            for chunk in in_utf8(unpack(file, compression_of(name)[0], Limits())):
-                head += chunk
-                if len(head) >= _HEAD:
-                    break
-        file.seek(0)  # some systems open a file again where its reader has got to
-    text = head[:_HEAD].removeprefix(BOM).decode("utf-8", "surrogateescape").strip(_BLANK)
+    raw = b"".join(in_utf8(iter([head]))).removeprefix(BOM)
+    text = raw.decode("utf-8", "surrogateescape").strip(_BLANK)
     if _ARRAY.match(text) or (given == "json" and (text.startswith("[") or not text)):
         return "json"
     with suppress(ValueError, RecursionError):

@@ -13,6 +13,7 @@ import io
 import lzma
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO, cast
@@ -132,8 +133,7 @@ _CODECS = {
 _DICTIONARY = b"\x5d\x2a\x4d\x18"  # of a skippable frame; its length and a dictionary follow
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}  # of a member, of a frame
 
-LONGEST_MARK = 10
-"""Bytes that say how a file is packed, at most."""
+_HEAD = 65536  # bytes of a file that say what it is
 
 # How streams of each kind begin; of lz4 too, which is not unpacked.
 _BEGINS = re.compile(
@@ -183,6 +183,20 @@ def dictionary_of(file: BinaryIO, limits: Limits) -> bytes | None:
     content = file.read(size)
     is_packed = content.startswith(_MAGIC["zstd"])
     return unpack_all(io.BytesIO(content), "zstd" if is_packed else None, limits, "record_bytes")
+
+
+def first_bytes(file: BinaryIO, compression: str | None) -> bytes:
+    """The first bytes of what a file holds, as far as it can be unpacked; it is then read anew."""
+    head = b""
+    with suppress(UnpackError):
+        for chunk in (
+            [file.read(_HEAD)] if compression is None else unpack(file, compression, Limits())
+        ):
+            head += chunk
+            if len(head) >= _HEAD:
+                break
+    file.seek(0)  # some systems open a file again where its reader has got to
+    return head[:_HEAD]
 
 
 def packed_as(head: bytes) -> str | None:

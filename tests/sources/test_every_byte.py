@@ -311,3 +311,20 @@ def test_file_that_grows_or_shrinks_while_it_is_read_is_told(tmp_path: Path) -> 
             assert [(fault.offset, fault.rest, fault.file) for fault in faults] == [
                 (min(len(changed), len(kind.content)), True, kind.name)
             ]
+
+
+def test_file_that_is_written_while_it_is_read_is_told(tmp_path: Path) -> None:
+    """Though it has as many bytes as before."""
+    for kind in KINDS[:3]:
+        path = tmp_path / kind.name
+        path.write_bytes(kind.content)
+        params = files.Params(path=str(path))
+        pin = files.resolve(params)
+        fetched = files.fetch(params, pin, tmp_path)
+        (split,) = files.splits(params, pin, fetched)
+        found = files.read(params, split, fetched, Limits())
+        assert isinstance(next(found), pa.RecordBatch)
+        path.write_bytes(kind.content[::-1])
+        assert list(found)[-1] == Fault(
+            None, 0, "file that was written while it was read", rest=True, file=kind.name
+        )

@@ -648,6 +648,10 @@ def test_files_that_are_packed_untold_say_so_once(
     assert rows == []
     reason = f"{kind}, which its name does not say"
     assert [(fault.offset, fault.reason, fault.rest) for fault in faults] == [(0, reason, True)]
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+    rows, faults = read_all(files.Params(path=str(tmp_path / f"{name}.gz")), tmp_path)
+    assert rows == []
+    assert [(fault.offset, fault.reason, fault.rest) for fault in faults] == [(0, reason, True)]
     (tmp_path / name).write_bytes(b"")
     assert read_all(files.Params(path=str(tmp_path / name)), tmp_path)[0] == []
 
