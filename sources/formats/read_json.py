@@ -28,9 +28,11 @@ _LOOKED_AT = 16  # lines: a file whose first is broken is one of lines all the s
 
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
 _ARRAY = re.compile(rf"\[[{_BLANK}]*\{{")
-# A bracket, behind all strings and whatever else stands before it.
-_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]])', re.DOTALL)
-_SCALAR = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^ \t\r\n,"{}\[\]]++', re.DOTALL)
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+# A list or object that holds no other, so that most are passed at once.
+_FLAT = rb'[{\[](?:[^"{}\[\]]++|%b)*+[}\]]' % _STRING
+_BRACKETS = re.compile(rb'(?:[^"{}\[\]]++|%b|%b)*+([{\[]++|[}\]]++)' % (_STRING, _FLAT), re.DOTALL)
+_SCALAR = re.compile(rb'%b|[^ \t\r\n,"{}\[\]]++' % _STRING, re.DOTALL)
 
 
 def form_of(head: bytes, given: str) -> str:
@@ -153,36 +155,36 @@ class _Source:
 
     def value(self) -> bytes:
         """The text of the value that comes, which is passed. Raises _BrokenError if none does."""
-        is_last = False
-        while (end := self._end(is_last)) is None:
-            self._check(len(self._data) - self._at)
-            if is_last:
-                raise _BrokenError("truncated JSON")
-            is_last = not self._more()
-        self._check(end - self._at)
-        raw = self._data[self._at : end]
-        self.skip(len(raw))
-        return raw
-
-    def _check(self, size: int) -> None:
-        if size > self._limits.record_bytes:
-            raise _BrokenError(f"record larger than {self._limits.told('record_bytes')}")
-
-    def _end(self, is_last: bool) -> int | None:
-        """Where the value that comes ends; None if that is not held."""
         mark = self._data[self._at : self._at + 1]
         if mark in {b",", b":", b"]", b"}"}:
             raise _BrokenError("not JSON")
-        if mark not in {b"{", b"["}:
-            scalar = _SCALAR.match(self._data, self._at)
-            return scalar.end() if scalar and (is_last or scalar.end() < len(self._data)) else None
-        depth, end = 0, self._at
-        while bracket := _BRACKET.match(self._data, end):
-            depth += 1 if bracket[1] in b"{[" else -1
-            end = bracket.end()
-            if not depth:
-                return end
-        return None
+        depth, size, is_last = 1, 1, False  # open brackets, and bytes up to the last that was seen
+        while depth:
+            if mark in {b"{", b"["}:
+                depth, size = self._closed(depth, size)
+            else:
+                scalar = _SCALAR.match(self._data, self._at)
+                if scalar and (is_last or scalar.end() < len(self._data)):
+                    depth, size = 0, scalar.end() - self._at
+            if (size if not depth else len(self._data) - self._at) > self._limits.record_bytes:
+                raise _BrokenError(f"record larger than {self._limits.told('record_bytes')}")
+            if depth and is_last:
+                raise _BrokenError("truncated JSON")
+            is_last = bool(depth) and not self._more()
+        raw = self._data[self._at : self._at + size]
+        self.skip(size)
+        return raw
+
+    def _closed(self, depth: int, size: int) -> tuple[int, int]:
+        """How many brackets are open behind all that is held, and the bytes up to the last one."""
+        while depth and (found := _BRACKETS.match(self._data, self._at + size)):
+            run = found[1]
+            if run[0] in b"{[":
+                depth, size = depth + len(run), found.end() - self._at
+            else:
+                closed = min(depth, len(run))
+                depth, size = depth - closed, found.start(1) + closed - self._at
+        return depth, size
 
 
 def _record(native_id: str, offset: int, row: Json, columns: Columns) -> Record | Fault:
