@@ -144,7 +144,9 @@ FILES: Mapping[str, tuple[str, Callable[[], bytes]]] = {
     "lists in lists": ("a.zip", lambda: _page("<ul><li>" * 50_000)),
     "comments that stay open": ("a.zip", lambda: _page("<!--" * 500_000)),
     "references": ("a.zip", lambda: _page("&amp;" * 500_000)),
-    "attributes": ("a.zip", lambda: _page("<p " + "".join(f"a{n}=1 " for n in range(20_000)) + ">")),
+    "attributes": (
+        "a.zip", lambda: _page("<p " + "".join(f"a{n}=1 " for n in range(20_000)) + ">"),
+    ),
     "signs that open tags": ("a.zip", lambda: _page("<" * 1_000_000)),
     "formulas in formulas": ("a.zip", lambda: _page("<math>" * 50_000)),
     "elements that adopt": ("a.zip", lambda: _page("<i><b><u><a>" * 5_000 + "<p>" * 500)),
