@@ -43,9 +43,7 @@ def _overlapping_zip() -> bytes:
     """A thousand entries of the directory for one member."""
     data = _zip({"a.txt": "x" * 2**17})
     at, end = data.find(b"PK\1\2"), data.find(b"PK\5\6")
-    entries = b"".join(
-        data[at:end].replace(b"a.txt", b"%05d" % number) for number in range(1000)
-    )
+    entries = b"".join(data[at:end].replace(b"a.txt", b"%05d" % number) for number in range(1000))
     tail = bytearray(data[end:])
     tail[8:20] = struct.pack("<HHII", 1000, 1000, len(entries), at)
     return data[:at] + entries + bytes(tail)
