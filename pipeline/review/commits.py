@@ -175,6 +175,9 @@ def _tree(repository: Path, commit: str) -> Tree:
         mode, kind, id_, size = head.decode().split()
         path = _name(raw)
         reason = _refusal(path, mode, kind, size)
+        if path in wanted or path in refused:  # a tree that git would not have written
+            wanted.pop(path, None)
+            reason = "stands there twice"
         if reason:
             refused[path] = reason
         elif card_id(path) or path in (LOCK, SIGNERS):

@@ -82,10 +82,12 @@ def review(folder: Path, span: str, store: Store, *, samples: int, told: Told) -
 def _touched(branch: Branch, base: TreeRegistry, head: TreeRegistry) -> set[str]:
     """Ids of cards whose file, approval or lock entry differs."""
     files = {card_id(change.path) for change in branch.changes} - {None}
-    old, new = base.locked, head.locked
-    if old is None or new is None:  # what cannot be read differs in all, which says nothing
+    if (
+        base.locked is None or head.locked is None
+    ):  # what cannot be read differs in all, which says nothing
         return {source for source in files if source}
-    locked = {source for source in {*old, *new} if old.get(source) != new.get(source)}
+    before, after = base.registry.pins, head.registry.pins
+    locked = {source for source in {*before, *after} if before.get(source) != after.get(source)}
     return {source for source in files if source} | {
         source for source in locked | {*head.unsafe} if f"{ENTRIES}{source}.yaml" in head.files
     }

@@ -524,6 +524,23 @@ def test_a_card_that_is_no_file_breaks_its_own_line(repository, store, kind):
     assert f"`{path}" in text.partition("### What decides")[2].partition("\n### Cards")[0]
 
 
+def test_a_card_that_stands_twice_in_a_tree_is_none(repository, store):
+    """No git writes such a tree; each reader of one would see another of the two."""
+    blobs = []
+    for name in ("The one", "The other"):
+        card(repository, dumped(name=name))
+        blobs.append(repository.git("hash-object", "-w", "sources/entries/tower.yaml"))
+    tree = b"".join(b"100644 tower.yaml\0" + bytes.fromhex(blob) for blob in blobs)
+    for name in ("entries", "sources", ""):
+        place = put(repository, "tree", tree)
+        made = repository.git("hash-object", "-w", "-t", "tree", "--literally", str(place))
+        tree = f"40000 {name}\0".encode() + bytes.fromhex(made)
+    commit = repository.git("commit-tree", "-p", "HEAD", "-m", "x", made)
+    text = comment(review(repository.folder, f"HEAD..{commit}", store, samples=0, told=print))
+    assert "stands there twice" in text
+    assert "- 🔴 `tower` added: **it cannot be read**" in text
+
+
 _WRONG = [
     None,
     True,
