@@ -138,10 +138,14 @@ def _decides(found: Sequence[Decides]) -> Iterator[_Part]:
         kinds.setdefault(each.kind, []).append(f"- {path_code(each.path)} {each.what}")
     if kinds:
         yield _Part("the heading of what decides", DECIDES)
-    size = sum(_units(line) + 1 for lines in kinds.values() for line in lines)
-    share = DECIDES_UNITS if size <= DECIDES_UNITS else DECIDES_UNITS // len(kinds)
+    sizes = {kind: sum(_units(line) + 1 for line in lines) + 200 for kind, lines in kinds.items()}
+    shares, left = {}, DECIDES_UNITS
+    for place, kind in enumerate(sorted(sizes, key=sizes.__getitem__)):
+        shares[kind] = min(sizes[kind], left // (len(sizes) - place))
+        left -= shares[kind]
     for kind, lines in kinds.items():
-        yield _Part(kind, f"#### {kind[0].upper()}{kind[1:]}\n", tuple(lines), share)
+        head = f"#### {kind[0].upper()}{kind[1:]}\n"
+        yield _Part(kind, head, tuple(lines), shares[kind])
 
 
 def _list(name: str, head: str, items: Iterable[str], most: int) -> Iterator[_Part]:

@@ -342,6 +342,7 @@ def test_a_flood_of_what_decides_takes_no_room_of_another_kind(repository, store
     assert re.search(
         r"Left out for want of room:\*\* who may sign or must agree \(\S+ of 3,000\)", text
     )
+    assert text.count("CODEOWNERS` new") > 1_000  # what the others leave
     assert whole(made).count("CODEOWNERS` new") == 3_000
 
 
