@@ -73,9 +73,11 @@ def _parameter(found: re.Match[str]) -> str:
     return f"{found['name']}=***" if secret else found[0]
 
 
-# What may be an address, and the beginning of a URL, whose user is none: its host must be seen.
+# What may be an address, and the beginning of a URL, whose user is none: its host must be seen. No
+# local part is as long as is tried, and what is tried from each letter anew must have a bound.
 _CANDIDATE = re.compile(
-    r"(?P<url>://)?(?P<local>[\w.+'%-]+)(?:@|%40)(?P<domain>[\w-]+(?:\.[\w-]+)+)", re.IGNORECASE
+    r"(?P<url>://)?(?P<local>[\w.+'%-]{1,80})(?:@|%40)(?P<domain>[\w-]+(?:\.[\w-]+)+)",
+    re.IGNORECASE,
 )
 # Endings of files beside those of `email_span`: an address may be a part of a file's name.
 _ENDINGS = frozenset(

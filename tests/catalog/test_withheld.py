@@ -151,3 +151,9 @@ def test_logs_withhold_it(form: str, capsys: pytest.CaptureFixture[str]) -> None
     assert "silva" not in said
     assert "HIDE" not in said
     assert not form or json.loads(said)["message"]
+
+
+def test_an_address_behind_a_long_run_of_marks_is_withheld() -> None:
+    shown = withheld("-" * 30_000 + "ana@biblioteca.pt")
+    assert shown.startswith("-" * 30_000 + "[email ")
+    assert withheld("a." * 15_000 + "@") == "a." * 15_000 + "@"
