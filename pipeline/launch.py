@@ -142,8 +142,9 @@ def load() -> None:
         finally:
             compiling.kill()  # where Ctrl-C came; else it has ended
     forkserver.set_forkserver_preload(PRELOAD)
+    server: Any = forkserver._forkserver  # noqa: SLF001 - what `start_beside` says of it holds
     with worker_settings(), _deaf_to_terminals():
-        forkserver.ensure_running()
+        server.ensure_running()
 
 
 def start_beside() -> None:
