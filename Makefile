@@ -1,6 +1,11 @@
 # The one task runner. Needs make and Python 3.11 or newer with pip; `make lock` also needs uv.
 # pip's own settings (index, proxy, certificates) are taken from the environment as they are.
 
+# What is deleted here is called by its name: in another folder that would be somebody else's.
+ifneq ($(realpath $(CURDIR)),$(realpath $(dir $(firstword $(MAKEFILE_LIST)))))
+$(error run make in the folder of this Makefile: make -C $(dir $(firstword $(MAKEFILE_LIST))))
+endif
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,6 +42,9 @@ spark-env:
 	@test -f $(SPARK)/phloem-job-server.jar || \
 		mvn -q -B package -f pipeline/engines/spark/pom.xml -Dto=$(abspath $(SPARK))
 
+# Remove an environment, and no other folder that VARIABLE=… may name.
+REMOVE = { [ ! -e "$(1)" ] || [ -e "$(1)/pyvenv.cfg" ] || { echo "$(1) is no environment, and is left alone" >&2; exit 1; }; rm -rf "$(1)"; }
+
 # Beam's client for Google Cloud brings as many packages again, one of them without a wheel.
 DATAFLOW := .dataflow
 dataflow: models dataflow-env ## set up Beam's client for Google Cloud, and test the dry run for Dataflow
@@ -44,7 +52,7 @@ dataflow: models dataflow-env ## set up Beam's client for Google Cloud, and test
 
 dataflow-env:
 	@cmp -s requirements-dataflow.lock $(DATAFLOW)/requirements-dataflow.lock || { \
-		rm -rf $(DATAFLOW) && $(PYTHON) -m venv $(DATAFLOW) && \
+		$(call REMOVE,$(DATAFLOW)) && $(PYTHON) -m venv $(DATAFLOW) && \
 		$(DATAFLOW)/bin/$(PIP_INSTALL) $(WHEELS) -r requirements-dev.lock && \
 		$(DATAFLOW)/bin/$(PIP_INSTALL) $(WHEELS) --no-binary google-apitools \
 			--no-build-isolation -r requirements-dataflow.lock && \
@@ -61,7 +69,7 @@ torch: torch-env ## set up PyTorch (3 GB), and test the loader under it, on the 
 
 torch-env:
 	@cmp -s requirements-torch.lock $(TORCH)/requirements-torch.lock || { \
-		rm -rf $(TORCH) && $(PYTHON) -m venv $(TORCH) && \
+		$(call REMOVE,$(TORCH)) && $(PYTHON) -m venv $(TORCH) && \
 		$(TORCH)/bin/$(PIP_INSTALL) $(WHEELS) -r requirements-dev.lock && \
 		$(TORCH)/bin/$(PIP_INSTALL) $(WHEELS) -r requirements-torch.lock && \
 		$(TORCH)/bin/$(PIP_INSTALL) --no-deps --no-build-isolation --editable . && \
@@ -103,6 +111,7 @@ nightly: venv-dev models spark-env dataflow-env torch-env ## run the long tests 
 	$(ON_SPARK) $(BIN)/python tests/nightly.py $(ARGS)
 
 clean: ## remove the environment and all caches; data of runs stays
+	@[ ! -e "$(VENV)" ] || [ -e "$(MADE)" ] || { echo "$(VENV) was not made by make, and is left alone" >&2; exit 1; }
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -9,13 +9,23 @@ the key of the shards that the step makes. A share of a step leaves its part,
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from phloem.catalog.manifest import COMMIT, Shard, canonical, committed, is_whole, key_of
+from phloem.catalog.manifest import (
+    COMMIT,
+    KEY_DIGITS,
+    Shard,
+    canonical,
+    committed,
+    is_whole,
+    key_of,
+)
 from phloem.catalog.store import MissingError, Store
 
 COMMITS = "commits"
+MANIFEST = re.compile(rf"{COMMITS}/[0-9a-f]{{{KEY_DIGITS}}}(-\d+-of-\d+)?\.json")
 
 Made = tuple[str, str]  # kind and key of a shard
 
@@ -47,6 +57,12 @@ def noted_parts(store: Store, made: Sequence[Made]) -> dict[Made, Shard]:
 def noted_shards(store: Store, name: str) -> set[str]:
     """The folders of the shards that a manifest of commits names."""
     return {shard.folder for shard in _read(store, name).values()}
+
+
+def forget(store: Store) -> None:
+    """Delete all manifests of commits, and nothing else that may lie beside them."""
+    for name in filter(MANIFEST.fullmatch, store.list(COMMITS)):
+        store.delete(name)
 
 
 def note(store: Store, made: Sequence[Made], found: Mapping[Made, Shard]) -> None:

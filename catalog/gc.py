@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from phloem.catalog.advice import command
-from phloem.catalog.commits import COMMITS, noted_shards
+from phloem.catalog.commits import COMMITS, MANIFEST, noted_shards
 from phloem.catalog.errors import PhloemError, UseError
 from phloem.catalog.manifest import COMMIT, KEY_DIGITS, Dataset, Kind, Shard, digest_of, find
 from phloem.catalog.packs import PACKS, packs_of
@@ -41,7 +41,7 @@ _HEARTBEAT = re.compile(rf"{HEARTBEATS}/\d{{8}}T\d{{6}}Z-[0-9a-f]{{6}}\.json")
 # What saves requests, and is made again where it is lacking: what it is, and its name.
 _AGAIN = MappingProxyType(
     {
-        "manifest of commits": re.compile(rf"{COMMITS}/{_KEY}(-\d+-of-\d+)?\.json"),
+        "manifest of commits": MANIFEST,
         "pack": re.compile(rf"{PACKS}/{_KEY}\.bin"),
         "list of splits": re.compile(rf"{SPLITS}/{_KEY}\.json"),
     }

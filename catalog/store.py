@@ -508,7 +508,15 @@ class Store:
                 raise
 
     def delete(self, name: str) -> None:
-        """Delete a file or a folder with all it holds; nothing if there is none."""
+        """Delete a file or a folder with all it holds; nothing if there is none.
+
+        Of a link the link is deleted, and nothing behind it. Raises ValueError for the root itself.
+        """
+        if not any(part.strip(".") for part in name.split("/")):
+            raise ValueError(f"{name!r} is the root {self.root}, of which all would be deleted")
+        if self.is_local and Path(self.path(name)).is_symlink():
+            Path(self.path(name)).unlink()
+            return
         with suppress(MissingError), self._asking("delete", name):
             self.fs.rm(self.path(name), recursive=True)
 

@@ -175,7 +175,7 @@ def inputs_verified(store: Store) -> Iterator[None]:
     try:
         yield
     except MissingError as error:
-        _forget_manifests(store)
+        commits.forget(store)
         msg = f"{error}; run again: what it was made from is read or fetched again"
         raise StageError(msg) from None
     except ChangedError as error:
@@ -191,12 +191,7 @@ def _forget(store: Store, name: str) -> None:
     """Let a shard count as never committed, or a fetched file as never fetched."""
     shard, _, _ = name.rpartition("/")
     store.delete(f"{shard}/{COMMIT}" if "/" in shard else name)
-    _forget_manifests(store)
-
-
-def _forget_manifests(store: Store) -> None:
-    """Let nobody believe a manifest of commits: one of them told of what is not there."""
-    store.delete(commits.COMMITS)
+    commits.forget(store)  # one of them told of what is not there
 
 
 def require_whole(store: Store, shards: Iterable[Shard]) -> None:

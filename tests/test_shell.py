@@ -161,3 +161,15 @@ def test_wheel_unpacked_elsewhere_works(wheel, tmp_path):
     assert place == str(tmp_path / "phloem" / "__init__.py")
     assert int(ops) > 0
     assert int(connectors) > 0
+
+
+@pytest.mark.parametrize("given", [["VENV=mine"], ["-f", "../Makefile"]])
+def test_make_clean_leaves_alone_what_make_has_not_made(tmp_path, given):
+    """A folder of somebody's that VARIABLE=… names, or another folder than the Makefile's."""
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    mine = tmp_path / "mine"
+    (mine / "build").mkdir(parents=True)
+    where = mine if "-f" in given else tmp_path
+    made = subprocess.run(["make", *given, "clean"], cwd=where, capture_output=True, check=False)
+    assert made.returncode
+    assert (mine / "build").is_dir()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from phloem.catalog.commits import forget
 from phloem.catalog.store import MissingError, Store
 
 TEXT = "Phloem, الغربال, ไหม, हिन्दी, 漢字, 😀\n".encode()
@@ -95,6 +96,38 @@ def test_delete_takes_a_folder_and_nothing_else(store: Store) -> None:
     store.delete("a/never")
     assert not store.exists("a/b/c")
     assert store.read_bytes("a/d") == b"2"
+
+
+@pytest.mark.parametrize("name", ["", ".", "./", "/", "//", "./."])
+def test_delete_never_takes_the_root(store: Store, name: str) -> None:
+    store.write_bytes("a", b"1")
+    with pytest.raises(ValueError, match="root"):
+        store.delete(name)
+    assert store.read_bytes("a") == b"1"
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_delete_of_a_link_takes_nothing_behind_it(tmp_path: Path, is_folder: bool) -> None:
+    store, mine = Store(tmp_path / "root"), tmp_path / "mine"
+    store.write_bytes("a", b"1")
+    (mine / "more").mkdir(parents=True)
+    (mine / "x").write_bytes(b"2")
+    link = tmp_path / "root" / "link"
+    link.symlink_to(mine if is_folder else mine / "x")
+    store.delete("link")
+    assert not link.is_symlink()
+    assert (mine / "x").read_bytes() == b"2"
+    assert (mine / "more").is_dir()
+
+
+def test_forget_takes_manifests_of_commits_and_nothing_else(tmp_path: Path) -> None:
+    """A root may be a folder that holds other things too, and a folder `commits` of somebody's."""
+    store, key = Store(tmp_path), "0" * 32
+    for name in (f"{key}.json", f"{key}-1-of-2.json", "mine.json", f"{key}.txt", f"{key}/a.json"):
+        store.write_bytes(f"commits/{name}", b"{}")
+    forget(store)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"commits/mine.json", f"commits/{key}.txt", f"commits/{key}/a.json"}
 
 
 def test_free_bytes_is_known_before_the_root_exists(tmp_path: Path) -> None:
