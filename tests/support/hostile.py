@@ -134,7 +134,7 @@ FILES: Mapping[str, tuple[str, Callable[[], bytes]]] = {
     "Parquet that says a text again": ("a.parquet", lambda: _parquet(_said_again())),
     "Arrow that says a text again": ("a.arrow", lambda: _arrow(_said_again())),
     "Arrow of one run": ("a.arrow", lambda: _arrow(_run_ends())),
-    "Arrow of nulls": ("a.arrow", lambda: _arrow(pa.table({"text": pa.nulls(2**31)}))),
+    "Arrow of nulls": ("a.arrow", lambda: _arrow(pa.table({"text": pa.nulls(2**31 - 1)}))),
     "lines without an end": ("a.txt", lambda: b"\n" * 10_000_000 + b"fine"),
     "elements in elements": ("a.zip", lambda: _page("<div>" * 200_000)),
     "bold in bold": ("a.zip", lambda: _page("<b>" * 1_000_000)),
