@@ -129,3 +129,15 @@ def strings_in(value: Json) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from strings_in(each)
+
+
+def withheld_in(value: Json) -> Json:
+    """Plain data, each text of it without what is never told; what JSON does not know as text."""
+    if isinstance(value, Mapping):
+        named = ((withheld(k) if isinstance(k, str) else k, each) for k, each in value.items())
+        return {key: withheld_in(each) for key, each in named}
+    if isinstance(value, list | tuple):
+        return [withheld_in(each) for each in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return withheld(str(value))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from phloem.catalog.withheld import withheld
+from phloem.catalog.withheld import withheld, withheld_in
 
 Json = Any
 
@@ -69,18 +69,22 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0]:
             value["error"] = record.exc_info[0].__name__
-        return json.dumps(value, ensure_ascii=True, default=str)
+        return json.dumps(withheld_in(value), ensure_ascii=True)
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to whatever stderr is at the moment, without what is never told."""
-
-    def __init__(self) -> None:
-        super().__init__(sys.stderr)
+class Lines(logging.Formatter):
+    """A plain line, without what is never told."""
 
     def format(self, record: logging.LogRecord) -> str:
         """A record as a line."""
         return withheld(super().format(record))
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to whatever stderr is at the moment."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
@@ -108,7 +112,7 @@ def set_up(environment: Mapping[str, str] = os.environ) -> None:
         handler.setFormatter(JsonLines())
         ours.setLevel(logging.INFO)
     else:
-        handler.setFormatter(logging.Formatter("warning: %(message)s"))
+        handler.setFormatter(Lines("warning: %(message)s"))
         handler.addFilter(lambda record: not hasattr(record, _FACTS))
         ours.setLevel(logging.WARNING)
     # Of a collector that does not answer one line is enough, in the same form as all others.

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from phloem.catalog.withheld import withheld
+from phloem.catalog.withheld import withheld_in
 from phloem.reports.visible import visible
 
 Json = Any
@@ -50,7 +50,7 @@ def write(text: str) -> None:
 
 def print_json(value: Json) -> None:
     """Print a value as JSON; what JSON does not know, as text."""
-    text = withheld(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+    text = json.dumps(withheld_in(value), ensure_ascii=False, indent=1)
     write(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 

@@ -139,6 +139,21 @@ def test_terminal_pages_and_comments_withhold_it(capsys: pytest.CaptureFixture[s
         assert "HIDE" not in each
 
 
+@pytest.mark.parametrize(
+    "text", ["a\nana@biblioteca.pt", "joão@biblioteca.pt", "\\ana@biblioteca.pt"]
+)
+def test_json_stays_json_whatever_it_escapes(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"x": text})
+    set_up({"PHLOEM_LOG": "json"})
+    try:
+        logging.getLogger("phloem.test").warning("%s", text)
+    finally:
+        set_up({})
+    out, err = capsys.readouterr()
+    assert json.loads(out)["x"] == json.loads(err)["message"] == withheld(text)
+    assert "biblioteca" not in out + err
+
+
 @pytest.mark.parametrize("form", ["", "json"])
 def test_logs_withhold_it(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     set_up({"PHLOEM_LOG": form})
