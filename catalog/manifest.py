@@ -251,8 +251,12 @@ class Dataset:
 
     @classmethod
     def load(cls, store: Store, name: str) -> Dataset:
-        """Read a manifest. Raises ValueError if it is none, or does not hash to what it says."""
-        data = store.read_bytes(name)
+        """Read a manifest. Raises MissingError, and ValueError as `read` does."""
+        return cls.read(store.read_bytes(name), name)
+
+    @classmethod
+    def read(cls, data: bytes, name: str) -> Dataset:
+        """What a manifest says. Raises ValueError if it is none, or hashes to something else."""
         try:
             value = json.loads(data)
             dataset = cls.from_json(value)

@@ -248,15 +248,16 @@ def _manifest(case: _Case, stage: str, datasets: dict[str, Dataset]) -> Iterator
     if faults:
         yield from faults
         return
+    data = store.read_bytes(name)
     try:
-        dataset = Dataset.load(store, name)
+        dataset = Dataset.read(data, name)
     except ValueError:
         yield Finding(name, "changed manifest", digest, "does not hash to what it says")
         return
     wrong = [*manifest_faults(dataset, stage)]
     if dataset.digest != digest:
         wrong.append(dataset.digest)
-    elif dataset.name != name or dataset.to_bytes() != store.read_bytes(name):
+    elif dataset.name != name or dataset.to_bytes() != data:
         wrong.append("is not spelt or called as a manifest is, or says more")
     for fault in wrong:
         yield Finding(name, "changed manifest", digest, said(fault))
