@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from tiny_workspace import ARTICLES, new_root, run_tiny, write_source
+from unguarded import unguard
 
 from phloem.catalog.columns import LICENSE, NATIVE_ID
 from phloem.catalog.manifest import Dataset, Shard, read_parquet
@@ -154,6 +155,7 @@ def make_root(
         if not released:
             patch.setattr(running, "_release", lambda *_: None)
         patch.setattr(files, "read", _licensing(files.read, licenses))
+        unguard(patch)  # another process would read without it
         record = run_tiny(workspace, root)
     ids = {(s, each.id): document_id(s, each.id) for s, held in documents.items() for each in held}
     return Root(Store(root), record["run_id"], record, ids)
