@@ -85,11 +85,6 @@ def _said_again() -> pa.Table:
     return pa.table({"text": text})
 
 
-def _run_ends() -> pa.Table:
-    ends = pa.array([2**31 - 1], pa.int32())
-    return pa.table({"text": pa.RunEndEncodedArray.from_arrays(ends, pa.array([FINE]))})
-
-
 def catalogue(count: int) -> bytes:
     """A catalogue of gettext whose messages are all the same bytes, which are most of the file."""
     head = 28 + 16 * count
@@ -133,7 +128,6 @@ FILES: Mapping[str, tuple[str, Callable[[], bytes]]] = {
     "header of many columns": ("a.csv", lambda: b",".join([b"c"] * 300_000) + b",text\nfine\n"),
     "Parquet that says a text again": ("a.parquet", lambda: _parquet(_said_again())),
     "Arrow that says a text again": ("a.arrow", lambda: _arrow(_said_again())),
-    "Arrow of one run": ("a.arrow", lambda: _arrow(_run_ends())),
     "Arrow of nulls": ("a.arrow", lambda: _arrow(pa.table({"text": pa.nulls(2**31 - 1)}))),
     "lines without an end": ("a.txt", lambda: b"\n" * 10_000_000 + b"fine"),
     "elements in elements": ("a.zip", lambda: _page("<div>" * 200_000)),
