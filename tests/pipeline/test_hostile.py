@@ -46,7 +46,7 @@ REASONS = {
 
 
 ENDED = {"Arrow of nulls"}
-"""What only its process's end holds: two milliard rows of a few bytes. All else is bounded itself."""
+"""What only the end of its process holds: two milliard rows of a few bytes."""
 
 
 @pytest.fixture(scope="module", autouse=True)
