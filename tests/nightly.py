@@ -36,6 +36,11 @@ PARTS = {
         ["tests/catalog/test_real_tokenizers.py"],
         {},
     ),
+    "fuzz": (
+        "Files of every form and pages of every markup, changed at random, a minute each",
+        ["tests/pipeline/test_fuzz.py"],
+        {},
+    ),
     "spark": ("The tests of Spark, on a real standalone cluster", ["tests", "-m", "spark"], {}),
     "faults-on-spark": (
         "The fault matrix with every run of it on that kind of cluster",
@@ -154,6 +159,7 @@ def page() -> str:
             told = f"What failed was run again on {again['date']}, of commit `{again['commit']}`:"
             lines += ["", f"{told} {again['passed']} passed, {len(again['failed'])} failed."]
         lines += _soak(each["recorded"])
+        lines += _fuzz(each["recorded"])
     return "\n".join(lines) + "\n"
 
 
@@ -176,6 +182,13 @@ def _soak(recorded: dict[str, str]) -> list[str]:
         cells = [f"`{stage}`", each["seconds"], *each["MB"], *each["files"]]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines
+
+
+def _fuzz(recorded: dict[str, str]) -> list[str]:
+    """What the fuzzer did to each kind, if this part holds it."""
+    told = {name: value for name, value in recorded.items() if name.startswith("fuzzed ")}
+    lines = [f"- {name.removeprefix('fuzzed ')}: {value}" for name, value in sorted(told.items())]
+    return ["", *lines] if lines else []
 
 
 def main(arguments: list[str]) -> int:
