@@ -41,7 +41,7 @@ def _example(*messages: tuple[bytes, bytes]) -> bytes:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=2,
+    version=3,
     media_types=["application/x-gettext-translation"],
     examples=[
         (
