@@ -209,7 +209,8 @@ def _overran(place: _Place, ended: str, limits: Limits) -> Extracted | None:
         place.slice, place.singly = None, rows
         return None
     place.next_row(1)
-    return _faulted(Fault(native_id, -1, overrun(ended, "record", limits), file=file))
+    reason = overrun(ended, "record", limits)
+    return _faulted(Fault(native_id, -1, reason, file=_member(native_id, file)))
 
 
 def read(asked: Asked, *, ends: float) -> Batches:
@@ -370,8 +371,12 @@ def _extract(
 
 def _fault(batch: pa.RecordBatch, row: int, reason: str, file: str | None) -> Fault:
     native_id = batch[NATIVE_ID.name][row].as_py()
-    member = native_id if file and (native_id or "").startswith(f"{file}/") else file
-    return Fault(native_id, -1, reason, file=member)
+    return Fault(native_id, -1, reason, file=_member(native_id, file))
+
+
+def _member(native_id: str | None, file: str | None) -> str | None:
+    """The member of an archive that a record is, or its file."""
+    return native_id if file and (native_id or "").startswith(f"{file}/") else file
 
 
 def _texts(

@@ -50,13 +50,13 @@ class OwnFiles:
     """A user's own files, which no source card describes.
 
     Attributes:
-        path: Path, folder, glob or URL.
+        path: Path, folder, glob or URL, or several.
         text_column: The column that holds the text.
         language: BCP-47 tag of those that do not say theirs, or `und`.
         format: That of all of them; None: by the ending of each name.
     """
 
-    path: str
+    path: str | Sequence[str]
     text_column: str = "text"
     language: str = "und"
     format: str | None = None

@@ -30,10 +30,11 @@ Recipe = Annotated[
     typer.Argument(help="A recipe's name, such as quickstart or debian, or a YAML file's path."),
 ]
 Input = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--input",
-        help="Read your own files instead of the recipe's sources: a path, folder, glob or URL."
+        help="Read your own files instead of the recipe's sources: a path, folder, glob or URL;"
+        " again for more."
         " Their names end in .jsonl, .json, .csv, .parquet, .arrow or .txt; text may go on with"
         " .gz, .xz, .bz2 or .zst. A path that is there is read as it is; a folder stands for all"
         " below it, but for what is no data, such as README and _SUCCESS, which is told."
@@ -243,15 +244,18 @@ def run(
 
 
 def _own(
-    path: str | None, file_format: str | None, text_column: str, language: str
+    paths: list[str] | None, file_format: str | None, text_column: str, language: str
 ) -> OwnFiles | None:
     """The files that --input names, if it is given."""
     from phloem.pipeline.request import OwnFiles
 
-    if path is None and (file_format, text_column, language) != (None, "text", "und"):
+    if not paths and (file_format, text_column, language) != (None, "text", "und"):
         msg = "--format, --text-column and --language are of --input: name the files with it"
         raise UseError(msg)
-    return None if path is None else OwnFiles(path, text_column, language, file_format)
+    if not paths:
+        return None
+    # One by itself is locked as it ever was.
+    return OwnFiles(paths[0] if len(paths) == 1 else paths, text_column, language, file_format)
 
 
 def _checked(spark: Spark, workers: int | None, stage: str | None) -> Spark:

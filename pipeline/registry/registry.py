@@ -79,21 +79,26 @@ def load_registry(workspace: Workspace) -> Registry:
 
 
 def local_registry(
-    registry: Registry, path: str, text_column: str, language: str, file_format: str | None = None
+    registry: Registry,
+    path: str | Sequence[str],
+    text_column: str,
+    language: str,
+    file_format: str | None = None,
 ) -> Registry:
     """The registry with the ephemeral card of a user's own files, locked as they are now.
 
     Raises AskedError if there are no such files, their URL holds a secret, there is no such format,
     or the language is no BCP-47 tag.
     """
-    if not path:
-        raise AskedError("--input is empty; give a path, glob or URL")
-    if masked(path) != path:
-        msg = (
-            f"--input {masked(path)} holds a password or a token, which the run's record would"
-            " keep; leave it out and give it by the environment, or fetch the file first"
-        )
-        raise AskedError(msg)
+    for each in [path] if isinstance(path, str) else path:
+        if not each:
+            raise AskedError("--input is empty; give a path, glob or URL")
+        if masked(each) != each:
+            msg = (
+                f"--input {masked(each)} holds a password or a token, which the run's record would"
+                " keep; leave it out and give it by the environment, or fetch the file first"
+            )
+            raise AskedError(msg)
     fault = tag_fault(language)
     if fault:
         raise AskedError(f"--language: {fault}; give one such as sw or zh-Hant, or und")

@@ -32,7 +32,7 @@ def _asked(folder: Path, contents: dict[str, list[str]], limits: Limits = LOW) -
     folder.mkdir(exist_ok=True)
     (folder / "heavy_ops.py").write_text(guarded_work.HEAVY, encoding="utf-8")
     for name, texts in contents.items():
-        lines = [json.dumps({"id": f"{name}/{n}", "text": each}) for n, each in enumerate(texts)]
+        lines = [json.dumps({"id": f"{name}:{n}", "text": each}) for n, each in enumerate(texts)]
         (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     params: dict[str, Any] = {
         "path": [str(folder / name) for name in contents],
@@ -69,7 +69,7 @@ def test_record_that_takes_too_much_is_quarantined_alone(
     found = list(extract(asked))
     assert _texts(found) == [*TEXTS, *TEXTS]
     assert sum(each.read for each in found) == 2 * len(TEXTS) + 1
-    assert _faults(found) == [Fault("a.jsonl/3", -1, reason, file="a.jsonl")]
+    assert _faults(found) == [Fault("a.jsonl:3", -1, reason, file="a.jsonl")]
 
 
 def test_limit_that_is_raised_lets_the_record_in(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_too_many_records_that_take_too_much_end_their_split_with_a_rest_for_eac
     found = list(extract(_asked(tmp_path / "in", {"a.jsonl": texts, "b.jsonl": TEXTS})))
     assert _texts(found) == ["before"]
     *records, first, second = _faults(found)
-    assert [each.native_id for each in records] == [f"a.jsonl/{n + 1}" for n in range(8)]
+    assert [each.native_id for each in records] == [f"a.jsonl:{n + 1}" for n in range(8)]
     for rest, file in ((first, "a.jsonl"), (second, "b.jsonl")):
         assert rest == Fault(
             None, -1, "more than 8 records that took too much", rest=True, file=file

@@ -138,3 +138,11 @@ def test_input_by_address_is_brought_into_the_root(tmp_path: Path) -> None:
         told=lambda _: None,
     )
     assert [ref.path.split("/")[0] for ref in reading.files.values()] == ["fetched"]
+
+
+def test_input_that_is_given_twice_reads_both(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(f"текст {name}", encoding="utf-8")
+    own = OwnFiles([str(tmp_path / "a.txt"), str(tmp_path / "b.txt")])
+    _, registry, _ = find_request("quickstart", str(tmp_path / "root"), own=own)
+    assert [file.name for file in registry.pins["local"].files] == ["a.txt", "b.txt"]
