@@ -142,9 +142,8 @@ def load() -> None:
         finally:
             compiling.kill()  # where Ctrl-C came; else it has ended
     forkserver.set_forkserver_preload(PRELOAD)
-    server: Any = forkserver._forkserver  # noqa: SLF001 - what `start_beside` says of it holds
     with worker_settings(), _deaf_to_terminals():
-        server.ensure_running()
+        forkserver.ensure_running()
 
 
 def start_beside() -> None:
@@ -154,7 +153,7 @@ def start_beside() -> None:
     """
     multiprocessing.current_process().daemon = False
     server: Any = forkserver._forkserver  # noqa: SLF001 - as in `_end`
-    server.ensure_running = lambda: None
+    server.ensure_running = forkserver.ensure_running = lambda: None
 
 
 def load_ahead(root: str) -> None:
