@@ -95,8 +95,9 @@ class _Place:
         rows: Rows of the next batch that were.
         singly: Rows after these that are to be taken one by one.
         left_out: Files that are given up.
-        begun: Files that were begun, in order.
-        slice: Rows that are being extracted, and the native id of a single one.
+        at: The file that is being read, behind the archive that it is in.
+        begun: Files that were begun.
+        slice: Rows that are being extracted, and of a single one its native id and its file.
         is_over: Whether nothing more can be read.
     """
 
@@ -104,9 +105,15 @@ class _Place:
     rows: int = 0
     singly: int = 0
     left_out: list[str] = field(default_factory=list)
+    at: list[str] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
-    slice: tuple[int, str | None] | None = None
+    slice: tuple[int, str | None, str | None] | None = None
     is_over: bool = False
+
+    def begin(self, files: list[str]) -> None:
+        """Reading begins in the last of these, or goes on in it."""
+        self.at = files
+        self.begun += [] if files[-1] in self.begun else files[-1:]
 
     def next_row(self, rows: int) -> None:
         """So many rows were got over."""
@@ -119,15 +126,16 @@ class _Place:
         self.items[file] += 1
         self.rows = self.singly = 0
 
-    def give_up(self, file: str | None) -> None:
-        """This file cannot be got over; or the whole split, where it does not say which it is."""
-        self.is_over = file is None
-        self.left_out += [] if file is None else [file]
+    def give_up(self) -> str | None:
+        """The file that is read cannot be got over; or the whole split, where nobody says which."""
+        self.is_over = not self.at
+        self.left_out += self.at[-1:]
         self.rows = self.singly = 0
+        return self.at[-1] if self.at else None
 
     def not_read(self, files: Iterable[str]) -> list[str | None]:
-        """Of these files, the one that was begun last, and those that were not."""
-        left = [*self.begun[-1:], *(name for name in files if name not in self.begun)]
+        """Of these files, the one that is being read, and those that were not begun."""
+        left = [*self.at[:1], *(name for name in files if name not in self.begun)]
         return [name for name in left if name not in self.left_out] or [None]
 
 
@@ -171,27 +179,30 @@ def extract(asked: Asked) -> Iterator[Extracted]:
             return
     reason = f"more than {MOST_OVERRUNS} records that took too much"
     for name in place.not_read(asked.split.files or asked.files):
-        yield _faulted(Fault(None, -1, reason, rest=True, file=name))
+        yield _faulted(Fault(None, -1, reason, rest=True, file=name), name)
 
 
 def _go_on(asked: Asked, place: _Place) -> Generator[Extracted, None, str | None]:
     """What one child gives, from a place on; returns how it ended before it was done."""
     limits, most = asked.limits, asked.limits.reading_memory_bytes
+    place.at = []
     arguments = (_plain(asked), {**asdict(place), "items": dict(place.items)})
     with Guarded(extract_here, arguments, limits.record_seconds, most) as child:
         try:
             for said, rows in child:
                 if "begun" in said:
-                    place.begun += [] if said["begun"] in place.begun else [said["begun"]]
+                    place.begin(said["begun"])
                 elif "slice" in said:
-                    place.slice = said["slice"], said["native_id"]
+                    place.slice = said["slice"], said["native_id"], said["file"]
                     child.most_bytes = child.resident_bytes() + limits.record_memory_bytes
-                elif "item" in said:
-                    place.next_item(said["item"])
-                else:
+                elif "rows" in said:
                     child.most_bytes = most
                     place.next_row(said["rows"])
                     yield _gathered(said, rows)
+                else:
+                    place.next_item(said["item"])
+                    if said["fault"]:
+                        yield _faulted(Fault(**said["fault"]), said["item"] or None)
         except OverrunError as error:
             return str(error)
     return None
@@ -199,18 +210,17 @@ def _go_on(asked: Asked, place: _Place) -> Generator[Extracted, None, str | None
 
 def _overran(place: _Place, ended: str, limits: Limits) -> Extracted | None:
     """The fault that a child ended at, if it is known to be one record's or a whole file's."""
-    file = place.begun[-1] if place.begun else None
     if place.slice is None:
-        place.give_up(file)
+        file = place.give_up()
         reason = f"reading {overrun(ended, 'reading', limits)}"
-        return _faulted(Fault(None, -1, reason, rest=True, file=file))
-    rows, native_id = place.slice
+        return _faulted(Fault(None, -1, reason, rest=True, file=file), file)
+    rows, native_id, file = place.slice
     if rows > 1:
         place.slice, place.singly = None, rows
         return None
     place.next_row(1)
     reason = overrun(ended, "record", limits)
-    return _faulted(Fault(native_id, -1, reason, file=_member(native_id, file)))
+    return _faulted(Fault(native_id, -1, reason, file=_member(native_id, file)), file)
 
 
 def read(asked: Asked, *, ends: float) -> Batches:
@@ -232,7 +242,7 @@ def read(asked: Asked, *, ends: float) -> Batches:
         try:
             for said, rows in child:
                 if "begun" in said:
-                    file = said["begun"]
+                    file = said["begun"][-1]
                 else:
                     yield rows if rows is not None else Fault(**said["fault"])
         except OverrunError as error:
@@ -240,8 +250,8 @@ def read(asked: Asked, *, ends: float) -> Batches:
             yield Fault(None, -1, f"reading {reason}", rest=True, file=file)
 
 
-def _faulted(fault: Fault) -> Extracted:
-    return Extracted(fault.records, faults=(fault,), file=fault.file)
+def _faulted(fault: Fault, file: str | None) -> Extracted:
+    return Extracted(fault.records, faults=(fault,), file=file)
 
 
 def _gathered(said: Json, rows: pa.RecordBatch | None) -> Extracted:
@@ -267,8 +277,8 @@ def _plain(asked: Asked) -> dict[str, Json]:
 def extract_here(asked: Json, place: Json) -> Iterator[Told]:
     """Read a split from a place on, and extract its documents.
 
-    Tells of each slice of rows that it begins, then what these gave; and when a batch or a fault
-    is done, of what file it was.
+    Tells of each slice of rows that it begins, then what these gave; when all of a batch did, of
+    what file it was; and of each fault.
     """
     limits = Limits(**asked["limits"])
     by_type = _by_type(asked)
@@ -281,13 +291,11 @@ def extract_here(asked: Json, place: Json) -> Iterator[Told]:
             items[file or ""] -= 1
             continue
         if isinstance(found, Fault):
-            fault = asdict(replace(found, file=file))
-            said = {"rows": 0, "read": found.records, "faults": [fault], "content_bytes": 0}
-            yield {**said, "file": file}, None
+            yield {"item": file or "", "fault": asdict(replace(found, file=file))}, None
         else:
             yield from _extract(complete(found), file, by_type, limits, rows, singly)
+            yield {"item": file or "", "fault": None}, None
         rows = singly = 0
-        yield {"item": file or ""}, None
 
 
 def read_here(asked: Json) -> Iterator[Told]:
@@ -360,7 +368,8 @@ def _extract(
         rows = 1 if singly > 0 else max(1, full - start)
         part = batch.slice(start, rows)
         native_id = part[NATIVE_ID.name][0].as_py() if rows == 1 else None
-        yield {"slice": rows, "native_id": native_id}, None
+        met = _member(native_id, file)
+        yield {"slice": rows, "native_id": native_id, "file": met}, None
         good, bad = _texts(part, by_type, limits)
         faults = [asdict(_fault(part, row, reason, file)) for row, reason in sorted(bad.items())]
         size = int(ends[start + rows - 1]) - before

@@ -13,8 +13,9 @@ import os
 import resource
 import select
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,9 +42,16 @@ Told = tuple[Json, pa.RecordBatch | None]
 KEPT_BYTES = 2**30  # of a child that waits for more: one that holds more gives it back by ending
 LOOK_SECONDS = 0.05  # between looks at the child's memory: it may add a few 100 MB meanwhile
 
+STILL_SECONDS = 60
+"""That a child may neither tell anything nor take processor time: it waits for what never comes.
+A file on another machine, or a page in swap, is there sooner."""
+
 
 OVERRUNS = ("seconds", "memory")
 """Of what a step took too much; how else a child ended is told by its signal or exit code."""
+
+NO_MEMORY, STILL = "no memory", "still"
+"""What may be otherwise in another child: its memory could not be had, or it did nothing."""
 
 
 class OverrunError(PhloemError):
@@ -62,6 +70,10 @@ def overrun(ended: str, what: str, limits: Limits) -> str:
         return f"took more than {limits.told('record_seconds')}"
     if ended == "memory":
         return f"needed more than {limits.told(f'{what}_memory_bytes')}"
+    if ended == NO_MEMORY:
+        return "needed more memory than the system gives"
+    if ended == STILL:
+        return f"did nothing for {STILL_SECONDS} seconds"
     return f"ended its process ({ended})"
 
 
@@ -90,13 +102,18 @@ os.register_at_fork(after_in_child=_idle.clear)  # they are the parent's
 
 def retire() -> None:
     """End the children of this process that wait for work."""
-    while _idle:
-        _idle.pop().end()
+    while found := _waiting():
+        found.end()
+
+
+def _waiting() -> _Child | None:
+    with suppress(IndexError):  # another thread may take the last
+        return _idle.pop()
+    return None
 
 
 def _child() -> _Child:
-    while _idle:
-        found = _idle.pop()
+    while found := _waiting():
         if found.process.is_alive():
             return found
         found.end()
@@ -104,8 +121,13 @@ def _child() -> _Child:
     context = WorkerContext()
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()
+    try:
+        process.start()
+    except (OSError, EOFError) as error:  # there are too many, or what forks them is gone
+        ours.close()
+        raise StageError(f"no process could be started to read in: {reason_of(error)}") from None
+    finally:
+        theirs.close()
     return _Child(process, ours)
 
 
@@ -132,11 +154,13 @@ class Guarded:
     ends: float | None = None
     _looked: float = field(default=0.0, repr=False)
     _is_done: bool = field(default=False, repr=False)
+    _ended: str = field(default="", repr=False)
 
     def __enter__(self) -> Self:
         """Give a child the work."""
         self._child = _child()
-        self._child.channel.send((self.work, self.args, self.step_seconds))
+        with suppress(OSError):  # it has just died, as is told to whoever listens to it
+            self._child.channel.send((self.work, self.args, self.step_seconds))
         return self
 
     def __exit__(
@@ -146,7 +170,7 @@ class Guarded:
         trace: TracebackType | None,
     ) -> None:
         """End the child, unless it is done and of use for more."""
-        if self._is_done and self.resident_bytes() < KEPT_BYTES:
+        if self._is_done and not self._ended and self.resident_bytes() < KEPT_BYTES:
             _idle.append(self._child)
         else:
             self._child.end()
@@ -154,7 +178,8 @@ class Guarded:
     def __iter__(self) -> Iterator[Told]:
         """What the child tells.
 
-        Raises OverrunError if it was ended for what its step took, or died.
+        Raises OverrunError if it was ended for what its step took, or died: after all that it had
+        told, so that the last of it says what it was at.
         """
         while True:
             self._wait()
@@ -163,8 +188,12 @@ class Guarded:
                 rows = _rows(self._child.channel.recv_bytes()) if said["rows"] else None
             except (EOFError, OSError):  # OSError: in the middle of a message
                 self._child.process.join()
-                raise OverrunError(_end_of(self._child.process.exitcode or 0)) from None
+                code = self._child.process.exitcode or 0
+                raise OverrunError(self._ended or _end_of(code)) from None
             self._is_done = "told" not in said
+            if "ended" in said:
+                self._ended = said["ended"]
+                raise OverrunError(self._ended)
             if "error" in said:
                 raise _error(*said["error"])
             if self._is_done:
@@ -179,6 +208,11 @@ class Guarded:
         return 0
 
     def _wait(self) -> None:
+        """Until there is something of the child to be heard, if only that it was ended.
+
+        Raises LateError.
+        """
+        looks, taken = 0, 0.0
         while True:
             is_there = self._child.channel.poll(LOOK_SECONDS)
             now = time.monotonic()
@@ -187,9 +221,24 @@ class Guarded:
             if now - self._looked >= LOOK_SECONDS:
                 self._looked = now
                 if self.resident_bytes() > self.most_bytes:
-                    raise OverrunError("memory")
+                    self._end("memory")
             if is_there:
                 return
+            # Counted by looks: while this process is stopped, so may be the child.
+            before, taken = taken, self._processor_seconds()
+            looks = looks + 1 if taken == before else 0
+            if looks * LOOK_SECONDS > STILL_SECONDS:
+                self._end(STILL)
+
+    def _processor_seconds(self) -> float:
+        with suppress(psutil.Error):
+            times = psutil.Process(self._child.process.pid).cpu_times()
+            return float(times.user + times.system)
+        return 0.0
+
+    def _end(self, why: str) -> None:
+        self._ended = self._ended or why
+        self._child.process.kill()
 
 
 def _end_of(code: int) -> str:
@@ -217,25 +266,32 @@ def _error(name: str, message: str) -> PhloemError:
 def serve(channel: Connection) -> None:
     """Do one piece of work after another, and tell the parent all that it yields."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked ends it
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # batch queues let it be ignored
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGXCPU})
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    gone = select.poll()
-    gone.register(channel.fileno(), 0)  # that it was hung up is always told
+    threading.Thread(target=_end_with, args=(channel.fileno(),), daemon=True).start()
     while True:
         try:
             work, args, step_seconds = channel.recv()
         except EOFError:
             return  # the parent is gone
-        progress.listen(partial(_step, channel, gone, step_seconds))
+        progress.listen(partial(_step, channel, step_seconds))
         with suppress(BrokenPipeError, ConnectionResetError):  # the parent wants no more
             _do(work, args, step_seconds, channel)
 
 
-def _step(channel: Connection, gone: select.poll, step_seconds: int, file: str | None) -> None:
-    if gone.poll(0):
-        os._exit(1)  # nobody would end this process otherwise
+def _end_with(channel: int) -> None:
+    """End this process when its parent has gone: nobody else would, if it waits for something."""
+    gone = select.poll()
+    gone.register(channel, 0)  # that it was hung up is always told
+    gone.poll()
+    os._exit(1)
+
+
+def _step(channel: Connection, step_seconds: int, files: Sequence[str]) -> None:
     _allow(step_seconds)
-    if file is not None:
-        _send(channel, {"told": {"begun": file}}, None)
+    if files:
+        _send(channel, {"told": {"begun": files}}, None)
 
 
 def _do(
@@ -254,8 +310,12 @@ def _do(
         kind = type(error)
         said = [f"{kind.__module__}.{kind.__qualname__}", str(error)]
         _send(channel, {"error": said}, None)
+    except MemoryError:
+        _send(channel, {"ended": NO_MEMORY}, None)
     except Exception as error:  # noqa: BLE001 - whatever it is, one safe line of it goes on
         _send(channel, {"error": ["", reason_of(error)]}, None)
+    except BaseException:  # noqa: BLE001 - an op that leaves; what it says may quote a document
+        os._exit(1)
 
 
 def _allow(seconds: int) -> None:

@@ -229,9 +229,7 @@ _FILE = b"phloem.file"
 
 def met_in(file: str, found: Batches) -> Batches:
     """What is read of a file, each with its name: what already names a member of it keeps that."""
-    if not progress.begin(file):
-        return
-    for each in found:
+    for each in progress.within(file, found):
         if file_of(each) is not None:
             yield each
         elif isinstance(each, Fault):

@@ -141,20 +141,19 @@ def read(params: Format, split: Split, files: Files, limits: Limits) -> Batches:
     archive is named `archive/member`.
     """
     for (name, start, end), size in zip(split.spec["parts"], split.spec["bytes"], strict=True):
-        kind, before = format_of(params, name), Path(files[name]).stat()
-        found = _read(params, kind, (name, start, end), files[name], limits)
-        found = _in_bounds(found, size, limits)
+        before = Path(files[name]).stat()
+        found = _in_bounds(params, (name, start, end), files[name], size, limits)
         yield from met_in(name, _tagged(found, language_of(params, name)))
         yield from met_in(name, _changed(files[name], size, before))
 
 
-def _in_bounds(found: Batches, file_bytes: int, limits: Limits) -> Batches:
+def _in_bounds(params: Format, part: Part, path: str, file_bytes: int, limits: Limits) -> Batches:
     """What is read of a file, as far as it is not more than any packed stream may unpack to.
 
     A table of 50 kB may say a text of a megabyte twenty thousand times.
     """
     made = 0
-    for each in found:
+    for each in _read(params, format_of(params, part[0]), part, path, limits):
         if not isinstance(each, Fault):
             made += int(pc.sum(pc.binary_length(each[CONTENT.name])).as_py() or 0)
             reason = excess(file_bytes, made, limits)

@@ -60,6 +60,8 @@ def _faults(found: list[Extracted]) -> list[Fault]:
         ("spin", "took more than 1 seconds (limits.record_seconds)"),
         ("hold 400000000", f"needed more than {200 * 2**20} bytes (limits.record_memory_bytes)"),
         ("die SIGSEGV", "ended its process (SIGSEGV)"),
+        ("lack", "needed more memory than the system gives"),
+        ("leave личное", "ended its process (exit code 1)"),
     ],
 )
 def test_record_that_takes_too_much_is_quarantined_alone(

@@ -1,5 +1,9 @@
 """What is done in a child cannot end its parent, nor stall it."""
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import guarded_work as work
@@ -54,6 +58,56 @@ def test_child_that_overruns_or_dies_leaves_what_it_told(deed: str, ended: str) 
     ):
         told += list(iter(child.__iter__().__next__, None))
     (pid,) = [said["pid"] for said, _ in _first(deed)]
+    assert not psutil.pid_exists(pid)
+
+
+def test_child_that_does_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "STILL_SECONDS", 1)
+    with (
+        pytest.raises(OverrunError, match=r"^still$"),
+        Guarded(work.tell_and, ("wait",), 5, GIB) as child,
+    ):
+        list(child)
+
+
+def test_last_that_is_told_is_what_took_the_memory_however_late_it_is_heard() -> None:
+    told: list[int] = []
+    with pytest.raises(OverrunError, match="memory"):
+        _hear_late(told)
+    assert told == [0, 1, 2, 3]
+
+
+def _hear_late(told: list[int]) -> None:
+    with Guarded(work.hold_at, (3,), 5, GIB // 2) as child:
+        for said, _ in child:
+            told.append(said["at"])
+            time.sleep(1.5 if told == [0] else 0)
+
+
+@pytest.mark.parametrize("deed", ["wait", "spin"])
+def test_child_ends_with_its_parent_and_where_a_batch_queue_ignores_the_signal(deed: str) -> None:
+    script = [
+        "import signal, guarded_work as work",
+        "from phloem.pipeline.guard import Guarded",
+        "signal.signal(signal.SIGXCPU, signal.SIG_IGN)",
+        f"with Guarded(work.tell_and, ({deed!r},), 1, {GIB}) as child:",
+        "    print(next(iter(child))[0]['pid'], flush=True)",
+        "    list(child)",
+    ]
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", "\n".join(script)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | path,
+    ) as parent:  # fmt: skip
+        assert parent.stdout is not None
+        assert parent.stderr is not None
+        pid = int(parent.stdout.readline())
+        if deed == "wait":
+            parent.kill()
+        assert deed == "wait" or b"OverrunError: seconds" in parent.stderr.read()
+    ends = time.monotonic() + 20
+    while psutil.pid_exists(pid) and time.monotonic() < ends:
+        time.sleep(0.05)
     assert not psutil.pid_exists(pid)
 
 

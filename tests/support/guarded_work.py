@@ -41,6 +41,10 @@ def heavy(batch):
             del held
         if word == "die":
             os.kill(os.getpid(), signal.Signals[amount])
+        if word == "lack":
+            raise MemoryError
+        if word == "leave":
+            raise SystemExit(amount)
         if word == "raise":
             raise ValueError(amount)
     return [batch["content"].cast(pa.string())]
@@ -71,6 +75,8 @@ def tell_and(deed: str) -> Iterator[Told]:
         del held
     if deed == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if deed == "wait":
+        time.sleep(600)
     if deed == "exit":
         os._exit(7)
     if deed == "refuse":
@@ -79,6 +85,15 @@ def tell_and(deed: str) -> Iterator[Told]:
     if deed == "raise":
         msg = "Привет, это личное письмо"
         raise ValueError(msg)
+
+
+def hold_at(number: int) -> Iterator[Told]:
+    """Numbers up to one at which much memory is taken."""
+    for each in range(number + 1):
+        yield {"at": each}, None
+    held = b"x" * 600 * 2**20
+    time.sleep(5)
+    del held
 
 
 def step_on(steps: int, seconds: float) -> Iterator[Told]:

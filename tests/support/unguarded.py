@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import pytest
 
 from phloem.pipeline import extraction
-from phloem.pipeline.guard import Told
+from phloem.pipeline.guard import OverrunError, Told
 from phloem.pipeline.registry import splits
+from phloem.sources import progress
+
+
+class EndedError(BaseException):
+    """Work that would have ended its process; the message says how."""
 
 
 @dataclass
@@ -21,6 +26,7 @@ class Unguarded:
     step_seconds: int
     most_bytes: int
     ends: float | None = None
+    _begun: list[list[str]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         return self
@@ -30,8 +36,19 @@ class Unguarded:
 
     def __iter__(self) -> Iterator[Told]:
         """What the work tells, as it would come out of a pipe."""
-        for told, rows in self.work(*json.loads(json.dumps(self.args))):
-            yield json.loads(json.dumps(told)), rows
+        progress.listen(lambda files: files and self._begun.append([*files]))
+        try:
+            for told, rows in self.work(*json.loads(json.dumps(self.args))):
+                yield from self._said()
+                yield json.loads(json.dumps(told)), rows
+        except EndedError as error:
+            yield from self._said()
+            raise OverrunError(str(error)) from None
+        yield from self._said()
+
+    def _said(self) -> Iterator[Told]:
+        while self._begun:
+            yield {"begun": self._begun.pop(0)}, None
 
     def resident_bytes(self) -> int:
         """Nothing: nobody looks."""
@@ -42,3 +59,4 @@ def unguard(patch: pytest.MonkeyPatch) -> None:
     """Read and extract in this process."""
     patch.setattr(extraction, "Guarded", Unguarded)
     patch.setattr(splits, "Guarded", Unguarded)
+    patch.setattr(progress, "_listener", progress._Listener())
