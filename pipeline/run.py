@@ -92,6 +92,7 @@ def prepare(
         store,
         cards,
         registry.pins,
+        own=registry.own,
         skip_unavailable=skips,
         is_elsewhere=request.is_elsewhere,
         told=told,

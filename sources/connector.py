@@ -24,8 +24,10 @@ A pin says which version of what the card names; `foreign` holds it to that with
 a lock file is written by machines and read by few: what is approved is the card. `fetch` refuses a
 pin that holds anything else, with `refuse`.
 
-One that can look without the network has an eighth, `unlocked(params, pin) -> list[str]`: the files
-that the card names now and the pin lacks, which a run does not read and so tells of.
+One that can look without the network has an eighth, `unlocked(params, pin) -> list[str]`: the
+files that the card names now and the pin lacks, which a run does not read and so tells of. One
+whose cards can name what is not everybody's has `barred(params, *, is_own) -> list[str]`: what of
+it is opened for nobody, or for the cards of a user's own workspace alone.
 
 What is beyond a limit that it meets is a Fault that names the limit, never an error. A split that
 reads several files says of all that it gives which of them it met it in: see `met_in`.
@@ -295,6 +297,27 @@ def refuse(found: Sequence[str]) -> None:
             f"its lock entry holds what the card does not name: {found[0]}{more}; correct the card,"
             " or lock it again"
         )
+
+
+def barred(connector: Connector, params: Any, *, is_own: bool) -> list[str]:
+    """What a card names and may not open, a line each.
+
+    Args:
+        connector: Its connector.
+        params: What it names.
+        is_own: Whether the card is of a user's own workspace, or made of their words, and none of
+            the registry, where strangers propose what is read.
+    """
+    look = getattr(connector, "barred", None)
+    return look(params, is_own=is_own) if look else []
+
+
+def require_open(connector: Connector, params: Any, *, is_own: bool) -> None:
+    """Raise WrongError if a card names what it may not open, as `barred` found."""
+    found = barred(connector, params, is_own=is_own)
+    if found:
+        more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
+        raise WrongError(f"{found[0]}{more}")
 
 
 def unlocked(connector: Connector, params: Any, pin: Pin) -> list[str]:

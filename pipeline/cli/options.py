@@ -12,6 +12,7 @@ from phloem.catalog.errors import UseError
 
 if TYPE_CHECKING:
     from phloem.catalog.store import Store
+    from phloem.sources.spending import Allowance
 
 
 def _given(root: str) -> str:
@@ -31,6 +32,22 @@ Root = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for another program to read.")]
+FetchBytes = Annotated[
+    int | None,
+    typer.Option(
+        "--fetch-bytes",
+        min=1,
+        help="Bytes that may come in for one card, which is given up beyond; 64 GiB by default.",
+    ),
+]
+FetchSeconds = Annotated[
+    int | None,
+    typer.Option(
+        "--fetch-seconds",
+        min=1,
+        help="Seconds that fetching for one card may take; 21600, six hours, by default.",
+    ),
+]
 RunId = Annotated[
     str | None,
     typer.Option(
@@ -39,6 +56,14 @@ RunId = Annotated[
         " came to its decisions.",
     ),
 ]
+
+
+def allowance(fetch_bytes: int | None, fetch_seconds: int | None) -> Allowance:
+    """What fetching for one card may take, as it was typed."""
+    from phloem.sources.spending import FETCH_BYTES, FETCH_SECONDS, Allowance
+
+    raised = "--fetch-bytes and --fetch-seconds allow more"
+    return Allowance(fetch_bytes or FETCH_BYTES, fetch_seconds or FETCH_SECONDS, raised)
 
 
 def iso_date(given: str) -> str:

@@ -15,7 +15,15 @@ from phloem.catalog.advice import ROOT
 from phloem.catalog.errors import UseError
 from phloem.pipeline.cli import sources_review
 from phloem.pipeline.cli.console import listing, note, print_json, put
-from phloem.pipeline.cli.options import AsJson, Root, iso_date, open_root
+from phloem.pipeline.cli.options import (
+    AsJson,
+    FetchBytes,
+    FetchSeconds,
+    Root,
+    allowance,
+    iso_date,
+    open_root,
+)
 
 app = typer.Typer(
     name="sources",
@@ -325,6 +333,8 @@ def lock(
         list[str] | None, typer.Argument(help="Ids of cards; all active ones by default.")
     ] = None,
     root: Root = ROOT,
+    fetch_bytes: FetchBytes = None,
+    fetch_seconds: FetchSeconds = None,
 ) -> None:
     """Ask the providers what the sources hold now, and write it to sources.lock.
 
@@ -337,7 +347,8 @@ def lock(
     from phloem.pipeline.review import locking
     from phloem.pipeline.workspace import find_workspace
 
-    for line in locking.lock(find_workspace(), source or [], open_root(root)):
+    may = allowance(fetch_bytes, fetch_seconds)
+    for line in locking.lock(find_workspace(), source or [], open_root(root), may):
         put(line)
 
 

@@ -12,7 +12,7 @@ import typer
 from phloem.catalog.advice import ROOT
 from phloem.catalog.errors import UseError
 from phloem.pipeline.cli.console import listing, note, print_json, put, write
-from phloem.pipeline.cli.options import AsJson, Root, open_root
+from phloem.pipeline.cli.options import AsJson, FetchBytes, FetchSeconds, Root, allowance, open_root
 
 if TYPE_CHECKING:
     from phloem.reports.source_sample import SourceSample
@@ -37,6 +37,8 @@ def sample(
     documents: Annotated[
         int, typer.Option("--documents", min=1, help="About how many of each source.")
     ] = 200,
+    fetch_bytes: FetchBytes = None,
+    fetch_seconds: FetchSeconds = None,
     root: Root = ROOT,
     out: Annotated[
         Path | None,
@@ -67,7 +69,10 @@ def sample(
     )
     found: list[SourceSample] = []
     failed: dict[str, str] = {}
-    for card, made in samples(store, registry, workspace, cards, documents=documents, told=note):
+    may = allowance(fetch_bytes, fetch_seconds)
+    for card, made in samples(
+        store, registry, workspace, cards, documents=documents, allowance=may, told=note
+    ):
         if isinstance(made, str):
             failed[card.id] = made
         else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.registry.registry import params_of
 from phloem.pipeline.registry.splits import AtHand, splits_of
+from phloem.sources import spending
 from phloem.sources.cards.source import Source
 from phloem.sources.connector import (
     Connector,
@@ -32,6 +34,7 @@ from phloem.sources.connector import (
     find_connector,
     foreign,
     refuse,
+    require_open,
     unlocked,
 )
 
@@ -55,6 +58,7 @@ def readings(
     cards: Sequence[Source],
     pins: Mapping[str, Pin],
     *,
+    own: Collection[str] = (),
     skip_unavailable: bool,
     is_elsewhere: bool = False,
     told: Callable[[str], None],
@@ -65,6 +69,7 @@ def readings(
         store: The root.
         cards: Sources to read, in order.
         pins: What the lock files say of each.
+        own: Ids of those that are a user's own cards: only these may name files of this machine.
         skip_unavailable: Leave out sources that are not to be had, rather than fail. What else is
             wrong with a source stops every run: bytes that changed under a locked name are a
             provider's mistake or somebody's doing, and a person has to look.
@@ -88,7 +93,16 @@ def readings(
     ):
         at_hand = partial(_at_hand, is_elsewhere=is_elsewhere, folder=Path(folder))
         futures = [
-            pool.submit(at_hand, store, card, pins.get(card.id), held, told) for card in cards
+            pool.submit(
+                copy_context().run,  # what may be spent holds in these threads too
+                partial(at_hand, is_own=card.id in own),
+                store,
+                card,
+                pins.get(card.id),
+                held,
+                told,
+            )
+            for card in cards
         ]
     found: list[AtHand] = []
     skipped: dict[str, str] = {}
@@ -147,11 +161,13 @@ def _at_hand(
     held: Mapping[str, int],
     told: Callable[[str], None],
     *,
+    is_own: bool,
     is_elsewhere: bool,
     folder: Path,
 ) -> AtHand:
     connector = find_connector(card.access.connector)
     params = params_of(connector, card)
+    require_open(connector, params, is_own=is_own)
     if pin is None:
         msg = f"no lock entry says what it holds; run `{_lock(card.id, store)}`"
         raise WrongError(msg)
@@ -192,6 +208,8 @@ def _fetch(
     What is fetched lies in a folder within this one until it is in the root.
     """
     own: dict[str, Ref] = {}
+    if connector.reach(params) != "here":
+        spending.require(sum(file.bytes for file in pin.files))
     reason = connector.unavailable(params)
     if reason:
         raise UnavailableError(reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from phloem.sources.cards.source import (
     describe,
     license_refs,
     local_card,
+    own_ids,
     sources,
 )
 from phloem.sources.connector import (
@@ -39,6 +40,7 @@ from phloem.sources.connector import (
     connectors,
     find_connector,
     pin_hash,
+    require_open,
 )
 from phloem.sources.formats.formats import KNOWN
 
@@ -57,6 +59,8 @@ class Registry:
         approvals: By id.
         signers: The file of keys that each approval is verified with, by id.
         license_refs: Obligations of each LicenseRef.
+        own: Ids of the cards that are a user's own: of a workspace, or made of their words. All
+            others are the registry's, where strangers propose what is read.
     """
 
     cards: Mapping[str, Source]
@@ -64,6 +68,7 @@ class Registry:
     approvals: Mapping[str, Approval]
     signers: Mapping[str, Path]
     license_refs: Mapping[str, Sequence[str]]
+    own: Collection[str] = ()
 
 
 def load_registry(workspace: Workspace) -> Registry:
@@ -75,6 +80,7 @@ def load_registry(workspace: Workspace) -> Registry:
         approvals=approvals(workspace.sources),
         signers=signers_of(workspace.sources),
         license_refs=refs,
+        own=own_ids(workspace.sources),
     )
 
 
@@ -107,11 +113,16 @@ def local_registry(
     card = local_card(path, text_column=text_column, languages=(language,), file_format=file_format)
     connector = find_connector(card.access.connector)
     try:
-        pin = connector.resolve(params_of(connector, card))
+        params = params_of(connector, card)
+        require_open(connector, params, is_own=True)
+        pin = connector.resolve(params)
     except SourceError as error:
         raise AskedError(f"--input: {error}") from None
     return replace(
-        registry, cards={**registry.cards, LOCAL: card}, pins={**registry.pins, LOCAL: pin}
+        registry,
+        cards={**registry.cards, LOCAL: card},
+        pins={**registry.pins, LOCAL: pin},
+        own={*registry.own, LOCAL},
     )
 
 

@@ -11,10 +11,16 @@ from phloem.pipeline.review.sample import measured_languages
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards.lock import locked, write_pin
 from phloem.sources.cards.source import Source
-from phloem.sources.connector import Pin, SourceError, find_connector, foreign, refuse
+from phloem.sources.connector import Pin, SourceError, find_connector, foreign, refuse, require_open
+from phloem.sources.spending import Allowance, at_most
 
 
-def lock(workspace: Workspace, asked: Sequence[str], store: Store | None = None) -> Iterator[str]:
+def lock(
+    workspace: Workspace,
+    asked: Sequence[str],
+    store: Store | None = None,
+    allowance: Allowance | None = None,
+) -> Iterator[str]:
     """Lock sources as their providers serve them now; yields a line for each.
 
     Args:
@@ -22,11 +28,13 @@ def lock(workspace: Workspace, asked: Sequence[str], store: Store | None = None)
         asked: Ids; all active cards if there are none.
         store: The root that new files are fetched to, to measure their languages; None: they are
             not measured.
+        allowance: What fetching for one card may take; None: as much as it may by default.
 
     Raises:
         AskedError: a source is not known; none is locked.
         SourceError: at the end, listing all that could not be locked.
     """
+    allowance = allowance or Allowance()
     registry = load_registry(workspace)
     active = [card.id for card in registry.cards.values() if card.status == "active"]
     cards = [card_of(registry, source) for source in asked or active]
@@ -34,7 +42,8 @@ def lock(workspace: Workspace, asked: Sequence[str], store: Store | None = None)
     faults = []
     for card in cards:
         try:
-            pin = _resolved(card)
+            with at_most(allowance):
+                pin = _resolved(card, is_own=card.id in registry.own)
         except SourceError as error:
             faults.append(f"{card.id}: {error}")
             continue
@@ -42,7 +51,8 @@ def lock(workspace: Workspace, asked: Sequence[str], store: Store | None = None)
         same = before is not None and before.pin.files == pin.files
         languages = before.languages if before and same else None
         if store is not None and languages is None:
-            languages = _languages(store, registry, workspace, card, pin)
+            with at_most(allowance):
+                languages = _languages(store, registry, workspace, card, pin)
         write_pin(card.id, pin, workspace.sources, languages=languages)
         yield f"{card.id}: {pin.version} {'as before' if same else 'locked'}"
     if faults:
@@ -60,9 +70,10 @@ def _languages(
         return None
 
 
-def _resolved(card: Source) -> Pin:
+def _resolved(card: Source, *, is_own: bool) -> Pin:
     connector = find_connector(card.access.connector)
     params = params_of(connector, card)
+    require_open(connector, params, is_own=is_own)
     reason = connector.unavailable(params)
     if reason:
         raise SourceError(reason)

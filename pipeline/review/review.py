@@ -34,10 +34,11 @@ from phloem.reports.reviewed import Breadth, CardReview, FieldChange, Review, Re
 from phloem.reports.source_sample import SourceSample
 from phloem.sources.cards.source import Approval, Source, card_hash
 from phloem.sources.connector import SourceError, find_connector
+from phloem.sources.spending import Allowance, at_most
 
 Told = Callable[[str], None]
 
-SAMPLE_BYTES = 300 * 2**20  # of a card's files as they are locked
+SAMPLE_BYTES = 300 * 2**20  # of a card's files, as they are locked and as they come
 SAMPLE_SECONDS = 600.0  # of all samples together; the forge gives a review twice as long
 SAMPLE_MEMORY = 4 * 2**30  # bytes: as a run gives a task
 FIRST = ("license", "status", "access.connector", "personal_data", "languages", "opt_out", "access")
@@ -304,7 +305,8 @@ def _with_sample(
 
     def made() -> SourceSample | str:
         try:
-            return sample(store, registry, Workspace(), plain, told=told)
+            with at_most(Allowance(SAMPLE_BYTES, seconds)):
+                return sample(store, registry, Workspace(), plain, told=told)
         except (FetchError, SourceError, OSError) as error:
             return f"its files cannot be had: {code(error)}"
 

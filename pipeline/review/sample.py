@@ -140,7 +140,9 @@ def _job(
     policy = load_policy(recipe.policy, workspace.policies)
     ops = tuple(recipe.bound_ops(workspace))
     files = models(store, chain(card, ops, workspace.ops), told)
-    found, _ = readings(store, [card], registry.pins, skip_unavailable=False, told=told)
+    found, _ = readings(
+        store, [card], registry.pins, own=registry.own, skip_unavailable=False, told=told
+    )
     # A licence that the policy refuses would drop all documents before a rule judges one.
     free = policy.model_copy(update={"forbidden": ()})
     return Job(recipe, workspace, tuple(found), ops, files, free, registry.license_refs)

@@ -14,6 +14,7 @@ from phloem.pipeline.workspace import Workspace
 from phloem.reports.source_sample import SourceSample
 from phloem.sources.cards.source import Source
 from phloem.sources.connector import find_connector
+from phloem.sources.spending import Allowance, at_most
 
 Told = Callable[[str], None]
 
@@ -36,6 +37,7 @@ def samples(
     cards: Sequence[Source],
     *,
     documents: int,
+    allowance: Allowance,
     told: Told,
 ) -> Iterator[tuple[Source, SourceSample | str]]:
     """A sample of each card, or why there is none: what one card does stops no other.
@@ -46,10 +48,11 @@ def samples(
         workspace: Whose ops the cards may name.
         cards: Active or not.
         documents: About how many of each.
+        allowance: What fetching for one card may take.
         told: Called with a line for a person when something is fetched.
     """
     with ThreadPoolExecutor(CLIENTS) as pool:
-        ahead = [pool.submit(_fetched, store, registry, card, told) for card in cards]
+        ahead = [pool.submit(_fetched, store, registry, card, allowance, told) for card in cards]
         for card, fetched in zip(cards, ahead, strict=True):
             reason = fetched.result()
             if reason:
@@ -63,10 +66,15 @@ def samples(
                 yield card, made
 
 
-def _fetched(store: Store, registry: Registry, card: Source, told: Told) -> str | None:
+def _fetched(
+    store: Store, registry: Registry, card: Source, allowance: Allowance, told: Told
+) -> str | None:
     """Why a card's files cannot be had; None once the root holds them."""
     try:
-        readings(store, [card], registry.pins, skip_unavailable=False, told=told)
+        with at_most(allowance):
+            readings(
+                store, [card], registry.pins, own=registry.own, skip_unavailable=False, told=told
+            )
     except (PhloemError, OSError) as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - what one card does stops no other

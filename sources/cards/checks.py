@@ -21,7 +21,7 @@ from phloem.sources.cards.approvals import date_fault
 from phloem.sources.cards.dossier import Dossier
 from phloem.sources.cards.rules import Found
 from phloem.sources.cards.source import Source, card_hash, describe, license_refs
-from phloem.sources.connector import foreign
+from phloem.sources.connector import barred, foreign
 
 STALE_DAYS = 730  # two years: terms of web sites are rewritten about as often
 NEVER = frozenset({UNKNOWN, UNMODELLED})  # forbidden by every policy of the project
@@ -277,6 +277,27 @@ def own_pin(dossier: Dossier) -> Iterator[Found]:
             continue
         for message in foreign(found, found.Params.model_validate(card.access.params), pin):
             yield file, "access", message
+
+
+@rules.error(
+    "S036",
+    why="strangers propose what the registry reads: it would be read off a maintainer's machine,"
+    " or out of their network",
+    fix="name what everybody can have: an https address, or what `bundled/` holds; your own files"
+    " are read by a card in a workspace (phloem.toml)",
+)
+def may_open(dossier: Dossier) -> Iterator[Found]:
+    """A card of the registry that reads a user's files, or any card that reads by other protocols.
+
+    In a workspace a card may name files of its user's machine and object stores.
+    """
+    for file, card in dossier.cards():
+        found = dossier.connectors.get(card.access.connector)
+        if found is None or list(_faults(found.Params, card.access.params)):
+            continue
+        params = found.Params.model_validate(card.access.params)
+        for message in barred(found, params, is_own=card.id in dossier.own):
+            yield file, "access.params", message
 
 
 @rules.error(

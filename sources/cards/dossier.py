@@ -44,6 +44,7 @@ class Dossier:
         license_refs: The LicenseRef-* that `licenses.yaml` knows.
         today: For the age of licence checks.
         unverified: Why an approval does not count, by source id.
+        own: Ids of the cards that are a user's own, and none of the registry.
     """
 
     files: Sequence[CardFile]
@@ -54,6 +55,7 @@ class Dossier:
     license_refs: Collection[str]
     today: date
     unverified: Mapping[str, str] = field(default_factory=dict)
+    own: Collection[str] = ()
 
     def cards(self) -> Iterator[tuple[str, Source]]:
         """(file, card) of each card whose shape is right."""

@@ -12,7 +12,7 @@ from phloem.sources.cards.approvals import signature_faults, signers_of
 from phloem.sources.cards.dossier import Dossier, read_cards
 from phloem.sources.cards.lock import pins
 from phloem.sources.cards.rules import Kind, Rule
-from phloem.sources.cards.source import approvals, license_refs
+from phloem.sources.cards.source import approvals, license_refs, own_ids
 from phloem.sources.connector import find_connector
 
 
@@ -56,6 +56,7 @@ def lint(
             license_refs=license_refs(),
             today=today or datetime.now(UTC).date(),
             unverified=signature_faults(approved, signers_of(folders)),
+            own=own_ids(folders),
         )
     )
 

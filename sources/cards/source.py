@@ -319,6 +319,12 @@ def card_files(folders: Sequence[str | Path] = ()) -> list[Path]:
     return [path for folder in (_own(), *folders) for path in _cards_in(folder)]
 
 
+def own_ids(folders: Sequence[str | Path]) -> frozenset[str]:
+    """The ids of the cards that only these folders have: a user's own, and none of the registry."""
+    ours = {path.stem for path in _cards_in(_own())}
+    return frozenset(path.stem for folder in folders for path in _cards_in(folder)) - ours
+
+
 def _own() -> Path:
     return Path(str(files("phloem.sources") / "entries"))
 

@@ -8,15 +8,29 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from phloem.sources import spending
 from phloem.sources.connector import PinnedFile, SourceError, WrongError
 
 TIMEOUT = 900
 """Seconds after which a client is ended: 50 MB at 0.5 Mbit/s."""
+
+LOOK_SECONDS = 1.0
+"""Between looks at what a client has brought, where that is bounded."""
+
+# `git rev-parse --local-env-vars`, but for GIT_CONFIG_*, which hold settings of the user's.
+_OF_A_REPOSITORY = frozenset(
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR GIT_DIR GIT_GRAFT_FILE GIT_IMPLICIT_WORK_TREE"
+    " GIT_INDEX_FILE GIT_INTERNAL_SUPER_PREFIX GIT_NAMESPACE GIT_OBJECT_DIRECTORY GIT_PREFIX"
+    " GIT_QUARANTINE_PATH GIT_REPLACE_REF_BASE GIT_SHALLOW_FILE GIT_WORK_TREE".split()
+)
 
 _URL = re.compile(r"\b[a-z+]+://\S+")  # an index's address may hold a password
 
@@ -33,25 +47,77 @@ def run_client(
         told: What it reads from its standard input.
 
     Raises:
+        SpentError: it brings more, or takes longer, than the card may.
         SourceError: it does not end in `TIMEOUT` seconds, or cannot be started.
     """
+    name = Path(command[0]).name
+    before = _size_of(folder)
     try:
-        return subprocess.run(
+        client = subprocess.Popen(
             list(command),
             cwd=folder,
-            env={**os.environ, **environment},
-            input=told,
-            capture_output=True,
+            env={**_inherited(), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=TIMEOUT,
-            check=False,
         )
-    except subprocess.TimeoutExpired:
-        msg = f"{Path(command[0]).name} did not finish in {TIMEOUT} s; try again"
-        raise SourceError(msg) from None
     except OSError as error:
-        raise SourceError(f"{Path(command[0]).name} cannot be started: {error.strerror}") from None
+        raise SourceError(f"{name} cannot be started: {error.strerror}") from None
+    ends = time.monotonic() + TIMEOUT
+    try:
+        said = _communicated(client, told, folder, before, ends)
+    except BaseException:
+        _end(client)
+        raise
+    if said is None:
+        _end(client)
+        raise SourceError(f"{name} did not finish in {TIMEOUT} s; try again")
+    spending.spend(max(0, _size_of(folder) - before))
+    return subprocess.CompletedProcess(list(command), client.returncode, *said)
+
+
+def _communicated(
+    client: subprocess.Popen[str], told: str, folder: Path, before: int, ends: float
+) -> tuple[str, str] | None:
+    """What a client says until it ends; None if it does not in time."""
+    given: str | None = told
+    while (left := ends - time.monotonic()) > 0:
+        try:
+            return client.communicate(given, timeout=min(left, spending.seconds_left(LOOK_SECONDS)))
+        except subprocess.TimeoutExpired:
+            given = None  # it has that already
+            spending.require(max(0, _size_of(folder) - before))
+    return None
+
+
+def _end(client: subprocess.Popen[str]) -> None:
+    """End a client and what it started: that holds its pipes too, and would be waited for."""
+    with suppress(psutil.NoSuchProcess):
+        for each in psutil.Process(client.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+    client.kill()
+    client.communicate()
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of the files below a folder, where a bound holds; some may go meanwhile."""
+    size = 0
+    if spending.is_bounded():
+        for path in folder.rglob("*"):
+            with suppress(OSError):
+                size += path.lstat().st_size
+    return size
+
+
+def _inherited() -> dict[str, str]:
+    """The user's environment, which names indexes, proxies and certificates.
+
+    Without what tells git that it works for another repository: phloem may run in a hook of one.
+    """
+    return {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
 
 
 @contextmanager
@@ -74,7 +140,7 @@ def streaming(
         client = subprocess.Popen(
             list(command),
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            env={**_inherited(), **(environment or {})},
             stdin=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

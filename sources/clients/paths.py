@@ -1,4 +1,7 @@
-"""What paths, globs and URLs name: files of this machine, and of whatever fsspec reads."""
+"""What paths, globs and URLs name: bundled files, web addresses, a user's own files and stores.
+
+Nothing else is opened: of fsspec's protocols those of object stores alone, and no chain of them.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,28 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import fsspec
-from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from phloem.catalog.withheld import masked
-from phloem.sources.connector import SourceError
+from phloem.sources.connector import SourceError, WrongError
 from phloem.sources.formats.folders import chosen, is_beside, leading_nowhere, listed, walk
 from phloem.sources.web import addresses
 
+BUNDLED = "bundled/"
+"""What begins the path of a file that comes with the project."""
+
+STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")
+"""Protocols of object stores, where a user's own files may lie."""
+
+Kind = Literal["bundled", "web", "store", "machine"]
+
+_PACKAGE = Path(__file__).parent.parent
+_PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # one letter is a drive's
+_SYSTEM = ("/proc/", "/sys/")  # what the kernel tells of itself: files that hold no data
 _WILDCARD = re.compile(r"[*?[]")
-_OF_WEB = re.compile(r"[*[]")  # there a question mark begins the query
 _NAMED = re.compile(r"(^|/)[._]")  # a pattern that asks for hidden files or folders itself
 
 
@@ -33,12 +45,17 @@ class Place:
     Attributes:
         path: As its file system knows it.
         url: For people and for the record; None for a file of this machine.
-        fs: What opens it.
+        fs: What opens it; None for a file of this machine, and for a web address.
     """
 
     path: str
     url: str | None
-    fs: fsspec.AbstractFileSystem
+    fs: fsspec.AbstractFileSystem | None
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it is a web address."""
+        return self.url is not None and self.fs is None
 
     @property
     def shown(self) -> str:
@@ -46,8 +63,8 @@ class Place:
         return self.url or self.path
 
     def open(self) -> AbstractContextManager[BinaryIO]:
-        """Its bytes, as they lie there."""
-        return Path(self.path).open("rb") if self.url is None else self.fs.open(self.path, "rb")
+        """Its bytes, as they lie there; a web address is brought by `web.download`."""
+        return self.fs.open(self.path, "rb") if self.fs else Path(self.path).open("rb")
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,57 @@ class _Named:
     passed: Sequence[str] = ()
 
 
-def find(paths: Sequence[str], hosts: Sequence[str], redirects: int) -> Found:
+def kind_of(path: str) -> Kind | None:
+    """What a path names; None for another protocol, or a chain of them, which nothing opens."""
+    if path.startswith(BUNDLED):
+        return "bundled"
+    if path.lower().startswith(addresses.WEB):
+        return "web"
+    protocol = _PROTOCOL.match(path)
+    if protocol is None or os.path.lexists(path):
+        return "machine"
+    if "::" in path:
+        return None
+    if protocol[1] in STORES and path[protocol.end() :].startswith("//"):
+        return "store"
+    return "machine" if protocol[1] == "file" else None
+
+
+def barred(path: str, *, is_own: bool) -> str | None:
+    """Why a card may not open a path; None if it may. Nothing is opened to find out.
+
+    Args:
+        path: As the card has it.
+        is_own: Whether the card is a user's own: only those name a user's files.
+    """
+    kind, shown = kind_of(path), masked(path)
+    if "\0" in path:
+        return f"{shown!r} holds a zero byte; no file is called so"
+    if kind == "bundled":
+        leaves = ".." in path.split("/")
+        return f"{shown} leaves the folder {BUNDLED}; name a file in it" if leaves else None
+    if kind == "web":
+        return addresses.fault(path) or _web_fault(path, is_own=is_own)
+    if kind is None:
+        known = ", ".join(f"{each}://" for each in ("https", *STORES))
+        return f"{shown} is by a protocol that is not read, or a chain of them; there are {known}"
+    if is_own:
+        return None
+    return (
+        f"{shown} is a user's own file: a card of the registry reads {BUNDLED}… and https"
+        " addresses; one in a workspace (phloem.toml) reads what its user can"
+    )
+
+
+def _web_fault(url: str, *, is_own: bool) -> str | None:
+    if "*" in url:
+        return f"{url} is no pattern: a web address is one file; give each"
+    if not is_own and not url.lower().startswith("https:"):
+        return f"{url} is no https address, and a card of the registry reads no other by files"
+    return None
+
+
+def find(paths: Sequence[str]) -> Found:
     """The files that paths, globs and URLs name; of a folder all below it that hold data.
 
     A file's name is its path below the folder that all the paths share, up to where a pattern
@@ -96,14 +163,16 @@ def find(paths: Sequence[str], hosts: Sequence[str], redirects: int) -> Found:
     Args:
         paths: A path that is there is read as it is, whatever stands in it; any other is a glob or
             a URL.
-        hosts: Globs of hosts that a web address may redirect to but its own.
-        redirects: How many redirects of a web address may follow each other.
 
-    Raises SourceError for what cannot be listed, and for a path of no name.
+    Raises:
+        WrongError: a path is barred to everybody.
+        SourceError: one cannot be listed, or is empty.
     """
     if not all(path.strip() for path in paths):
         raise SourceError("a path is empty; give a path, glob or URL")
-    named = {path: _named(path, hosts, redirects) for path in paths}
+    for fault in filter(None, (barred(path, is_own=True) for path in paths)):
+        raise WrongError(fault)
+    named = {path: _named(path) for path in paths}
     places = {place.shown: place for each in named.values() for place in each.places}
     shared = addresses.shared_folder([each.folder for each in named.values()])
     whole = {shown.removeprefix(shared): places[shown] for shown in sorted(places)}
@@ -116,11 +185,8 @@ def find(paths: Sequence[str], hosts: Sequence[str], redirects: int) -> Found:
 
 
 def _plain(name: str, place: Place) -> str:
-    """A name without an address's query, and without the file that it lies in."""
-    if place.url is None:
-        return name
-    name = name.partition("::")[0]
-    return name.partition("?")[0] if place.path.startswith(addresses.WEB) else name
+    """A name without an address's query."""
+    return name.partition("?")[0] if place.is_web else name
 
 
 def why(error: BaseException) -> str:
@@ -133,14 +199,17 @@ def why(error: BaseException) -> str:
     return masked(f"{kind}: {first}" if first else kind)
 
 
-def _named(path: str, hosts: Sequence[str], redirects: int) -> _Named:
-    if os.path.lexists(path):
-        return _local(os.path.normpath(Path(path).absolute()))
+def _named(path: str) -> _Named:
+    kind = kind_of(path)
+    if kind == "bundled":
+        return _bundled(path)
+    if kind == "web":  # whether it is there is seen when it is read
+        return _Named(path[: path.rfind("/") + 1], [Place(path, path, None)])
+    if kind == "machine":
+        given = Path(path) if os.path.lexists(path) else _of_url(path)
+        return _local(os.path.normpath(given.absolute()))
     try:
-        fs, inner = fsspec.core.url_to_fs(path, **addresses.options(path, hosts, redirects))
-        if isinstance(fs, LocalFileSystem):
-            return _local(inner)
-        return _elsewhere(fs, inner, path.partition("::")[2])
+        return _elsewhere(*fsspec.core.url_to_fs(path))
     except SourceError:
         raise
     # For want of credentials, a network or a client each file system has errors of its own.
@@ -148,9 +217,30 @@ def _named(path: str, hosts: Sequence[str], redirects: int) -> _Named:
         raise SourceError(f"{masked(path)} cannot be listed: {why(error)}") from None
 
 
+def _of_url(path: str) -> Path:
+    """A path, without the `file:` or `file://` before it, and with the home that ~ stands for."""
+    inner = path.removeprefix("file:")
+    bare = Path(path if inner == path else inner.removeprefix("//"))
+    try:
+        return bare.expanduser()
+    except RuntimeError:  # of nobody's home
+        return bare
+
+
+def _bundled(path: str) -> _Named:
+    """What a path or glob in the folder `bundled` names. Raises WrongError for a link out of it."""
+    inside = (_PACKAGE / BUNDLED).resolve()
+    found = _local(str(_PACKAGE / path))
+    for place in found.places:
+        if not Path(place.path).resolve().is_relative_to(inside):
+            raise WrongError(f"{path} leads out of the folder {BUNDLED}; put the file itself there")
+    return found
+
+
 def _local(path: str) -> _Named:
     """What a path or glob of this machine names."""
     there = next(str(each) for each in (Path(path), *Path(path).parents) if os.path.lexists(each))
+    _require_held(there)
     fixed = there + _WILDCARD.split(path[len(there) :])[0]
     is_folder = there == path and Path(path).is_dir()
     folder = f"{path.rstrip('/')}/" if is_folder else fixed[: fixed.rfind("/") + 1]
@@ -169,8 +259,7 @@ def _local(path: str) -> _Named:
         return _Named(folder)
     except OSError as error:
         raise SourceError(f"{path} cannot be listed: {why(error)}") from None
-    fs = LocalFileSystem()
-    return _Named(folder, [Place(each, None, fs) for each in dict.fromkeys(found)], passed)
+    return _Named(folder, [Place(each, None, None) for each in dict.fromkeys(found)], passed)
 
 
 def _regular(path: str) -> str:
@@ -181,11 +270,19 @@ def _regular(path: str) -> str:
         raise SourceError(f"{path} leads nowhere: {why(error)}") from None
     if not stat.S_ISREG(mode):
         raise SourceError(f"{path} is no file but a pipe or device; write it to a file first")
+    _require_held(path)
     return path
+
+
+def _require_held(path: str) -> None:
+    """Raise SourceError for a path whose files are no data that lies anywhere."""
+    if f"{os.path.realpath(path)}/".startswith(_SYSTEM):
+        raise SourceError(f"{path} is what the system tells of itself; write it to a file first")
 
 
 def _below(folder: str) -> tuple[list[str], list[str]]:
     """Paths of the files below a folder of this machine, and of what is passed over."""
+    _require_held(folder)
     found = walk(folder)
     if found.lost:
         raise SourceError(f"{folder}: {leading_nowhere(found.lost)}")
@@ -230,14 +327,11 @@ def _matching(top: str, folder: str, parts: Sequence[str]) -> Iterator[str]:
             yield from _matching(top, f"{folder}{entry.name}/", rest)
 
 
-def _elsewhere(fs: fsspec.AbstractFileSystem, path: str, outer: str) -> _Named:
-    """What a path or glob of another file system names, which may lie in another file, `outer`."""
+def _elsewhere(fs: fsspec.AbstractFileSystem, path: str) -> _Named:
+    """What a path or glob of an object store names."""
     shown = fs.unstrip_protocol
-    is_web = path.startswith(addresses.WEB)
-    wildcard = (_OF_WEB if is_web else _WILDCARD).search(path)
+    wildcard = _WILDCARD.search(path)
     parent = path[: path.rfind("/") + 1]
-    if is_web and not wildcard:  # whether it is there is seen when it is read
-        return _Named(shown(parent), [Place(path, path, fs)])
     if not wildcard or fs.exists(path):
         try:
             is_folder = fs.info(path)["type"] == "directory"
@@ -257,8 +351,7 @@ def _elsewhere(fs: fsspec.AbstractFileSystem, path: str, outer: str) -> _Named:
                 inner, beside = _found_in(fs, each) if fs.isdir(each) else ([each], [])
                 found += inner
                 passed += beside
-    chain = f"::{outer}" if outer else ""
-    places = [Place(each, f"{shown(each)}{chain}", fs) for each in dict.fromkeys(found)]
+    places = [Place(each, shown(each), fs) for each in dict.fromkeys(found)]
     return _Named(shown(folder), places, [shown(each) for each in passed])
 
 

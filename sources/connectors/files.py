@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from contextvars import copy_context
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -29,15 +31,13 @@ from phloem.sources.connector import (
 )
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import Format, format_of
+from phloem.sources.spending import SpentError, spend
+from phloem.sources.web.download import Downloaded, download
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 4  # files that are hashed: more would only seek on a disk, and burden a server
+AT_ONCE = 4  # files that are hashed: more would only seek on a disk
 MAX_FILES = 1_000_000  # a glob that finds more has lost its way
-
-_PACKAGE = Path(__file__).parent.parent
-BUNDLED = "bundled/"
-
 
 VERSION = 4  # raised when it reads other documents out of the same bytes
 LIBRARIES = read_files.LIBRARIES
@@ -47,10 +47,11 @@ class Params(Format):
     """Which files, and where in them the text and its names are.
 
     Attributes:
-        path: Path, glob or URL that fsspec knows, or several; a folder stands for all below it.
-            ``bundled/…`` lies in this package; any other relative path is relative to the working
-            folder. A file's name is its path below the folder in which all that is given here
-            begins to differ or to be a pattern.
+        path: ``bundled/…``, a file of this package, or an https address; and in a card of a user's
+            own workspace a path or glob of this machine, relative to the working folder, or the
+            URL of an object store. Or several; a folder stands for all below it. A file's name is
+            its path below the folder in which all that is given here begins to differ or to be a
+            pattern.
     """
 
     path: str | list[str] = Field(description="Path, glob or URL, or several of them.")
@@ -64,11 +65,21 @@ class Params(Format):
 
 def reach(params: Params) -> Reach:
     """Nothing for files of this project and of this machine; the network for addresses."""
-    given = [params.path] if isinstance(params.path, str) else params.path
-    return "network" if any("://" in path for path in given) else "here"
+    kinds = {paths.kind_of(path) for path in _given(params)}
+    return "here" if kinds <= {"bundled", "machine"} else "network"
 
 
 unavailable = nothing_missing
+
+
+def barred(params: Params, *, is_own: bool) -> list[str]:
+    """Paths that a card may not open: see `paths.barred`."""
+    faults = (paths.barred(path, is_own=is_own) for path in _given(params))
+    return list(filter(None, faults))
+
+
+def _given(params: Params) -> list[str]:
+    return [params.path] if isinstance(params.path, str) else params.path
 
 
 def resolve(params: Params) -> Pin:
@@ -95,13 +106,13 @@ def resolve(params: Params) -> Pin:
         raise SourceError(f"{unknown[0]}{more}")
     if found.passed:
         logger.warning("%s", found.told())
-    places = list(found.places.values())
-    hashed = _all_hashed(places, [None] * len(places))
+    hashed = _all_hashed(params, [(place, None, None) for place in found.places.values()])
     files = [
-        PinnedFile(name, sha256, size, place.url)
-        for (name, place), (sha256, size) in zip(found.places.items(), hashed, strict=True)
+        PinnedFile(name, came.sha256, came.bytes, place.url)
+        for (name, place), came in zip(found.places.items(), hashed, strict=True)
     ]
-    return Pin(version_of(files), tuple(files))
+    seen = {each for came in hashed for each in came.observed}
+    return Pin(version_of(files), tuple(files), tuple(sorted(seen, key=str)))
 
 
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:
@@ -120,35 +131,29 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
             f"{len(gone)} locked files are not there any more, such as {gone[0]}; there are"
             f" {len(found)} files now; lock them again"
         )
-    places = [found[file.name] for file in pin.files]
-    copies = [
-        folder / f"{number:06d}" if place.url else None for number, place in enumerate(places)
+    wanted = [
+        (place, folder / f"{number:06d}" if place.url else None, file)
+        for number, file in enumerate(pin.files)
+        for place in (found[file.name],)
     ]
-    for file, (sha256, _) in zip(pin.files, _all_hashed(places, copies), strict=True):
-        if sha256 != file.sha256:
-            raise WrongError(
-                f"{file.name} has sha256 {sha256}, but {file.sha256} is locked: it was changed;"
-                " lock it again if that is right"
-            )
-    return {
-        file.name: str(copy or place.path)
-        for file, place, copy in zip(pin.files, places, copies, strict=True)
-    }
+    came = _all_hashed(params, wanted)
+    return {file.name: str(each.path) for file, each in zip(pin.files, came, strict=True)}
 
 
 def foreign(params: Params, pin: Pin) -> list[str]:
     """Pinned files at addresses that are none of the card's; where others lie, the card tells."""
-    patterns = [params.path] if isinstance(params.path, str) else params.path
     return [
         f"{file.name} is locked at {masked(file.url)}, which the card does not name"
         for file in pin.files
-        if file.url is not None and not any(_names(pattern, file.url) for pattern in patterns)
+        if file.url is not None and not any(_names(each, file.url) for each in _given(params))
     ]
 
 
 def _names(pattern: str, url: str) -> bool:
     """Whether an address is that of a card, lies in the folder that it names, or matches it."""
-    pattern, url = (re.sub(":///+", "://", each) for each in (pattern, url))  # memory://, file://
+    if paths.kind_of(pattern) == "web":
+        return url == pattern
+    pattern, url = (re.sub(":///+", "://", each) for each in (pattern, url))  # of some stores
     inside = url.removeprefix(f"{pattern.rstrip('/')}/")
     is_inside = inside != url and ".." not in inside.split("/")
     return url == pattern or is_inside or fnmatchcase(url, pattern)
@@ -175,24 +180,32 @@ def _found(params: Params) -> paths.Found:
 
 
 def _matched(params: Params) -> paths.Found:
-    given = [params.path] if isinstance(params.path, str) else params.path
-    inside = [str(_PACKAGE / path) if path.startswith(BUNDLED) else path for path in given]
-    return paths.find(inside, params.hosts, params.redirects)
+    return paths.find(_given(params))
 
 
-def _all_hashed(
-    places: Sequence[paths.Place], copies: Sequence[Path | None]
-) -> Iterator[tuple[str, int]]:
-    """Sha256 and size of files in order, each copied if it has a place for that; several at once.
+Wanted = tuple[paths.Place, Path | None, PinnedFile | None]
+"""A file, where a copy of it is put if anywhere, and the bytes that it must have."""
+
+
+def _all_hashed(params: Params, wanted: Sequence[Wanted]) -> list[Downloaded]:
+    """What lies at places, in order; several at once.
 
     hashlib and the reading let other threads run, so that a gigabyte does not wait for one core.
     """
+    context = copy_context()  # what may be spent holds in these threads too
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(_hashed, places, copies)
+        return list(pool.map(lambda each: context.copy().run(_hashed, params, *each), wanted))
 
 
-def _hashed(place: paths.Place, copy: Path | None) -> tuple[str, int]:
-    """Sha256 and size of a file, copying it on the way."""
+def _hashed(
+    params: Params, place: paths.Place, copy: Path | None, pin: PinnedFile | None
+) -> Downloaded:
+    """Read a file, copying it on the way. Raises WrongError for other bytes than are pinned."""
+    if place.is_web:
+        with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+            target = copy or Path(folder) / "file"
+            hosts, redirects = params.hosts, params.redirects
+            return download(place.path, target, hosts=hosts, redirects=redirects, pin=pin)
     digest = hashlib.sha256()
     size = 0
     with copy.open("wb") if copy else nullcontext() as out:
@@ -201,11 +214,20 @@ def _hashed(place: paths.Place, copy: Path | None) -> tuple[str, int]:
                 while chunk := file.read(2**20):
                     digest.update(chunk)
                     size += len(chunk)
+                    if place.fs:
+                        spend(len(chunk))
                     if out:
                         out.write(chunk)
+        except SpentError:
+            raise
         except Exception as error:  # noqa: BLE001 - of whatever file system it lies on
             raise SourceError(f"{masked(place.shown)} cannot be read: {paths.why(error)}") from None
-    return digest.hexdigest(), size
+    if pin and digest.hexdigest() != pin.sha256:
+        raise WrongError(
+            f"{pin.name} has sha256 {digest.hexdigest()}, but {pin.sha256} is locked: it was"
+            " changed; lock it again if that is right"
+        )
+    return Downloaded(copy or Path(place.path), digest.hexdigest(), size, ())
 
 
 splits = read_files.splits

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from phloem.catalog.withheld import masked
 from phloem.sources.clients.snapshots import Bring, fetch_files, foreign_addresses, pin_files
 from phloem.sources.connector import Files, Pin, from_network, nothing_missing
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import Format, format_of
+from phloem.sources.web import addresses
 from phloem.sources.web.download import download, names_of
 
 VERSION = 4  # raised when it reads other documents out of the same bytes
@@ -35,27 +34,13 @@ class Params(Format):
     @field_validator("urls")
     @classmethod
     def _are_addresses(cls, urls: list[str]) -> list[str]:
-        faults = [fault for fault in map(_fault, urls) if fault]
+        faults = [fault for fault in map(addresses.fault, urls) if fault]
         if len({url.partition("://")[2] for url in urls}) < len(urls):
             faults.append("one stands there twice")
         if faults:
             said = f"web addresses; {'; '.join(faults)}"
             raise PydanticCustomError("web_addresses", "{said}", {"said": said})
         return urls
-
-
-def _fault(url: str) -> str | None:
-    """Why a text is no address of a file; None if it is."""
-    try:
-        parts = urlsplit(url)
-        known = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return f"{url!r} is no address"
-    if parts.scheme not in {"http", "https"} or not known or not url.isprintable() or " " in url:
-        return f"{url!r} is no http or https address"
-    if "@" in parts.netloc or masked(url) != url:
-        return f"that of {parts.hostname} holds a password or a token"
-    return None
 
 
 reach = from_network

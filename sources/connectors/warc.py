@@ -36,6 +36,7 @@ from phloem.sources.formats import read_warc
 from phloem.sources.formats.read_warc import Pages
 from phloem.sources.limits import Limits
 from phloem.sources.records import distinct
+from phloem.sources.web import addresses
 from phloem.sources.web.download import Downloaded, download, names_of, read_url
 
 DATA = "https://data.commoncrawl.org"
@@ -82,7 +83,11 @@ class Params(Strict):
     @field_validator("urls")
     @classmethod
     def _are_files(cls, urls: list[str]) -> list[str]:
-        return _matched(urls, _FILE, "the address of a WARC or WET file")
+        named = _matched(urls, _FILE, "the address of a WARC or WET file")
+        said = "; ".join(filter(None, map(addresses.fault, named)))
+        if said:
+            raise PydanticCustomError("warc_addresses", "{said}", {"said": said})
+        return named
 
     @model_validator(mode="after")
     def _are_either(self) -> Self:

@@ -1,19 +1,16 @@
-"""Web addresses that are read without following redirects to wherever they lead."""
+"""Which web addresses are asked: those of the open network, however they are written."""
 
 from __future__ import annotations
 
-import functools
 import socket
-import sys
+import unicodedata
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from os.path import commonprefix
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    import aiohttp
+from phloem.catalog.withheld import masked
 
 WEB = ("http://", "https://")
 
@@ -25,6 +22,9 @@ on the whole would end long honest downloads."""
 ALLOWED: tuple[IPv4Network | IPv6Network, ...] = ()
 """Networks that are reached though they are not public: none, but for tests of local servers."""
 
+# Names that no public host has: RFC 6761, 6762, 7686, 8375, and what ICANN keeps for networks.
+_INSIDE = ("localhost", "local", "internal", "home.arpa", "onion")
+_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # RFC 3490, 3.1: read as full stops in names
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052, 2.1: its last 32 bits are an IPv4 address
 
 
@@ -34,6 +34,39 @@ class RedirectError(OSError):
 
 class PrivateError(Exception):
     """A host that is inside somebody's network. No OSError: the client library would wrap it."""
+
+
+def fault(url: str) -> str | None:
+    """Why a text is no address that is ever asked for; None if it may be. Nothing is looked up."""
+    try:
+        parts = urlsplit(url)
+        host, known = parts.hostname, parts.port != 0
+    except ValueError:
+        return f"{url!r} is no address"
+    is_plain = url.isprintable() and not set(" \\") & set(url)
+    if parts.scheme not in {"http", "https"} or not host or not known or not is_plain:
+        return f"{url!r} is no http or https address"
+    if "@" in parts.netloc or masked(url) != url:
+        return f"that of {host} holds a password or a token"
+    return f"{host} is no public address" if is_inside(host) else None
+
+
+def is_inside(host: str) -> bool:
+    """Whether a host is inside somebody's network by its name alone, or is none.
+
+    Numbers are read as resolvers do: 127.1, 0x7f000001 and 2130706433 are all 127.0.0.1.
+    """
+    name = unicodedata.normalize("NFKC", host.translate(_DOTS)).lower().rstrip(".")
+    try:
+        return not is_public(socket.inet_ntoa(socket.inet_aton(name)))
+    except (OSError, UnicodeError):
+        pass
+    if ":" in name:
+        try:
+            return not is_public(name)
+        except ValueError:
+            return True
+    return "." not in name or any(f".{name}".endswith(f".{inside}") for inside in _INSIDE)
 
 
 def public_addresses(host: str, port: int) -> list[str]:
@@ -77,57 +110,6 @@ def _inside(address: IPv6Address) -> IPv4Address | None:
 def allows(host: str, hosts: Sequence[str]) -> bool:
     """Whether a host is one of these globs."""
     return any(fnmatchcase(host.lower(), glob.lower()) for glob in hosts)
-
-
-def options(place: str, hosts: Sequence[str], redirects: int) -> dict[str, Any]:
-    """What fsspec is told, so that redirects lead where the card allows and silence ends.
-
-    Args:
-        place: Path or address.
-        hosts: Globs of hosts that a redirect may lead to, besides the address's own.
-        redirects: How many may follow each other.
-
-    Raises:
-        ImportError: nothing on this machine reads web addresses.
-    """
-    if not place.startswith(WEB):
-        return {}
-    import aiohttp
-
-    guard = _guard((urlsplit(place).hostname or "", *hosts), redirects)
-    waits = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_SECONDS, sock_read=SILENT_SECONDS)
-    # Its own bound is the number that it refuses; the guard has refused before.
-    return {
-        "client_kwargs": {"trace_configs": [guard], "timeout": waits},
-        "max_redirects": redirects + 2,
-    }
-
-
-def errors() -> tuple[type[Exception], ...]:
-    """What listing or reading a file may raise, on the web or elsewhere."""
-    aiohttp = sys.modules.get("aiohttp")  # whoever gives no web address needs none
-    web = (aiohttp.ClientError,) if aiohttp else ()
-    return (OSError, ValueError, ImportError, *web)
-
-
-@functools.cache  # fsspec opens a session for each set of options
-def _guard(hosts: tuple[str, ...], redirects: int) -> aiohttp.TraceConfig:
-    import aiohttp  # whoever gives no web address needs none
-
-    async def redirected(_session: Any, context: Any, sent: Any) -> None:
-        context.redirects = getattr(context, "redirects", 0) + 1
-        if context.redirects > redirects:
-            msg = f"{sent.url.host} redirects more than {redirects} times; see `redirects`"
-            raise RedirectError(msg)
-        target = urljoin(str(sent.url), sent.response.headers.get("Location", ""))
-        host = urlsplit(target).hostname or ""
-        if not allows(host, hosts):
-            msg = f"{sent.url.host} redirects to {host}; name it in `hosts` if that is right"
-            raise RedirectError(msg)
-
-    guard = aiohttp.TraceConfig()
-    guard.on_request_redirect.append(redirected)
-    return guard
 
 
 def shared_folder(places: Sequence[str]) -> str:

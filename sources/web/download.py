@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from phloem.sources import spending
 from phloem.sources.connector import GoneError, Observation, PinnedFile, WrongError
 from phloem.sources.web import addresses, robots, web
 from phloem.sources.web.patience import AgainError, RefusedError, WebError, patiently, retry_after
@@ -266,9 +267,10 @@ def _write(out: BinaryIO, chunk: bytes) -> None:
 
 
 def _body(answer: web.Answer) -> Iterator[bytes]:
-    """The pieces of a body. Raises AgainError if they come too slowly."""
+    """The pieces of a body. Raises AgainError if they come too slowly, SpentError if too many."""
     began, came = time.monotonic(), 0
     for chunk in answer.chunks(_CHUNK):
+        spending.spend(len(chunk))
         yield chunk
         came += len(chunk)
         passed = time.monotonic() - began

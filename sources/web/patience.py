@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from urllib3.exceptions import LocationParseError, SSLError
 
+from phloem.sources import spending
 from phloem.sources.connector import SourceError
 from phloem.sources.web import addresses, web
 
@@ -67,6 +68,7 @@ def patiently(url: str, once: Callable[[], T], have: Callable[[], int]) -> T:
     """
     waited, tries = 0.0, 0
     while True:
+        spending.spend(0)
         before, asked = have(), 0.0
         try:
             return once()
@@ -84,7 +86,7 @@ def patiently(url: str, once: Callable[[], T], have: Callable[[], int]) -> T:
             told = f"; it asks to wait {asked:.0f} s" if asked > LONGEST_WAIT else ""
             msg = f"{url} cannot be had: {reason}{told}; waited {waited:.0f} s; try again later"
             raise WebError(msg)
-        sleep(wait)
+        sleep(spending.seconds_left(wait))
         waited += wait
 
 

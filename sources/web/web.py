@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import math
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.response import HTTPResponse
 from urllib3.util import Timeout
 from urllib3.util.connection import create_connection
 
+from phloem.sources import spending
 from phloem.sources.connector import WrongError
 from phloem.sources.web import addresses
 
@@ -28,6 +32,9 @@ of many megabytes."""
 
 BROKEN = (HTTPError, OSError)
 """What a request or the reading of its answer may raise when the network fails."""
+
+LOOKS = 10
+"""How often it is looked, in the time that a host may be silent, whether a connection goes on."""
 
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
@@ -115,7 +122,13 @@ def ask(
 
 def _reader(response: urllib3.BaseHTTPResponse) -> Callable[[int], Iterator[bytes]]:
     # Not response.stream: it waits until a piece is full, however slowly it comes.
-    return lambda most: iter(lambda: response.read1(most), b"")
+    def piece(most: int) -> bytes:
+        _here.watch.came = time.monotonic()
+        found = response.read1(most)
+        _here.watch.require()
+        return found
+
+    return lambda most: iter(lambda: piece(most), b"")
 
 
 def _host(url: str) -> str:
@@ -143,7 +156,7 @@ def _followed(url: str, target: str, hosts: Sequence[str]) -> str:
     if not addresses.allows(there, hosts):
         msg = f"{host} redirects to {there or 'no host'}; name it in `hosts` if that is right"
         raise addresses.RedirectError(msg)
-    if parts.scheme != "https" and url.startswith("https:"):
+    if parts.scheme != "https" and urlsplit(url).scheme == "https":
         msg = f"{host} redirects from https to {parts.scheme}; give the address that is right"
         raise addresses.RedirectError(msg)
     return target
@@ -167,23 +180,81 @@ def _turn_of(host: str) -> _Turn:
     return _Turn()
 
 
+@dataclass
+class _Watch:
+    """What shuts a connection on which nothing whole comes, or that has no time left.
+
+    The client library waits for each byte anew: a head, a handshake or the length of a chunk that
+    comes by a byte in half a minute would be waited for for days.
+    """
+
+    came: float = field(default_factory=time.monotonic)
+    ends: float = field(default_factory=lambda: time.monotonic() + spending.seconds_left(math.inf))
+    done: threading.Event = field(default_factory=threading.Event)
+    held: socket.socket | None = None
+    is_shut: bool = False
+
+    def require(self) -> None:
+        """Raise ProtocolError if it was shut: what came would be taken for the whole."""
+        if self.is_shut:
+            raise ProtocolError("nothing came for too long")
+
+    def hold(self, connection: socket.socket) -> None:
+        """Watch a connection, over which others may lie."""
+        if self.held is None:
+            self.held = socket.socket(fileno=os.dup(connection.fileno()))
+
+    def look(self) -> None:
+        """Look, until it is done."""
+        while not self.done.wait(addresses.SILENT_SECONDS / LOOKS):
+            now = time.monotonic()
+            if self.held and (now > self.ends or now > self.came + 2 * addresses.SILENT_SECONDS):
+                self.is_shut = True
+                with suppress(OSError):  # the host was faster
+                    self.held.shutdown(socket.SHUT_RDWR)
+                return
+
+
+class _Here(threading.local):
+    watch = _Watch()
+
+
+_here = _Here()
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    watch = _here.watch = _Watch()
+    looker = threading.Thread(target=watch.look, daemon=True)
+    looker.start()
+    try:
+        yield
+    finally:
+        watch.done.set()
+        looker.join()
+        if watch.held:
+            watch.held.close()
+
+
 @contextmanager
 def _opened(url: str, headers: Mapping[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
     waits = Timeout(connect=addresses.SILENT_SECONDS, read=addresses.SILENT_SECONDS)
-    response = _pools().request(
-        "GET",
-        url,
-        headers=headers,
-        retries=False,
-        redirect=False,
-        preload_content=False,
-        decode_content=False,
-        timeout=waits,
-    )
-    try:
-        yield response
-    finally:
-        response.close()  # what was not read of it is not worth its wait
+    with _watched():
+        response = _pools().request(
+            "GET",
+            url,
+            headers=headers,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=waits,
+        )
+        try:
+            _here.watch.require()
+            yield response
+        finally:
+            response.close()  # what was not read of it is not worth its wait
 
 
 def _connect(connection: HTTPConnection) -> socket.socket:
@@ -192,11 +263,14 @@ def _connect(connection: HTTPConnection) -> socket.socket:
     try:
         for address in addresses.public_addresses(host, port):
             try:
-                return create_connection(
+                made = create_connection(
                     (address, port), connection.timeout, socket_options=connection.socket_options
                 )
             except OSError as error:
                 reason = error.strerror or type(error).__name__
+            else:
+                _here.watch.hold(made)
+                return made
     except OSError as error:
         reason = error.strerror or str(error)
     raise UnreachableError(f"{host} cannot be reached: {reason}")
@@ -206,10 +280,18 @@ class _Plain(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return _connect(self)
 
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3 has it
+        _here.watch.hold(self.sock)  # one that was kept open
+        return super().getresponse()
+
 
 class _Secure(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
         return _connect(self)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as urllib3 has it
+        _here.watch.hold(self.sock)
+        return super().getresponse()
 
 
 class _PlainPool(HTTPConnectionPool):

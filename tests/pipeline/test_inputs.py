@@ -27,6 +27,7 @@ from phloem.pipeline.run import prepare
 from phloem.pipeline.stages import run_task
 from phloem.pipeline.watch.progress import Progress
 from phloem.pipeline.workspace import load_workspace
+from phloem.sources.clients import paths
 from phloem.sources.limits import Limits
 
 CLEAN = "clean: [drop_frequent_lines]\n"
@@ -123,8 +124,11 @@ def test_run_elsewhere_reads_the_drivers_files_from_the_root(
     assert made[0] == made[1]
 
 
-def test_input_by_address_is_brought_into_the_root(tmp_path: Path) -> None:
+def test_input_by_address_is_brought_into_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Workers need no credentials for it, wherever they are."""
+    monkeypatch.setattr(paths, "STORES", ("memory",))
     path = tmp_path.as_posix().strip("/")
     Store(f"memory://{path}").write_bytes("texts/a.txt", "один\n\nдва\n".encode())
     registry = local_registry(
@@ -134,6 +138,7 @@ def test_input_by_address_is_brought_into_the_root(tmp_path: Path) -> None:
         Store(tmp_path / "root"),
         [registry.cards[LOCAL]],
         registry.pins,
+        own=registry.own,
         skip_unavailable=False,
         told=lambda _: None,
     )

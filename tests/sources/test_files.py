@@ -21,6 +21,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phloem.sources.clients import paths
 from phloem.sources.connector import Fault, GoneError, Pin, SourceError
 from phloem.sources.connectors import files
 from phloem.sources.formats import read_files, read_text
@@ -362,8 +363,9 @@ def test_files_a_further_one_renames_none_and_is_told_as_unlocked(
     path: str | list[str],
 ) -> None:
     folder = tmp_path_factory.mktemp("names")
-    paths = [f"{folder}/{each}" for each in ([path] if isinstance(path, str) else path)]
-    params = files.Params(path=paths)
+    params = files.Params(
+        path=[f"{folder}/{each}" for each in ([path] if isinstance(path, str) else path)]
+    )
     pin = Pin("1", ())
     for inner in [
         "a/0.txt",
@@ -388,7 +390,10 @@ def test_files_of_addresses_are_not_looked_for_while_a_run_reads() -> None:
     assert files.unlocked(params, Pin("1", ())) == []
 
 
-def test_fetch_address_is_copied_into_the_folder(tmp_path: Path) -> None:
+def test_fetch_object_of_a_store_is_copied_into_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "STORES", ("memory",))
     with fsspec.open("memory://bucket/a.jsonl", "wb") as file:
         file.write(jsonl({"text": "far"}))
     params = files.Params(path="memory://bucket/*.jsonl")

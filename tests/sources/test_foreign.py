@@ -41,7 +41,7 @@ OWN: dict[str, tuple[dict[str, Any], Pin]] = {
         ("mdbook@0.4.1.crate", None), ("clap@4.0.0.crate", None)
     )),
     "deb": ({"packages": {"doc-base": "1:0.11-1"}}, _pin(("doc-base_1%3a0.11-1_all.deb", None))),
-    "files": ({"path": "https://good.example/texts/*.jsonl"}, _pin(
+    "files": ({"path": "https://good.example/texts/a.jsonl"}, _pin(
         ("a.jsonl", "https://good.example/texts/a.jsonl")
     )),
     "git": ({"repositories": {"https://good.example/a/b.git": {"revision": COMMIT}}}, _pin(

@@ -217,6 +217,7 @@ def test_readings_copy_ones_own_files_once_where_workers_are_elsewhere(tmp_path:
             store,
             [registry.cards[LOCAL]],
             registry.pins,
+            own=registry.own,
             skip_unavailable=False,
             is_elsewhere=True,
             told=lines.append,
