@@ -10,41 +10,34 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from glob import escape
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field
 
 from phloem.catalog.withheld import masked
 from phloem.sources.clients import hub
+from phloem.sources.clients.hub_api import Hub, HubFile
 from phloem.sources.clients.snapshots import fetch_files
 from phloem.sources.connector import (
     Batches,
     Files,
-    GoneError,
     Pin,
     PinnedFile,
     SourceError,
     Split,
     Strict,
     from_network,
+    nothing_missing,
 )
 from phloem.sources.formats import read_files
 from phloem.sources.formats.formats import FORMATS, Format, plain_name
 from phloem.sources.limits import Limits
 from phloem.sources.web.download import Downloaded, download
 from phloem.sources.web.patience import RefusedError
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
-
-T = TypeVar("T")
 
 HUB = "https://huggingface.co"
 
@@ -75,16 +68,7 @@ class Params(Strict):
 
 
 reach = from_network
-
-
-def unavailable(params: Params) -> str | None:
-    """Why this machine cannot fetch: the Hub's client is missing."""
-    try:
-        import huggingface_hub
-    except ImportError:
-        return "huggingface_hub is missing; install it with pip"
-    del huggingface_hub
-    return None
+unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
@@ -96,11 +80,10 @@ def resolve(params: Params) -> Pin:
         GoneError: there is no such dataset.
         SourceError: it is gated, made by a script, or lacks a configuration, a split or a format.
     """
-    api = _api()
-    info = _told(params.dataset, lambda: api.dataset_info(params.dataset))
-    card = {"configs": info.card_data.get("configs")} if info.card_data else {}
-    commit = str(info.sha)
-    tree = _told(params.dataset, lambda: list(_files(api, params.dataset, commit)))
+    server = _server()
+    commit, about = server.dataset(params.dataset)
+    card = {"configs": about.get("configs")}
+    tree = server.files(params.dataset, commit)
     by_path = {file.path: file for file in tree}
     files: list[PinnedFile] = []
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
@@ -113,47 +96,14 @@ def resolve(params: Params) -> Pin:
     return Pin(commit, tuple(files))
 
 
-def _api() -> HfApi:
-    from huggingface_hub import HfApi
+def _server() -> Hub:
+    from huggingface_hub import get_token  # loaded late: most runs have no such source
 
-    return HfApi(_endpoint(), library_name="phloem", library_version=version("phloem"))
+    return Hub(_endpoint(), get_token())
 
 
 def _endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-
-
-def _files(api: HfApi, dataset: str, commit: str) -> Iterator[RepoFile]:
-    from huggingface_hub.hf_api import RepoFile
-
-    tree = api.list_repo_tree(dataset, recursive=True, revision=commit, repo_type="dataset")
-    return (entry for entry in tree if isinstance(entry, RepoFile))
-
-
-def _told(dataset: str, ask: Callable[[], T]) -> T:
-    """What the Hub answers. Raises GoneError and SourceError."""
-    from huggingface_hub import errors
-
-    try:
-        return ask()
-    except errors.GatedRepoError:
-        raise SourceError(_gated(dataset)) from None
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
-        msg = f"{_endpoint()} has no dataset {dataset}, or shows it to its owner alone"
-        raise GoneError(msg) from None
-    except errors.HfHubHTTPError as error:
-        msg = f"{_endpoint()} answers {error.response.status_code} for {dataset}; try again later"
-        raise SourceError(msg) from None
-    except (OSError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
-        msg = f"{_endpoint()} cannot be asked for {dataset}: {type(error).__name__}"
-        raise SourceError(msg) from None
-
-
-def _gated(dataset: str) -> str:
-    return (
-        f"{dataset} is given to those who agreed to its terms on its page: agree there, and set"
-        " HF_TOKEN to a token of that account"
-    )
 
 
 def _readable(params: Params, config: str, paths: list[str]) -> list[str]:
@@ -166,34 +116,30 @@ def _readable(params: Params, config: str, paths: list[str]) -> list[str]:
     return read
 
 
-def _pinned(params: Params, commit: str, config: str, file: RepoFile, folder: Path) -> PinnedFile:
+def _pinned(params: Params, commit: str, config: str, file: HubFile, folder: Path) -> PinnedFile:
     name = f"{config}/{file.path}"
     url = f"{_endpoint()}/datasets/{params.dataset}/resolve/{commit}/{quote(file.path)}"
-    if file.lfs:
-        return PinnedFile(name, file.lfs.sha256, file.lfs.size, url)
+    if file.stored:
+        return PinnedFile(name, *file.stored, url)
     found = _bring(params, url, folder / "file")
     found.path.unlink()
     return PinnedFile(name, found.sha256, found.bytes, url)
 
 
 def _bring(params: Params, url: str, target: Path, *, pin: PinnedFile | None = None) -> Downloaded:
-    from huggingface_hub import get_token
-
-    token = get_token()
-    headers: Mapping[str, str] = {}
-    if token and urlsplit(url).netloc == urlsplit(_endpoint()).netloc:
-        headers = {"Authorization": f"Bearer {token}"}
+    server = _server()
+    is_its_own = urlsplit(url)[:2] == urlsplit(server.address)[:2]
     try:
         return download(
             url,
             target,
             hosts=HOSTS,
             pin=pin,
-            headers=headers,
+            headers=server.headers if is_its_own else {},
             crawler=False,  # an interface for programs: its terms are those of the Hub
         )
     except RefusedError:
-        raise SourceError(_gated(params.dataset)) from None
+        raise server.gated(params.dataset) from None
 
 
 def foreign(params: Params, pin: Pin) -> list[str]:

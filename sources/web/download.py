@@ -140,11 +140,25 @@ def read_url(
         GoneError: it is not there any more.
         SourceError: it cannot be had, or it is larger than that.
     """
+    return read_answer(url, hosts=hosts, span=span, most=most, delay=delay)[0]
+
+
+def read_answer(
+    url: str,
+    *,
+    hosts: Sequence[str] = (),
+    span: tuple[int, int] | None = None,
+    most: int = PAGE_BYTES,
+    delay: float | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[bytes, Mapping[str, str]]:
+    """As `read_url`, with the headers of the answer; `headers` are sent besides the usual ones."""
     first, size = span or (0, 0)
     ranged = {"Range": f"bytes={first}-{first + size - 1}"} if span else {}
+    sent = {**(headers or {}), **ranged}
 
-    def once() -> bytes:
-        with web.ask(url, hosts=hosts, headers=ranged, delay=delay) as answer:
+    def once() -> tuple[bytes, Mapping[str, str]]:
+        with web.ask(url, hosts=hosts, headers=sent, delay=delay) as answer:
             _require(url, answer)
             if span and (
                 answer.status != HTTPStatus.PARTIAL_CONTENT or _start(answer, first) is None
@@ -159,7 +173,7 @@ def read_url(
                 parts.append(chunk)
             if span and left:
                 raise AgainError("the range broke off")
-            return b"".join(parts)
+            return b"".join(parts), answer.headers
 
     return patiently(url, once, lambda: 0)
 
@@ -220,7 +234,7 @@ def _require(url: str, answer: web.Answer) -> None:
         raise GoneError(msg)
     if status in _REFUSED:
         msg = f"{host} refuses {url} ({status}); it asks for an account, or for no machines"
-        raise RefusedError(msg)
+        raise RefusedError(msg, answer.headers)
     raise WebError(f"{host} answers {status} for {url}")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import email.utils
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from time import sleep
+from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -38,7 +39,15 @@ class WebError(SourceError):
 
 
 class RefusedError(WebError):
-    """A host that gives it to others only: who has an account, or is no machine."""
+    """A host that gives it to others only: who has an account, or is no machine.
+
+    Attributes:
+        headers: Of its answer.
+    """
+
+    def __init__(self, message: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.headers = headers
 
 
 class AgainError(Exception):

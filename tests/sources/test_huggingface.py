@@ -16,7 +16,7 @@ import pytest
 from pydantic import ValidationError
 from web_host import Handler, Host, Page, cut, no_waits, running
 
-from phloem.sources.clients import hub
+from phloem.sources.clients import hub, hub_api
 from phloem.sources.connector import Fault, GoneError, SourceError
 from phloem.sources.connectors import huggingface
 from phloem.sources.limits import Limits
@@ -248,8 +248,14 @@ def test_dataset_file_or_commit_that_is_gone_is_told(host: Host, tmp_path: Path)
     ],
 )
 def test_hub_that_refuses_is_told_with_what_to_do(
-    host: Host, status: int, code: str, error: type[Exception], said: str
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: str,
+    error: type[Exception],
+    said: str,
 ) -> None:
+    no_waits(monkeypatch)
     headers = {"X-Error-Code": code} if code else {}
     host.pages[f"/api/datasets/{NAME}"] = Page(b"{}", status=status, headers=headers)
     with pytest.raises(error, match=said):
@@ -284,6 +290,51 @@ def test_gated_files_ask_for_a_token_and_it_goes_to_the_hub_alone(
     sent = {path.partition("?")[0]: headers.get("Authorization") for path, headers in host.asked}
     assert sent[path] == "Bearer hf_secret"
     assert sent[f"/store/{hashlib.sha256(SW).hexdigest()}"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "page", "said"),
+    [
+        ("", Page(b"not JSON"), "answers what is no JSON"),
+        ("", Page(b"[" * 100_000), "answers what is no JSON"),
+        ("", Page(b"[]"), "names no commit"),
+        ("", Page(b'{"sha": "../../x"}'), "names no commit"),
+        (f"/tree/{COMMIT}", Page(b'{"a": 1}'), "in a form of its own"),
+        (f"/tree/{COMMIT}", Page(b'[{"type": "file"}]'), "in a form of its own"),
+        (
+            f"/tree/{COMMIT}",
+            Page(b'[{"type": "file", "path": "a", "lfs": {"oid": "../../x", "size": 1}}]'),
+            "in a form of its own",
+        ),
+        (
+            f"/tree/{COMMIT}",
+            Page(b"[]", headers={"Link": '<https://evil.example/x>; rel="next"'}),
+            "leads to another host",
+        ),
+        ("", Page(status=302, headers={"Location": "http://localhost:1/x"}), "redirects to local"),
+        ("", Page(status=302, headers={"Location": "http://10.0.0.1/x"}), "redirects to 10"),
+    ],
+)
+def test_hub_that_answers_what_it_should_not_is_told_in_a_line_and_shows_no_token(
+    host: Host, monkeypatch: pytest.MonkeyPatch, path: str, page: Page, said: str
+) -> None:
+    serve(host)
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_secret")
+    host.pages[f"/api/datasets/{NAME}{path}"] = page
+    with pytest.raises(SourceError, match=said) as error:
+        huggingface.resolve(huggingface.Params(dataset=NAME))
+    assert "\n" not in str(error.value)
+    assert "hf_secret" not in str(error.value)
+
+
+def test_pages_without_end_are_given_up(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(host)
+    monkeypatch.setattr(hub_api, "MAX_FILES", 20)
+    following = f'<{host.address}/api/datasets/{NAME}/tree/{COMMIT}?again>; rel="next"'
+    listed = json.dumps(entries(TREE)).encode()
+    host.pages[f"/api/datasets/{NAME}/tree/{COMMIT}"] = Page(listed, headers={"Link": following})
+    with pytest.raises(SourceError, match="has more than 20 files"):
+        huggingface.resolve(huggingface.Params(dataset=NAME))
 
 
 def test_script_of_a_dataset_is_never_run(host: Host, tmp_path: Path) -> None:
