@@ -36,15 +36,21 @@ _URL = re.compile(r"\b[a-z+]+://\S+")  # an index's address may hold a password
 
 
 def run_client(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], *, told: str = ""
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    told: str = "",
+    runs_in: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a package client in a folder, with these settings on top of the user's environment.
 
     Args:
         command: The client and its arguments.
-        folder: Where it runs.
+        folder: Where it puts what it brings.
         environment: The settings.
         told: What it reads from its standard input.
+        runs_in: Its working folder; None: that.
 
     Raises:
         SpentError: it brings more, or takes longer, than the card may.
@@ -55,7 +61,7 @@ def run_client(
     try:
         client = subprocess.Popen(
             list(command),
-            cwd=folder,
+            cwd=runs_in or folder,
             env={**_inherited(), **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -162,7 +168,8 @@ def refusal(command: Sequence[str]) -> str | None:
     """
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         try:
-            done = run_client(command, Path(folder), {})
+            within = Path(folder)
+            done = run_client(command, within, {}, runs_in=Path(within.anchor))
         except SourceError as error:
             return str(error)
     return complaint(done.stderr, "error: ") if done.returncode else None

@@ -81,7 +81,10 @@ def _cargo(asked: str, folder: Path) -> subprocess.CompletedProcess[str]:
     # Named, for else cargo refuses where the user's settings put a mirror in its place.
     options = ("--registry=crates-io", "--quiet", "--color=never")
     settings = {"CARGO_HOME": str(home), "CARGO_NET_RETRY": "2"}
-    return run_client(["cargo", "info", *options, "--", asked], folder, settings)
+    command = ["cargo", "info", *options, "--", asked]
+    # It takes settings, and rustup a toolchain to run, from any folder above the one it runs in: of
+    # those above a temporary one others of this machine may write to some.
+    return run_client(command, folder, settings, runs_in=Path(folder.anchor))
 
 
 def _refusal(package: str, version: str | None, output: str, folder: Path) -> SourceError:

@@ -54,6 +54,8 @@ class Params(Packages):
 def _download(package: str, version: str | None, folder: Path) -> tuple[Path, str]:
     """One module. Raises GoneError and SourceError."""
     cache = folder / "cache"
+    # Else go takes what a module says that a folder above this one belongs to.
+    (folder / "go.mod").write_text("module phloem\n", encoding="utf-8")
     environment = {**_ENVIRONMENT, "GOMODCACHE": str(cache), "GOPROXY": _proxies(folder)}
     asked = f"{package}@{version or 'latest'}"
     done = run_client(["go", "mod", "download", "-json", "--", asked], folder, environment)

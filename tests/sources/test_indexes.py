@@ -14,6 +14,7 @@ import os
 import stat
 import sys
 import tarfile
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -466,7 +467,7 @@ def test_index_names_as_they_are_used_are_taken(index: Index) -> None:
 def test_index_pinned_name_that_no_package_has_reaches_no_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: Index, name: str
 ) -> None:
-    monkeypatch.setattr(clients.subprocess, "run", None)
+    monkeypatch.setattr(clients.subprocess, "Popen", None)
     pin = Pin("1", (pin_file(name + index.ending),))
     with pytest.raises(SourceError, match="correct the card, or lock it again"):
         index.module.fetch(index.params(), pin, tmp_path / "into")
@@ -522,13 +523,38 @@ def hostile(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.fixture
+def above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made: what others of this machine have put there is not heard."""
+    folder = tmp_path / "tmp"
+    nowhere = "http://127.0.0.1:9"
+    for name, content in {
+        ".npmrc": f"registry={nowhere}/\n",
+        "package.json": '{"workspaces": ["*"]}',
+        ".cargo/config.toml": '[source.crates-io]\nreplace-with = "theirs"\n'
+        f'[source.theirs]\nregistry = "sparse+{nowhere}/"\n[net]\noffline = true\n',
+        "Cargo.toml": "broken",
+        "rust-toolchain.toml": '[toolchain]\npath = "/nowhere"\n',
+        "go.mod": "module theirs\nreplace example.org/pack => ./theirs\n",
+        "go.work": "broken",
+        "go.env": f"GOPROXY={nowhere}\n",
+        ".git/config": "broken",
+        "pip.conf": f"[global]\nindex-url = {nowhere}\n",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
 def taken(index: Index, folder: Path) -> set[str]:
     """What is read of a package after resolving and fetching it, of a version that is not named."""
     (folder / "evil").write_text(f"#!/bin/sh\ntouch {folder / 'made'}\n")
     (folder / "evil").chmod(0o755)
     params = index.module.Params(packages=[index.package])
     pin = index.module.resolve(params)
-    files = index.module.fetch(params, pin, Path(os.path.relpath(folder / "into")))
+    into = Path(os.path.relpath(folder / "tmp" / "into"))
+    files = index.module.fetch(params, pin, into)
     rows, faults = read_all(index, Path(files[index.name]))
     assert faults == []
     assert not (folder / "made").exists(), "the package ran something"
@@ -538,6 +564,7 @@ def taken(index: Index, folder: Path) -> set[str]:
     return {row["native_id"].removeprefix(f"{index.package}/") for row in rows}
 
 
+@pytest.mark.usefixtures("above")
 @pytest.mark.needs("npm")
 def test_npm_itself_brings_a_hostile_package_that_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shelf: tuple[str, dict[str, bytes]]
@@ -555,6 +582,7 @@ def test_npm_itself_brings_a_hostile_package_that_leaves_no_trace(
     assert taken(index, tmp_path) == set(members)
 
 
+@pytest.mark.usefixtures("above")
 @pytest.mark.needs("cargo")
 def test_cargo_itself_brings_a_hostile_crate_that_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shelf: tuple[str, dict[str, bytes]]
@@ -605,6 +633,7 @@ def test_a_cargo_that_cannot_run_is_said_before_anything_is_fetched(
     assert crates.unavailable(params) == said
 
 
+@pytest.mark.usefixtures("above")
 @pytest.mark.needs("go")
 def test_go_itself_brings_a_hostile_module_that_leaves_no_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shelf: tuple[str, dict[str, bytes]]
