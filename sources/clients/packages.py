@@ -38,6 +38,7 @@ from phloem.sources.formats.archives import (
     tar_members,
     zip_members,
 )
+from phloem.sources.formats.read_plain import parted
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
 from phloem.sources.records import Records, batches
@@ -195,9 +196,10 @@ def tar_parts(file: PinnedFile, package: str) -> list[Split]:
 def read_members(
     params: MemberParams, split: Split, files: Files, limits: Limits, members: Members
 ) -> Batches:
-    """The wanted members of an archive; native ids are `package/path`, without the version."""
+    """The documents of the wanted members; native ids are `package/path`, without the version."""
     name = split.spec["file"]
-    yield from batches(read_part(params, split, files, limits, members(name, files[name], limits)))
+    found = read_part(params, split, files, limits, members(name, files[name], limits))
+    yield from batches(parted(found, params.documents, limits))
 
 
 def read_part(

@@ -36,6 +36,7 @@ from phloem.sources.connector import (
     refuse,
 )
 from phloem.sources.formats.archives import Member, Packages, Wanted, records_of, tar_members
+from phloem.sources.formats.read_plain import parted
 from phloem.sources.formats.unpack import Part, UnpackError, compression_of
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
@@ -191,11 +192,11 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     path = files[spec["file"]]
     if params.source:
         members = apt_source.source_members(path, spec["file"], limits, spec["top"])
-        yield from batches(read_part(params, split, files, limits, members))
-        return
-    want = Wanted(params, _package(spec["file"]), start=spec["part"], step=spec["parts"])
-    members = _members(path, limits)
-    yield from batches(records_of(members, want, Path(path).stat().st_size, limits))
+        found = read_part(params, split, files, limits, members)
+    else:
+        want = Wanted(params, _package(spec["file"]), start=spec["part"], step=spec["parts"])
+        found = records_of(_members(path, limits), want, Path(path).stat().st_size, limits)
+    yield from batches(parted(found, params.documents, limits))
 
 
 def _members(path: str, limits: Limits) -> Iterator[Member]:

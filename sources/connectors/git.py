@@ -34,6 +34,7 @@ from phloem.sources.connector import (
     refuse,
 )
 from phloem.sources.formats.archives import MemberParams, Package, is_wanted, zip_members
+from phloem.sources.formats.read_plain import parted
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
 from phloem.sources.records import Record, Records, batched
@@ -197,7 +198,13 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Records:
     A file that Git LFS keeps elsewhere is a fault: the repository holds only a pointer to it.
     """
     members = zip_members(files[split.spec["file"]])
-    for record in read_part(params, split, files, limits, members):
+    found = read_part(params, split, files, limits, members)
+    yield from parted(_held(found), params.documents, limits)
+
+
+def _held(found: Records) -> Records:
+    """Files, but for those of which the repository holds a pointer alone."""
+    for record in found:
         if isinstance(record, Record) and record.content.startswith(_POINTER):
             yield Fault(record.native_id, -1, "kept in Git LFS, which is not read")
         else:

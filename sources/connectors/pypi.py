@@ -38,6 +38,7 @@ from phloem.sources.formats.archives import (
     records_of,
     zip_members,
 )
+from phloem.sources.formats.read_plain import parted
 from phloem.sources.limits import Limits
 from phloem.sources.naming import Naming
 from phloem.sources.records import batches
@@ -196,7 +197,8 @@ def read(params: Params, split: Split, files: Files, limits: Limits) -> Batches:
     spec: Any = split.spec
     path = files[spec["file"]]
     want = Wanted(params, _declared(params, _package(spec["file"])), spec["start"], spec["end"])
-    yield from batches(records_of(zip_members(path), want, Path(path).stat().st_size, limits))
+    found = records_of(zip_members(path), want, Path(path).stat().st_size, limits)
+    yield from batches(parted(found, params.documents, limits))
 
 
 def _declared(params: Params, package: str) -> str:

@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from phloem.sources import progress
 from phloem.sources.connector import Fault, Strict
+from phloem.sources.formats.read_plain import Documents
 from phloem.sources.formats.unpack import (
     UnpackedReader,
     UnpackError,
@@ -124,6 +125,9 @@ class MemberParams(Strict):
     )
     languages: dict[str, str] = Field(
         default={}, description="Glob: BCP-47 tag, where members are of several languages."
+    )
+    documents: Documents = Field(
+        default="file", description="What a document is in members of text/plain; as of files."
     )
 
     def of(self, _name: str, /) -> Package:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from phloem.sources.connector import SourceError, Strict
 from phloem.sources.formats.archives import MEDIA_TYPES, Package
+from phloem.sources.formats.read_plain import Documents
 from phloem.sources.formats.read_text import Columns
 from phloem.sources.formats.unpack import compression_of, without_query
 
@@ -58,7 +59,7 @@ class Format(Strict):
         format: None: by the ending of each name, before .bz2, .gz, .xz or .zst. Of an archive,
             that of its members, where it is no archive's. ``jsonl`` is an object a line; ``json``
             an array, or objects over several lines; which of the two is seen by how a file begins.
-        documents: For plain text: a document a file, or one a block between blank lines.
+        documents: Of plain text. N lines are counted from a file's start, blank ones too.
         languages: Glob -> BCP-47 tag of what it matches first, unless a column says.
     """
 
@@ -70,8 +71,10 @@ class Format(Strict):
     language_column: str | None = Field(default=None, description="Column of BCP-47 tags.")
     title_column: str | None = Field(default=None, description="Column of titles.")
     url_column: str | None = Field(default=None, description="Column of addresses.")
-    documents: Literal["file", "paragraph"] = Field(
-        default="file", description="What a document is in plain text files."
+    documents: Documents = Field(
+        default="file",
+        description="What a document is in plain text: file, paragraph (between blank lines), line,"
+        " {lines: N}, or {separator: TEXT}, where that is all that stands on a line.",
     )
     media_type: str = Field(
         default="text/plain", description="Of the text; unset, endings such as .html tell."

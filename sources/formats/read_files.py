@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from os import stat_result
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from phloem.sources.connector import (
     Split,
     met_in,
 )
-from phloem.sources.formats import read_csv, read_json, read_tables, read_text
+from phloem.sources.formats import read_csv, read_json, read_plain, read_tables, read_text
 from phloem.sources.formats.archives import (
     Member,
     Wanted,
@@ -68,8 +68,8 @@ Part = tuple[str, int, int | None]  # file, and the first and last of bytes, row
 def splits(params: Format, pin: Pin, files: Files) -> list[Split]:
     """Parts of about `SPLIT_BYTES` of each file, and very many small files `together`.
 
-    A part is [file, start, end]: bytes of plain JSON Lines and of plain text cut at blank lines,
-    row groups of Parquet, members of a zip, or the whole file where end is null. What the parts of
+    A part is [file, start, end]: bytes of JSON Lines and of plain text of several documents, row
+    groups of Parquet, members of a zip, or the whole file where end is null. What the parts of
     a file are depends on that file alone. With them stand the bytes of each file: one that has
     more or fewer when it was read is told.
 
@@ -110,7 +110,8 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
     whole = kind in {*_WHOLE, "tar", *PACKINGS} or (kind == "txt" and params.documents == "file")
     if packed or whole or file.bytes <= size or read_text.is_wide(path):
         return [((name, 0, None), file.bytes * (PACKED if packed else 1))]
-    return [((name, at, min(at + size, file.bytes)), size) for at in range(0, file.bytes, size)]
+    cuts = read_plain.bounds(path, params.documents if kind == "txt" else "line", size)
+    return [((name, at, to), to - at) for at, to in pairwise([*cuts, file.bytes])]
 
 
 def _form(name: str, path: str, kind: str) -> str:
@@ -196,10 +197,9 @@ def _read(params: Format, kind: str, part: Part, path: str, limits: Limits) -> B
         return _WHOLE[kind](name, path, columns, limits)
     if kind in ARCHIVES:
         return _archived(params, kind, part, path, limits)
-    if kind == "txt" and params.documents == "file":
-        return read_text.whole(name, path, columns, limits)
-    lines = read_text.jsonl if kind == "jsonl" else read_text.paragraphs
-    return lines(name, path, columns, (start, end), limits)
+    if kind == "txt":
+        return read_plain.plain(name, path, columns, params.documents, (start, end), limits)
+    return read_text.jsonl(name, path, columns, (start, end), limits)
 
 
 def _archived(params: Format, kind: str, part: Part, path: str, limits: Limits) -> Batches:

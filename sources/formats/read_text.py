@@ -1,4 +1,4 @@
-"""Reading JSON Lines and plain text, packed or not, from any byte to any byte."""
+"""Reading lines, and JSON Lines, packed or not, from any byte to any byte."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import orjson
 
 from phloem.catalog.nearest import nearest
 from phloem.sources.connector import Fault, Json, SourceError
-from phloem.sources.formats.unpack import UnpackError, compression_of, unpack, unpack_all
+from phloem.sources.formats.unpack import UnpackError, compression_of, unpack
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched
 
@@ -125,7 +125,7 @@ def lines_of(chunks: Iterator[bytes], limits: Limits, base: int = 0) -> Iterator
             while (end := chunk.find(b"\n", at)) >= 0:
                 size += end - at
                 if size > limits.record_bytes:
-                    yield Fault(None, start, _too_large(limits))
+                    yield Fault(None, start, too_large(limits))
                 else:
                     yield start, b"".join([*rest, chunk[at:end]]) if rest else chunk[at:end]
                 start += size + 1
@@ -137,12 +137,13 @@ def lines_of(chunks: Iterator[bytes], limits: Limits, base: int = 0) -> Iterator
         yield Fault(None, error.offset, error.reason, rest=True)
         return
     if size > limits.record_bytes:
-        yield Fault(None, start, _too_large(limits))
+        yield Fault(None, start, too_large(limits))
     elif size:
         yield start, b"".join(rest)
 
 
-def _too_large(limits: Limits) -> str:
+def too_large(limits: Limits) -> str:
+    """Why a record gives no document."""
     return f"record larger than {limits.told('record_bytes')}"
 
 
@@ -297,61 +298,3 @@ def require(name: str, asked: list[str], there: list[str]) -> None:
                 f"{name} has {there.count(column)} columns {column!r}, which may differ; rename one"
             )
             raise SourceError(msg)
-
-
-@batched
-def whole(name: str, path: str, columns: Columns, limits: Limits) -> Records:
-    """A plain text file as one document; nothing of a file that is empty or breaks off."""
-    with Path(path).open("rb") as file:
-        try:
-            content = unpack_all(file, compression_of(name)[0], limits, "record_bytes")
-        except UnpackError as error:
-            yield Fault(name, error.offset, error.reason)
-            return
-    if content:
-        yield Record(name, content, columns.media_type)
-
-
-@batched
-def paragraphs(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Records:
-    """The blocks of a plain text file, between blank lines, that begin in a span."""
-    start, end = span
-    held: list[bytes] = []
-    first = size = 0
-    # A block that began before `start` belongs to the range before: skip to the first blank line.
-    passing = start > 0 and not _blank_before(path, start)
-    for line in lines_between(path, name, (start, None), limits):
-        offset = line.offset if isinstance(line, Fault) else line[0]
-        if end is not None and offset >= end and not held and not passing:
-            return
-        if isinstance(line, Fault):  # the block that it is in is lost with it, and told once
-            if line.rest or not passing:
-                yield line
-            held, size, passing = [], 0, True
-            continue
-        raw = line[1]
-        if raw.strip():
-            if passing:
-                continue
-            first = offset if not held else first
-            held.append(raw)
-            size += len(raw) + 1
-            if size > limits.record_bytes:
-                yield Fault(f"{name}@{first}", first, _too_large(limits))
-                held, size, passing = [], 0, True
-        else:
-            passing = False
-            if held:
-                yield Record(f"{name}@{first}", b"\n".join(held), columns.media_type)
-            held, size = [], 0
-    if held:
-        yield Record(f"{name}@{first}", b"\n".join(held), columns.media_type)
-
-
-def _blank_before(path: str, start: int) -> bool:
-    """Whether the line that holds the byte before `start` is blank, though it may end later."""
-    with Path(path).open("rb") as file:
-        file.seek(max(0, start - 4096))
-        before = file.read(min(start, 4096))
-        after = b"" if before.endswith(b"\n") else file.readline(4096)
-    return not (before.removesuffix(b"\n").rpartition(b"\n")[2] + after).strip()

@@ -229,6 +229,33 @@ def test_git_revision_may_be_a_branch_a_tag_or_left_to_the_host(
     assert pin.version == made
 
 
+def test_git_files_of_plain_text_give_a_document_by_lines_or_between_marks(server: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n"
+    lines = ["Bànbàn", "Ɔwɔ", "", "Wote", "huru."]
+    members = {
+        "a/train.bam": "\n".join(lines).encode(),
+        "a/page.html": b"<p>one</p>\n<p>two</p>",
+        "a/large.txt": pointer,
+    }
+    book(server, members)
+    for documents, texts in (
+        ("line", ["Bànbàn", "Ɔwɔ", "Wote", "huru."]),
+        ({"lines": 2}, ["Bànbàn\nƆwɔ", "\nWote", "huru."]),
+        ("paragraph", ["Bànbàn\nƆwɔ", "Wote\nhuru."]),
+        ({"separator": "Wote"}, ["Bànbàn\nƆwɔ\n", "huru."]),
+        ("file", ["\n".join(lines)]),
+    ):
+        shutil.rmtree(server.parent.parent / "into", ignore_errors=True)
+        rows, faults = taken(server, documents=documents)
+        held = [row for row in rows if row["media_type"] == "text/plain"]
+        assert [row["content"].decode() for row in held] == texts
+        assert {row["license"] for row in held} == {"CC0-1.0"}
+        assert len({row["native_id"] for row in held}) == len(texts)
+        assert [row["content"] for row in rows if row not in held] == [members["a/page.html"]]
+        assert [fault.native_id for fault in faults] == [f"{NAME}/a/large.txt"]
+    assert held[0]["native_id"] == f"{NAME}/a/train.bam"
+
+
 def test_git_older_commit_is_read_and_a_vanished_one_names_the_head(server: Path) -> None:
     old = book(server, {"a.txt": b"old"})
     new = book(server, {"a.txt": b"new"})

@@ -111,6 +111,9 @@ JSONL = (b"", *map(_jsonl, TEXTS), b"")
 CSV = (b"id,text\r\n", *map(_row, TEXTS), b"")
 TSV = (b"id\ttext\r\n", *(_row(text, "\t") for text in TEXTS), b"")
 BLOCKS = (b"", *(f"{text}\nmore\n\n".encode() for text in TEXTS), b"")
+LINES = (b"", *(f"{text}\n".encode() for text in TEXTS), b"")
+PAIRS = (b"", *(f"{text}\nmore\n".encode() for text in TEXTS), b"")
+PERCENT = (b"", *(f"{text}\n\nmore\n%\n".encode() for text in TEXTS), b"")
 WARC = (b"", *map(_warc, TEXTS), b"")
 WET = (b"", *(_warc(text, "conversion") for text in TEXTS), b"")
 XML = (b"<d>", *(f"<row>{escape(text)}</row>".encode() for text in TEXTS), b"</d>")
@@ -132,6 +135,13 @@ KINDS = [
     Kind("a.csv", CSV, ended=False),
     Kind("a.tsv", TSV, ended=False),
     Kind("a.txt", BLOCKS, ended=False, exact=False, given=(("documents", "paragraph"),)),
+    Kind("lines.txt", LINES, ended=False, exact=False, given=(("documents", "line"),)),
+    Kind("pairs.txt", PAIRS, ended=False, exact=False, given=(("documents", {"lines": 2}),)),
+    Kind(
+        "marks.txt", PERCENT, ended=False, exact=False, given=(("documents", {"separator": "%"}),)
+    ),
+    packed("lines.txt.gz", LINES, gzip.compress, given=(("documents", "line"),)),
+    packed("pairs.txt.gz", PAIRS, gzip.compress, given=(("documents", {"lines": 2}),)),
     Kind("whole.txt", ("\n".join(TEXTS).encode(),), ended=False, exact=False),
     Kind("a.json", ARRAY, given=(("format", "json"),)),
     Kind("a.parquet", (_parquet(),), joined=False),
