@@ -47,6 +47,7 @@ NO_REFS: Refs = MappingProxyType({})
 
 CUSTOM = "LicenseRef-custom-terms"  # one provider's terms: the card says what they allow
 MULTIPLE = "LicenseRef-multiple"  # each document has its own licence, or is under nobody knows what
+UNKNOWN_LICENSE = "LicenseRef-unknown"  # nobody has said which, or in no words that are known
 UNREAD = "unknown"  # of a card's `license.restrictions`: nobody has read, or the terms do not say
 
 # What a card's `license.restrictions` says that a person read in the terms, and what it obliges to.

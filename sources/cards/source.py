@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from phloem.catalog.kept import kept
+from phloem.catalog.licenses import UNKNOWN_LICENSE
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
@@ -48,7 +49,6 @@ Category = Literal["2.1", "2.2", "2.3", "2.4", "2.5", "2.6"]
 Permission = Literal["allowed", "conditional", "forbidden", "unknown"]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
-UNKNOWN_LICENSE = "LicenseRef-unknown"
 
 _SHOWN = 60  # characters of a wrong value that a message shows
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -66,11 +66,19 @@ class Format(Strict):
     format: Literal["jsonl", "json", "csv", "parquet", "arrow", "txt", "zip", "tar"] | None = Field(
         default=None, description="Null: by the ending of the name."
     )
-    text_column: str = Field(default="text", description="Column or key that holds the text.")
+    text_column: str = Field(
+        default="text",
+        description="Column or key that holds the text; a.b, as in all columns, is b inside a.",
+    )
     id_column: str | None = Field(default=None, description="Column of names, each there once.")
     language_column: str | None = Field(default=None, description="Column of BCP-47 tags.")
     title_column: str | None = Field(default=None, description="Column of titles.")
     url_column: str | None = Field(default=None, description="Column of addresses.")
+    license_column: str | None = Field(
+        default=None,
+        description="Column of SPDX expressions or addresses of Creative Commons; what is neither"
+        " counts as unknown.",
+    )
     documents: Documents = Field(
         default="file",
         description="What a document is in plain text: file, paragraph (between blank lines), line,"
@@ -161,4 +169,5 @@ def columns_of(params: Format, name: str) -> Columns:
         title=params.title_column,
         url=params.url_column,
         media_type=told or params.media_type,
+        license=params.license_column,
     )

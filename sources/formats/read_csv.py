@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from phloem.sources.connector import Fault
 from phloem.sources.formats.read_text import Columns, Line, lines, require
+from phloem.sources.formats.stated_license import stated
 from phloem.sources.formats.unpack import compression_of
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched
@@ -102,6 +103,7 @@ def _record(name: str, header: list[str], row: _Row, columns: Columns) -> Record
         columns.media_type,
         url=_string(value, columns.url),
         title=_string(value, columns.title),
+        license=stated(_string(value, columns.license)) if columns.license else None,
         language=_string(value, columns.language),
     )
 

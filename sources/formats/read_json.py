@@ -13,6 +13,7 @@ from phloem.sources.formats.read_text import (
     BOM,
     TOO_DEEP,
     Columns,
+    at,
     in_utf8,
     integer,
     parsed,
@@ -188,7 +189,7 @@ class _Source:
 
 
 def _record(native_id: str, offset: int, row: Json, columns: Columns) -> Record | Fault:
-    text = row.get(columns.text) if isinstance(row, dict) else None
+    text = at(row, columns.text) if isinstance(row, dict) else None
     if isinstance(text, list) and all(isinstance(part, str) for part in text):
         row = {**row, columns.text: "\n".join(text)}
     return record_of(native_id, offset, row, columns, null="text is no string")

@@ -20,16 +20,19 @@ import pyarrow.parquet as pq
 from phloem.catalog.columns import (
     CONTENT,
     DECLARED_LANGUAGE,
+    LICENSE,
     MEDIA_TYPE,
     NATIVE_ID,
     TITLE,
     URL,
     schema,
 )
+from phloem.catalog.licenses import UNKNOWN_LICENSE
 from phloem.catalog.manifest import BATCH_BYTES
 from phloem.sources.connector import Batches, Fault, SourceError
 from phloem.sources.formats.parquet_footer import Footer, RowGroup, footer
 from phloem.sources.formats.read_text import Columns, require
+from phloem.sources.formats.stated_license import stated
 from phloem.sources.limits import Limits
 
 BATCH = 1024  # rows handed on at once at most; a document averages a few KB
@@ -44,7 +47,7 @@ _BYTES = {
 }
 _TEXT = frozenset({*_BYTES, *_BYTES.values(), pa.null()})
 
-_OUT = (NATIVE_ID, CONTENT, MEDIA_TYPE, URL, TITLE, DECLARED_LANGUAGE)
+_OUT = (NATIVE_ID, CONTENT, MEDIA_TYPE, URL, TITLE, DECLARED_LANGUAGE, LICENSE)
 
 _FILE_HEAD = b"ARROW1\0\0"  # of an IPC file; a stream and a footer follow
 _FILE_TAIL = 10  # bytes behind the footer: its length, and the same mark without its padding
@@ -58,7 +61,9 @@ def check_columns(name: str, path: str, columns: Columns, kind: str) -> None:
     """
     try:
         found = pq.read_schema(path) if kind == "parquet" else _arrow_schema(path)
-        names = found.names
+        depth = max(column.count(".") for column in columns.named())
+        own = list(found.names)
+        names = own + [each for each in _names(found, depth) if each not in own]
     except BROKEN:
         return
     require(name, columns.named(), names)
@@ -69,18 +74,60 @@ def check_columns(name: str, path: str, columns: Columns, kind: str) -> None:
 
 def _wrong(found: pa.Schema, columns: Columns) -> str | None:
     """Why a table's columns cannot be read; None if they can."""
+    kinds: dict[str, pa.DataType] = {}
     for column in columns.named():
-        count = len(found.get_all_field_indices(column))
+        there = _kinds(found, column)
+        count = len(there)
         if count != 1:
             return f"{count} columns are named {column!r}" if count else f"no column {column!r}"
-    kind = found.field(columns.text).type
+        kinds[column] = there[0]
+    kind = kinds[columns.text]
     if not _is_text(kind):
         return f"column {columns.text!r} holds {kind}; it must hold strings"
-    for column in columns.named():
-        kind = found.field(column).type
+    for column, kind in kinds.items():
         if not _is_written(kind):
             return f"column {column!r} holds {kind}; it must hold what can be written as a string"
     return None
+
+
+def _names(found: pa.Schema | pa.StructType, depth: int) -> Iterator[str]:
+    """The columns of a table, and the paths that lead so deep into those that hold columns."""
+    for place in range(len(found.names)):
+        field = found.field(place)
+        yield field.name
+        if depth and pa.types.is_struct(field.type):
+            yield from (f"{field.name}.{each}" for each in _names(field.type, depth - 1))
+
+
+def _kinds(found: pa.Schema | pa.StructType, column: str) -> list[pa.DataType]:
+    """The type of each column of a name; if there is none, of what the path leads to."""
+    own = [found.field(place).type for place in found.get_all_field_indices(column)]
+    key, dot, rest = column.partition(".")
+    if own or not dot:
+        return own
+    outer = [found.field(place).type for place in found.get_all_field_indices(key)]
+    return [kind for each in outer if pa.types.is_struct(each) for kind in _kinds(each, rest)]
+
+
+def _asked(batch: pa.RecordBatch, columns: Columns) -> pa.RecordBatch:
+    """The columns that are asked for alone, each by the name or path that it is asked by.
+
+    Raises ArrowInvalid if one that holds others is broken.
+    """
+    asked = columns.named()
+    return pa.RecordBatch.from_arrays([_at(batch, column) for column in asked], asked)
+
+
+def _at(batch: pa.RecordBatch, column: str) -> pa.Array:
+    key = column if column in batch.schema.names else column.partition(".")[0]
+    found, rest = batch[key], column[len(key) + 1 :]
+    while rest:
+        found.validate()  # Arrow believes what a file says of lengths
+        names = found.type.names
+        key = rest if rest in names else rest.partition(".")[0]
+        found = pc.struct_field(found, names.index(key))  # null where what it is in is null
+        rest = rest[len(key) + 1 :]
+    return found
 
 
 def _is_written(kind: pa.DataType) -> bool:
@@ -151,7 +198,7 @@ def _row_group(
     asked, row, end = columns.named(), group.first_row, group.first_row + group.rows
     try:
         for batch in file.iter_batches(_rows_at_once(group, asked), [group.number], asked):
-            for part in _cut(batch):
+            for part in _cut(_asked(batch, columns)):
                 yield from _documents(name, part, columns, row, limits)
                 row += part.num_rows
     except BROKEN:
@@ -203,7 +250,7 @@ def arrow(name: str, path: str, columns: Columns, limits: Limits) -> Batches:
             begun = at
             at = begun + source.tell()
             for batch in reader:
-                for part in _cut(batch.select(columns.named())):
+                for part in _cut(_asked(batch, columns)):
                     yield from _documents(name, part, columns, row, limits)
                     row += part.num_rows
                 at = begun + source.tell()
@@ -299,6 +346,7 @@ def _documents(
         too_large = f"record larger than {limits.told('record_bytes')}"
         yield Fault(native[place].as_py(), -1, "null text" if null[place] else too_large)
     others = [_column(batch, c) for c in (columns.url, columns.title, columns.language)]
+    others.append(_licenses(_column(batch, columns.license)))
     # What is too large is taken off first: a value of over 2 GiB has no place in a column.
     kept = pa.array(~(null | large))
     text = text.filter(kept)
@@ -313,6 +361,15 @@ def _documents(
     ]
     if len(text):
         yield pa.RecordBatch.from_arrays(arrays, schema=schema(_OUT))
+
+
+def _licenses(said: pa.Array | None) -> pa.Array | None:
+    """What each row says of its licence, as SPDX expressions."""
+    if said is None:
+        return None
+    coded = said.dictionary_encode()
+    known = pa.array([stated(each) for each in coded.dictionary.to_pylist()], pa.string())
+    return known.take(coded.indices).fill_null(UNKNOWN_LICENSE)
 
 
 def _column(batch: pa.RecordBatch, column: str | None) -> pa.Array | None:

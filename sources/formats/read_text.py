@@ -15,6 +15,7 @@ import orjson
 
 from phloem.catalog.nearest import nearest
 from phloem.sources.connector import Fault, Json, SourceError
+from phloem.sources.formats.stated_license import stated
 from phloem.sources.formats.unpack import UnpackError, compression_of, unpack
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched
@@ -48,7 +49,10 @@ TOO_DEEP = "JSON nested too deep"
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns or keys that hold a document's parts; None where there is none."""
+    """Names of the columns or keys that hold a document's parts; None where there is none.
+
+    In JSON and tables a name that is not there itself is a path: ``a.b`` is `b` of what `a` holds.
+    """
 
     text: str
     id: str | None
@@ -56,10 +60,12 @@ class Columns:
     title: str | None
     url: str | None
     media_type: str
+    license: str | None = None
 
     def named(self) -> list[str]:
-        """The columns that are asked for."""
-        return [c for c in (self.text, self.id, self.language, self.title, self.url) if c]
+        """The columns that are asked for, each once."""
+        asked = (self.text, self.id, self.language, self.title, self.url, self.license)
+        return list(dict.fromkeys(filter(None, asked)))
 
 
 Line = tuple[int, bytes] | Fault
@@ -219,7 +225,16 @@ def integer(digits: str) -> int | Decimal:
 
 
 def _name(value: Json, columns: Columns) -> Json:
-    return value.get(columns.id) if columns.id and isinstance(value, dict) else None
+    return at(value, columns.id) if columns.id and isinstance(value, dict) else None
+
+
+def at(value: dict[str, Json], column: str) -> Json:
+    """What an object holds at a key, or at a dotted path of keys; null where there is none."""
+    if column in value:
+        return value[column]
+    key, dot, rest = column.partition(".")
+    inner = value.get(key) if dot else None
+    return at(inner, rest) if isinstance(inner, dict) else None
 
 
 def record_of(
@@ -238,23 +253,34 @@ def record_of(
         return Fault(native_id, offset, "not a JSON object")
     own = _name(value, columns)
     native_id = native_id if own is None else _plain(str(own))
-    if columns.text not in value:
-        return Fault(native_id, offset, f"no column {columns.text!r}")
-    text = value[columns.text]
+    text = at(value, columns.text)
     if not isinstance(text, str):
-        return Fault(native_id, offset, null if text is None else "text is no string")
+        lacks = text is None and columns.text not in paths(value, columns.text)
+        reason = null if text is None else "text is no string"
+        return Fault(native_id, offset, f"no column {columns.text!r}" if lacks else reason)
     return Record(
         native_id,
         _encode(text),
         columns.media_type,
         url=_string(value, columns.url),
         title=_string(value, columns.title),
+        license=stated(_string(value, columns.license)) if columns.license else None,
         language=_string(value, columns.language),
     )
 
 
+def paths(value: dict[str, Json], asked: str) -> list[str]:
+    """The keys of an object, and the paths that lead as deep into it as the one asked for."""
+    found = list(value)
+    _, dot, rest = asked.partition(".")
+    for key, inner in value.items():
+        if dot and isinstance(inner, dict):
+            found += [f"{key}.{each}" for each in paths(inner, rest)]
+    return found
+
+
 def _string(value: dict[str, Json], column: str | None) -> str | None:
-    found = value.get(column) if column else None
+    found = at(value, column) if column else None
     return _plain(found) if isinstance(found, str) else None
 
 
@@ -283,7 +309,7 @@ def check_columns(name: str, path: str, columns: Columns) -> None:
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
-            keys |= dict.fromkeys(value)
+            keys |= dict.fromkeys(paths(value, columns.text))
     if keys:
         require(name, [columns.text], list(keys))
 
