@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from phloem.sources.connector import SourceError, Strict
 from phloem.sources.formats.archives import MEDIA_TYPES, Package
@@ -52,20 +53,13 @@ ARCHIVES = frozenset({"zip", "tar"})
 """Formats whose members are files again."""
 
 
-class Format(Strict):
-    """How files are read, and where in them the text and its names are.
+class Contents(Strict):
+    """What of a file is a document, and where the parts of one are.
 
     Attributes:
-        format: None: by the ending of each name, before .bz2, .gz, .xz or .zst. Of an archive,
-            that of its members, where it is no archive's. ``jsonl`` is an object a line; ``json``
-            an array, or objects over several lines; which of the two is seen by how a file begins.
         documents: Of plain text. N lines are counted from a file's start, blank ones too.
-        languages: Glob -> BCP-47 tag of what it matches first, unless a column says.
     """
 
-    format: Literal["jsonl", "json", "csv", "parquet", "arrow", "txt", "zip", "tar"] | None = Field(
-        default=None, description="Null: by the ending of the name."
-    )
     text_column: str = Field(
         default="text",
         description="Column or key that holds the text; a.b, as in all columns, is b inside a.",
@@ -79,6 +73,12 @@ class Format(Strict):
         description="Column of SPDX expressions or addresses of Creative Commons; what is neither"
         " counts as unknown.",
     )
+    columns: list[str] = Field(
+        default=[], description="Names of all columns of CSV, where its first row is no header."
+    )
+    quotes: bool = Field(
+        default=True, description="Whether a field of CSV may stand in double quotes."
+    )
     documents: Documents = Field(
         default="file",
         description="What a document is in plain text: file, paragraph (between blank lines), line,"
@@ -86,6 +86,32 @@ class Format(Strict):
     )
     media_type: str = Field(
         default="text/plain", description="Of the text; unset, endings such as .html tell."
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _hold_those_asked_for(cls, columns: list[str], info: ValidationInfo) -> list[str]:
+        asked = [said for field, said in info.data.items() if field.endswith("_column") and said]
+        twice = [f"{name!r} stands there twice" for name in columns if columns.count(name) > 1]
+        faults = [*twice, *(f"{name!r} is not there" for name in asked if name not in columns)]
+        if faults:
+            said = f"the names of all columns; {faults[0]}"
+            raise PydanticCustomError("column_names", "{said}", {"said": said})
+        return columns
+
+
+class Format(Contents):
+    """How files are read, and where in them the text and its names are.
+
+    Attributes:
+        format: None: by the ending of each name, before .bz2, .gz, .xz or .zst. Of an archive,
+            that of its members, where it is no archive's. ``jsonl`` is an object a line; ``json``
+            an array, or objects over several lines; which of the two is seen by how a file begins.
+        languages: Glob -> BCP-47 tag of what it matches first, unless a column says.
+    """
+
+    format: Literal["jsonl", "json", "csv", "parquet", "arrow", "txt", "zip", "tar"] | None = Field(
+        default=None, description="Null: by the ending of the name."
     )
     include: list[str] = Field(
         default=["*"], description="Globs over the members of an archive; * also matches /."
@@ -170,4 +196,6 @@ def columns_of(params: Format, name: str) -> Columns:
         url=params.url_column,
         media_type=told or params.media_type,
         license=params.license_column,
+        header=tuple(params.columns),
+        quotes=params.quotes,
     )

@@ -1,4 +1,4 @@
-"""Reading CSV (RFC 4180) and tab-separated files with a header row, packed or not."""
+"""Reading CSV (RFC 4180) and tab-separated files, with a header row or without, packed or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from phloem.sources.connector import Fault
+from phloem.sources.connector import Fault, SourceError
 from phloem.sources.formats.read_text import Columns, Line, lines, require
 from phloem.sources.formats.stated_license import stated
 from phloem.sources.formats.unpack import compression_of
@@ -42,9 +42,19 @@ class _Row:
 
 
 def check_columns(name: str, path: str, columns: Columns) -> None:
-    """Raise SourceError if the header lacks a column; a file that cannot be read passes."""
+    """Raise SourceError if the header lacks a column, or the first row is no row of the columns.
+
+    A file that cannot be read passes.
+    """
     with Path(path).open("rb") as file:
-        row = next(_rows(name, file, Limits()), None)
+        row = next(_rows(name, file, columns, Limits()), None)
+    if columns.header:
+        if isinstance(row, _Row) and len(row.fields) != len(columns.header):
+            raise SourceError(
+                f"{name}: the first row has {len(row.fields)} fields, and `columns` names"
+                f" {len(columns.header)}"
+            )
+        return
     header = _header(name, row, columns)
     if row is not None and not isinstance(header, Fault):
         require(name, columns.named(), header)
@@ -52,7 +62,7 @@ def check_columns(name: str, path: str, columns: Columns) -> None:
 
 @batched
 def csv(name: str, path: str, columns: Columns, limits: Limits) -> Records:
-    """The rows of a file whose first row names its columns.
+    """The rows of a file whose first row names its columns, unless the card does.
 
     A wrong row is a fault, and reading goes on at the next line. But where it takes several lines,
     a quote that is lost or too many has taken rows for text, and will take text for rows: its fault
@@ -60,8 +70,8 @@ def csv(name: str, path: str, columns: Columns, limits: Limits) -> Records:
     header that is wrong. A line with a carriage return outside quotes may hold several rows.
     """
     with Path(path).open("rb") as file:
-        rows = _rows(name, file, limits)
-        header = _header(name, next(rows, None), columns)
+        rows = _rows(name, file, columns, limits)
+        header = list(columns.header) or _header(name, next(rows, None), columns)
         if isinstance(header, Fault):
             yield header
             return
@@ -89,7 +99,8 @@ def _record(name: str, header: list[str], row: _Row, columns: Columns) -> Record
     native_id = f"{name}@{row.offset}"
     if len(row.fields) != len(header):
         over = " over several lines" if row.lines > 1 else ""
-        reason = f"{len(row.fields)} fields{over} where the header has {len(header)}"
+        said = "`columns` names" if columns.header else "the header has"
+        reason = f"{len(row.fields)} fields{over} where {said} {len(header)}"
         return Fault(native_id, row.offset, reason, rest=row.lines > 1)
     # Of columns with equal names, the first.
     value = dict(zip(reversed(header), reversed(row.fields), strict=True))
@@ -114,12 +125,17 @@ def _string(value: dict[str, str], column: str | None) -> str | None:
     return found.encode("utf-8", "surrogateescape").decode("utf-8", "replace") or None
 
 
-def _rows(name: str, file: BinaryIO, limits: Limits) -> Iterator[_Row | Fault]:
+def _rows(name: str, file: BinaryIO, columns: Columns, limits: Limits) -> Iterator[_Row | Fault]:
     """The rows of a file that are not blank, and what is none; nothing after a rest."""
     dialect.field_size_limit(_FIELD)
     source = _Lines(name, lines(file, compression_of(name)[0], limits), limits)
     first = next(source, "")
-    reader = dialect.reader(chain([first], source), delimiter=_delimiter(name, first), strict=True)
+    reader = dialect.reader(
+        chain([first], source),
+        delimiter=_delimiter(name, first, columns),
+        quoting=dialect.QUOTE_MINIMAL if columns.quotes else dialect.QUOTE_NONE,
+        strict=True,
+    )
     while True:
         fault = None
         try:
@@ -136,9 +152,17 @@ def _rows(name: str, file: BinaryIO, limits: Limits) -> Iterator[_Row | Fault]:
         source.begin()
 
 
-def _delimiter(name: str, header: str) -> str:
-    """What stands between the fields; in a .tsv it is a tab, unless the header has others alone."""
-    bare = _QUOTED.sub("", header)
+def _delimiter(name: str, first: str, columns: Columns) -> str:
+    """What stands between the fields; in a .tsv it is a tab, unless the header has others alone.
+
+    Where the card names the columns, it is what parts the first row into so many; a tab, if others
+    do as well.
+    """
+    bare = _QUOTED.sub("", first) if columns.quotes else first
+    if columns.header:
+        fits = [mark for mark in _DELIMITERS if bare.count(mark) == len(columns.header) - 1]
+        if fits:
+            return "\t" if "\t" in fits else fits[0]
     is_tsv = compression_of(name)[1].lower().endswith(".tsv")
     if is_tsv and ("\t" in bare or not any(mark in bare for mark in _DELIMITERS)):
         return "\t"

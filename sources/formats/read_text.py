@@ -52,6 +52,10 @@ class Columns:
     """Names of the columns or keys that hold a document's parts; None where there is none.
 
     In JSON and tables a name that is not there itself is a path: ``a.b`` is `b` of what `a` holds.
+
+    Attributes:
+        header: Of CSV without a header, the names of all columns; else none.
+        quotes: Whether a field of CSV may stand in quotes.
     """
 
     text: str
@@ -61,6 +65,8 @@ class Columns:
     url: str | None
     media_type: str
     license: str | None = None
+    header: tuple[str, ...] = ()
+    quotes: bool = True
 
     def named(self) -> list[str]:
         """The columns that are asked for, each once."""

@@ -12,10 +12,12 @@ from csv import QUOTE_ALL, QUOTE_MINIMAL, writer
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from phloem.sources.connector import Fault, Pin, SourceError
 from phloem.sources.connectors import files
@@ -316,3 +318,82 @@ def test_delimiter_is_told_by_the_name_and_by_the_header_outside_quotes(
 ) -> None:
     rows, faults = read(tmp_path, content, name)
     assert ([text for _, text in rows], faults) == (texts, [])
+
+
+# Without a header --------------------------------------------------------------------------------
+
+SENTENCES = (
+    b'1\tfra\tBonjour, Tom, \xc3\xa7a va ?\n2\teng\t"Hello," he said, "Tom."\n3\tswh\tWote; huru\n'
+)
+
+
+def headless(folder: Path, name: str, content: bytes, **params: Any) -> tuple[Any, list[Fault]]:
+    (folder / name).write_bytes(content)
+    held = files.Params(path="unused", columns=["id", "lang", "text"], id_column="id", **params)
+    read_csv.check_columns(name, str(folder / name), columns_of(held, name))
+    found = list(read_csv.csv(name, str(folder / name), columns_of(held, name), Limits()))
+    rows = [row for batch in found if not isinstance(batch, Fault) for row in batch.to_pylist()]
+    return (
+        [(row["native_id"], row["content"].decode()) for row in rows],
+        [each for each in found if isinstance(each, Fault)],
+    )
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.csv.gz"])
+def test_csv_without_a_header_has_the_columns_that_the_card_names(
+    tmp_path: Path, name: str
+) -> None:
+    content = gzip.compress(SENTENCES) if name.endswith("gz") else SENTENCES
+    assert headless(tmp_path, name, content, quotes=False) == (
+        [
+            ("1", "Bonjour, Tom, ça va ?"),
+            ("2", '"Hello," he said, "Tom."'),
+            ("3", "Wote; huru"),
+        ],
+        [],
+    )
+
+
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+def test_csv_without_a_header_is_parted_by_what_gives_so_many_columns(
+    tmp_path: Path, mark: str
+) -> None:
+    others = {",": "a; b; c", "\t": "a, b; c", ";": "a, b, c"}[mark]
+    content = f'1{mark}en{mark}"{others}"\n2{mark}sw{mark}Wote\n'.encode()
+    assert headless(tmp_path, "a.csv", content) == ([("1", others), ("2", "Wote")], [])
+
+
+def test_csv_without_a_header_tells_rows_of_another_number(tmp_path: Path) -> None:
+    rows, faults = headless(tmp_path, "a.csv", b"1,en,one\n2,en\n3,en,three\n")
+    assert rows == [("1", "one"), ("3", "three")]
+    assert told(faults) == [(9, "2 fields where `columns` names 3", False)]
+    with pytest.raises(SourceError, match="first row has 2 fields, and `columns` names 3"):
+        headless(tmp_path, "a.csv", b"1,one\n")
+    assert headless(tmp_path, "a.csv", b"") == ([], [])
+
+
+def test_csv_columns_that_lack_or_repeat_one_are_refused() -> None:
+    with pytest.raises(ValidationError, match="'text' is not there"):
+        files.Params(path="a.csv", columns=["id", "sentence"])
+    with pytest.raises(ValidationError, match="'id' stands there twice"):
+        files.Params(path="a.csv", columns=["id", "id", "text"])
+
+
+def test_csv_without_a_header_in_a_packed_archive(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "sentences.tar.bz2", "w:bz2") as archive:
+        member = tarfile.TarInfo("sentences.csv")
+        member.size = len(SENTENCES)
+        archive.addfile(member, io.BytesIO(SENTENCES))
+    params = files.Params(
+        path=str(tmp_path / "sentences.tar.bz2"),
+        format="csv",
+        columns=["id", "lang", "text"],
+        quotes=False,
+        id_column="id",
+    )
+    pin = files.resolve(params)
+    held = files.fetch(params, pin, tmp_path)
+    (split,) = files.splits(params, pin, held)
+    (batch,) = files.read(params, split, held, Limits())
+    assert isinstance(batch, pa.RecordBatch)
+    assert batch.column("native_id").to_pylist() == ["1", "2", "3"]
