@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from glob import escape
 
 from fsspec.utils import glob_translate
 
@@ -16,6 +17,9 @@ from phloem.sources.connector import Json, SourceError
 
 DEFAULT = "default"
 """Name of the configuration of a repository that declares none."""
+
+CONVERTED = "refs/convert/parquet"
+"""The branch on which the Hub keeps a copy in Parquet of what others wrote, of scripts too."""
 
 _KEYWORDS = {
     "train": ("train", "training"),
@@ -47,6 +51,28 @@ def configurations(card: Mapping[str, Json]) -> dict[str, Mapping[str, Json]]:
         for entry in entries
         if isinstance(entry, dict)
     }
+
+
+def converted(paths: Sequence[str]) -> list[Json]:
+    """What a card would say of the Hub's own copies in Parquet: `configuration/split/0000.parquet`.
+
+    A split of which only the first gigabytes were copied lies under `partial-` and its name.
+    """
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        config, _, rest = path.partition("/")
+        if rest.endswith(".parquet") and "/" in rest:
+            found.setdefault(config, set()).add(rest.partition("/")[0])
+    return [
+        {
+            "config_name": config,
+            "data_files": [
+                {"split": split, "path": f"{escape(config)}/{escape(split)}/*.parquet"}
+                for split in sorted(splits)
+            ],
+        }
+        for config, splits in sorted(found.items())
+    ]
 
 
 def chosen(dataset: str, card: Mapping[str, Json], asked: Sequence[str]) -> list[str]:

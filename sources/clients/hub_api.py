@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from phloem.sources.connector import GoneError, Json, SourceError
 from phloem.sources.web.download import read_answer
@@ -50,9 +50,17 @@ class Hub:
         """What it is sent: nobody else is."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
-    def dataset(self, name: str) -> tuple[str, Mapping[str, Json]]:
-        """The commit that a dataset is at now, and its card. Raises GoneError and SourceError."""
-        said, _ = self._asked(name, f"{self.address}/api/datasets/{name}")
+    def dataset(self, name: str, revision: str | None) -> tuple[str, Mapping[str, Json]]:
+        """The commit that a dataset, or a revision of it, is at now, and its card.
+
+        Raises GoneError and SourceError.
+        """
+        url = f"{self.address}/api/datasets/{name}"
+        if revision is None:
+            said, _ = self._asked(name, url)
+        else:
+            at = f"{url}/revision/{quote(revision, safe='')}"
+            said, _ = self._asked(f"{name} at {revision}", at)
         commit = said.get("sha") if isinstance(said, dict) else None
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
             raise SourceError(f"{self.address} names no commit of {name}")
@@ -89,7 +97,7 @@ class Hub:
         except GoneError:
             raise GoneError(absent) from None
         except RefusedError as error:
-            if error.headers.get("X-Error-Code") == "RepoNotFound":
+            if error.headers.get("X-Error-Code") in {"RepoNotFound", "RevisionNotFound"}:
                 raise GoneError(absent) from None
             raise self.gated(name) from None
         except WebError as error:

@@ -29,12 +29,11 @@ from phloem.sources.connector import (
     PinnedFile,
     SourceError,
     Split,
-    Strict,
     from_network,
     nothing_missing,
 )
 from phloem.sources.formats import read_files
-from phloem.sources.formats.formats import FORMATS, Format, plain_name
+from phloem.sources.formats.formats import FORMATS, Contents, Format, plain_name
 from phloem.sources.limits import Limits
 from phloem.sources.web.download import Downloaded, download
 from phloem.sources.web.patience import RefusedError
@@ -44,11 +43,13 @@ HUB = "https://huggingface.co"
 HOSTS = ["*.huggingface.co", "*.hf.co"]
 """Where the Hub's files lie: it redirects to stores of its own."""
 
+_COMMIT = r"[0-9a-f]{40}"
+
 VERSION = 4  # raised when it reads other documents out of the same bytes
 LIBRARIES = read_files.LIBRARIES
 
 
-class Params(Strict):
+class Params(Contents):
     """Which part of a dataset, and where in it the text and its names are."""
 
     dataset: str = Field(
@@ -59,12 +60,12 @@ class Params(Strict):
         default=[], description="Configurations, or configuration: BCP-47 tag; none: the default."
     )
     split: str = Field(default="train", description="Name of the split.")
-    text_column: str = Field(default="text", description="Column that holds the text.")
-    id_column: str | None = Field(default=None, description="Column of names, each there once.")
-    language_column: str | None = Field(default=None, description="Column of BCP-47 tags.")
-    title_column: str | None = Field(default=None, description="Column of titles.")
-    url_column: str | None = Field(default=None, description="Column of addresses.")
-    media_type: str = Field(default="text/plain", description="Of the text.")
+    revision: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$",
+        description="Commit, tag or branch to lock; null: the default branch; refs/convert/parquet:"
+        " the Hub's copy in Parquet.",
+    )
 
 
 reach = from_network
@@ -72,19 +73,21 @@ unavailable = nothing_missing
 
 
 def resolve(params: Params) -> Pin:
-    """The commit that the dataset is at now, and its files of these configurations.
+    """The commit that the card's revision names now, and its files of these configurations.
 
     The Hub knows the sha256 of files in its large store; small ones are downloaded for theirs.
 
     Raises:
-        GoneError: there is no such dataset.
+        GoneError: there is no such dataset, or no such revision of it.
         SourceError: it is gated, made by a script, or lacks a configuration, a split or a format.
     """
     server = _server()
-    commit, about = server.dataset(params.dataset)
+    commit, about = server.dataset(params.dataset, params.revision)
     card = {"configs": about.get("configs")}
     tree = server.files(params.dataset, commit)
     by_path = {file.path: file for file in tree}
+    if params.revision == hub.CONVERTED:
+        card = {"configs": hub.converted(list(by_path))}
     files: list[PinnedFile] = []
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         for config in hub.chosen(params.dataset, card, list(params.configs)):
@@ -147,8 +150,11 @@ def foreign(params: Params, pin: Pin) -> list[str]:
 
     The host is the Hub's, or what `HF_ENDPOINT` names on this machine.
     """
-    if not re.fullmatch(r"[0-9a-f]{40}", pin.version):
+    if not re.fullmatch(_COMMIT, pin.version):
         return [f"{pin.version!r} is no commit of a dataset"]
+    revision = params.revision or ""
+    if re.fullmatch(_COMMIT, revision) and revision != pin.version:
+        return [f"it is locked at {pin.version}, and the card names {revision}"]
     hosts = {HUB, _endpoint()}
     ours = {file.name: _address(params, pin.version, file) for file in pin.files}
     return [
@@ -181,7 +187,7 @@ def _format(params: Params) -> Format:
     """The parameters as those of files: a file's name begins with its configuration."""
     languages = params.configs if isinstance(params.configs, dict) else {}
     given: dict[str, Any] = params.model_dump(
-        exclude={"dataset", "configs", "split"}, exclude_unset=True
+        exclude={"dataset", "configs", "split", "revision"}, exclude_unset=True
     )
     tags = {f"{escape(name)}/*": tag for name, tag in languages.items() if tag}
     return Format(**given, languages=tags)

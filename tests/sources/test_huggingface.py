@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -93,14 +94,19 @@ def entries(tree: Mapping[str, bytes]) -> list[dict[str, Any]]:
 
 
 def serve(
-    host: Host, tree: Mapping[str, bytes] = TREE, configs: Any = CONFIGS, *, page: int = 3
+    host: Host,
+    tree: Mapping[str, bytes] = TREE,
+    configs: Any = CONFIGS,
+    *,
+    page: int = 3,
+    revision: str = COMMIT,
 ) -> None:
     """A repository, its tree in pages as the Hub gives large ones."""
     card = {"license": "cc-by-4.0", "language": ["sw", "hi"]}
     api = f"/api/datasets/{NAME}"
     told = {**card, "configs": configs} if configs else card
     host.pages[api] = Page(info(told, tree), headers={"Content-Type": "application/json"})
-    host.pages[f"{api}/revision/{COMMIT}"] = host.pages[api]
+    host.pages[f"{api}/revision/{quote(revision, safe='')}"] = host.pages[api]
     found = entries(tree)
 
     def paged(handler: Handler) -> None:
@@ -187,6 +193,80 @@ def test_dataset_without_configs_gives_its_default_and_names_hold_no_commit(
     }
     rows, _ = read_all(huggingface.Params(dataset=NAME, configs=["sw"], split="test"), tmp_path)
     assert [row["content"] for row in rows] == [b"held out"]
+
+
+@pytest.mark.parametrize("revision", [COMMIT, "v1.0", "a/branch"])
+def test_dataset_revision_is_locked_as_the_commit_that_it_names(
+    host: Host, tmp_path: Path, revision: str
+) -> None:
+    serve(host, revision=revision)
+    host.pages.pop(f"/api/datasets/{NAME}")
+    params = huggingface.Params(dataset=NAME, configs=["sw"], revision=revision)
+    pin = huggingface.resolve(params)
+    assert pin.version == COMMIT
+    assert huggingface.foreign(params, pin) == []
+    assert len(read_all(params, tmp_path)[0]) == 3
+    other = params.model_copy(update={"revision": "0" * 40})
+    assert huggingface.foreign(other, pin) == [
+        f"it is locked at {COMMIT}, and the card names {'0' * 40}"
+    ]
+    gone = Page(b"{}", status=404, headers={"X-Error-Code": "RevisionNotFound"})
+    host.pages[f"/api/datasets/{NAME}/revision/v2"] = gone
+    with pytest.raises(GoneError, match=f"has no dataset {NAME} at v2"):
+        huggingface.resolve(params.model_copy(update={"revision": "v2"}))
+
+
+@pytest.mark.parametrize("revision", ["", "../x", "a/../b", "a b", "--x", "a//b"])
+def test_dataset_revision_that_is_none_is_refused(revision: str) -> None:
+    with pytest.raises(ValidationError, match="revision"):
+        huggingface.Params(dataset=NAME, revision=revision)
+
+
+def test_dataset_copy_in_parquet_has_a_folder_a_configuration_and_split(
+    host: Host, tmp_path: Path
+) -> None:
+    tree = {
+        "sw/train/0000.parquet": SW,
+        "sw/test/0000.parquet": parquet(["held out"]),
+        "hi/partial-train/0000.parquet": HI,
+        "hi/partial-train/0001.parquet": parquet(["more"]),
+        ".gitattributes": b"",
+    }
+    serve(host, tree, None, revision=hub.CONVERTED)
+    params = huggingface.Params(dataset=NAME, configs={"sw": "sw"}, revision=hub.CONVERTED)
+    rows, _ = read_all(params, tmp_path)
+    assert [row["content"].decode() for row in rows] == TEXTS[:3]
+    with pytest.raises(SourceError, match=r"no split 'train' of hi; .*partial-train"):
+        huggingface.resolve(params.model_copy(update={"configs": ["hi"]}))
+    with pytest.raises(SourceError, match="several configurations; give `configs`, of hi, sw"):
+        huggingface.resolve(params.model_copy(update={"configs": []}))
+
+
+def test_dataset_of_lines_tables_and_columns_in_columns_is_read_as_files_are(
+    host: Host, tmp_path: Path
+) -> None:
+    said = "Creative Commons - Attribution - https://creativecommons.org/licenses/by/4.0/"
+    table = io.BytesIO()
+    rows = [{"text": {"sw": text, "en": "x"}, "metadata": {"license": said}} for text in TEXTS]
+    pq.write_table(pa.Table.from_pylist(rows), table)
+    tree = {
+        "train.txt": "".join(f"{text}\n" for text in TEXTS).encode(),
+        "train.tsv": "".join(f"{n}\t{text}\n" for n, text in enumerate(TEXTS)).encode(),
+        "nested/train.parquet": table.getvalue(),
+    }
+    for path, params, texts in (
+        ("train.txt", {"documents": {"lines": 4}}, ["\n".join(TEXTS[:4]), "\n".join(TEXTS[4:])]),
+        ("train.tsv", {"columns": ["n", "text"]}, TEXTS),
+        (
+            "nested/train.parquet",
+            {"text_column": "text.sw", "license_column": "metadata.license"},
+            TEXTS,
+        ),
+    ):
+        serve(host, {path: tree[path]}, None)
+        found, faults = read_all(huggingface.Params(dataset=NAME, **params), tmp_path)
+        assert ([row["content"].decode() for row in found], faults) == (texts, [])
+    assert {row["license"] for row in found} == {"CC-BY-4.0"}
 
 
 def test_dataset_row_groups_are_read_in_parts(
