@@ -62,6 +62,8 @@ def parsed(path: str | Path) -> tuple[dict[str, Entry], dict[str, str]]:
     path = Path(path)
     if not path.exists():
         return {}, {}
+    if not path.is_file():  # a device has no end
+        raise SourceError(f"{path} is no file; write it with `phloem sources lock`")
     try:
         value = json.loads(
             path.read_bytes(),

@@ -297,11 +297,16 @@ def _globbed(folder: str, pattern: str) -> tuple[list[str], list[str]]:
 
     fsspec's own would pass over a folder that may not be listed, and follow links in a circle.
 
-    Raises OSError for a folder that cannot be listed.
+    Raises:
+        OSError: a folder cannot be listed.
+        SourceError: it is no pattern.
     """
     if "**" in pattern:
+        try:
+            matches = re.compile(glob_translate(pattern)).match
+        except (ValueError, re.error) as error:
+            raise SourceError(f"{folder}{pattern} is no pattern: {error}") from None
         walked = walk(folder)
-        matches = re.compile(glob_translate(pattern)).match
         if lost := list(filter(matches, walked.lost)):
             raise SourceError(f"{folder}: {leading_nowhere(lost)}")
         names = list(filter(matches, walked.files))

@@ -54,7 +54,8 @@ PROTOCOLS = [
 
 INSIDE = [
     "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]",
-    "[fe80::1%25eth0]", "2130706433", "0177.0.0.1", "0x7f.1", "0x7F000001", "127.1", "0", "1",
+    "[fe80::1%25eth0]", "[::127.0.0.1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "2130706433",
+    "0177.0.0.1", "0x7f.1", "0x7F000001", "127.1", "0", "1",
     "017700000001", "localhost", "localhost.", "LOCALHOST", "a.localhost", "127.0.0.1.",
     "\uff11\uff12\uff17.\uff10.\uff10.\uff11", "127\u30020\u30020\u30021",
     "\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3", "169.254.169.254", "10.0.0.1",
@@ -99,6 +100,23 @@ def test_a_file_of_this_machine_may_be_called_like_an_address(
     assert [file.name for file in files.resolve(files.Params(path="zip::a.txt")).files] == [
         "zip::a.txt"
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("bundled/a**b", "is no pattern"),
+        ("bundled/**/[z-a]*", "no file matches"),
+        ("bundled/" + "x" * 5000, "File name too long"),
+        ("bundled/none\n.txt", "no file matches"),
+        ("~nobody.of.this.name/x", "no file matches"),
+        ("/" + "*/" * 60, "cannot be listed"),
+    ],
+)
+def test_patterns_that_are_none_are_told_in_a_line(path: str, told: str) -> None:
+    with pytest.raises(SourceError, match=told) as error:
+        files.resolve(files.Params(path=path))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("host", INSIDE)

@@ -25,6 +25,13 @@ def test_lock_missing_file_is_empty(tmp_path: Path) -> None:
     assert read_lock(tmp_path / NAME) == {}
 
 
+def test_lock_that_is_a_device_or_a_folder_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / NAME).symlink_to("/dev/zero")
+    for path in (tmp_path / NAME, tmp_path):
+        with pytest.raises(SourceError, match="is no file"):
+            read_lock(path)
+
+
 @pytest.mark.parametrize(
     "text",
     [
