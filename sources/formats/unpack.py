@@ -133,7 +133,7 @@ _CODECS = {
 _DICTIONARY = b"\x5d\x2a\x4d\x18"  # of a skippable frame; its length and a dictionary follow
 _MAGIC = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd"}  # of a member, of a frame
 
-_HEAD = 65536  # bytes of a file that say what it is
+_FIRST = 65536  # bytes of a file that say what it is
 
 # How streams of each kind begin; of lz4 too, which is not unpacked.
 _BEGINS = re.compile(
@@ -190,13 +190,13 @@ def first_bytes(file: BinaryIO, compression: str | None) -> bytes:
     head = b""
     with suppress(UnpackError):
         for chunk in (
-            [file.read(_HEAD)] if compression is None else unpack(file, compression, Limits())
+            [file.read(_FIRST)] if compression is None else unpack(file, compression, Limits())
         ):
             head += chunk
-            if len(head) >= _HEAD:
+            if len(head) >= _FIRST:
                 break
     file.seek(0)  # some systems open a file again where its reader has got to
-    return head[:_HEAD]
+    return head[:_FIRST]
 
 
 def packed_as(head: bytes) -> str | None:
