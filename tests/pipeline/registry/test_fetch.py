@@ -16,11 +16,10 @@ import pytest
 import yaml
 from faults import until
 from tiny_workspace import CARD
-from unguarded import unguard
 
 from phloem.catalog.policy import LOCAL
 from phloem.catalog.store import Store
-from phloem.pipeline.registry import fetch, splits
+from phloem.pipeline.registry import fetch
 from phloem.pipeline.registry.fetch import FetchError, readings
 from phloem.pipeline.registry.registry import Registry, local_registry
 from phloem.sources.cards.source import Access, Source
@@ -100,9 +99,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Let providers stand where connectors stand, by name."""
 
     def put(**providers: Provider) -> None:
-        for module in (fetch, splits):
-            monkeypatch.setattr(module, "find_connector", providers.__getitem__)
-        unguard(monkeypatch)
+        monkeypatch.setattr(fetch, "find_connector", providers.__getitem__)
 
     return put
 
