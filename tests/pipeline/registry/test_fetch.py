@@ -19,7 +19,7 @@ from tiny_workspace import CARD
 
 from phloem.catalog.policy import LOCAL
 from phloem.catalog.store import Store
-from phloem.pipeline.registry import fetch
+from phloem.pipeline.registry import fetch, splits
 from phloem.pipeline.registry.fetch import FetchError, readings
 from phloem.pipeline.registry.registry import Registry, local_registry
 from phloem.sources.cards.source import Access, Source
@@ -28,12 +28,14 @@ from phloem.sources.connector import (
     GoneError,
     Pin,
     PinnedFile,
+    Reach,
     SourceError,
     Split,
     Strict,
     WrongError,
 )
 from phloem.sources.connectors import files
+from phloem.sources.spending import Allowance, at_most
 
 LOCKED = "Все люди рождаются свободными".encode()
 
@@ -60,6 +62,9 @@ class Provider:
     strange: list[str] = field(default_factory=list)  # pinned files that its card does not name
     Params: type[Strict] = AnyParams
     VERSION: int = 1
+
+    def reach(self, params: Any) -> Reach:
+        return "here" if self.own else "index"
 
     def unavailable(self, params: Any) -> str | None:
         return self.reason
@@ -96,10 +101,13 @@ Serve = Callable[..., None]
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
-    """Let providers stand where connectors stand, by name."""
+    """Let providers stand where connectors stand, by name; no child knows them."""
 
     def put(**providers: Provider) -> None:
         monkeypatch.setattr(fetch, "find_connector", providers.__getitem__)
+        monkeypatch.setattr(
+            fetch, "splits_of", lambda store, found: [splits._own(store, each) for each in found]
+        )
 
     return put
 
@@ -252,7 +260,7 @@ def test_readings_of_ones_own_file_that_changed_or_is_lost_name_it(tmp_path: Pat
 
     def said() -> str:
         with pytest.raises(FetchError) as told:
-            readings(Store(tmp_path), [card], pins, skip_unavailable=False, told=print)
+            readings(Store(tmp_path), [card], pins, own=["a"], skip_unavailable=False, told=print)
         return str(told.value)
 
     (tmp_path / "two.jsonl").write_text("other", encoding="utf-8")
@@ -260,6 +268,19 @@ def test_readings_of_ones_own_file_that_changed_or_is_lost_name_it(tmp_path: Pat
     (tmp_path / "two.jsonl").unlink()
     assert "such as two.jsonl" in said()
     assert f"`phloem sources lock a --root {tmp_path}`" in said()
+
+
+def test_readings_for_a_look_fetch_no_more_than_they_may(serve: Serve, tmp_path: Path) -> None:
+    serve(a=(provider := Provider()))
+    for allowance in (Allowance(fetch_bytes=len(LOCKED) - 1), Allowance(fetch_seconds=0)):
+        with pytest.raises(FetchError, match=r"\(fetch_"), at_most(allowance):
+            _readings(Store(tmp_path), "a")
+    assert provider.fetched == []
+    with at_most(Allowance(fetch_bytes=len(LOCKED))):
+        _readings(Store(tmp_path), "a")
+    with at_most(Allowance(fetch_bytes=1)):  # the root holds it
+        _readings(Store(tmp_path), "a")
+    assert provider.fetched == ["f"]
 
 
 def test_readings_of_other_bytes_than_locked_name_source_and_remedy(
