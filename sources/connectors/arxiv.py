@@ -37,8 +37,8 @@ from phloem.sources.connector import (
     refuse,
 )
 from phloem.sources.formats.creative_commons import spdx_of
-from phloem.sources.formats.read_text import lines_between
 from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.text_lines import lines_between
 from phloem.sources.limits import Limits
 from phloem.sources.naming import each
 from phloem.sources.records import Record, Records, batched

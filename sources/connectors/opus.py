@@ -27,8 +27,8 @@ from phloem.sources.connector import (
     numbered,
 )
 from phloem.sources.formats.archives import BROKEN, Member, is_unsafe, zip_members
-from phloem.sources.formats.read_text import lines, lines_of
 from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.text_lines import lines, lines_of
 from phloem.sources.formats.unpack import CHUNK, UnpackError, excess, unpack
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched

@@ -31,8 +31,8 @@ from phloem.sources.connector import (
     from_network,
     nothing_missing,
 )
-from phloem.sources.formats.read_text import lines
 from phloem.sources.formats.read_xml import elements
+from phloem.sources.formats.text_lines import lines
 from phloem.sources.formats.unpack import Part, unpack
 from phloem.sources.limits import Limits
 from phloem.sources.naming import each

@@ -11,8 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from phloem.sources.connector import SourceError, Strict
 from phloem.sources.formats.archives import MEDIA_TYPES, Package
+from phloem.sources.formats.columns import Columns
 from phloem.sources.formats.read_plain import Documents
-from phloem.sources.formats.read_text import Columns
 from phloem.sources.formats.unpack import compression_of, without_query
 
 FORMATS = {

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from phloem.sources.connector import Fault, SourceError
-from phloem.sources.formats.read_text import Columns, Line, lines, require
+from phloem.sources.formats.columns import Columns
+from phloem.sources.formats.read_text import require
 from phloem.sources.formats.stated_license import stated
+from phloem.sources.formats.text_lines import Line, lines
 from phloem.sources.formats.unpack import compression_of
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched

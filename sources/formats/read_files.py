@@ -24,7 +24,14 @@ from phloem.sources.connector import (
     Split,
     met_in,
 )
-from phloem.sources.formats import read_csv, read_json, read_plain, read_tables, read_text
+from phloem.sources.formats import (
+    read_csv,
+    read_json,
+    read_plain,
+    read_tables,
+    read_text,
+    text_lines,
+)
 from phloem.sources.formats.archives import (
     Member,
     Wanted,
@@ -108,7 +115,7 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
         found = ranges(zip_members(path), params, size, file.bytes)
         return [((name, a, b), w) for a, b, w in found]
     whole = kind in {*_WHOLE, "tar", *PACKINGS} or (kind == "txt" and params.documents == "file")
-    if packed or whole or file.bytes <= size or read_text.is_wide(path):
+    if packed or whole or file.bytes <= size or text_lines.is_wide(path):
         return [((name, 0, None), file.bytes * (PACKED if packed else 1))]
     cuts = read_plain.bounds(path, params.documents if kind == "txt" else "line", size)
     return [((name, at, to), to - at) for at, to in pairwise([*cuts, file.bytes])]

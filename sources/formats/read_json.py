@@ -9,16 +9,9 @@ from json import JSONDecoder
 from pathlib import Path
 
 from phloem.sources.connector import Fault, Json
-from phloem.sources.formats.read_text import (
-    BOM,
-    TOO_DEEP,
-    Columns,
-    at,
-    in_utf8,
-    integer,
-    parsed,
-    record_of,
-)
+from phloem.sources.formats.columns import Columns
+from phloem.sources.formats.read_text import TOO_DEEP, at, integer, parsed, record_of
+from phloem.sources.formats.text_lines import BOM, in_utf8
 from phloem.sources.formats.unpack import CHUNK, UnpackError, compression_of, unpack
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched

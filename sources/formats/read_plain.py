@@ -12,8 +12,8 @@ from pydantic import Field
 
 from phloem.sources import progress
 from phloem.sources.connector import Fault, Strict
-from phloem.sources.formats.read_text import (
-    Columns,
+from phloem.sources.formats.columns import Columns
+from phloem.sources.formats.text_lines import (
     Line,
     Span,
     in_utf8,

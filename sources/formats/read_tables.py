@@ -30,8 +30,9 @@ from phloem.catalog.columns import (
 from phloem.catalog.licenses import UNKNOWN_LICENSE
 from phloem.catalog.manifest import BATCH_BYTES
 from phloem.sources.connector import Batches, Fault, SourceError
+from phloem.sources.formats.columns import Columns
 from phloem.sources.formats.parquet_footer import Footer, RowGroup, footer
-from phloem.sources.formats.read_text import Columns, require
+from phloem.sources.formats.read_text import require
 from phloem.sources.formats.stated_license import stated
 from phloem.sources.limits import Limits
 

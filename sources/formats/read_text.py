@@ -1,43 +1,27 @@
-"""Reading lines, and JSON Lines, packed or not, from any byte to any byte."""
+"""Reading JSON Lines, packed or not, from any byte to any byte."""
 
 from __future__ import annotations
 
-import codecs
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain, islice
-from pathlib import Path
-from typing import BinaryIO
+from itertools import islice
 
 import orjson
 
 from phloem.catalog.nearest import nearest
 from phloem.sources.connector import Fault, Json, SourceError
+from phloem.sources.formats.columns import Columns
 from phloem.sources.formats.stated_license import stated
-from phloem.sources.formats.unpack import UnpackError, compression_of, unpack
+from phloem.sources.formats.text_lines import (
+    BOM,
+    Span,
+    lines_between,
+)
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched
 
 PEEK = 100
 """Records looked at before a run for the text column: if none of them has it, its name is wrong."""
-
-BOM = b"\xef\xbb\xbf"
-
-_WIDE = (  # the longer first: that of UTF-32 begins with that of UTF-16
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_MARK = 4  # bytes of the longest of these
-_ZEROS = {  # by a one for each of the first bytes that is zero
-    b"\0\1\1\1": "utf-32-le",
-    b"\1\1\1\0": "utf-32-be",
-    b"\0\1\0\1": "utf-16-le",
-    b"\1\0\1\0": "utf-16-be",
-}
 
 # More digits take Python quadratic time, so it refuses them: sys.int_info.
 _DIGITS = 4300
@@ -45,133 +29,6 @@ _DIGITS = 4300
 
 TOO_DEEP = "JSON nested too deep"
 """Why a value in hundreds of others, one in the other, gives no document."""
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Names of the columns or keys that hold a document's parts; None where there is none.
-
-    In JSON and tables a name that is not there itself is a path: ``a.b`` is `b` of what `a` holds.
-
-    Attributes:
-        header: Of CSV without a header, the names of all columns; else none.
-        quotes: Whether a field of CSV may stand in quotes.
-    """
-
-    text: str
-    id: str | None
-    language: str | None
-    title: str | None
-    url: str | None
-    media_type: str
-    license: str | None = None
-    header: tuple[str, ...] = ()
-    quotes: bool = True
-
-    def named(self) -> list[str]:
-        """The columns that are asked for, each once."""
-        asked = (self.text, self.id, self.language, self.title, self.url, self.license)
-        return list(dict.fromkeys(filter(None, asked)))
-
-
-Line = tuple[int, bytes] | Fault
-Span = tuple[int, int | None]  # first byte, and the one after the last; None for the file's end
-
-
-def lines(file: BinaryIO, compression: str | None, limits: Limits) -> Iterator[Line]:
-    """The lines of a file from where it stands, as `lines_of`; of UTF-16, those of its UTF-8."""
-    start = file.tell()
-    chunks = unpack(file, compression, limits)
-    return lines_of(chunks if start else in_utf8(chunks), limits, start)
-
-
-def in_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The bytes of a file from its start; in UTF-8 if it begins as UTF-16 or UTF-32 does.
-
-    What these cannot say, such as half a character at the end, becomes U+FFFD.
-    """
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= _MARK:
-            break
-    mark, name = _wide(head)
-    if not name:
-        yield from chain([head] if head else [], chunks)
-        return
-    decoder = codecs.getincrementaldecoder(name)("replace")
-    for chunk in chain([head[len(mark) :]], chunks):
-        yield decoder.decode(chunk).encode()
-    yield decoder.decode(b"", final=True).encode()
-
-
-def is_wide(path: str) -> bool:
-    """Whether a file that is not packed begins as UTF-16 or UTF-32 does."""
-    with Path(path).open("rb") as file:
-        return bool(_wide(file.read(_MARK))[1])
-
-
-def _wide(head: bytes) -> tuple[bytes, str]:
-    """The mark that bytes begin with, and the encoding; nothing if they are neither.
-
-    Without a mark, two characters of ASCII tell, as JSON and names of columns begin with (RFC 4627,
-    3): of each, one byte is none.
-    """
-    zeros = bytes(not byte for byte in head[:_MARK])
-    told = (b"", _ZEROS.get(zeros, ""))
-    return next((each for each in _WIDE if head.startswith(each[0])), told)
-
-
-def lines_of(chunks: Iterator[bytes], limits: Limits, base: int = 0) -> Iterator[Line]:
-    """(offset, line without its newline) of each line of a stream; offsets are of unpacked bytes.
-
-    A line longer than `limits.record_bytes` is a fault and is passed over; a stream that breaks
-    gives the lines that were whole, then a fault with the byte offset in the packed stream.
-    """
-    rest: list[bytes] = []  # of a line that begins in a chunk before
-    start, size = base, 0
-    try:
-        for chunk in chunks:
-            at = 0
-            # Not `split`, which looks at each byte by itself.
-            while (end := chunk.find(b"\n", at)) >= 0:
-                size += end - at
-                if size > limits.record_bytes:
-                    yield Fault(None, start, too_large(limits))
-                else:
-                    yield start, b"".join([*rest, chunk[at:end]]) if rest else chunk[at:end]
-                start += size + 1
-                at, rest, size = end + 1, [], 0
-            size += len(chunk) - at
-            # What is over the limit is only counted.
-            rest = [*rest, chunk[at:]] if size <= limits.record_bytes else []
-    except UnpackError as error:
-        yield Fault(None, error.offset, error.reason, rest=True)
-        return
-    if size > limits.record_bytes:
-        yield Fault(None, start, too_large(limits))
-    elif size:
-        yield start, b"".join(rest)
-
-
-def too_large(limits: Limits) -> str:
-    """Why a record gives no document."""
-    return f"record larger than {limits.told('record_bytes')}"
-
-
-def lines_between(path: str, name: str, span: Span, limits: Limits) -> Iterator[Line]:
-    """The lines of a file that begin in a span."""
-    start, end = span
-    with Path(path).open("rb") as file:
-        found = lines(file, compression_of(name)[0], limits)
-        if start:
-            file.seek(start - 1)  # a line that begins at `start` follows a newline there
-            found = islice(lines(file, None, limits), 1, None)
-        for line in found:
-            at = line.offset if isinstance(line, Fault) else line[0]
-            if end is not None and at >= end:
-                return
-            yield line
 
 
 @batched

@@ -31,7 +31,7 @@ from phloem.pipeline.stages import ingest, run_task
 from phloem.sources.cards.source import Access, Source, local_card
 from phloem.sources.connector import Fault, Files, Pin, Split, find_connector
 from phloem.sources.connectors import files
-from phloem.sources.formats import read_text
+from phloem.sources.formats import text_lines
 from phloem.sources.limits import Limits
 
 MIB = 2**20
@@ -313,7 +313,7 @@ def test_line_of_200_megabytes_is_passed_over_without_being_held(tmp_path: Path)
         file.write(b'"}\n' + jsonl("last"))
     tracemalloc.start()
     with path.open("rb") as file:
-        found = list(read_text.lines(file, None, Limits(record_bytes=4 * MIB)))
+        found = list(text_lines.lines(file, None, Limits(record_bytes=4 * MIB)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert [isinstance(line, Fault) for line in found] == [False, True, False]

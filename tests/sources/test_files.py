@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from phloem.sources.clients import paths
 from phloem.sources.connector import Fault, GoneError, Pin, SourceError
 from phloem.sources.connectors import files
-from phloem.sources.formats import read_files, read_text
+from phloem.sources.formats import read_files, text_lines
 from phloem.sources.limits import Limits
 
 TEXTS = ["Wote wamezaliwa huru.", "كل الناس أحرار", "सभी मनुष्य", "ทุกคน", "人人生而自由", "🌍", ""]
@@ -135,7 +135,7 @@ def test_lines_over_the_limit_are_faults_and_the_rest_stays(tmp_path: Path) -> N
     path = tmp_path / "a"
     path.write_bytes(b"one\n" + b"x" * 50 + b"\ntwo\n" + b"y" * 30)
     with path.open("rb") as file:
-        found = list(read_text.lines(file, None, Limits(record_bytes=10)))
+        found = list(text_lines.lines(file, None, Limits(record_bytes=10)))
     assert [line for line in found if not isinstance(line, Fault)] == [(0, b"one"), (55, b"two")]
     assert [f.offset for f in found if isinstance(f, Fault)] == [4, 59]
 

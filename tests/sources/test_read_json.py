@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from phloem.sources.connector import Batches, Fault
 from phloem.sources.connectors import files
-from phloem.sources.formats import read_files, read_json, read_text
-from phloem.sources.formats.read_text import Columns, parsed, parsed_exactly
+from phloem.sources.formats import read_files, read_json, read_text, text_lines
+from phloem.sources.formats.columns import Columns
+from phloem.sources.formats.read_text import parsed, parsed_exactly
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, batches
 
@@ -156,7 +157,7 @@ def test_lines_are_those_of_the_whole_however_it_comes(chunks: list[bytes], boun
         (start, line) if len(line) <= bound else Fault(None, start, reason)
         for start, line in zip(starts, whole, strict=True)
     ]
-    assert list(read_text.lines_of(iter(chunks), limits)) == expected[: None if whole[-1] else -1]
+    assert list(text_lines.lines_of(iter(chunks), limits)) == expected[: None if whole[-1] else -1]
 
 
 def test_batches_of_records_have_every_column_in_its_place() -> None:

@@ -25,7 +25,6 @@ WORKED = (
 """What a worker imports, however it is reached."""
 
 HARMLESS = {
-    "aiohttp": "asks hosts for files, whose bytes are verified",
     "fsspec": "brings and takes the root's files, whose bytes are verified",
     "huggingface-hub": "asks the Hub for files, whose bytes are verified",
     "packaging": "reads the names of wheels, not what they hold",
