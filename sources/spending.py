@@ -6,11 +6,12 @@ has a bound: a card that nobody knows may name what never ends.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from phloem.sources.connector import SourceError
 
@@ -51,6 +52,7 @@ class _Spent:
     allowance: Allowance
     ends: float
     bytes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 _now: ContextVar[_Spent | None] = ContextVar("spent", default=None)
@@ -71,7 +73,8 @@ def spend(size: int) -> None:
     spent = _now.get()
     if spent is None:
         return
-    spent.bytes += size
+    with spent.lock:
+        spent.bytes += size
     require(0)
 
 

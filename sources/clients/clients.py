@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -23,7 +24,13 @@ TIMEOUT = 900
 """Seconds after which a client is ended: 50 MB at 0.5 Mbit/s."""
 
 LOOK_SECONDS = 1.0
-"""Between looks at what a client has brought, where that is bounded."""
+"""Between looks at what a client has brought and said, and at the memory that it holds."""
+
+MOST_MEMORY = 4 * 2**30
+"""Resident bytes of a client and what it started, as of a task: some hold a whole download."""
+
+MOST_SAID = 2**28
+"""Bytes that a client prints: the names of a million files of a repository are a sixth of it."""
 
 # `git rev-parse --local-env-vars`, but for GIT_CONFIG_*, which hold settings of the user's.
 _OF_A_REPOSITORY = frozenset(
@@ -54,58 +61,86 @@ def run_client(
 
     Raises:
         SpentError: it brings more, or takes longer, than the card may.
-        SourceError: it does not end in `TIMEOUT` seconds, or cannot be started.
+        SourceError: it does not end in `TIMEOUT` seconds, needs more than `MOST_MEMORY`, says more
+            than `MOST_SAID`, or cannot be started.
     """
     name = Path(command[0]).name
     before = _size_of(folder)
-    try:
-        client = subprocess.Popen(
-            list(command),
-            cwd=runs_in or folder,
-            env={**_inherited(), **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
-    except OSError as error:
-        raise SourceError(f"{name} cannot be started: {error.strerror}") from None
-    ends = time.monotonic() + TIMEOUT
-    try:
-        said = _communicated(client, told, folder, before, ends)
-    except BaseException:
-        _end(client)
-        raise
-    if said is None:
-        _end(client)
-        raise SourceError(f"{name} did not finish in {TIMEOUT} s; try again")
-    spending.spend(max(0, _size_of(folder) - before))
-    return subprocess.CompletedProcess(list(command), client.returncode, *said)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            client = subprocess.Popen(
+                list(command),
+                cwd=runs_in or folder,
+                env={**_inherited(), **environment},
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err,
+                text=True,
+            )
+        except OSError as error:
+            raise SourceError(f"{name} cannot be started: {error.strerror}") from None
+
+        def look() -> None:
+            spending.require(max(0, _size_of(folder) - before))
+            if _resident(client.pid) > MOST_MEMORY:
+                raise SourceError(f"{name} needs more than {MOST_MEMORY} bytes of memory")
+            if max(os.fstat(file.fileno()).st_size for file in (out, err)) > MOST_SAID:
+                raise SourceError(f"{name} says more than {MOST_SAID} bytes")
+
+        try:
+            _wait(client, told, look)
+        except BaseException:
+            _end(client)
+            raise
+        look()
+        spending.spend(max(0, _size_of(folder) - before))
+        said = (_text(file) for file in (out, err))
+        return subprocess.CompletedProcess(list(command), client.returncode, *said)
 
 
-def _communicated(
-    client: subprocess.Popen[str], told: str, folder: Path, before: int, ends: float
-) -> tuple[str, str] | None:
-    """What a client says until it ends; None if it does not in time."""
+def _wait(client: subprocess.Popen[str], told: str, look: Callable[[], None]) -> None:
+    """Wait for a client, and look at it now and then. Raises SourceError if it does not end."""
     given: str | None = told
+    ends = time.monotonic() + TIMEOUT
     while (left := ends - time.monotonic()) > 0:
         try:
-            return client.communicate(given, timeout=min(left, spending.seconds_left(LOOK_SECONDS)))
+            client.communicate(given, timeout=min(left, spending.seconds_left(LOOK_SECONDS)))
         except subprocess.TimeoutExpired:
             given = None  # it has that already
-            spending.require(max(0, _size_of(folder) - before))
-    return None
+            look()
+        else:
+            return
+    raise SourceError(f"{Path(str(client.args[0])).name} did not finish in {TIMEOUT} s; try again")  # type: ignore[index]
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return io.TextIOWrapper(file, errors="replace").read()
+
+
+def _resident(pid: int) -> int:
+    """Memory of a client and of what it started, but for files that they map."""
+    size = 0
+    with suppress(psutil.Error):
+        client = psutil.Process(pid)
+        for each in (client, *client.children(recursive=True)):
+            with suppress(psutil.Error):
+                info = each.memory_info()
+                size += info.rss - getattr(info, "shared", 0)
+    return size
 
 
 def _end(client: subprocess.Popen[str]) -> None:
-    """End a client and what it started: that holds its pipes too, and would be waited for."""
+    """End a client and what it started."""
     with suppress(psutil.NoSuchProcess):
         for each in psutil.Process(client.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 each.kill()
     client.kill()
-    client.communicate()
+    client.wait()
+    if client.stdin:
+        with suppress(OSError):  # what it was told and did not hear
+            client.stdin.close()
 
 
 def _size_of(folder: Path) -> int:

@@ -149,7 +149,8 @@ def _download(package: str, version: str | None, folder: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     asked = f"{package}=={version}" if version else package
     command = [*client, "download", *_OPTIONS, "--dest", str(target.absolute()), "--", asked]
-    done = run_client(command, folder, {"PYTHONSAFEPATH": "1"})
+    # What it has brought of a wheel lies where it is counted.
+    done = run_client(command, folder, {"PYTHONSAFEPATH": "1", "TMPDIR": str(target.absolute())})
     wheels = sorted(target.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         raise _refusal(package, version, done.stderr)

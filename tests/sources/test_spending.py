@@ -124,6 +124,27 @@ def test_client_is_ended_with_all_that_it_started(
     assert set(psutil.Process().children(recursive=True)) <= others
 
 
+@pytest.mark.parametrize(
+    ("bound", "program", "told"),
+    [
+        ("MOST_MEMORY", "held = b'x' * 2**28; import time; time.sleep(60)", "bytes of memory"),
+        ("MOST_SAID", "while True: print('x' * 999)", "says more than"),
+        (
+            "MOST_SAID",
+            "import sys\nwhile True: print('x' * 999, file=sys.stderr)",
+            "says more than",
+        ),
+    ],
+)
+def test_client_that_says_or_holds_too_much_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, program: str, told: str
+) -> None:
+    monkeypatch.setattr(clients, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(clients, bound, 2**26)
+    with pytest.raises(SourceError, match=told):
+        clients.run_client([sys.executable, "-c", program], tmp_path, {})
+
+
 def test_client_gets_what_it_is_told_and_the_users_settings_but_no_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
