@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -180,9 +181,12 @@ def read(place: str, *, closed: bool) -> _Said:
 
 
 def _first(answer: web.Answer) -> Iterator[bytes]:
-    left = MOST
+    """The first bytes of a body. Raises TimeoutError if they take more than a minute."""
+    left, ends = MOST, time.monotonic() + 2 * addresses.SILENT_SECONDS
     for chunk in answer.chunks(MOST):
         yield chunk[:left]
         left -= len(chunk)
         if left <= 0:
             return
+        if time.monotonic() > ends:
+            raise TimeoutError

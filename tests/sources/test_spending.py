@@ -19,6 +19,7 @@ from phloem.sources.connector import SourceError
 from phloem.sources.connectors import files, http
 from phloem.sources.spending import Allowance, SpentError, at_most
 from phloem.sources.web import addresses, download, patience
+from phloem.sources.web.robots import DeniedError
 
 TEXT = b"x" * 5_000
 
@@ -90,6 +91,16 @@ def test_host_that_drips_what_is_no_body_is_given_up(
     host.pages["/a.txt"] = drip
     with pytest.raises(SourceError, match=r"cannot be had: \w+ from 127"):
         download.read_url(f"{host.address}/a.txt")
+
+
+def test_robots_that_drip_are_as_good_as_out_of_reach(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "SILENT_SECONDS", 0.1)
+    host.pages["/robots.txt"] = dripping(b"HTTP/1.1 200 OK\r\n\r\nUser-agent: *\nDisallow:")
+    host.pages["/a.txt"] = Page(TEXT)
+    with pytest.raises(DeniedError, match="it cannot be reached, which stands for a no"):
+        http.resolve(http.Params(urls=[f"{host.address}/a.txt"]))
 
 
 def test_host_that_drips_is_left_when_the_time_is_over(host: Host) -> None:
