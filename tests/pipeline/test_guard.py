@@ -85,11 +85,11 @@ def _hear_late(told: list[int]) -> None:
 
 
 @pytest.mark.parametrize("deed", ["wait", "spin"])
-def test_child_ends_with_its_parent_and_where_a_batch_queue_ignores_the_signal(deed: str) -> None:
+def test_child_ends_with_its_parent_and_where_that_ignores_the_signal(deed: str) -> None:
     script = [
         "import signal, guarded_work as work",
         "from phloem.pipeline.guard import Guarded",
-        "signal.signal(signal.SIGXCPU, signal.SIG_IGN)",
+        "signal.signal(signal.SIGPROF, signal.SIG_IGN)",
         f"with Guarded(work.tell_and, ({deed!r},), 1, {GIB}) as child:",
         "    print(next(iter(child))[0]['pid'], flush=True)",
         "    list(child)",
