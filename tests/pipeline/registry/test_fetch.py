@@ -270,6 +270,20 @@ def test_readings_of_ones_own_file_that_changed_or_is_lost_name_it(tmp_path: Pat
     assert f"`phloem sources lock a --root {tmp_path}`" in said()
 
 
+def test_readings_of_a_card_of_the_registry_open_no_file_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(LOCKED)
+    card = _card("a").model_copy(
+        update={"access": Access(connector="files", params={"path": str(tmp_path / "a.txt")})}
+    )
+    params = files.Params.model_validate(card.access.params)
+    store, pins = Store(tmp_path / "root"), {"a": files.resolve(params)}
+    store.write_bytes(f"fetched/{SHA256}", LOCKED)  # nor what the root holds of it
+    with pytest.raises(FetchError, match=r"a: .*a\.txt is a user's own file"):
+        readings(store, [card], pins, skip_unavailable=True, told=print)
+    (reading,), _ = readings(store, [card], pins, own=["a"], skip_unavailable=False, told=print)
+    assert list(reading.files) == ["a.txt"]
+
+
 def test_readings_for_a_look_fetch_no_more_than_they_may(serve: Serve, tmp_path: Path) -> None:
     serve(a=(provider := Provider()))
     for allowance in (Allowance(fetch_bytes=len(LOCKED) - 1), Allowance(fetch_seconds=0)):

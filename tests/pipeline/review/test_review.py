@@ -270,6 +270,7 @@ def test_review_follows_no_link_and_reads_no_file_of_this_machine(repository, st
         "sources/entries/linked.yaml",
         "sources/sources.lock",
     }
+    assert "S036" in {each.rule for each in made.findings if each.file.endswith("reader.yaml")}
     (card,) = [each for each in made.cards if each.id == "reader"]
     assert (card.sample, card.why_no_sample) == (
         None,
