@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -161,6 +161,9 @@ def extract(asked: Asked) -> Iterator[Extracted]:
         SourceError: the connector cannot read it as asked.
         StageError: it reads several files and does not say which, or it or an op raised an error.
     """
+    if asked.split.refused:
+        yield from (_faulted(each, each.file) for each in _refused(asked.split))
+        return
     place, limits = _Place(), asked.limits
     died: Counter[str] = Counter()
     overruns = 0
@@ -234,6 +237,9 @@ def read(asked: Asked, *, ends: float) -> Batches:
         SourceError: the connector cannot read it as asked.
         LateError: the time is over.
     """
+    if asked.split.refused:
+        yield from _refused(asked.split)
+        return
     limits, file = asked.limits, None
     work = Guarded(
         read_here, (_plain(asked),), limits.record_seconds, limits.reading_memory_bytes, ends
@@ -248,6 +254,11 @@ def read(asked: Asked, *, ends: float) -> Batches:
         except OverrunError as error:
             reason = overrun(str(error), "reading", limits)
             yield Fault(None, -1, f"reading {reason}", rest=True, file=file)
+
+
+def _refused(split: Split) -> Iterator[Fault]:
+    for file in split.files:
+        yield Fault(None, 0, split.refused or "", rest=True, file=file)
 
 
 def _faulted(fault: Fault, file: str | None) -> Extracted:
@@ -291,7 +302,7 @@ def extract_here(asked: Json, place: Json) -> Iterator[Told]:
             items[file or ""] -= 1
             continue
         if isinstance(found, Fault):
-            yield {"item": file or "", "fault": asdict(replace(found, file=file))}, None
+            yield {"item": file or "", "fault": {**vars(found), "file": file}}, None
         else:
             yield from _extract(complete(found), file, by_type, limits, rows, singly)
             yield {"item": file or "", "fault": None}, None
@@ -303,7 +314,7 @@ def read_here(asked: Json) -> Iterator[Told]:
     _by_type(asked)
     for found in _found(asked, Limits(**asked["limits"])):
         if isinstance(found, Fault):
-            yield {"fault": asdict(found)}, None
+            yield {"fault": vars(found)}, None
         else:
             yield {}, found
 
@@ -371,7 +382,7 @@ def _extract(
         met = _member(native_id, file)
         yield {"slice": rows, "native_id": native_id, "file": met}, None
         good, bad = _texts(part, by_type, limits)
-        faults = [asdict(_fault(part, row, reason, file)) for row, reason in sorted(bad.items())]
+        faults = [vars(_fault(part, row, reason, file)) for row, reason in sorted(bad.items())]
         size = int(ends[start + rows - 1]) - before
         said = {"rows": rows, "read": rows, "faults": faults, "content_bytes": size, "file": file}
         yield said, good

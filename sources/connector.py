@@ -182,6 +182,19 @@ class Split:
     spec: Json
     files: tuple[str, ...] = ()
 
+    @property
+    def refused(self) -> str | None:
+        """Why it is not read: its files could not be looked into; None if it is read."""
+        return self.spec.get(_REFUSED) if isinstance(self.spec, dict) else None
+
+
+_REFUSED = "refused"
+
+
+def refusal(file: str, reason: str) -> Split:
+    """In place of the splits of a file that cannot be looked into: it gives one fault."""
+    return Split(file, {_REFUSED: reason}, (file,))
+
 
 def numbered(name: str, file: str, specs: Sequence[Mapping[str, Json]]) -> list[Split]:
     """The splits of one file, by these specs: its name, with a number where there are several."""

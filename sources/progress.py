@@ -47,6 +47,12 @@ def step() -> None:
         _listener.step(())
 
 
+def at(file: str) -> None:
+    """What is done next is done for this file, until another is named."""
+    if _listener.step:
+        _listener.step([file])
+
+
 def within(file: str, found: Iterator[T]) -> Iterator[T]:
     """What is read of a file; nothing, if it is left out."""
     if _listener.step is None:

@@ -17,10 +17,11 @@ from typing import Any
 
 from phloem.catalog.manifest import Ref, canonical, key_of
 from phloem.catalog.store import MissingError, Store
-from phloem.pipeline.guard import Guarded, OverrunError, Told, overrun, retire
+from phloem.pipeline.extraction import MOST_OVERRUNS
+from phloem.pipeline.guard import OVERRUNS, Guarded, OverrunError, Told, overrun, retire
 from phloem.pipeline.reading import Reading
 from phloem.sources.cards.source import Source
-from phloem.sources.connector import Connector, Pin, SourceError, Split, find_connector
+from phloem.sources.connector import Connector, Pin, SourceError, Split, find_connector, refusal
 from phloem.sources.limits import Limits
 
 Json = Any
@@ -52,52 +53,72 @@ class AtHand:
 def splits_of(store: Store, found: Sequence[AtHand]) -> list[tuple[Split, ...] | SourceError]:
     """The splits of each source, as an earlier run found them or as its connector finds them.
 
-    An error stands in the place of a source of which the connector cannot tell.
+    A file that cannot be looked into within its bounds has one split, which is not read; an error
+    stands in the place of a source of which the connector cannot tell.
     """
     kept = [each for each in found if _is_on_root(each)]
     name = splits_name(found)
     said = _said(store, name, len(kept)) if kept else ()
+    asked = [each for each in found if said is None or not _is_on_root(each)]
+    looked = iter(_looked(store, asked) if asked else [])
+    held = iter(said or ())
+    whole = [next(looked) if each in asked else next(held) for each in found]
     if said is None:
-        said = list(_looked(store, kept))
-        whole = [each for each in said if not isinstance(each, SourceError)]
-        if len(whole) == len(kept):
-            listed = [[asdict(split) for split in own] for own in whole]
-            store.write_bytes(name, canonical(listed))
-    told = iter(said)
-    return [next(told) if _is_on_root(each) else _own(store, each) for each in found]
+        new = [own for each, own in zip(found, whole, strict=True) if _is_on_root(each)]
+        _keep(store, name, new)
+    return whole
 
 
-def _own(store: Store, source: AtHand) -> tuple[Split, ...] | SourceError:
-    """What a connector says of files of this machine, or why it cannot."""
-    try:
-        return tuple(source.connector.splits(source.params, source.pin, _paths(store, source)))
-    except SourceError as error:
-        return error
+def _keep(store: Store, name: str, found: Sequence[tuple[Split, ...] | SourceError]) -> None:
+    """Write down what was found, if all of it was: the next run looks again at what was not."""
+    listed = []
+    for own in found:
+        if isinstance(own, SourceError) or any(split.refused for split in own):
+            return
+        listed.append([asdict(split) for split in own])
+    store.write_bytes(name, canonical(listed))
 
 
 def _looked(store: Store, found: Sequence[AtHand]) -> Iterator[tuple[Split, ...] | SourceError]:
     """What connectors say of files that strangers made, in a process that can be ended."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         paths = list(pool.map(functools.partial(_paths, store), found))
-    asked = [
-        [each.card.access.connector, dict(each.card.access.params), each.pin.to_json(), dict(files)]
+    asked: list[list[Json]] = [
+        [each.card.access.connector, dict(each.card.access.params), each.pin.to_json(), files]
         for each, files in zip(found, paths, strict=True)
     ]
+    refused: list[Split] = []  # of the first that is asked of
+    died: set[tuple[int, str | None]] = set()
     limits = Limits()
     try:
         while asked:
+            at = None
             with Guarded(
                 splits_here, (asked,), limits.record_seconds, limits.reading_memory_bytes
             ) as child:
                 try:
                     for said, _ in child:
-                        if "begun" not in said:
-                            asked = asked[1:]
-                            yield _told(said)
+                        if "begun" in said:
+                            (at,) = said["begun"]
+                            continue
+                        asked, at = asked[1:], None
+                        yield _told(said, refused)
+                        refused = []
                 except OverrunError as error:
-                    asked = asked[1:]
-                    reason = overrun(str(error), "reading", limits)
-                    yield SourceError(f"finding the parts of its files {reason}")
+                    if str(error) not in OVERRUNS and (len(asked), at) not in died:
+                        died.add((len(asked), at))  # once may be chance
+                        continue
+                    reason = f"finding its parts {overrun(str(error), 'reading', limits)}"
+                    pinned = asked[0][2]["files"]
+                    at = None if len(refused) >= MOST_OVERRUNS else at
+                    over = [each["name"] for each in pinned if at in {None, each["name"]}]
+                    refused += [refusal(name, reason) for name in over]
+                    left = [each for each in pinned if each["name"] not in over]
+                    asked[0][2] = {**asked[0][2], "files": left}
+                    if not left:
+                        asked = asked[1:]
+                        yield tuple(refused)
+                        refused = []
     finally:
         retire()
 
@@ -114,10 +135,11 @@ def splits_here(asked: Json) -> Iterator[Told]:
             yield {"refused": str(error)}, None
 
 
-def _told(said: Json) -> tuple[Split, ...] | SourceError:
+def _told(said: Json, refused: Sequence[Split]) -> tuple[Split, ...] | SourceError:
     if "refused" in said:
         return SourceError(said["refused"])
-    return tuple(Split(each["name"], each["spec"], tuple(each["files"])) for each in said["splits"])
+    read = [Split(each["name"], each["spec"], tuple(each["files"])) for each in said["splits"]]
+    return (*read, *refused)
 
 
 def _paths(store: Store, source: AtHand) -> dict[str, str]:
@@ -150,7 +172,7 @@ def _said(
 
 def splits_name(found: Sequence[AtHand | Reading]) -> str:
     """Where the splits of these sources are kept: by the code, what cards ask, and the files."""
-    asked = [
+    asked: list[list[Json]] = [
         [each.card.access.connector, each.card.access.params, each.pin.to_json()["files"]]
         for each in found
         if _is_on_root(each)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from phloem.catalog.withheld import masked
+from phloem.sources import progress
 from phloem.sources.clients.clients import check, pinned
 from phloem.sources.connector import (
     Batches,
@@ -164,6 +165,7 @@ def zip_splits(
     """One split a package; large ones in ranges of members that hold `SPLIT_BYTES` each."""
     found = []
     for file in pin.files:
+        progress.at(file.name)
         package, _ = told(params.naming, file.name, ending)
         held = ranges(
             members(file.name, files[file.name], Limits()), params, SPLIT_BYTES, file.bytes

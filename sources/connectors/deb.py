@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, ClassVar, cast
 
 from pydantic import Field
 
+from phloem.sources import progress
 from phloem.sources.clients import apt_source
 from phloem.sources.clients.clients import check, complaint, needs, pinned
 from phloem.sources.clients.packages import (
@@ -178,6 +179,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
 
 def _source_splits(file: PinnedFile, path: str) -> list[Split]:
     """The splits of an archive of a source package."""
+    progress.at(file.name)
     package, _, archive = apt_source.split_name(file.name)
     top = {"top": apt_source.folder_of(path, file.name)}
     return [

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.utils import canonicalize_version as canonical
 
+from phloem.sources import progress
 from phloem.sources.clients.clients import check, complaint, pinned, run_client
 from phloem.sources.clients.packages import LOCK, foreign_packages, pin_of
 from phloem.sources.connector import (
@@ -187,6 +188,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     """One split a wheel; large wheels in ranges of members that hold `SPLIT_BYTES` each."""
     found = []
     for file in pin.files:
+        progress.at(file.name)
         held = ranges(zip_members(files[file.name]), params, SPLIT_BYTES, file.bytes)
         parts = [{"start": start, "end": end} for start, end, _ in held]
         found += numbered(_package(file.name), file.name, parts)

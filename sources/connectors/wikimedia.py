@@ -18,6 +18,7 @@ from xml.etree.ElementTree import Element
 
 from pydantic import Field
 
+from phloem.sources import progress
 from phloem.sources.clients.snapshots import bring, fetch_files, foreign_addresses
 from phloem.sources.connector import (
     Fault,
@@ -163,6 +164,7 @@ def splits(params: Params, pin: Pin, files: Files) -> list[Split]:
     for file in pin.files:
         if not _FILE.fullmatch(file.name):
             continue
+        progress.at(file.name)
         said = _site(files[file.name])
         starts = _starts(files.get(_index(file.name)), file.bytes)
         for start, end in zip(starts, [*starts[1:], file.bytes], strict=True):

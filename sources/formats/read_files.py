@@ -104,7 +104,7 @@ def _split(parts: Sequence[Part], sizes: Mapping[str, int]) -> Split:
 
 def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple[Part, int]]:
     """Each part of a file, and its bytes."""
-    progress.step()
+    progress.at(file.name)
     name, kind = file.name, format_of(params, file.name)
     packed = compression(name)
     kind = _form(name, path, kind)

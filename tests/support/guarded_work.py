@@ -87,6 +87,12 @@ def tell_and(deed: str) -> Iterator[Told]:
         raise ValueError(msg)
 
 
+def leave(_: Any) -> Iterator[Told]:
+    """Nothing: its process ends."""
+    os._exit(7)
+    yield {}, None
+
+
 def hold_at(number: int) -> Iterator[Told]:
     """Numbers up to one at which much memory is taken."""
     for each in range(number + 1):

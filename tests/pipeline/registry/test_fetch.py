@@ -16,6 +16,7 @@ import pytest
 import yaml
 from faults import until
 from tiny_workspace import CARD
+from unguarded import unguard
 
 from phloem.catalog.policy import LOCAL
 from phloem.catalog.store import Store
@@ -105,9 +106,8 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
 
     def put(**providers: Provider) -> None:
         monkeypatch.setattr(fetch, "find_connector", providers.__getitem__)
-        monkeypatch.setattr(
-            fetch, "splits_of", lambda store, found: [splits._own(store, each) for each in found]
-        )
+        monkeypatch.setattr(splits, "find_connector", providers.__getitem__)
+        unguard(monkeypatch)
 
     return put
 
