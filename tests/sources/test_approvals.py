@@ -54,7 +54,7 @@ CARD: dict[str, Any] = {
             "share_alike": "none",
         },
     },
-    "access": {"connector": "files", "params": {"path": "tales.jsonl"}},
+    "access": {"connector": "files", "params": {"path": "https://tales.example/tales.jsonl"}},
     "custodian": "Nobody in particular",
     "contact": "the maintainers",
     "personal_data": {"level": "none", "special": "none"},
