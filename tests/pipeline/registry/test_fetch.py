@@ -1,6 +1,7 @@
 """Fetch: files come into the root once, verified; what cannot be had is named, with its remedy."""
 
 import hashlib
+import itertools
 import os
 import re
 import signal
@@ -176,15 +177,17 @@ def test_readings_that_are_interrupted_wait_for_nobody_and_leave_nothing(
 ) -> None:
     """One fetches by a client, one by itself; the third begins none."""
     temporary, downloading, begun = tmp_path / "temporary", threading.Event(), []
+    numbers = itertools.count()
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     monkeypatch.setattr(fetch, "CLIENTS", 2)
 
     class Busy(Provider):
         def fetch(self, params: Any, pin: Pin, folder: Path) -> dict[str, str]:
+            number = next(numbers)  # not by `begun`: both threads may see two there
             begun.append(folder)
             (folder / "half").write_text("половина", encoding="utf-8")
-            if len(begun) == 1:
+            if number == 0:
                 clients.run_client(["sleep", "600"], folder, {})
             downloading.wait(600)
             return super().fetch(params, pin, folder)
