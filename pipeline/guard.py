@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from io import BytesIO
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -185,7 +184,7 @@ class Guarded:
             self._wait()
             try:
                 said = json.loads(self._child.channel.recv_bytes())
-                rows = _rows(self._child.channel.recv_bytes()) if said["rows"] else None
+                rows = _received(self._child.channel, said["rows"]) if said["rows"] else None
             except (EOFError, OSError):  # OSError: in the middle of a message
                 self._child.process.join()
                 code = self._child.process.exitcode or 0
@@ -247,8 +246,16 @@ def _end_of(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _rows(data: bytes) -> pa.RecordBatch:
-    with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+def _received(channel: Connection, size: int) -> pa.RecordBatch:
+    """Rows of so many bytes, read to where they stay: a message of `Connection` is copied twice."""
+    data = pa.allocate_buffer(size)
+    left = memoryview(data)
+    while left:
+        read = os.readv(channel.fileno(), [left])
+        if not read:
+            raise EOFError
+        left = left[read:]
+    with pa.ipc.open_stream(data) as stream:
         return stream.read_next_batch()
 
 
@@ -328,9 +335,17 @@ def _allow(seconds: int) -> None:
 
 
 def _send(channel: Connection, said: Json, rows: pa.RecordBatch | None) -> None:
-    channel.send_bytes(json.dumps({**said, "rows": rows is not None}).encode())
+    size = 0
     if rows is not None:
-        held = BytesIO()
-        with pa.ipc.new_stream(held, rows.schema) as stream:
-            stream.write_batch(rows)
-        channel.send_bytes(held.getbuffer())
+        counted = pa.MockOutputStream()
+        _write(counted, rows)
+        size = counted.size()
+    channel.send_bytes(json.dumps({**said, "rows": size}).encode())
+    if rows is not None:
+        with open(channel.fileno(), "wb", closefd=False) as out:
+            _write(out, rows)
+
+
+def _write(out: Any, rows: pa.RecordBatch) -> None:
+    with pa.ipc.new_stream(out, rows.schema) as stream:
+        stream.write_batch(rows)
