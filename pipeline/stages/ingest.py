@@ -45,6 +45,10 @@ ONCE = "make the card's id column unique, or leave `id_column` out"
 """What to do about a native id that two documents have. Only where all of a source is known could
 the second be given another name, and a split knows its own part."""
 
+NAMED_FAULTS = 100_000
+"""Rows of quarantine that name their record, of one split; those beyond are counted, by file and
+reason. A file of 16 MB may have eight million, which would take all memory that a task has."""
+
 # A text file ends with the batch that passes one of these: it stays below 256 MiB, and its
 # columns below the 2 GiB that Arrow's 32-bit offsets reach.
 SHARD_TEXT_BYTES = 64 * 2**20
@@ -132,12 +136,14 @@ class Ingested:
 
     Attributes:
         seen: The file that each native id was met in.
+        counted: Of the faults, those that stand for many, by file and reason.
     """
 
     source: str
     split: str
     seen: dict[str, str | None] = field(default_factory=dict)
     faults: list[dict[str, Json]] = field(default_factory=list)
+    counted: dict[tuple[str | None, str], dict[str, Json]] = field(default_factory=dict)
     read: int = 0
     rests: int = 0
     content_bytes: int = 0
@@ -145,9 +151,16 @@ class Ingested:
     def fault(
         self, file: str | None, native_id: str | None, offset: int, reason: str, records: int = 1
     ) -> None:
-        """Put a record into quarantine."""
-        values = (self.source, self.split, file, native_id, offset, reason, records)
+        """Put a record into quarantine: by its name, or where there are very many by its number."""
+        if (file, reason) in self.counted:
+            self.counted[file, reason]["records"] += records
+            return
+        is_named = len(self.faults) < NAMED_FAULTS
+        name, place = (native_id, offset) if is_named else (None, -1)
+        values = (self.source, self.split, file, name, place, reason, records)
         self.faults.append({c.name: v for c, v in zip(QUARANTINE, values, strict=True)})
+        if not is_named:
+            self.counted[file, reason] = self.faults[-1]
 
     def once(self, native_id: str, file: str | None) -> str:
         """The id of a document. Raises StageError for a native id that another document has."""

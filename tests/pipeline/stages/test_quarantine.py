@@ -292,3 +292,18 @@ def test_connector_that_reads_several_files_and_does_not_say_which_is_refused(
     run("a.txt")
     with pytest.raises(StageError, match=r"reads 2 files and .* `met_in`"):
         run("a.txt", "b.txt")
+
+
+def test_faults_beyond_very_many_are_counted_by_file_and_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingest, "NAMED_FAULTS", 3)
+    reading = ingest.Ingested("s", "all")
+    for number in range(10):
+        reading.fault("a.jsonl", f"a#{number}", number, "not JSON")
+        reading.fault("b.jsonl", f"b#{number}", number, "not JSON", records=2)
+    columns = ("file", "native_id", "offset", "records")
+    told = [tuple(row[name] for name in columns) for row in reading.faults]
+    named = [("a.jsonl", "a#0", 0, 1), ("b.jsonl", "b#0", 0, 2), ("a.jsonl", "a#1", 1, 1)]
+    assert told == [*named, ("b.jsonl", None, -1, 18), ("a.jsonl", None, -1, 8)]
+    assert {row["reason"] for row in reading.faults} == {"not JSON"}
