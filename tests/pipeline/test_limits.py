@@ -375,8 +375,8 @@ def heavy_tasks(folder: Path, contents: dict[str, str]) -> Iterator[Callable[[Li
 
 @pytest.mark.beam
 def test_task_too_long_fails_alone_and_passes_when_raised(tmp_path: Path) -> None:
-    contents = {"day": "sleep 40", "big": f"hold {600 * MIB}", "hi": "नमस्ते", "zh": "你好 👋🏽"}
-    low = Limits(task_seconds=20)
+    contents = {"day": "sleep 25", "big": f"hold {600 * MIB}", "hi": "नमस्ते", "zh": "你好 👋🏽"}
+    low = Limits(task_seconds=12)
     high = Limits(task_seconds=600)
     root = tmp_path / "root"
     (tmp_path / "in").mkdir()
@@ -388,7 +388,7 @@ def test_task_too_long_fails_alone_and_passes_when_raised(tmp_path: Path) -> Non
             )
         assert sorted(done) == ["local big.txt", "local hi.txt", "local zh.txt"]
         assert {failure.task.label: failure.reason for failure in failures} == {
-            "local day.txt": "took longer than 20 seconds (limits.task_seconds)",
+            "local day.txt": "took longer than 12 seconds (limits.task_seconds)",
         }
         left = [failure.task for failure in failures]
         assert {task.makes for task in left} < {task.makes for task in tasks(high)}
