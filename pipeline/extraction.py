@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from phloem.catalog.columns import CONTENT, DOCUMENT, MEDIA_TYPE, NATIVE_ID, TEXT, schema
 from phloem.filters.op import EXTRACTOR, Op, ops
-from phloem.pipeline.guard import OVERRUNS, Guarded, OverrunError, Told, overrun
+from phloem.pipeline.guard import OVERRUNS, TOTAL, Guarded, OverrunError, Told, overrun
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.workspace import enter
 from phloem.sources import progress
@@ -166,11 +166,16 @@ def extract(asked: Asked) -> Iterator[Extracted]:
         return
     place, limits = _Place(), asked.limits
     died: Counter[str] = Counter()
-    overruns = 0
+    overruns, left = 0, float(limits.split_seconds)
+    reason = f"more than {MOST_OVERRUNS} records that took too much"
     while overruns < MOST_OVERRUNS:
-        ended = yield from _go_on(asked, place)
+        ended, spent = yield from _go_on(asked, place, left)
+        left -= spent
         if ended is None:
             return
+        if ended == TOTAL:
+            reason = f"its part {overrun(ended, 'reading', limits)}"
+            break
         died[repr(place)] += ended not in OVERRUNS
         if ended not in OVERRUNS and died[repr(place)] < DIED:
             continue
@@ -180,17 +185,22 @@ def extract(asked: Asked) -> Iterator[Extracted]:
             yield found
         if place.is_over:
             return
-    reason = f"more than {MOST_OVERRUNS} records that took too much"
     for name in place.not_read(asked.split.files or asked.files):
         yield _faulted(Fault(None, -1, reason, rest=True, file=name), name)
 
 
-def _go_on(asked: Asked, place: _Place) -> Generator[Extracted, None, str | None]:
-    """What one child gives, from a place on; returns how it ended before it was done."""
+def _go_on(
+    asked: Asked, place: _Place, left: float
+) -> Generator[Extracted, None, tuple[str | None, float]]:
+    """What one child gives, from a place on, in so many seconds of processor time.
+
+    Returns how it ended before it was done, and the seconds that it took.
+    """
     limits, most = asked.limits, asked.limits.reading_memory_bytes
     place.at = []
     arguments = (_plain(asked), {**asdict(place), "items": dict(place.items)})
-    with Guarded(extract_here, arguments, limits.record_seconds, most) as child:
+    work = Guarded(extract_here, arguments, limits.record_seconds, most, total_seconds=left)
+    with work as child:
         try:
             for said, rows in child:
                 if "begun" in said:
@@ -207,8 +217,8 @@ def _go_on(asked: Asked, place: _Place) -> Generator[Extracted, None, str | None
                     if said["fault"]:
                         yield _faulted(Fault(**said["fault"]), said["item"] or None)
         except OverrunError as error:
-            return str(error)
-    return None
+            return str(error), child.spent
+    return None, child.spent
 
 
 def _overran(place: _Place, ended: str, limits: Limits) -> Extracted | None:

@@ -9,6 +9,7 @@ too much memory. What it had told until then stands.
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import select
@@ -46,7 +47,8 @@ STILL_SECONDS = 60
 A file on another machine, or a page in swap, is there sooner."""
 
 
-OVERRUNS = ("seconds", "memory")
+TOTAL = "total seconds"
+OVERRUNS = ("seconds", "memory", TOTAL)
 """Of what a step took too much; how else a child ended is told by its signal or exit code."""
 
 NO_MEMORY, STILL = "no memory", "still"
@@ -69,6 +71,8 @@ def overrun(ended: str, what: str, limits: Limits) -> str:
         return f"took more than {limits.told('record_seconds')}"
     if ended == "memory":
         return f"needed more than {limits.told(f'{what}_memory_bytes')}"
+    if ended == TOTAL:
+        return f"took more than {limits.told('split_seconds')} in all"
     if ended == NO_MEMORY:
         return "needed more memory than the system gives"
     if ended == STILL:
@@ -144,6 +148,8 @@ class Guarded:
             the next.
         most_bytes: Resident memory of the child, but for files that it maps.
         ends: Clock time (`time.monotonic`) after which LateError is raised.
+        total_seconds: Processor time of all steps.
+        spent: Of that, what has been seen.
     """
 
     work: Callable[..., Iterable[Told]]
@@ -151,6 +157,9 @@ class Guarded:
     step_seconds: int
     most_bytes: int
     ends: float | None = None
+    total_seconds: float = math.inf
+    spent: float = 0.0
+    _before: float = field(default=0.0, repr=False)
     _looked: float = field(default=0.0, repr=False)
     _is_done: bool = field(default=False, repr=False)
     _ended: str = field(default="", repr=False)
@@ -158,6 +167,7 @@ class Guarded:
     def __enter__(self) -> Self:
         """Give a child the work."""
         self._child = _child()
+        self._before = self._processor_seconds()
         with suppress(OSError):  # it has just died, as is told to whoever listens to it
             self._child.channel.send((self.work, self.args, self.step_seconds))
         return self
@@ -219,12 +229,15 @@ class Guarded:
                 raise LateError("the time that was given is over")
             if now - self._looked >= LOOK_SECONDS:
                 self._looked = now
+                self.spent = max(self.spent, self._processor_seconds() - self._before)
+                if self.spent > self.total_seconds:
+                    self._end(TOTAL)
                 if self.resident_bytes() > self.most_bytes:
                     self._end("memory")
             if is_there:
                 return
             # Counted by looks: while this process is stopped, so may be the child.
-            before, taken = taken, self._processor_seconds()
+            before, taken = taken, self.spent
             looks = looks + 1 if taken == before else 0
             if looks * LOOK_SECONDS > STILL_SECONDS:
                 self._end(STILL)

@@ -94,6 +94,14 @@ class Limits(BaseModel):
         " that it maps. Where it needs more, the rest of the file is quarantined. A record of"
         " 256 MiB takes 1.7 GB while it is read.",
     )
+    split_seconds: int = Field(
+        default=1800,
+        gt=0,
+        description="Seconds of processor time that reading and extracting one part of a source may"
+        " take. What is left of it then is quarantined. Half of what a task has: records that each"
+        " stay below their bound cost a hostile source its rest, and no run its end. A part of an"
+        " honest one takes a minute.",
+    )
     task_seconds: int = Field(
         default=3600,
         gt=0,

@@ -106,6 +106,17 @@ def test_file_that_cannot_be_got_over_is_given_up_and_the_others_are_read(
     assert _faults(found) == [Fault(None, -1, reason, rest=True, file="spin.jsonl")]
 
 
+def test_split_whose_records_take_too_long_together_has_a_rest(tmp_path: Path) -> None:
+    slow = ["count 0.5"] * 40
+    contents = {"a.jsonl": ["before"], "b.jsonl": slow, "c.jsonl": TEXTS}
+    found = list(extract(_asked(tmp_path / "in", contents, Limits(split_seconds=2))))
+    assert _texts(found) == ["before"]
+    reason = "its part took more than 2 seconds (limits.split_seconds) in all"
+    assert _faults(found) == [
+        Fault(None, -1, reason, rest=True, file=file) for file in ("b.jsonl", "c.jsonl")
+    ]
+
+
 def test_error_of_an_extractor_is_one_line_without_the_text(tmp_path: Path) -> None:
     asked = _asked(tmp_path / "in", {"a.jsonl": ["raise личное"]})
     with pytest.raises(StageError, match="ValueError") as raised:

@@ -33,6 +33,10 @@ def heavy(batch):
         word, _, amount = content.decode().partition(" ")
         if word == "spin":
             sum(range(10**12))
+        if word == "count":
+            ends = time.process_time() + float(amount)
+            while time.process_time() < ends:
+                pass
         if word == "sleep":
             time.sleep(float(amount))
         if word == "hold":

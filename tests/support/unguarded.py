@@ -26,6 +26,8 @@ class Unguarded:
     step_seconds: int
     most_bytes: int
     ends: float | None = None
+    total_seconds: float = 0.0
+    spent: float = 0.0
     _begun: list[list[str]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
