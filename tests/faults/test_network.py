@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,11 @@ class Server:
 
 
 @pytest.fixture
-def served(world: World, tmp_path: Path) -> Iterator[tuple[Path, Server]]:
+def served(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, Server]]:
     """A copy of the workspace whose source `north` comes from a server, and the server."""
+    monkeypatch.setattr(addresses, "ALLOWED", (ip_network("127.0.0.1/32"),))
     folder = tmp_path / "workspace"
     shutil.copytree(world[0], folder)
     server = Server((folder / "north.jsonl").read_bytes())

@@ -19,6 +19,7 @@ from tiny_workspace import (
     redone,
     run_tiny,
 )
+from unguarded import Unguarded
 
 from phloem.catalog.handoff.loader import ReleaseTokens
 from phloem.catalog.handoff.tokenizer import TokenizerError
@@ -29,6 +30,7 @@ from phloem.catalog.story import explain
 from phloem.catalog.verify import verify_release
 from phloem.catalog.views import connect
 from phloem.pipeline.job import LossError
+from phloem.pipeline.registry import splits
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.review.locking import lock
 from phloem.pipeline.stage import StageError
@@ -269,6 +271,7 @@ def test_run_in_many_splits_and_workers_reads_the_same_documents(
 ) -> None:
     folder, root, whole = finished
     monkeypatch.setattr("phloem.sources.formats.read_files.SPLIT_BYTES", 400)
+    monkeypatch.setattr(splits, "Guarded", Unguarded)  # where parts are found in this process
     one_root, two_root = new_root(tmp_path / "one"), new_root(tmp_path / "two")
     one, two = run_tiny(folder, one_root), run_tiny(folder, two_root, workers=2)
     assert one["stages"][0]["tasks"] > 4
