@@ -18,7 +18,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.review.locking import lock
 from phloem.pipeline.workspace import load_workspace
-from phloem.sources.web import addresses
+from phloem.sources.web import addresses, patience, robots, web
 
 World = tuple[Path, Path, dict[str, Any]]
 
@@ -70,6 +70,10 @@ def served(
 ) -> Iterator[tuple[Path, Server]]:
     """A copy of the workspace whose source `north` comes from a server, and the server."""
     monkeypatch.setattr(addresses, "ALLOWED", (ip_network("127.0.0.1/32"),))
+    monkeypatch.setattr(web, "DELAY", 0.0)
+    monkeypatch.setattr(patience, "WAITS", 1)  # seconds; a host that fails has a quarter of an hour
+    monkeypatch.setattr(patience, "LONGEST_WAIT", 1)
+    robots.read.cache_clear()  # another test's host may have had this port
     folder = tmp_path / "workspace"
     shutil.copytree(world[0], folder)
     server = Server((folder / "north.jsonl").read_bytes())
