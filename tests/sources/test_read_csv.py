@@ -306,7 +306,7 @@ def test_one_quote_more_or_less_loses_no_other_row_without_telling(
     ("name", "content", "texts"),
     [
         ("a.tsv", b"text\na, b\nc; d\n", [b"a, b", b"c; d"]),
-        ("a.tsv.gz", gzip.compress(b"text\na, b\n"), [b"a, b"]),
+        ("a.tsv.gz", gzip.compress(b"text\na, b\n", mtime=0), [b"a, b"]),
         ("a.tsv", b"text\ta, b, and c\nx, y\t1\n", [b"x, y"]),
         ("a.tsv", b"id,text\n1,x\n", [b"x"]),
         ("a.csv", b'text,"a;b;c\td\te\tf"\nx,1\n', [b"x"]),

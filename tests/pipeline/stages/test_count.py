@@ -28,6 +28,7 @@ from tiny_workspace import (
     run_tiny,
     write_jsonl,
 )
+from unguarded import unguard
 
 from phloem.catalog.columns import DECLARED_LANGUAGES, LANGUAGE, TEXT
 from phloem.catalog.gc import layout, named, waste
@@ -103,6 +104,7 @@ def workspace(
     made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, Path]:
     """A copy to change, and an empty root."""
+    unguard(monkeypatch)  # where SPLIT_BYTES is what it is here
     monkeypatch.setattr(read_files, "SPLIT_BYTES", SPLIT_BYTES)
     folder = Path(shutil.copytree(made_once, tmp_path / "workspace"))
     for card in (folder / "cards").glob("*.yaml"):
