@@ -15,13 +15,15 @@ import atexit
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, popen_forkserver, spawn
+from multiprocessing import forkserver, popen_forkserver, spawn, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -48,6 +50,8 @@ SETTINGS = MappingProxyType(
         "RAYON_NUM_THREADS": "1",
     }
 )
+
+SOCKET_PATH_BYTES = 107  # `sun_path` of unix(7) on Linux, less the NUL that ends it
 
 logger = logging.getLogger(__name__)
 
@@ -141,9 +145,29 @@ def load() -> None:
             compiling.wait()
         finally:
             compiling.kill()  # where Ctrl-C came; else it has ended
-    forkserver.set_forkserver_preload(PRELOAD)
-    with worker_settings(), _deaf_to_terminals():
+    with _deaf_to_terminals():
+        run_server(PRELOAD)
+
+
+def run_server(modules: Sequence[str]) -> None:
+    """Start the process that workers are forked from, with these modules, if none runs."""
+    _place_sockets()
+    forkserver.set_forkserver_preload([*modules])
+    with worker_settings():
         forkserver.ensure_running()
+
+
+def _place_sockets() -> None:
+    """Let sockets of `multiprocessing` lie in /tmp where TMPDIR's path is too long for any.
+
+    A cluster's job often has one. CPython does the same from 3.14 on.
+    """
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001
+    longest = len(os.fsencode(tempfile.gettempdir())) + len("/pymp-xxxxxxxx/listener-xxxxxxxx")
+    if longest <= SOCKET_PATH_BYTES or "tempdir" in config:
+        return
+    config["tempdir"] = folder = tempfile.mkdtemp(prefix="pymp-", dir="/tmp")
+    util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-100)  # as its own are
 
 
 def start_beside() -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import spawn
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +72,28 @@ def test_pool_that_fails_ends_what_it_began_and_nothing_older(
         _fail(begun)
     assert [process.wait(timeout=30) for process in begun] == [-9]
     assert sleeper.poll() is None
+
+
+def test_workers_start_where_the_temporary_folder_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    code = (
+        "import multiprocessing\n"
+        "from phloem.pipeline.launch import WorkerContext, run_server\n"
+        "run_server([])\n"
+        "process = WorkerContext().Process(target=print, args=('made',))\n"
+        "process.start()\n"
+        "process.join()\n"
+        "print(multiprocessing.current_process()._config['tempdir'])\n"
+    )
+    long = tmp_path / "scratch" / ("job-" + "4" * 100)
+    long.mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TMPDIR": str(long), "PYTHONUNBUFFERED": "1"},
+    )
+    said, folder = done.stdout.split()
+    assert (said, done.stderr) == ("made", "")
+    assert not Path(folder).exists()
+    assert list(long.iterdir()) == []

@@ -16,7 +16,7 @@ import traceback
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import connection, forkserver
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from apache_beam.portability.api import beam_fn_api_pb2_grpc  # isort: skip
 from phloem.catalog.store import RootError, Store
 from phloem.pipeline.engines.engine import on_worker
 from phloem.pipeline.engines.local import quiet_worker
-from phloem.pipeline.launch import PRELOAD, worker_settings
+from phloem.pipeline.launch import PRELOAD, run_server
 from phloem.pipeline.reason import reason_of
 
 STARTS = 3  # of a worker that ends before it has reported to its executor
@@ -47,9 +47,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     def __init__(self) -> None:
         """Load Beam and the transforms, once for all workers."""
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload([*PRELOAD, "apache_beam.runners.worker.sdk_worker"])
-        with worker_settings():
-            forkserver.ensure_running()
+        run_server([*PRELOAD, "apache_beam.runners.worker.sdk_worker"])
         # multiprocessing starts one process at a time, and looks after those that ended meanwhile.
         self.lock = threading.Lock()
         self.loaded = threading.Event()
