@@ -26,8 +26,11 @@ help: ## say what there is
 quickstart: venv models ## set up, run the recipe `quickstart`, say where report and release lie
 	$(BIN)/phloem run quickstart $(ARGS)
 
-test: venv-dev models ## set up and run the tests
-	$(BIN)/python -m pytest -m "not nightly and not spark" $(ARGS)
+# A file's tests stay in one process, which makes what they share once.
+ALL_CORES := -n auto --maxprocesses 8 --dist loadfile
+
+test: venv-dev models ## set up and run the tests, on all cores
+	$(BIN)/python -m pytest $(ALL_CORES) -m "not nightly and not spark" $(ARGS)
 
 # Spark is no dependency: it and its job server belong to the cluster, which the tests start here.
 SPARK := .spark
@@ -76,7 +79,7 @@ torch-env:
 		cp requirements-torch.lock $(TORCH)/; }
 
 check: lint models ## style, types, import rules, generated docs and the tests that need no Beam
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not nightly and not beam" $(ARGS)
+	$(BIN)/python -m pytest -q $(ALL_CORES) -m "not nightly and not beam" $(ARGS)
 
 lint: style format types imports docs-check ## what `check` does before the tests
 

@@ -31,6 +31,11 @@ PARTS = {
         ["tests/faults", "--deselect", "tests/faults/test_soak.py"],
         {},
     ),
+    "runs": (
+        "Long runs in processes of their own, by shares, and on an object store",
+        ["tests/pipeline", "-m", "nightly and beam and not spark"],
+        {},
+    ),
     "tokenizers": (
         "The end of a document in tokenizers as they are published, fetched with npm",
         ["tests/catalog/test_real_tokenizers.py"],

@@ -62,6 +62,7 @@ def _tokens(root: Path, record: dict[str, Any]) -> dict[str, list[int]]:
     return found
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("local_only")
 @pytest.mark.fault(
     fault="sources are read in batches of seven documents instead of thousands",
@@ -95,6 +96,7 @@ def test_batches_of_files_change_no_verdict_and_no_token(
     assert _tokens(fresh, record) == _tokens(root, before)
 
 
+@pytest.mark.nightly
 @pytest.mark.beam
 @pytest.mark.fault(
     fault="a processor that lacks the vector instructions of this one",

@@ -57,6 +57,7 @@ def test_run_with_a_wrong_clock_gives_the_same_bytes(
     assert newest_run(Store(str(copied))) == latest["run_id"]
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(
     fault="a task is done twice, also by two processes at once",
     promise="both write the same bytes; one commit stands",

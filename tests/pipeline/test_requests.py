@@ -124,6 +124,7 @@ def test_a_run_with_nothing_to_do_asks_little(
     assert again.requests <= MOST_AGAIN
 
 
+@pytest.mark.nightly
 def test_an_idle_share_asks_as_little_however_many_tasks_came_before(
     server: ObjectStore, first: tuple[str, Counted]
 ) -> None:
@@ -136,6 +137,7 @@ def test_an_idle_share_asks_as_little_however_many_tasks_came_before(
     assert asked[0] == asked[1] <= MOST_IDLE
 
 
+@pytest.mark.nightly
 def test_shares_one_after_the_other_ask_a_few_times_a_task(
     server: ObjectStore, first: tuple[str, Counted]
 ) -> None:
@@ -166,6 +168,7 @@ def _done(store: Store, tasks: Sequence[Task]) -> dict[Any, list[Shard]]:
     return {task.makes: [shard] for task, shard in zip(tasks, shards, strict=True)}
 
 
+@pytest.mark.nightly
 def test_a_step_of_very_many_tasks_is_known_from_a_few_requests(server: ObjectStore) -> None:
     store = Store(server.root())
     halves = TASKS[::2], TASKS[1::2]

@@ -176,6 +176,7 @@ def test_four_shares_make_the_bytes_of_one_run(divided: tuple[Path, Path, dict[s
     _ends_as_one_run(folder, root, expected)
 
 
+@pytest.mark.nightly
 @pytest.mark.beam
 def test_two_processes_at_once_make_the_bytes_of_one_run(
     divided: tuple[Path, Path, dict[str, str]],

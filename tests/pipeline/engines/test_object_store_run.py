@@ -346,6 +346,7 @@ def test_workers_share_a_root_on_s3(s3: ObjectStore, here: Ran) -> None:
     assert not [text for text in [told, *kept(root)] if SECRET.encode() in text]
 
 
+@pytest.mark.nightly
 @pytest.mark.beam
 def test_workers_whose_server_vanishes_end_with_one_error(s3: ObjectStore, here: Ran) -> None:
     root = s3.root()
@@ -368,7 +369,9 @@ def test_workers_whose_server_vanishes_end_with_one_error(s3: ObjectStore, here:
 
 
 @pytest.mark.beam
-@pytest.mark.parametrize("whom", ["driver", "worker"])
+@pytest.mark.parametrize(
+    "whom", ["driver", pytest.param("worker", marks=pytest.mark.nightly)]
+)
 def test_run_that_is_ended_leaves_no_text_in_the_temporary_folder(
     s3: ObjectStore, here: Ran, tmp_path: Path, whom: str
 ) -> None:
