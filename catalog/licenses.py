@@ -193,15 +193,16 @@ def obligations_of_card(
 
     What a person read in the terms adds to what the expression says, and of terms that no other
     provider has it says all: they ask nobody knows what until somebody has read of both commercial
-    use and changed copies. Where each document has its own licence, each is judged by itself.
+    use and changed copies. Where each document has its own licence, each is judged by itself, and
+    what the collection asks is asked of all.
 
     Args:
-        expression: The card's `license.spdx`.
+        expression: The card's `license.spdx`, with that of its collection (`in_collection`).
         restrictions: The card's `license.restrictions`.
         refs: Obligations of each `LicenseRef-*` that somebody decided.
     """
-    if expression == MULTIPLE:
-        return frozenset()
+    if expression and MULTIPLE.casefold() in expression.casefold():
+        return obligations(expression, {**refs, MULTIPLE: ()})
     read = restrictions or {}
     found = obligations(expression, refs) | {
         duty for (field, said), duty in _READ.items() if read.get(field) == said
@@ -210,6 +211,37 @@ def obligations_of_card(
         said = [read.get(field, UNREAD) for field in ("commercial", "derivatives")]
         return found | {UNKNOWN} if UNREAD in said else found
     return found
+
+
+def in_collection(expression: str, collection: str | None) -> str:
+    """The expression of a text that lies in a collection: both licences hold, and one is said once.
+
+    Args:
+        expression: Of the text.
+        collection: Of the collection as such, where it differs. None: nobody claims one.
+
+    Example:
+        >>> in_collection("MIT OR GPL-2.0-only", "CC-BY-NC-4.0")
+        '(MIT OR GPL-2.0-only) AND CC-BY-NC-4.0'
+    """
+    if not collection:
+        return expression
+    try:
+        own, other = _parse(expression), _parse(collection)
+    except LicenseError:
+        return UNKNOWN_LICENSE  # what is no expression asks nobody knows what, alone or beside it
+    if _all_of(other) <= _all_of(own):
+        return expression
+    parts = ((own, expression), (other, collection))
+    return " AND ".join(
+        f"({said})" if isinstance(tree, license_expression.OR) else said for tree, said in parts
+    )
+
+
+def _all_of(tree: license_expression.LicenseExpression) -> set[str]:
+    """The parts that an expression asks for all of."""
+    parts = tree.args if isinstance(tree, license_expression.AND) else (tree,)
+    return {part.render().casefold() for part in parts}
 
 
 def ordered(duties: Obligations) -> tuple[str, ...]:

@@ -259,6 +259,7 @@ def _terms(job: Job) -> dict[str, filter_stage.Terms]:
     return {
         id_: filter_stage.Terms(
             card=card.license.spdx,
+            collection=card.license.collection,
             # A user's own files are judged by no licence: nothing of them is ever released.
             forbidden=() if id_ == LOCAL else tuple(sorted(job.policy.forbidden)),
             refs=refs,

@@ -47,7 +47,7 @@ def _entry(registry: Registry, card: Source, locked: Locked | None) -> Entry:
         card=card.model_dump(mode="json"),
         part=part_of(card),
         obligations=tuple(
-            sorted(obligations_of_card(terms.spdx, facts["restrictions"], registry.license_refs))
+            sorted(obligations_of_card(terms.whole, facts["restrictions"], registry.license_refs))
         ),
         version=locked.pin.version if locked else "",
         files=len(locked.pin.files) if locked else 0,

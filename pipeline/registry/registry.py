@@ -164,7 +164,7 @@ def source_facts(card: Source, registry: Registry) -> dict[str, Json]:
         "summary": card.summary,
         "kind": card.kind,
         "languages": list(card.languages),
-        "license": card.license.spdx,
+        "license": card.license.whole,
         "restrictions": card.license.restrictions.model_dump(),
         "attribution": card.license.attribution,
         "homepage": card.homepage,

@@ -185,7 +185,7 @@ def _weight(field: str) -> int:
 
 def _obligations(card: Source, refs: Mapping[str, Sequence[str]]) -> frozenset[str]:
     """What the licences of a card and of its members ask."""
-    found = obligations_of_card(card.license.spdx, card.license.restrictions.model_dump(), refs)
+    found = obligations_of_card(card.license.whole, card.license.restrictions.model_dump(), refs)
     for expression in _members(card.access.params):
         found |= obligations(expression, refs)
     return found

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from phloem.catalog import ledger
 from phloem.catalog.columns import ID, LANGUAGE, LICENSE, TEXT_BYTES, TEXT_HASH, Column, schema
 from phloem.catalog.ledger import DROPPED, KEPT, QUARANTINED
-from phloem.catalog.licenses import clarity, obligations
+from phloem.catalog.licenses import clarity, in_collection, obligations
 from phloem.catalog.manifest import (
     Kind,
     Ref,
@@ -53,11 +53,13 @@ class Terms(Work):
 
     Attributes:
         card: SPDX expression of the card, for documents without one of their own.
+        collection: Of the collection as such, which holds for every document of it too.
         forbidden: Obligations that the policy does not allow.
         refs: Obligations of each LicenseRef that the project knows.
     """
 
     card: str
+    collection: str | None = None
     forbidden: tuple[str, ...]
     refs: Mapping[str, tuple[str, ...]]
 
@@ -114,7 +116,10 @@ def tasks(
             license=terms[text.source],
         )
         digests = [ref.sha256 for ref in attributes.values()]
-        spec = work.model_dump(mode="json", include={"columns", "rules", "license"})
+        # Where no collection has a licence, keys stay those of before there was one.
+        unsaid = {"license": {"collection"}} if work.license.collection is None else None
+        told = {"columns", "rules", "license"}
+        spec = work.model_dump(mode="json", include=told, exclude=unsaid)
         key = FILTER.key(spec, [file.clean.digest, *digests])
         made.append(STAGE.task(key, file.label, work))
     return made
@@ -142,12 +147,19 @@ def run(store: Store, key: str, work: FilterWork) -> list[Shard]:
         found = read_parquet(store, file, work.columns[name])
         for column in found.column_names:
             table = table.append_column(column, found[column])
-    own = pc.fill_null(table[LICENSE.name], work.license.card).to_pylist()
+    licenses = licenses_of(table[LICENSE.name], work.license)
     faulty = [name for name in work.attributes if fault_column(name) in table.column_names]
-    verdicts = judged(table, work.rules, own, work.license, faulty)
+    verdicts = judged(table, work.rules, licenses, work.license, faulty)
     written = write_parquet(store, f"{FILTER.name}/{key}", "verdicts.parquet", verdicts)
     facts = {"source": work.source, "text": work.text_file, "documents": verdicts.num_rows}
     return [commit(store, Shard(FILTER.name, key, (written,), facts))]
+
+
+def licenses_of(own: pa.ChunkedArray, terms: Terms) -> list[str]:
+    """What holds for each document: its own licence or else the card's, with the collection's."""
+    said = pc.fill_null(own, terms.card).to_pylist()
+    whole = {text: in_collection(text, terms.collection) for text in set(said)}
+    return [whole[text] for text in said]
 
 
 def judged(

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from phloem.catalog.kept import kept
-from phloem.catalog.licenses import UNKNOWN_LICENSE
+from phloem.catalog.licenses import UNKNOWN_LICENSE, in_collection
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import LOCAL
@@ -82,7 +82,7 @@ class License(Strict):
     collection: str | None = Field(
         default=None,
         description="SPDX licence expression of the collection as such, where it differs from that"
-        " of its texts.",
+        " of its texts; both hold for each of them.",
     )
     url: str | None = Field(default=None, description="Page that holds the terms.")
     evidence: str | None = Field(
@@ -101,6 +101,11 @@ class License(Strict):
     restrictions: Restrictions = Field(
         default=Restrictions(), description="What the terms allow, as a person reads them."
     )
+
+    @property
+    def whole(self) -> str:
+        """SPDX expression of what holds for a text without a licence of its own: both."""
+        return in_collection(self.spdx, self.collection)
 
 
 class Collection(Strict):

@@ -11,6 +11,7 @@ from phloem.catalog.licenses import (
     OBLIGATIONS,
     LicenseError,
     clarity,
+    in_collection,
     obligations,
     obligations_of_card,
 )
@@ -102,7 +103,7 @@ ALLOWED = {"commercial": "allowed", "derivatives": "conditional", "share_alike":
         ("licenseref-custom-terms", {"commercial": "allowed"}, {BY, UNKNOWN}),
         ("LicenseRef-custom-terms AND MIT", None, {BY, NOTICE, UNKNOWN}),
         ("LicenseRef-multiple", {"commercial": "unknown"}, set()),
-        ("LicenseRef-multiple AND MIT", None, {UNKNOWN, NOTICE}),
+        ("LicenseRef-multiple AND CC-BY-NC-4.0", None, {BY, NC}),
         (None, ALLOWED, {UNKNOWN}),
     ],
 )
@@ -110,6 +111,24 @@ def test_obligations_of_card_add_what_a_person_read(
     expression: str | None, restrictions: dict[str, str] | None, duties: set[str]
 ) -> None:
     assert obligations_of_card(expression, restrictions, REFS) == duties
+
+
+@pytest.mark.parametrize(
+    ("expression", "collection", "whole"),
+    [
+        ("MIT", None, "MIT"),
+        ("CC-BY-SA-4.0 AND LicenseRef-x", "CC-BY-SA-4.0", "CC-BY-SA-4.0 AND LicenseRef-x"),
+        ("MIT OR GPL-2.0-only", "CC0-1.0", "(MIT OR GPL-2.0-only) AND CC0-1.0"),
+        ("MIT", "CC0-1.0 OR CC-BY-4.0", "MIT AND (CC0-1.0 OR CC-BY-4.0)"),
+        ("cc-by-4.0", "CC-BY-4.0", "cc-by-4.0"),
+        ("MIT AND", "CC-BY-4.0", "LicenseRef-unknown"),
+        ("MIT", "(MIT", "LicenseRef-unknown"),
+    ],
+)
+def test_in_collection_both_licences_hold(
+    expression: str, collection: str | None, whole: str
+) -> None:
+    assert in_collection(expression, collection) == whole
 
 
 def test_clarity_orders_from_public_domain_to_unknown() -> None:
@@ -142,6 +161,14 @@ TREES = st.recursive(
     lambda trees: st.tuples(trees, trees).map(_both) | st.tuples(trees, trees).map(_either),
     max_leaves=8,
 )
+
+
+@settings(max_examples=80, deadline=None)
+@given(TREES, TREES)
+def test_in_collection_is_never_laxer_than_either(own: Tree, other: Tree) -> None:
+    whole = in_collection(own[0], other[0])
+    assert clarity(whole) >= max(clarity(own[0]), clarity(other[0]))
+    assert obligations(whole) == obligations(f"({own[0]}) AND ({other[0]})")
 
 
 @settings(max_examples=80, deadline=None)

@@ -133,6 +133,9 @@ def test_admits_a_collection_whose_documents_have_their_own_licences() -> None:
     source = {**SOURCE, "license": "LicenseRef-multiple"}
     assert admits(load_policy("production"), source) == []
     assert _failed(_run(licenses={"CC-BY-4.0": 5, "LicenseRef-multiple": 1})) == ["licences"]
+    source["license"] = "LicenseRef-multiple AND CC-BY-NC-4.0"  # of the collection
+    (told,) = admits(load_policy("production"), source)
+    assert told.endswith("has noncommercial")
 
 
 def test_admits_tells_every_reason_at_once() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phloem.catalog.rules import Rule, bound_of
-from phloem.pipeline.stages.filter import Terms, judged
+from phloem.pipeline.stages.filter import Terms, judged, licenses_of
 
 TERMS = Terms(card="MIT", forbidden=("unknown",), refs={})
 RULES = [
@@ -17,7 +17,7 @@ RULES = [
 ]
 
 
-def _judge(rows: list[dict[str, Any]], licenses: list[str] | None = None) -> list[dict[str, Any]]:
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
     given = pa.schema(
         [
             ("id", pa.string()), ("text_hash", pa.string()), ("text_bytes", pa.int64()),
@@ -26,9 +26,12 @@ def _judge(rows: list[dict[str, Any]], licenses: list[str] | None = None) -> lis
         ]
     )  # fmt: skip
     blank = {"id": "i", "text_hash": "h", "text_bytes": 1, "kind": "a"}
-    table = pa.Table.from_pylist([blank | row for row in rows], given)
+    return pa.Table.from_pylist([blank | row for row in rows], given)
+
+
+def _judge(rows: list[dict[str, Any]], licenses: list[str] | None = None) -> list[dict[str, Any]]:
     given_licenses = licenses or ["MIT"] * len(rows)
-    return judged(table, RULES, given_licenses, TERMS, ["statistics"]).to_pylist()
+    return judged(_table(rows), RULES, given_licenses, TERMS, ["statistics"]).to_pylist()
 
 
 def test_filter_gives_the_first_failing_rule_and_the_map_of_all() -> None:
@@ -62,6 +65,17 @@ def test_filter_puts_a_fault_before_a_licence_before_a_rule() -> None:
     assert rows[0]["verdict"] == "quarantined"
     assert rows[0]["detail"] == "statistics: broken"
     assert [row["failed_rules"] for row in rows] == [1, 1, 1]
+
+
+def test_filter_holds_each_document_to_its_own_licence_and_that_of_the_collection() -> None:
+    terms = Terms(card="LicenseRef-multiple", collection="CC-BY-NC-4.0", forbidden=(), refs={})
+    own = pa.chunked_array([["MIT", None, "CC-BY-NC-4.0"]])
+    whole = ["MIT AND CC-BY-NC-4.0", "LicenseRef-multiple AND CC-BY-NC-4.0", "CC-BY-NC-4.0"]
+    assert licenses_of(own, terms) == whole
+    strict = terms.model_copy(update={"forbidden": ("noncommercial",)})
+    rows = [{"words": 9, "language": "en"}]
+    (row,) = judged(_table(rows), RULES, whole[:1], strict, []).to_pylist()
+    assert (row["verdict"], row["reason"], row["license"]) == ("dropped", "license", whole[0])
 
 
 def test_filter_of_no_rows_gives_none() -> None:
