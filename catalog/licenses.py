@@ -46,6 +46,7 @@ Refs = Mapping[str, Sequence[str]]  # LicenseRef-* -> obligations, as somebody d
 NO_REFS: Refs = MappingProxyType({})
 
 CUSTOM = "LicenseRef-custom-terms"  # one provider's terms: the card says what they allow
+RESEARCH = "LicenseRef-research-use"  # research and nothing else: the card says of what kind
 MULTIPLE = "LicenseRef-multiple"  # each document has its own licence, or is under nobody knows what
 UNKNOWN_LICENSE = "LicenseRef-unknown"  # nobody has said which, or in no words that are known
 UNREAD = "unknown"  # of a card's `license.restrictions`: nobody has read, or the terms do not say
@@ -59,6 +60,10 @@ _READ: Mapping[tuple[str, str], str] = MappingProxyType(
         ("ai_training", "forbidden"): UNMODELLED,
     }
 )
+
+
+# Of terms that the list does not know, what a person must have read before anything is.
+_TOLD = ((CUSTOM, "commercial"), (CUSTOM, "derivatives"), (RESEARCH, "derivatives"))
 
 
 def _versions(stem: str, versions: str, suffixes: str = "") -> list[str]:
@@ -193,8 +198,8 @@ def obligations_of_card(
 
     What a person read in the terms adds to what the expression says, and of terms that no other
     provider has it says all: they ask nobody knows what until somebody has read of both commercial
-    use and changed copies. Where each document has its own licence, each is judged by itself, and
-    what the collection asks is asked of all.
+    use and changed copies; of those that allow research, of changed copies. Where each document has
+    its own licence, each is judged by itself, and what the collection asks is asked of all.
 
     Args:
         expression: The card's `license.spdx`, with that of its collection (`in_collection`).
@@ -207,10 +212,9 @@ def obligations_of_card(
     found = obligations(expression, refs) | {
         duty for (field, said), duty in _READ.items() if read.get(field) == said
     }
-    if expression and CUSTOM.casefold() in expression.casefold():
-        said = [read.get(field, UNREAD) for field in ("commercial", "derivatives")]
-        return found | {UNKNOWN} if UNREAD in said else found
-    return found
+    named = (expression or "").casefold()
+    said = [read.get(field, UNREAD) for name, field in _TOLD if name.casefold() in named]
+    return found | {UNKNOWN} if UNREAD in said else found
 
 
 def in_collection(expression: str, collection: str | None) -> str:

@@ -13,6 +13,8 @@ since those are verified), and seven functions:
     def splits(params, pin, files) -> list[Split]
     def read(params, split, files, limits) -> Batches
 
+One that says a licence, or a day, of each document has `SAYS_LICENSES = True`, `SAYS_DATES = True`.
+
 What others do as well is named and not written again: `reach = from_network`, `fetch = fetch_files`
 for what lies at fixed addresses (`clients/snapshots.py`), most of a package index's seven
 (`clients/packages.py`). `batched` makes `read` of a function that gives single records.

@@ -15,12 +15,15 @@ import xxhash
 from phloem.catalog.columns import (
     ID,
     INGESTED,
+    LICENSE,
     NATIVE_ID,
+    PUBLISHED,
     SOURCE,
     TEXT,
     schema,
 )
 from phloem.catalog.ledger import QUARANTINE
+from phloem.catalog.licenses import UNKNOWN_LICENSE
 from phloem.catalog.manifest import (
     File,
     Kind,
@@ -73,6 +76,7 @@ class IngestWork(Work):
         files: Each pinned file that the split reads, by its name.
         limits: How much a document, a record, an archive may have.
         place: Folder that the workspace's op modules are imported from, and their names.
+        licensed_since: ISO 8601 day from which the card's licence holds, if it names one.
     """
 
     source: str
@@ -82,6 +86,7 @@ class IngestWork(Work):
     files: Mapping[str, Ref]
     limits: Limits
     place: tuple[str, tuple[str, ...]]
+    licensed_since: str | None = None
 
 
 def tasks(reading: Reading, place: tuple[str, tuple[str, ...]], limits: Limits) -> list[Task]:
@@ -103,6 +108,9 @@ def tasks(reading: Reading, place: tuple[str, tuple[str, ...]], limits: Limits) 
         "limits": limits.deciding(),
         "params": params,
     }
+    since = card.license.since.isoformat() if card.license.since else None
+    if since:
+        spec["licensed_since"] = since
     made = []
     for split in reading.splits:
         names = [each.name for each in reading.pin.files]
@@ -117,6 +125,7 @@ def tasks(reading: Reading, place: tuple[str, tuple[str, ...]], limits: Limits) 
             files={name: files[name] for name in names if name in files},
             limits=limits,
             place=place,
+            licensed_since=since,
         )
         key = INGEST.key(asked, ordered)
         made.append(STAGE.task(key, f"{card.id} {split.name}", work))
@@ -137,10 +146,12 @@ class Ingested:
     Attributes:
         seen: The file that each native id was met in.
         counted: Of the faults, those that stand for many, by file and reason.
+        licensed_since: As in the work.
     """
 
     source: str
     split: str
+    licensed_since: str | None = None
     seen: dict[str, str | None] = field(default_factory=dict)
     faults: list[dict[str, Json]] = field(default_factory=list)
     counted: dict[tuple[str | None, str], dict[str, Json]] = field(default_factory=dict)
@@ -182,7 +193,7 @@ def run(store: Store, key: str, work: IngestWork) -> list[Shard]:
         limits=work.limits,
         place=work.place,
     )
-    reading = Ingested(work.source, work.split.name)
+    reading = Ingested(work.source, work.split.name, work.licensed_since)
     return [write_ingested(store, key, reading, collected(extract(asked), reading))]
 
 
@@ -256,6 +267,10 @@ def _with_ids(rows: pa.RecordBatch, file: str | None, reading: Ingested) -> pa.R
         ID.name: pa.array([reading.once(name, file) for name in names], pa.string()),
         SOURCE.name: pa.array([reading.source] * len(names), pa.string()),
     }
+    if reading.licensed_since:
+        days = pc.fill_null(rows[PUBLISHED.name], "")
+        holds = pc.greater_equal(days, reading.licensed_since)
+        arrays[LICENSE.name] = pc.if_else(holds, rows[LICENSE.name], UNKNOWN_LICENSE)
     return pa.RecordBatch.from_arrays(
         [
             arrays[column.name] if column.name in arrays else rows[column.name]

@@ -12,8 +12,9 @@ from functools import cache
 from license_expression import ExpressionError, LicenseExpression, Licensing, get_spdx_licensing
 from pydantic import BaseModel, ValidationError
 
-from phloem.catalog.licenses import UNKNOWN, UNMODELLED, obligations_of_card
+from phloem.catalog.licenses import MULTIPLE, obligations_of_card, ordered
 from phloem.catalog.nearest import nearest
+from phloem.catalog.policy import load_policy, policies
 from phloem.catalog.rules import Rule
 from phloem.catalog.withheld import masked, strings_in
 from phloem.sources.cards import rules
@@ -24,7 +25,6 @@ from phloem.sources.cards.source import Source, card_hash, describe, license_ref
 from phloem.sources.connector import barred, foreign
 
 STALE_DAYS = 730  # two years: terms of web sites are rewritten about as often
-NEVER = frozenset({UNKNOWN, UNMODELLED})  # forbidden by every policy of the project
 NAMED = 12  # unknown licences of an expression, each beside the nearest of 700
 SENTENCE = 40  # characters; shorter sentences may well be alike
 
@@ -381,20 +381,45 @@ def secrets(dossier: Dossier) -> Iterator[Found]:
                 yield file, field, "holds an address with a password or a token in it"
 
 
-@rules.hint(
+@rules.error(
     "S031",
     why="it counts among the sources and gives no run a document",
-    fix="say in license.restrictions what the terms allow, or set status: proposed until they do",
+    fix="say in license.restrictions what the terms allow, name the column or the member that says"
+    " each document's licence, or set status: proposed until they do",
 )
 def unreadable(dossier: Dossier) -> Iterator[Found]:
-    """An active card with a licence that no policy of the project reads."""
+    """An active card with a licence that no policy of the project reads.
+
+    Nor does any read `LicenseRef-multiple` where nothing says the licence of a document.
+    """
     refs = {name: entry["obligations"] for name, entry in license_refs().items()}
     for file, card in dossier.cards():
-        if card.status != "active" or license_faults(card.license.spdx, dossier.license_refs):
+        if card.status != "active" or license_faults(card.license.whole, dossier.license_refs):
             continue
         read = card.license.restrictions.model_dump()
-        for duty in sorted(obligations_of_card(card.license.spdx, read, refs) & NEVER):
-            yield file, "license", f"{card.license.spdx} counts as {duty}: no policy reads it"
+        duties = obligations_of_card(card.license.whole, read, refs)
+        if all(duties & forbidden for forbidden in _forbidden()):
+            refused = ", ".join(ordered(duties & frozenset.union(*_forbidden())))
+            yield file, "license", f"{card.license.whole} counts as {refused}: no policy reads it"
+        if MULTIPLE in card.license.spdx and not _says_licenses(dossier, card):
+            yield file, "license.spdx", f"{MULTIPLE}, and nothing says the licence of a document"
+
+
+@cache
+def _forbidden() -> tuple[frozenset[str], ...]:
+    """What each policy of the project forbids."""
+    return tuple(frozenset(load_policy(name).forbidden) for name in policies())
+
+
+def _says_licenses(dossier: Dossier, card: Source) -> bool:
+    """Whether what is read of a card may come with a licence: its connector's or of a member."""
+    found = dossier.connectors.get(card.access.connector)
+    if getattr(found, "SAYS_LICENSES", False) or card.access.params.get("license_column"):
+        return True
+    members = [*card.access.params.values()]
+    named = [each for value in members if isinstance(value, dict) for each in value.values()]
+    said = [each.get("license") for each in named if isinstance(each, dict)]
+    return any(MULTIPLE not in (each or MULTIPLE) for each in said)
 
 
 # RFC 5646, 2.1, as far as it is used for languages: no extended subtags, extensions, private use.

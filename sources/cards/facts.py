@@ -211,3 +211,70 @@ def reserved_id(dossier: Dossier) -> Iterator[Found]:
     for file, card in dossier.cards():
         if card.id == LOCAL:
             yield file, "id", f"{LOCAL!r} is what files given by --input are called"
+
+
+@rules.error(
+    "S041",
+    why="documents from before would be read as if it held for them",
+    fix="set status: proposed, or read it by a connector that says the day of each document",
+)
+def licence_day(dossier: Dossier) -> Iterator[Found]:
+    """An active card whose licence holds from a day on, where nothing says that of a document."""
+    for file, card in dossier.cards():
+        dated = getattr(dossier.connectors.get(card.access.connector), "SAYS_DATES", False)
+        if card.status == "active" and card.license.since and not dated:
+            said = f"{card.access.connector} says no day of a document"
+            yield file, "license.since", f"{card.license.since}, and {said}"
+
+
+_WISHED = re.compile(r"\bmust (?:first )?be (?:dropped|left out|removed|filtered)\b")
+
+
+@rules.error(
+    "S042",
+    why="nobody does it: a run reads the card, and not its prose",
+    fix="use license.since, clean, keep, include or exclude; or say that nothing does it",
+)
+def wishes(dossier: Dossier) -> Iterator[Found]:
+    """An active card whose limits say that documents must be dropped."""
+    for file, card in dossier.cards():
+        found = _WISHED.search(card.limits or "")
+        if card.status == "active" and found:
+            yield file, "limits", f"{found[0]!r}, and no rule does it"
+
+
+# A statement of who holds the rights: a mark, years, then names. What allows anything says more, in
+# any language, and so has a word after the names that is no name: in small letters, or of a script
+# that has none.
+_HOLDER = re.compile(
+    r"(?:files:\s*\S+|parts|portions|upstream-\S+)|\(c\)|©|copyright(?:ed)?:?|all rights reserved"
+    r"|https?://\S+|\S+@\S+|\b(?:19|20)\d\d\b|\b(?:by|and|the|of|et|al|others?|team|contributors?"
+    r"|authors?|developers?|de|der|von|van|y|und|inc|ltd|gmbh|co)\b",
+    re.IGNORECASE,
+)
+_MARK = re.compile(r"\(c\)|©|\bcopyright\b", re.IGNORECASE)
+_ALLOWED = re.compile(
+    r"li[cz]en|public|domain|commons|permi|free(?! software foundation)"
+    r"|\b(?:cc|l?gpl|agpl|fdl|bsd|mit|expat|odc|odbl)\b",
+    re.IGNORECASE,
+)
+
+
+def names_holders_alone(evidence: str) -> bool:
+    """Whether a quote has a mark of copyright, and nothing beside names, years and addresses."""
+    if not _MARK.search(evidence) or _ALLOWED.search(evidence):
+        return False
+    rest = re.findall(r"[^\W\d_]+", _HOLDER.sub(" ", evidence))
+    return all(word[0].isupper() for word in rest)
+
+
+@rules.error(
+    "S043",
+    why="who holds the rights has not yet said what is allowed",
+    fix="quote the sentence that gives the permission",
+)
+def permission(dossier: Dossier) -> Iterator[Found]:
+    """An active card whose evidence is a line of copyright, and no permission."""
+    for file, card in dossier.cards():
+        if card.status == "active" and names_holders_alone(card.license.evidence or ""):
+            yield file, "license.evidence", "says who holds the copyright, and nothing is allowed"

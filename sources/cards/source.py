@@ -98,6 +98,11 @@ class License(Strict):
     attribution: str | None = Field(
         default=None, description="Line that a release must show to meet the licence."
     )
+    since: dt.date | None = Field(
+        default=None,
+        description="Day from which it holds: a document of an earlier day, or of none, is under no"
+        " known licence.",
+    )
     restrictions: Restrictions = Field(
         default=Restrictions(), description="What the terms allow, as a person reads them."
     )

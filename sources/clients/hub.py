@@ -75,12 +75,18 @@ def converted(paths: Sequence[str]) -> list[Json]:
     ]
 
 
-def chosen(dataset: str, card: Mapping[str, Json], asked: Sequence[str]) -> list[str]:
+def chosen(
+    dataset: str, card: Mapping[str, Json], paths: Sequence[str], asked: Sequence[str]
+) -> list[str]:
     """The configurations that are asked for, or the default one.
 
-    Raises SourceError naming those that there are, if one is not there or none is the default.
+    Raises:
+        SourceError: one is not there or none is the default, naming those that there are; or a
+            script makes them.
     """
     there = configurations(card)
+    if not there:
+        _refuse_script(dataset, paths)
     names = list(there) or [DEFAULT]
     if not asked:
         marked = [name for name, entry in there.items() if entry.get("default") is True]
@@ -114,11 +120,8 @@ def data_files(
     inside = [path for path in paths if path.startswith(f"{folder}/")] if folder else list(paths)
     below = [path[len(folder) + 1 :] if folder else path for path in inside]
     patterns = _declared(entry.get("data_files"))
-    if not patterns and any(path == f"{dataset.rpartition('/')[2]}.py" for path in paths):
-        raise SourceError(
-            f"{dataset} is read by a script of its own, which is never run; name a dataset that"
-            " holds its files"
-        )
+    if not patterns:
+        _refuse_script(dataset, paths)
     patterns = patterns or _usual(below)
     if split not in patterns:
         msg = f"{dataset} has no split {split!r} of {config}; {nearest(split, patterns)}"
@@ -127,6 +130,15 @@ def data_files(
     if not found:
         raise SourceError(f"{dataset}: no file is in the split {split!r} of {config}")
     return [f"{folder}/{path}" if folder else path for path in found]
+
+
+def _refuse_script(dataset: str, paths: Sequence[str]) -> None:
+    """Raise SourceError if a script of the repository's name makes its splits."""
+    if f"{dataset.rpartition('/')[2]}.py" in paths:
+        raise SourceError(
+            f"{dataset} is read by a script of its own, which is never run; name a dataset that"
+            f" holds its files, or the Hub's copy of them (revision: {CONVERTED}) if there is one"
+        )
 
 
 def _declared(given: Json) -> dict[str, list[str]]:

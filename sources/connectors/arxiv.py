@@ -62,6 +62,8 @@ _SET = r"[a-z][a-z-]*(:[A-Za-z][A-Za-z-]*){0,2}"
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ()
+SAYS_LICENSES = True  # of each document
+SAYS_DATES = True
 
 
 class Params(Strict):

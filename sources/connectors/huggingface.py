@@ -90,7 +90,7 @@ def resolve(params: Params) -> Pin:
         card = {"configs": hub.converted(list(by_path))}
     files: list[PinnedFile] = []
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
-        for config in hub.chosen(params.dataset, card, list(params.configs)):
+        for config in hub.chosen(params.dataset, card, list(by_path), list(params.configs)):
             paths = hub.data_files(params.dataset, card, list(by_path), config, params.split)
             files += [
                 _pinned(params, commit, config, by_path[path], Path(folder))

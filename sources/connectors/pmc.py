@@ -71,6 +71,8 @@ _VERSION = re.compile(r"creativecommons\.org/.*\d\.\d")  # of an address, ported
 
 VERSION = 2  # raised when it reads other documents out of the same bytes
 LIBRARIES = ()
+SAYS_LICENSES = True  # of each document
+SAYS_DATES = True
 
 
 class Params(Strict):

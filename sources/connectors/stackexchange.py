@@ -64,6 +64,8 @@ _NAMED = re.compile(r"CC BY-SA (2\.5|3\.0|4\.0)")
 
 VERSION = 1  # raised when it reads other documents out of the same bytes
 LIBRARIES = ()
+SAYS_LICENSES = True  # of each document
+SAYS_DATES = True
 
 
 class Params(Strict):

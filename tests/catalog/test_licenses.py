@@ -86,7 +86,11 @@ def test_obligations_of_a_ref_decided_wrongly_says_which_there_are() -> None:
         obligations("MIT", {"LicenseRef-x": ["share-alike"]})
 
 
-REFS = {"LicenseRef-custom-terms": [BY], "LicenseRef-multiple": [UNKNOWN]}
+REFS = {
+    "LicenseRef-custom-terms": [BY],
+    "LicenseRef-multiple": [UNKNOWN],
+    "LicenseRef-research-use": [BY, NC],
+}
 ALLOWED = {"commercial": "allowed", "derivatives": "conditional", "share_alike": "none"}
 
 
@@ -104,6 +108,8 @@ ALLOWED = {"commercial": "allowed", "derivatives": "conditional", "share_alike":
         ("LicenseRef-custom-terms AND MIT", None, {BY, NOTICE, UNKNOWN}),
         ("LicenseRef-multiple", {"commercial": "unknown"}, set()),
         ("LicenseRef-multiple AND CC-BY-NC-4.0", None, {BY, NC}),
+        ("LicenseRef-research-use", {"commercial": "forbidden"}, {BY, NC, UNKNOWN}),
+        ("LicenseRef-research-use", {"derivatives": "allowed"}, {BY, NC}),
         (None, ALLOWED, {UNKNOWN}),
     ],
 )

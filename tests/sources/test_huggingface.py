@@ -424,6 +424,8 @@ def test_script_of_a_dataset_is_never_run(host: Host, tmp_path: Path) -> None:
     serve(host, tree, None)
     with pytest.raises(SourceError, match="a script of its own, which is never run"):
         huggingface.resolve(huggingface.Params(dataset=NAME))
+    with pytest.raises(SourceError, match="a script of its own"):  # whatever is asked for
+        huggingface.resolve(huggingface.Params(dataset=NAME, configs=["sw"]))
     serve(host, tree, [{"config_name": "default", "data_files": "data/*"}])
     rows, _ = read_all(huggingface.Params(dataset=NAME), tmp_path)
     assert [row["content"] for row in rows] == [b"x"]

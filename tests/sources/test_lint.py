@@ -51,6 +51,7 @@ GOOD: dict[str, Any] = {
     "evidence": "read",
 }
 TODAY = date(2026, 6, 1)
+REFS = ("LicenseRef-multiple",)
 
 
 def check(
@@ -59,6 +60,7 @@ def check(
     pins: Mapping[str, Pin] | None = None,
     approvals: Mapping[str, Approval] | None = None,
     own: Collection[str] = ("tales", "tale", "rhymes"),
+    refs: Collection[str] = ("LicenseRef-public-domain",),
 ) -> list[Finding]:
     """The findings for cards written as tales.yaml, rhymes.yaml: in a workspace, if not told."""
     files = []
@@ -72,7 +74,7 @@ def check(
         connectors={name: find_connector(name) for name in connectors()},
         pins={value["id"]: Pin("1", ()) for value in values} if pins is None else pins,
         approvals=approvals or {},
-        license_refs=["LicenseRef-public-domain"],
+        license_refs=refs,
         today=TODAY,
         own=own,
     )
@@ -159,6 +161,19 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("S026", {**GOOD, "license": {**LICENSE, "checked_by": None}}, "the card is active"),
     ("S027", {**GOOD, "contact": "Maria <maria@example.org>"}, "holds a mail address"),
     ("S031", {**GOOD, "license": {**LICENSE, "restrictions": NO_TRAINING}}, "no policy reads it"),
+    ("S031", {**GOOD, "license": {**LICENSE, "spdx": "CC-BY-NC-ND-4.0"}}, "no policy reads it"),
+    ("S031", {**GOOD, "license": {**LICENSE, "collection": "CC-BY-ND-4.0"}}, "no_derivatives"),
+    (
+        "S041",
+        {**GOOD, "license": {**LICENSE, "since": "2011-06-27"}},
+        "2011-06-27, and files says no day of a document",
+    ),
+    ("S042", {**GOOD, "limits": "Those with a byline must be dropped."}, "no rule does it"),
+    (
+        "S043",
+        {**GOOD, "license": {**LICENSE, "evidence": "Files: * Copyright: 1989-2023, GRASS Team"}},
+        "nothing is allowed",
+    ),
     ("S028", {**GOOD, "summary": "Folk tales of the coast, as told."}, "one sentence"),
     *(
         ("S009", {**GOOD, "access": {"connector": name, "params": {"packages": packages}}}, part)
@@ -188,6 +203,67 @@ def test_lint_planted_fault_is_the_only_finding(
     assert [finding.rule for finding in found] == [rule]
     assert part in found[0].message
     assert found[0].fix
+
+
+MULTIPLE = {**LICENSE, "spdx": "LicenseRef-multiple"}
+REPOSITORY = "https://example.org/me/tales"
+
+
+@pytest.mark.parametrize(
+    ("connector", "params", "says"),
+    [
+        ("files", {"path": "tales.jsonl"}, False),
+        ("files", {"path": "tales.jsonl", "license_column": "meta.license"}, True),
+        ("pmc", {}, True),
+        ("git", {"repositories": {REPOSITORY: {"license": "LicenseRef-multiple"}}}, False),
+        ("git", {"repositories": {REPOSITORY: {"license": "MIT"}}}, True),
+        ("pypi", {"packages": ["flask"]}, False),
+    ],
+)
+def test_lint_licence_of_each_document_that_nothing_says_is_found(
+    tmp_path: Path, connector: str, params: dict[str, Any], says: bool
+) -> None:
+    access = {"connector": connector, "params": params}
+    card = {**GOOD, "license": MULTIPLE, "access": access}
+    found = [f for f in check(tmp_path, card, refs=REFS) if f.rule not in {"S011", "S033"}]
+    assert [each.rule for each in found] == ([] if says else ["S031"])
+    for each in found:
+        assert each.kind == "error"
+        assert each.message.endswith("nothing says the licence of a document")
+    idle = {**GOOD, "license": MULTIPLE, "access": access, "status": "proposed", "reason": "No."}
+    assert "S031" not in {each.rule for each in check(tmp_path, idle, refs=REFS)}
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        "Copyright (C) 2001-2021 by the Privoxy team. https://www.privoxy.org/",
+        "© 1999 Agustín Martín Domingo",
+        "Copyright: 2000 Han-Wen Nienhuys, Jan Nieuwenhuizen and others. All rights reserved.",
+        "Files: Documentation/* Copyright 2004, Free Software Foundation, Inc.",
+    ],
+)
+def test_names_holders_alone_is_true_of_lines_of_copyright(evidence: str) -> None:
+    assert facts.names_holders_alone(evidence)
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        "CC BY 4.0",
+        "© Swiss Federal Supreme Court, CC-BY-4.0",
+        "The MIT License (MIT). Copyright (c) 2016 JackeyGao",
+        "Copyright 2001 Ana Ruiz. License: GPL-2+",
+        "© 2020 Ministerio; se permite la reutilización",
+        "© 2019 政府資料開放授權條款",
+        "Copyright (c) 1998. Redistribution and use are permitted.",
+        "© 2008 ويكيبيديا رخصة المشاع الإبداعي",
+        "Texts are free of copyright.",
+        "Copyright © 2003 Wikibooks. Creative Commons Attribution",
+    ],
+)
+def test_names_holders_alone_is_false_of_what_may_be_a_permission(evidence: str) -> None:
+    assert not facts.names_holders_alone(evidence)
 
 
 def test_lint_unknown_licence_names_those_of_this_project() -> None:

@@ -31,7 +31,10 @@ def _batch(rows: list[tuple[str, bytes, str]]) -> pa.RecordBatch:
 
 
 def _ingest(
-    records: list[pa.RecordBatch | Fault], monkeypatch: pytest.MonkeyPatch, limits: Limits = DEFAULT
+    records: list[pa.RecordBatch | Fault],
+    monkeypatch: pytest.MonkeyPatch,
+    limits: Limits = DEFAULT,
+    licensed_since: str | None = None,
 ) -> tuple[Store, Shard]:
     def read(
         params: Any, split: Split, files: Any, given: Limits
@@ -45,7 +48,7 @@ def _ingest(
     store = Store("memory://" + str(id(records)))
     work = ingest.IngestWork(
         source="s", connector="fake", params={}, split=Split("only", {}), files={},
-        place=("", ()), limits=limits,
+        place=("", ()), limits=limits, licensed_since=licensed_since,
     )  # fmt: skip
     (shard,) = ingest.run(store, "k", work)
     return store, shard
@@ -69,6 +72,19 @@ def test_run_keeps_order_and_text_of_many_scripts(monkeypatch: pytest.MonkeyPatc
     assert [row["text"].strip() for row in found] == texts
     assert [row["id"] for row in found] == [ingest.document_id("s", f"d{n}") for n in range(7)]
     assert shard.facts["read"] == shard.facts["documents"] == 7
+
+
+def test_run_puts_what_is_older_than_a_licence_under_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = ["2011-06-27", "2011-06-26", "2011-07-01T08:00:00Z", "2011-06", "2012", None]
+    batch = _batch([(f"d{n}", b"text", "text/plain") for n in range(len(days))])
+    batch = batch.append_column("published", pa.array(days, pa.string()))
+    batch = batch.append_column("license", pa.array([None] * 5 + ["MIT"], pa.string()))
+    none = "LicenseRef-unknown"
+    store, shard = _ingest([batch], monkeypatch, licensed_since="2011-06-27")
+    found = [row["license"] for row in _texts(store, shard)]
+    assert found == [None, none, None, none, None, none]
+    store, shard = _ingest([batch], monkeypatch)
+    assert [row["license"] for row in _texts(store, shard)] == [None] * 5 + ["MIT"]
 
 
 def test_run_quarantines_what_gives_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
