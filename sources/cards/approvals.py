@@ -100,7 +100,8 @@ def _public(path: Path) -> str:
 def signature_fault(approval: Approval, signers: Path) -> str | None:
     """Why an approval does not count; None if its signature is one that `signers` allows.
 
-    The key must be valid on the day of the approval, as for a signed commit: an approval outlives
+    A key signs in the role that its principal names, `data-steward` as Data Steward, and in no
+    other. It must be valid on the day of the approval, as for a signed commit: an approval outlives
     the key that made it. Who takes a key out of `signers` ends all that it signed.
     """
     if not approval.signed_by or not approval.signature:
@@ -113,10 +114,24 @@ def signature_fault(approval: Approval, signers: Path) -> str | None:
     except SigningError as error:
         return str(error)
     if not done.returncode:
-        return None
+        return None if may_sign(approval.signed_by, approval.role) else _other_role(approval)
     said = done.stderr.decode(errors="replace")
     why = next((meaning for mark, meaning in _SAYS if mark in said), None)
     return why or f"{SIGNERS} does not let this key sign as {approval.signed_by}"
+
+
+def may_sign(principal: str, role: str) -> bool:
+    """Whether a principal of `allowed_signers` names a role: the same words, up to an @."""
+    name, _, _ = principal.partition("@")
+    return _words(name) == _words(role)
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", name.casefold())
+
+
+def _other_role(approval: Approval) -> str:
+    return f"{SIGNERS} lets its key sign as {approval.signed_by}, which is not {approval.role!r}"
 
 
 def date_fault(approval: Approval, card: Source | None, today: date | None = None) -> str | None:

@@ -285,7 +285,9 @@ class Approval(Strict):
         pattern=r"^[0-9a-f]{64}$",
         description="Hash of the lock entry that was approved; unset: whatever is locked.",
     )
-    role: str = Field(min_length=3, description="The accountable role, such as data steward.")
+    role: str = Field(
+        min_length=3, description="The accountable role, as its key's principal names it."
+    )
     date: dt.date = Field(description="When it was approved.")
     basis: str = Field(min_length=10, description="What the decision rests on.")
     signed_by: str | None = Field(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import tempfile
 
 import pytest
 
@@ -23,7 +24,7 @@ ASKED = {
     "go": ("version",),
     "ip": ("-V",),
     "java": ("-version",),
-    "ssh-keygen": ("-q", "-t", "ed25519", "-N", "", "-f", "key"),
+    "ssh-keygen": ("-q", "-t", "ed25519", "-N", "", "-f", "{folder}/key"),
 }
 
 
@@ -47,5 +48,7 @@ def require(*names: str) -> str:
 
 @functools.cache
 def _refusal(name: str, path: str) -> str | None:
-    reason = refusal([path, *ASKED.get(name, ("--version",))])
+    with tempfile.TemporaryDirectory() as folder:  # what it writes stays nowhere
+        asked = [part.format(folder=folder) for part in ASKED.get(name, ("--version",))]
+        reason = refusal([path, *asked])
     return None if reason is None else f"does not run here: {reason}"

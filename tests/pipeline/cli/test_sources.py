@@ -86,7 +86,7 @@ def key(tmp_path: Path, workspace: Path) -> Path:
 
 
 def approve(source: str, key: Path, *more: str) -> Result:
-    options = ("--key", str(key), "--role", "data steward", "--basis", BASIS)
+    options = ("--key", str(key), "--role", "steward", "--basis", BASIS)
     return phloem("sources", "approve", source, *options, *more)
 
 
@@ -137,7 +137,7 @@ def test_run_of_approved_cards_records_who_signed_them(
     ("change", "reason"),
     [
         (("cards/first.yaml", "It is tiny.", "It is very small."), "its card has changed since"),
-        (("cards/approvals/first.yaml", "data steward", "owner"), "changed after it was signed"),
+        (("cards/approvals/first.yaml", "role: steward", "role: owner"), "changed after it was"),
         (("cards/approvals/first.yaml", "signed_by: steward", "signed_by: owner"), "sign as owner"),
         (("cards/approvals/allowed_signers", "steward", "owner"), "sign as steward"),
         (
@@ -184,7 +184,7 @@ def test_approve_writes_beside_the_card_and_says_what_it_replaces(
 ) -> None:
     line = told(approve("first", key, "--date", "2026-01-31"))
     path = workspace / "cards" / "approvals" / "first.yaml"
-    assert f"{path}: first approved by steward, data steward, card " in line
+    assert f"{path}: first approved by steward, steward, card " in line
     found = approvals([workspace / "cards"])["first"]
     assert (str(found.date), found.basis) == ("2026-01-31", BASIS)
     again = told(approve("first", key, "--date", "2026-02-01"))

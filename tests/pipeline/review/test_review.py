@@ -485,7 +485,7 @@ def approve(
         source=card["id"],
         card=card_hash(Source.model_validate(card)),
         pin=pin_hash(pin) if pin else None,
-        role="data steward",
+        role="steward",
         date="2026-01-02",
         basis="Read its terms and a hundred of its texts.",
     )
@@ -519,7 +519,7 @@ def test_review_says_that_a_new_lock_entry_is_not_what_was_approved(repository, 
     repository.commit()
     made, text = reviewed(repository, store, samples=0)
     assert made.errors == 0
-    assert "of another lock entry, by `data steward`" in text
+    assert "of another lock entry, by `steward`" in text
     assert "**the new one is not approved**" in text
 
 
