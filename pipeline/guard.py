@@ -89,9 +89,16 @@ class _Child:
     process: BaseProcess
     channel: Connection
 
+    def kill(self) -> None:
+        """End it, and what it has started."""
+        if self.process.pid:
+            with suppress(ProcessLookupError):  # it has not begun yet, and so started nothing
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+
     def end(self) -> None:
         self.channel.close()
-        self.process.kill()
+        self.kill()
         self.process.join()
         self.process.close()
 
@@ -191,8 +198,8 @@ class Guarded:
         told, so that the last of it says what it was at.
         """
         while True:
-            self._wait()
             try:
+                self._wait()
                 said = json.loads(self._child.channel.recv_bytes())
                 rows = _received(self._child.channel, said["rows"]) if said["rows"] else None
             except (EOFError, OSError):  # OSError: in the middle of a message
@@ -217,9 +224,11 @@ class Guarded:
         return 0
 
     def _wait(self) -> None:
-        """Until there is something of the child to be heard, if only that it was ended.
+        """Until there is something of the child to be heard.
 
-        Raises LateError.
+        Raises:
+            LateError: the time is over.
+            EOFError: it is gone; what it started may keep its end of the channel open.
         """
         looks, taken = 0, 0.0
         while True:
@@ -236,6 +245,8 @@ class Guarded:
                     self._end("memory")
             if is_there:
                 return
+            if not self._child.process.is_alive() and not self._child.channel.poll():
+                raise EOFError
             # Counted by looks: while this process is stopped, so may be the child.
             before, taken = taken, self.spent
             looks = looks + 1 if taken == before else 0
@@ -250,7 +261,7 @@ class Guarded:
 
     def _end(self, why: str) -> None:
         self._ended = self._ended or why
-        self._child.process.kill()
+        self._child.kill()
 
 
 def _end_of(code: int) -> str:
@@ -285,6 +296,9 @@ def _error(name: str, message: str) -> PhloemError:
 # In the child -------------------------------------------------------------------------------------
 def serve(channel: Connection) -> None:
     """Do one piece of work after another, and tell the parent all that it yields."""
+    os.setsid()  # what is started here ends with it; no terminal's keys reach either
+    with suppress(OSError):  # there is no stderr
+        os.dup2(2, 1)  # what a library prints is no part of what a command does
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked ends it
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whoever started this one may let it be ignored
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
@@ -293,7 +307,7 @@ def serve(channel: Connection) -> None:
     while True:
         try:
             work, args, step_seconds = channel.recv()
-        except EOFError:
+        except (EOFError, OSError):  # OSError: it has not heard all that was told
             return  # the parent is gone
         progress.listen(partial(_step, channel, step_seconds))
         with suppress(BrokenPipeError, ConnectionResetError):  # the parent wants no more
@@ -305,7 +319,7 @@ def _end_with(channel: int) -> None:
     gone = select.poll()
     gone.register(channel, 0)  # that it was hung up is always told
     gone.poll()
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _step(channel: Connection, step_seconds: int, files: Sequence[str]) -> None:

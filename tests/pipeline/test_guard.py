@@ -61,6 +61,52 @@ def test_child_that_overruns_or_dies_leaves_what_it_told(deed: str, ended: str) 
     assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.parametrize(("deed", "ended"), [("die", "SIGSEGV"), ("spin", "seconds")])
+def test_what_the_child_started_ends_with_it_and_keeps_nobody_waiting(
+    deed: str, ended: str
+) -> None:
+    pids: list[int] = []
+    with pytest.raises(OverrunError, match=f"^{ended}$"):
+        _hear(deed, pids)
+    assert len(set(pids)) == 2
+    ends = time.monotonic() + 20
+    while any(_runs(pid) for pid in pids) and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert not any(_runs(pid) for pid in pids)
+
+
+def _hear(deed: str, pids: list[int]) -> None:
+    with Guarded(work.start_one_and, (deed,), 1, GIB) as child:
+        for said, _ in child:
+            pids.append(said["pid"])
+
+
+def _runs(pid: int) -> bool:
+    """Whether it does; one that nobody has asked for its end does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_what_the_child_prints_is_not_on_stdout_and_one_that_is_not_heard_says_nothing() -> None:
+    script = [
+        "import os, time",
+        "import guarded_work as work",
+        "from phloem.pipeline.guard import Guarded",
+        f"with Guarded(work.say, (), 5, {GIB}) as child:",
+        "    list(child)",
+        f"with Guarded(work.tell, (3,), 5, {GIB}) as child:",
+        "    next(iter(child)); time.sleep(1); os._exit(0)",
+    ]
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(script)], capture_output=True, env=os.environ | path,
+        check=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr.decode()) == (b"", "Привет\nhello\n")
+
+
 def test_child_that_does_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "STILL_SECONDS", 1)
     with (

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -89,6 +90,28 @@ def tell_and(deed: str) -> Iterator[Told]:
     if deed == "raise":
         msg = "Привет, это личное письмо"
         raise ValueError(msg)
+
+
+def start_one_and(deed: str) -> Iterator[Told]:
+    """The process, and one that keeps all that is open here and refuses signals; then as said."""
+    yield {"pid": os.getpid()}, None
+    pid = os.fork()
+    if not pid:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        time.sleep(600)
+        os._exit(0)
+    yield {"pid": pid}, None
+    if deed == "spin":
+        spin()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def say() -> Iterator[Told]:
+    """Nothing but what goes to stdout, by Python and past it."""
+    sys.stdout.write("Привет\n")
+    sys.stdout.flush()
+    os.write(1, b"hello\n")
+    yield {}, None
 
 
 def leave(_: Any) -> Iterator[Told]:
