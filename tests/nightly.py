@@ -36,6 +36,11 @@ PARTS = {
         ["tests/pipeline", "-m", "nightly and beam and not spark"],
         {},
     ),
+    "pins": (
+        "What is locked of package indexes, asked of them: which pins still stand",
+        ["tests/pipeline/review/test_standing.py"],
+        {},
+    ),
     "tokenizers": (
         "The end of a document in tokenizers as they are published, fetched with npm",
         ["tests/catalog/test_real_tokenizers.py"],
@@ -163,6 +168,7 @@ def page() -> str:
         if again := each.get("again"):
             told = f"What failed was run again on {again['date']}, of commit `{again['commit']}`:"
             lines += ["", f"{told} {again['passed']} passed, {len(again['failed'])} failed."]
+        lines += _pins(each["recorded"])
         lines += _soak(each["recorded"])
         lines += _fuzz(each["recorded"])
     return "\n".join(lines) + "\n"
@@ -187,6 +193,23 @@ def _soak(recorded: dict[str, str]) -> list[str]:
         cells = [f"`{stage}`", each["seconds"], *each["MB"], *each["files"]]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines
+
+
+def _pins(recorded: dict[str, str]) -> list[str]:
+    """How many pins of each connector became what, and those that do not stand."""
+    if "pins" not in recorded:
+        return []
+    counts, fallen = json.loads(recorded["pins"]), json.loads(recorded["fallen"])
+    states = list(next(iter(counts.values())))
+    lines = ["", f"| connector | {' | '.join(states)} |", "|---" * (len(states) + 1) + "|"]
+    lines += [
+        f"| `{name}` | {' | '.join(map(str, row.values()))} |" for name, row in counts.items()
+    ]
+    told = [f"- `{name}`, locked at {each[0]}: {each[1]}" for name, each in fallen.items()]
+    return [
+        *lines,
+        *(["", "`phloem sources lock ID` is to be run for:", "", *told] if told else []),
+    ]
 
 
 def _fuzz(recorded: dict[str, str]) -> list[str]:

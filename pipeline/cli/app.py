@@ -102,7 +102,8 @@ app = typer.Typer(
     "\n\nOps, cards, recipes and policies of your own are found through the nearest"
     " [bold]phloem.toml[/bold], in this folder or above it.",
     epilog="Exit codes: 0 done, 1 the run or check failed or was interrupted, 2 wrong use,"
-    " 3 a maintainer must look (sources review), 129 ended by SIGHUP, 143 by SIGTERM.",
+    " 3 a maintainer must look (sources review) or nobody could be asked (sources lock --check,"
+    " check-links), 129 ended by SIGHUP, 143 by SIGTERM.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -11,19 +11,10 @@ from typing import Annotated
 
 import typer
 
-from phloem.catalog.advice import ROOT
 from phloem.catalog.errors import UseError
-from phloem.pipeline.cli import sources_review
-from phloem.pipeline.cli.console import listing, note, print_json, put
-from phloem.pipeline.cli.options import (
-    AsJson,
-    FetchBytes,
-    FetchSeconds,
-    Root,
-    allowance,
-    iso_date,
-    open_root,
-)
+from phloem.pipeline.cli import sources_pins, sources_review
+from phloem.pipeline.cli.console import listing, print_json, put
+from phloem.pipeline.cli.options import AsJson, iso_date
 
 app = typer.Typer(
     name="sources",
@@ -289,67 +280,5 @@ def stats(as_json: AsJson = False) -> None:
         listing(rows, [name, *PARTS], as_json=False)
 
 
-@app.command("check-links")
-def check_links(
-    source: Annotated[
-        list[str] | None, typer.Argument(help="Ids of cards; all active ones by default.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Ask whether the links of cards still answer; exit code 1 if one leads nowhere.
-
-    Homepages, terms and what connectors read, one request a host at a time,
-    no address inside your network. It needs the open network.
-    """
-    from phloem.pipeline.registry.registry import card_of, load_registry
-    from phloem.pipeline.workspace import find_workspace
-    from phloem.sources.cards.links import broken, links
-
-    registry = load_registry(find_workspace())
-    cards = [card_of(registry, id_) for id_ in source or ()] or [
-        card for card in registry.cards.values() if card.status == "active"
-    ]
-    found = links(cards)
-    note(f"asking for {len(found)} links of {len(cards)} cards, a host at a time")
-    wrong = broken(found, lambda done: _progress(done, len(found)))
-    rows = [dataclasses.asdict(each) for each in wrong]
-    if as_json or rows:
-        listing(rows, ["kind", "url", "places", "reason"], as_json=as_json)
-    gone = sum(each.kind == "gone" for each in wrong)
-    if not as_json:
-        put(f"{len(found)} links: {gone} gone, {len(wrong) - gone} refused to machines")
-    if gone:
-        raise typer.Exit(1)
-
-
-def _progress(done: int, total: int) -> None:
-    if done % 100 == 0 and done < total:
-        note(f"{done} of {total}")
-
-
-@app.command("lock")
-def lock(
-    source: Annotated[
-        list[str] | None, typer.Argument(help="Ids of cards; all active ones by default.")
-    ] = None,
-    root: Root = ROOT,
-    fetch_bytes: FetchBytes = None,
-    fetch_seconds: FetchSeconds = None,
-) -> None:
-    """Ask the providers what the sources hold now, and write it to sources.lock.
-
-    A run reads what is locked and nothing else. Lock a card after you wrote it,
-    or when its provider no longer serves what is locked. Of what package indexes
-    serve, a sample is read into the root and its languages are written too.
-
-    [bold]phloem sources lock nltk-howto[/bold]
-    """
-    from phloem.pipeline.review import locking
-    from phloem.pipeline.workspace import find_workspace
-
-    may = allowance(fetch_bytes, fetch_seconds)
-    for line in locking.lock(find_workspace(), source or [], open_root(root), may):
-        put(line)
-
-
+app.add_typer(sources_pins.app)
 app.add_typer(sources_review.app)

@@ -21,19 +21,22 @@ _RIGHT = frozenset({200, 206, 416})  # 416: a page of no bytes has no first one
 _GONE = frozenset({404, 410})
 _PATTERN = frozenset("*{}[]<>")  # an address with one of these is a glob or a form of address
 
+Kind = Literal["gone", "not asked", "refused"]
+
 
 @dataclass(frozen=True)
 class Broken:
     """A link that did not answer as it should.
 
     Attributes:
-        kind: `gone`: nothing is there, or nobody; `refused`: somebody is, and gives machines none.
+        kind: `gone`: nothing is there; `refused`: somebody is, and gives machines none; `not
+            asked`: the host has no name here, or did not answer, which says nothing of the link.
         url: The address.
         places: Id and field of each card that has it.
         reason: What came instead.
     """
 
-    kind: Literal["gone", "refused"]
+    kind: Kind
     url: str
     places: tuple[str, ...]
     reason: str
@@ -73,15 +76,17 @@ def broken(
     return sorted(wrong, key=lambda each: (each.kind, each.url))
 
 
-def _asked(url: str) -> tuple[Literal["gone", "refused"], str, str] | None:
+def _asked(url: str) -> tuple[Kind, str, str] | None:
     """What is wrong with an address; None if it answers."""
     try:
         with web.ask(url, hosts=["*"], headers=_ASKED) as answer:
             status, there = answer.status, answer.url
-    except (SourceError, PrivateError, RedirectError, web.UnreachableError) as error:
+    except (SourceError, PrivateError, RedirectError) as error:
         return "gone", url, str(error)
+    except web.UnreachableError as error:
+        return "not asked", url, str(error)
     except web.BROKEN as error:
-        return "gone", url, f"the connection broke ({type(error).__name__})"
+        return "not asked", url, f"the connection broke ({type(error).__name__})"
     if status in _RIGHT:
         return None
     moved = "" if there == url else f" at {there}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from phloem.sources.clients.clients import check, complaint, pinned, run_client
 from phloem.sources.clients.packages import LOCK, below
@@ -24,6 +25,10 @@ from phloem.sources.naming import Naming
 TOLD = 1_000
 """Members looked at to tell whether an archive's all lie in one folder."""
 
+Kind = Literal["Packages", "Sources"]
+
+# An index that an archive lacks answers 404: that archive was reached.
+_UNREACHED = re.compile(r"^([WE]: Failed to fetch )\S+ +(?!404\b).*$", re.MULTILINE)
 _ENVIRONMENT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
 _ARCHIVE = re.compile(r"_[^_/]+?(?:\.orig(?:-(?P<part>[A-Za-z0-9-]+))?)?\.tar\.\w+")  # dsc(5)
 
@@ -142,27 +147,98 @@ def _lists(folder: Path) -> list[str]:
     """
     if _targets([], "Sources", folder):
         return []
-    entries = {line.rpartition(":")[0] for line in _targets([], "Packages", folder)}
-    own = folder / "apt"
-    for name in ("parts", "lists/partial", "cache/archives/partial"):
-        (own / name).mkdir(parents=True)
-    for number, entry in enumerate(sorted(entries)):
-        text = Path(entry).read_text("utf-8", "replace")
-        (own / "parts" / f"{number}{Path(entry).suffix}").write_text(_for_sources(text), "utf-8")
+    return fresh_lists(folder, "Sources")[0]
+
+
+def fresh_lists(folder: Path, kind: Kind) -> tuple[list[str], str]:
+    """Options with which apt finds what the machine's entries serve now, and what was not reached.
+
+    The lists of a machine are as old as its last `apt-get update`. These lie in a folder of ours,
+    where they are brought once: nothing of the machine is changed.
+
+    Args:
+        folder: Where they are to lie.
+        kind: Of binary packages, or of source packages.
+
+    Returns:
+        The options; and what apt said of an archive that did not answer, of which nobody can say
+        that it has something no longer: empty where all did.
+
+    Raises SourceError if the machine has no lists, or none can be had.
+    """
+    own = folder / f"apt-{kind}"
     lists = [
         f"-oDir::Etc::sourcelist={own / 'none'}",
         f"-oDir::Etc::sourceparts={own / 'parts'}",
         f"-oDir::State::Lists={own / 'lists'}",
         f"-oDir::Cache={own / 'cache'}",
+        "-oAPT::Sandbox::User=root",  # who has no right to this folder
     ]
-    done = apt_get(["--quiet", *lists, "update"], folder)
-    if not _targets(lists, "Sources", folder):
-        reason = complaint(done.stderr, "E: ") if entries else "it has no package lists either"
-        raise SourceError(
-            f"this machine has no lists of source packages and could not have them: {reason};"
-            " run `apt-get update`, or add a deb-src entry to its sources"
-        )
-    return lists
+    said = own / "said"
+    if not said.exists():
+        entries = {line.rpartition(":")[0] for line in _targets([], "Packages", folder)}
+        for name in ("parts", "lists/partial", "cache/archives/partial"):
+            (own / name).mkdir(parents=True, exist_ok=True)
+        for number, entry in enumerate(sorted(entries)):
+            text = Path(entry).read_text("utf-8", "replace")
+            text = _for_sources(text) if kind == "Sources" else text
+            (own / "parts" / f"{number}{Path(entry).suffix}").write_text(text, "utf-8")
+        done = apt_get(["--quiet", *lists, "update"], folder)
+        if not _targets(lists, kind, folder):
+            reason = complaint(done.stderr, "E: ") if entries else "it has no package lists either"
+            what = "source packages" if kind == "Sources" else "packages"
+            raise SourceError(
+                f"this machine has no lists of {what} and could not have them: {reason};"
+                " run `apt-get update`, or add an entry to its sources"
+            )
+        missed = _UNREACHED.search(done.stderr)
+        said.write_text(complaint(missed[0], missed[1]) if missed else "", "utf-8")
+    return lists, said.read_text("utf-8")
+
+
+def listed(folder: Path, kind: Kind, packages: Sequence[str]) -> list[dict[str, str]]:
+    """What apt's fresh lists say of all versions of packages, the newest of each first.
+
+    Of a source package `Checksums-Sha256` tells its files, of a binary one `SHA256` its archive.
+
+    Raises SourceError if there are no lists, or an archive that did not answer may have a package.
+    """
+    lists, missed = fresh_lists(folder, kind)
+    if not (folder / f"apt-{kind}" / "cache" / "pkgcache.bin").exists():  # which saves seconds each
+        run_client(["apt-cache", *lists, "gencaches"], folder, _ENVIRONMENT)
+    asks = "show" if kind == "Packages" else "showsrc"
+    done = run_client(["apt-cache", *lists, asks, "--", *packages], folder, _ENVIRONMENT)
+    found = [_fields(part) for part in done.stdout.split("\n\n") if part.strip()]
+    lacking = set(packages) - {each.get("Package", "") for each in found}
+    if lacking and missed:
+        raise SourceError(f"an archive did not answer: {missed}")
+    return found
+
+
+def _fields(text: str) -> dict[str, str]:
+    """The fields of a control paragraph (deb-control(5)), each with its lines."""
+    lines = re.split(r"\n(?=\S)", text.strip("\n"))
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def served_sources(naming: Naming, pin: Pin, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """sha256 of each pinned archive that is served, and the newest version of each package.
+
+    Raises SourceError if nobody can be asked.
+    """
+    asked = list(dict.fromkeys(split_name(file.name)[0] for file in pin.files))
+    for package in asked:
+        naming.require(package, None)
+    sums: dict[tuple[str, str, str], str] = {}
+    newest: dict[str, str] = {}
+    for each in listed(folder, "Sources", asked):
+        package, version = each.get("Package", ""), each.get("Version", "")
+        newest.setdefault(package, version)
+        for line in each.get("Checksums-Sha256", "").splitlines():
+            sha256, _, name = line.split()
+            sums[package, version, name] = sha256
+    names = {file.name: split_name(file.name) for file in pin.files}
+    return {name: sums[each] for name, each in names.items() if each in sums}, newest
 
 
 def _targets(lists: Sequence[str], kind: str, folder: Path) -> list[str]:

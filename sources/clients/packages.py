@@ -16,6 +16,7 @@ from typing import Any
 from phloem.catalog.withheld import masked
 from phloem.sources import progress
 from phloem.sources.clients.clients import check, pinned
+from phloem.sources.clients.standing import Served, Told
 from phloem.sources.connector import (
     Batches,
     Files,
@@ -99,6 +100,42 @@ def fetch_each(params: Packages, pin: Pin, folder: Path, download: Download, end
             raise GoneError(f"{package} {version} is locked, but {found} is served; {LOCK}")
         files[file.name] = check(path, file)
     return files
+
+
+Ask = Callable[[str, str, bool, Path], Served]
+"""(package, version, whether to look for a newer one, folder) -> what an index tells of it. Raises
+GoneError for a version that is no longer served and SourceError where it cannot be asked."""
+
+
+def served_each(
+    params: MemberParams,
+    pin: Pin,
+    folder: Path,
+    *,
+    told: Callable[[str], tuple[str, str]],
+    ask: Ask,
+) -> Told:
+    """What an index tells of each pinned package, asked one by one.
+
+    Args:
+        params: What the card names.
+        pin: What is locked.
+        folder: As `ask` takes it.
+        told: The package, as the card spells it, and version of a pinned name.
+        ask: Asks for one.
+
+    Raises SourceError if it cannot be asked.
+    """
+    found: dict[str, Served | GoneError] = {}
+    for file in pin.files:
+        package, version = told(file.name)
+        params.naming.require(package, version)
+        is_free = params.of(package).version is None
+        try:
+            found[file.name] = ask(package, version, is_free, folder)
+        except GoneError as error:
+            found[file.name] = error
+    return found
 
 
 def _downloaded(

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from phloem.catalog.withheld import masked
-from phloem.sources.connector import Files, Observation, Pin, PinnedFile, refuse, version_of
+from phloem.sources.connector import (
+    Files,
+    GoneError,
+    Observation,
+    Pin,
+    PinnedFile,
+    refuse,
+    version_of,
+)
 from phloem.sources.web.download import Downloaded, download
 
 Foreign = Callable[[Any, Pin], list[str]]
@@ -89,6 +97,13 @@ def fetch_files(
     files = {}
     for number, file in enumerate(pin.files):
         target = folder / f"{number:06d}"
-        bring(file.url or "", target, pin=file)
+        try:
+            bring(file.url or "", target, pin=file)
+        except GoneError:
+            twins = (each.url for each in pin.files if each.sha256 == file.sha256)
+            other = next((url for url in twins if url and url != file.url), None)
+            if other is None:
+                raise
+            bring(other, target, pin=file)  # where the card has the same bytes too
         files[file.name] = str(target)
     return files

@@ -10,10 +10,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from phloem.sources.clients.clients import complaint, refusal, run_client
 from phloem.sources.clients.packages import (
@@ -22,10 +23,12 @@ from phloem.sources.clients.packages import (
     foreign_each,
     read_members,
     resolve_each,
+    served_each,
     tar_splits,
     tarball,
     told,
 )
+from phloem.sources.clients.standing import Served
 from phloem.sources.connector import GoneError, SourceError, from_index
 from phloem.sources.formats.archives import Member, Packages
 from phloem.sources.limits import Limits
@@ -36,6 +39,7 @@ LIBRARIES = ("isal", "zstandard")
 
 _ENDING = ".crate"
 _SETTINGS = ("config", "config.toml", "credentials", "credentials.toml")
+_NO_VERSION = ("no matching package", "failed to select a version")
 _SERVED = re.compile(r"^version: \S+ \(latest (\S+)\)|^version: (\S+)", re.MULTILINE)
 
 
@@ -71,20 +75,66 @@ def _download(package: str, version: str | None, folder: Path) -> tuple[Path, st
 
 
 def _cargo(asked: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """`cargo info` with a home of its own, but the user's registries and credentials."""
+    # Named, for else cargo refuses where the user's settings put a mirror in its place.
+    options = ("--registry=crates-io", "--quiet", "--color=never")
+    return _run(["info", *options, "--", asked], folder)
+
+
+def _run(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run cargo with a home of its own, but the user's registries and credentials."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
     own = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo").absolute()
     for name in _SETTINGS:
         if (own / name).is_file() and not (home / name).exists():
             (home / name).symlink_to(own / name)
-    # Named, for else cargo refuses where the user's settings put a mirror in its place.
-    options = ("--registry=crates-io", "--quiet", "--color=never")
     settings = {"CARGO_HOME": str(home), "CARGO_NET_RETRY": "2"}
-    command = ["cargo", "info", *options, "--", asked]
     # It takes settings, and rustup a toolchain to run, from any folder above the one it runs in: of
     # those above a temporary one others of this machine may write to some.
-    return run_client(command, folder, settings, runs_in=Path(folder.anchor))
+    return run_client(["cargo", *arguments], folder, settings, runs_in=Path(folder.anchor))
+
+
+_ASKING = """\
+[package]
+name = "phloem-asks"
+version = "0.0.0"
+edition = "2021"
+[dependencies]
+"{package}" = "{version}"
+[workspace]
+"""
+
+
+def _ask(package: str, version: str, is_free: bool, folder: Path) -> Served:
+    """The sha256 that the index has of a version: cargo writes it when it resolves a dependency."""
+    sha256 = _indexed(package, f"={version}", folder).get(version)
+    if sha256 is None:
+        raise SourceError(f"cargo names no checksum of {package} {version}")
+    newest = next(reversed(_indexed(package, "*", folder)), version) if is_free else version
+    return Served(sha256, newest=newest if newest != version else None)
+
+
+def _indexed(package: str, wanted: str, folder: Path) -> dict[str, str]:
+    """The checksum of the versions of a crate that a package which needs it would be given."""
+    room = folder / "crates"
+    (room / "src").mkdir(parents=True, exist_ok=True)
+    (room / "src" / "lib.rs").touch()
+    (room / "Cargo.lock").unlink(missing_ok=True)
+    said = _ASKING.format(package=package, version=wanted)
+    (room / "Cargo.toml").write_text(said, encoding="utf-8")
+    manifest = f"--manifest-path={room / 'Cargo.toml'}"
+    done = _run(["generate-lockfile", "--quiet", "--color=never", manifest], room)
+    if done.returncode:
+        if any(mark in done.stderr for mark in _NO_VERSION):
+            raise GoneError(f"the registry serves no {package} {wanted.lstrip('=')}; {LOCK}")
+        reason = complaint(done.stderr, "error: ")
+        raise SourceError(f"cargo could not ask for {package}: {reason}")
+    locked: Any = tomllib.loads((room / "Cargo.lock").read_text("utf-8"))
+    return {
+        each["version"]: each["checksum"]
+        for each in locked.get("package", ())
+        if each["name"] == package and "checksum" in each
+    }
 
 
 def _refusal(package: str, version: str | None, output: str, folder: Path) -> SourceError:
@@ -110,5 +160,6 @@ reach = from_index
 resolve = partial(resolve_each, download=_download, ending=_ENDING)
 foreign = partial(foreign_each, ending=_ENDING)
 fetch = partial(fetch_each, download=_download, ending=_ENDING)
+served = partial(served_each, told=partial(told, Params.naming, ending=_ENDING), ask=_ask)
 splits = partial(tar_splits, ending=_ENDING)
 read = partial(read_members, members=_members)

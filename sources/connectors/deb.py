@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, cast
@@ -22,6 +22,7 @@ from phloem.sources.clients.packages import (
     read_part,
     tar_parts,
 )
+from phloem.sources.clients.standing import Served, Told
 from phloem.sources.connector import (
     Batches,
     Files,
@@ -119,32 +120,92 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
         return apt_source.fetched_sources(params.naming, pin, folder)
     files = {}
     for file in pin.files:
-        path = _download(_package(file.name), _version(file.name), folder)
+        path = _locked(_package(file.name), _version(file.name), folder)
         files[file.name] = check(path, file)
     return files
 
 
-def _download(package: str, version: str | None, folder: Path) -> Path:
+def _locked(package: str, version: str, folder: Path) -> Path:
+    """A locked version, of whatever suite serves it today if the machine's lists know it no more.
+
+    Raises GoneError and SourceError.
+    """
+    try:
+        return _download(package, version, folder)
+    except SourceError as error:
+        try:
+            lists, _ = apt_source.fresh_lists(folder, "Packages")
+            return _download(package, version, folder, lists)
+        except GoneError:
+            raise
+        except SourceError:
+            raise error from None  # the lists of today can be had no more than the package
+
+
+def served(params: Params, pin: Pin, folder: Path) -> Told:
+    """The sha256 of each pinned package that the suites of this machine serve today."""
+    names = {file.name: _told(params, file.name) for file in pin.files}
+    if params.source:
+        sums, newest = apt_source.served_sources(params.naming, pin, folder)
+    else:
+        sums, newest = _listed(params, pin, folder)
+    found: dict[str, Served | GoneError] = {}
+    for name, (package, version) in names.items():
+        now = newest.get(package)
+        if name in sums:
+            is_free = params.of(package).version is None
+            found[name] = Served(sums[name], newest=now if is_free and now != version else None)
+        else:
+            served = f"{now} is" if now else f"nothing is of {package}"
+            found[name] = GoneError(f"{name} is no longer served here; {served}; {LOCK}")
+    return found
+
+
+def _listed(params: Params, pin: Pin, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """sha256 of each pinned package that is served, and the newest version of each."""
+    asked = list(dict.fromkeys(_package(file.name) for file in pin.files))
+    for package in asked:
+        params.naming.require(package, None)
+    sums: dict[tuple[str, str, str], str] = {}
+    newest: dict[str, str] = {}
+    for each in apt_source.listed(folder, "Packages", asked):
+        package, version = each.get("Package", ""), each.get("Version", "")
+        newest.setdefault(package, version)
+        sums[package, version, each.get("Architecture", "")] = each.get("SHA256", "")
+    keys = {
+        file.name: (_package(file.name), _version(file.name), _architecture(file.name))
+        for file in pin.files
+    }
+    return {name: sums[key] for name, key in keys.items() if key in sums}, newest
+
+
+def _architecture(deb: str) -> str:
+    return deb.rpartition("_")[2].removesuffix(".deb")
+
+
+def _download(package: str, version: str | None, folder: Path, lists: Sequence[str] = ()) -> Path:
     """One package in a folder of its own. Raises GoneError and SourceError."""
     Params.naming.require(package, version)
     target = folder / package
     target.mkdir(parents=True, exist_ok=True)
     asked = f"{package}={version}" if version else package
-    done = apt_source.apt_get(["--quiet", "download", "--", asked], target)
+    done = apt_source.apt_get(["--quiet", *lists, "download", "--", asked], target)
     found = sorted(target.glob("*.deb"))
     if done.returncode or len(found) != 1:
-        raise _refusal(package, version, done.stderr, target)
+        raise _refusal(package, version, done.stderr, target, lists)
     return found[0]
 
 
-def _refusal(package: str, version: str | None, output: str, folder: Path) -> SourceError:
+def _refusal(
+    package: str, version: str | None, output: str, folder: Path, lists: Sequence[str]
+) -> SourceError:
     """What to say of a download that failed."""
     reason = complaint(output, "E: ")
     if "Unable to locate package" in output:
         return SourceError(
             f"apt-get knows no package {package}: run `apt-get update`, or the suite has none"
         )
-    shown = apt_source.apt_get(["download", "--print-uris", "--", package], folder)
+    shown = apt_source.apt_get([*lists, "download", "--print-uris", "--", package], folder)
     served = re.search(r"^'[^']*' (\S+\.deb) ", shown.stdout, re.MULTILINE)
     if version and served and _version(served[1]) != version:
         now = _version(served[1])

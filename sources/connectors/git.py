@@ -20,7 +20,17 @@ from phloem.sources.clients.git_tree import (
     open_repository,
     write_zip,
 )
-from phloem.sources.clients.packages import LOCK, named, pin_of, read_part, told, zip_splits, zipped
+from phloem.sources.clients.packages import (
+    LOCK,
+    named,
+    pin_of,
+    read_part,
+    served_each,
+    told,
+    zip_splits,
+    zipped,
+)
+from phloem.sources.clients.standing import Served, Told
 from phloem.sources.connector import (
     Fault,
     Files,
@@ -170,6 +180,29 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
             msg = f"{error} (a commit never changes: so `include` or `exclude` of the card did)"
             raise WrongError(msg) from None
     return files
+
+
+def served(params: Params, pin: Pin, folder: Path) -> Told:
+    """Whether each pinned commit is served, which never changes; its files are not fetched."""
+    return served_each(
+        params,
+        pin,
+        folder,
+        told=partial(told, params.naming, ending=_ENDING),
+        ask=partial(_ask, params),
+    )
+
+
+def _ask(params: Params, name: str, commit: str, is_free: bool, folder: Path) -> Served:
+    url = params.of(name).url or ""
+    with tempfile.TemporaryDirectory(dir=folder) as within:
+        repository = open_repository(url, Path(within))
+        try:
+            commit_of(repository, commit)
+        except AbsentError as error:
+            raise GoneError(str(error)) from None
+        now = head_of(repository) if is_free else None
+    return Served(newest=now if now != commit else None)
 
 
 def _snapshot(params: Params, url: str, revision: str | None, folder: Path) -> tuple[Path, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,11 @@ from phloem.sources.clients.packages import (
     foreign_each,
     read_members,
     resolve_each,
+    served_each,
     told,
     zip_splits,
 )
+from phloem.sources.clients.standing import Served
 from phloem.sources.connector import GoneError, SourceError, from_index
 from phloem.sources.formats.archives import Member, Packages, zip_members
 from phloem.sources.limits import Limits
@@ -70,6 +73,24 @@ def _download(package: str, version: str | None, folder: Path) -> tuple[Path, st
     return path, str(said["Version"])
 
 
+def _ask(package: str, version: str, is_free: bool, folder: Path) -> Served:
+    """What the proxy tells of a version: not the sha256, but a checksum database keeps them."""
+    cache = folder / "gomod"  # of its own, as what the user's holds was served once
+    cache.mkdir(exist_ok=True)
+    (cache / "go.mod").write_text("module phloem\n", encoding="utf-8")
+    environment = {**_ENVIRONMENT, "GOMODCACHE": str(cache / "cache"), "GOPROXY": _proxies(cache)}
+
+    def listed(*asked: str) -> subprocess.CompletedProcess[str]:
+        return run_client(["go", "list", "-m", *asked], cache, environment)
+
+    done = listed("-json", "--", f"{package}@{version}")
+    if done.returncode:
+        versions = listed("-versions", "-f", '{{join .Versions " "}}', "--", package)
+        raise _refusal(package, version, done.stderr, versions.stdout.split())
+    newest = str(_said(listed("-json", "--", f"{package}@latest").stdout).get("Version", ""))
+    return Served(newest=newest if is_free and newest not in {"", version} else None)
+
+
 def _said(output: str) -> dict[str, Any]:
     """The JSON object that `go mod download` prints; empty if it prints none."""
     try:
@@ -110,5 +131,6 @@ unavailable = needs("go", "a Go module", "install Go")
 resolve = partial(resolve_each, download=_download, ending=_ENDING)
 foreign = partial(foreign_each, ending=_ENDING)
 fetch = partial(fetch_each, download=_download, ending=_ENDING)
+served = partial(served_each, told=partial(told, Params.naming, ending=_ENDING), ask=_ask)
 splits = partial(zip_splits, members=_members, ending=_ENDING)
 read = partial(read_members, members=_members)

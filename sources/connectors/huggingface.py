@@ -22,9 +22,11 @@ from phloem.catalog.withheld import masked
 from phloem.sources.clients import hub
 from phloem.sources.clients.hub_api import Hub, HubFile
 from phloem.sources.clients.snapshots import fetch_files
+from phloem.sources.clients.standing import Served, Told
 from phloem.sources.connector import (
     Batches,
     Files,
+    GoneError,
     Pin,
     PinnedFile,
     SourceError,
@@ -171,6 +173,21 @@ def _address(params: Params, commit: str, file: PinnedFile) -> str | None:
     if (params.configs and config not in params.configs) or ".." in path.split("/"):
         return None
     return f"/datasets/{params.dataset}/resolve/{commit}/{quote(path)}"
+
+
+def served(params: Params, pin: Pin, _folder: Path) -> Told:
+    """What the Hub tells of each pinned file: the sha256 of those in its large store."""
+    server = _server()
+    tree = {file.path: file.stored for file in server.files(params.dataset, pin.version)}
+    now, _ = server.dataset(params.dataset, params.revision)
+    newest = now if now != pin.version else None
+    found: dict[str, Served | GoneError] = {}
+    for file in pin.files:
+        path = file.name.partition("/")[2]
+        sha256, size = tree.get(path) or (None, None)
+        gone = GoneError(f"{params.dataset} holds no {path} at {pin.version}")
+        found[file.name] = Served(sha256, size, newest) if path in tree else gone
+    return found
 
 
 def fetch(params: Params, pin: Pin, folder: Path) -> Files:

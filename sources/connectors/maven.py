@@ -18,9 +18,12 @@ from phloem.sources.clients.packages import (
     foreign_each,
     read_members,
     resolve_each,
+    served_each,
+    told,
     zip_splits,
     zipped,
 )
+from phloem.sources.clients.standing import Served
 from phloem.sources.connector import GoneError, SourceError, from_index
 from phloem.sources.formats.archives import Packages
 from phloem.sources.naming import Naming
@@ -76,6 +79,28 @@ def _download(package: str, version: str | None, folder: Path) -> tuple[Path, st
     return found[0], version or ""
 
 
+def _ask(package: str, version: str, is_free: bool, folder: Path) -> Served:
+    """Whether the repository has the checksum of a jar, which it has beside the jar itself."""
+    del is_free  # a card names its versions
+    room = folder / "maven"
+    (room / ".mvn").mkdir(parents=True, exist_ok=True)
+    command = [
+        "mvn",
+        "--batch-mode",
+        "--quiet",
+        "--lax-checksums",  # a checksum has none
+        "dependency:copy",
+        f"-Dartifact={package}:{version}:jar.sha1:sources",
+        f"-DoutputDirectory={room / 'sums'}",
+        f"-Dmaven.repo.local={room / 'local'}",  # the user's holds what was served once
+    ]
+    with _TURN:
+        done = run_client(command, room, {})
+    if done.returncode:
+        raise _refusal(package, version, _COLOUR.sub("", done.stdout))
+    return Served()
+
+
 def _refusal(package: str, version: str | None, output: str) -> SourceError:
     """What to say of a download that failed."""
     if any(mark in output for mark in _ABSENT):
@@ -90,5 +115,6 @@ unavailable = needs("mvn", "a Maven artifact", "install Maven and a Java")
 resolve = partial(resolve_each, download=_download, ending=_ENDING)
 foreign = partial(foreign_each, ending=_ENDING)
 fetch = partial(fetch_each, download=_download, ending=_ENDING)
+served = partial(served_each, told=partial(told, Params.naming, ending=_ENDING), ask=_ask)
 splits = partial(zip_splits, members=zipped, ending=_ENDING)
 read = partial(read_members, members=zipped)

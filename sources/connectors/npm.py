@@ -18,9 +18,12 @@ from phloem.sources.clients.packages import (
     foreign_each,
     read_members,
     resolve_each,
+    served_each,
     tar_splits,
     tarball,
+    told,
 )
+from phloem.sources.clients.standing import Served
 from phloem.sources.connector import GoneError, SourceError, from_index
 from phloem.sources.formats.archives import Member, Packages
 from phloem.sources.limits import Limits
@@ -81,6 +84,25 @@ def _version(output: str) -> str:
         return ""
 
 
+def _ask(package: str, version: str, is_free: bool, folder: Path) -> Served:
+    """What the registry tells of a version: not the sha256, but no version is published twice."""
+    done = _npm(["view", "--json", "--", package, "versions", "dist-tags.latest"], folder)
+    if done.returncode:
+        code = _CODE.search(done.stderr)
+        if code and code[1] == "E404":
+            raise GoneError(f"the registry has no package {package}")
+        reason = code[1] if code else "it gave no reason"
+        raise SourceError(f"npm could not ask for {package}: {reason}")
+    try:
+        said: Any = json.loads(done.stdout)
+        versions, latest = said["versions"], str(said["dist-tags.latest"])
+    except (ValueError, LookupError, TypeError):
+        raise SourceError(f"npm tells of {package} in a form of its own") from None
+    if version not in ([versions] if isinstance(versions, str) else versions):
+        raise GoneError(f"{package} {version} is no longer served; {latest} is; {LOCK}")
+    return Served(newest=latest if is_free and latest != version else None)
+
+
 def _refusal(package: str, version: str | None, output: str, folder: Path) -> SourceError:
     """What to say of a download that failed."""
     code = _CODE.search(output)
@@ -104,5 +126,6 @@ unavailable = needs("npm", "an npm package", "install Node.js with npm")
 resolve = partial(resolve_each, download=_download, ending=_ENDING)
 foreign = partial(foreign_each, ending=_ENDING)
 fetch = partial(fetch_each, download=_download, ending=_ENDING)
+served = partial(served_each, told=partial(told, Params.naming, ending=_ENDING), ask=_ask)
 splits = partial(tar_splits, ending=_ENDING)
 read = partial(read_members, members=_members)

@@ -18,7 +18,8 @@ from packaging.utils import canonicalize_version as canonical
 
 from phloem.sources import progress
 from phloem.sources.clients.clients import check, complaint, pinned, run_client
-from phloem.sources.clients.packages import LOCK, foreign_packages, pin_of
+from phloem.sources.clients.packages import LOCK, foreign_packages, pin_of, served_each
+from phloem.sources.clients.standing import Served, Told
 from phloem.sources.connector import (
     Batches,
     Files,
@@ -59,6 +60,9 @@ _OPTIONS = (
     "--progress-bar=off",
     "--quiet",
 )
+_OF_DOWNLOADS = frozenset({"--no-deps", "--progress-bar", "--quiet"})
+_UNREACHED = ("connection broken", "Could not fetch URL")
+_LISTED = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
 _SERVED = re.compile(r"from versions: ([^)]*)\)")
 
 
@@ -156,6 +160,28 @@ def _download(package: str, version: str | None, folder: Path) -> Path:
     if done.returncode or len(wheels) != 1:
         raise _refusal(package, version, done.stderr)
     return wheels[0]
+
+
+def served(params: Params, pin: Pin, folder: Path) -> Told:
+    """What the index tells of each pinned wheel: not the sha256, but no name is served twice."""
+    return served_each(params, pin, folder, told=lambda wheel: _told(params, wheel), ask=_ask)
+
+
+def _ask(package: str, version: str, is_free: bool, folder: Path) -> Served:
+    chosen = [option for option in _OPTIONS if option.partition("=")[0] not in _OF_DOWNLOADS]
+    command = [*(_client() or ()), "index", "versions", *chosen, "--", package]
+    done = run_client(command, folder, {"PYTHONSAFEPATH": "1"})
+    listed = _LISTED.search(done.stdout)
+    if listed is None:
+        if "No matching" in done.stderr and not any(m in done.stderr for m in _UNREACHED):
+            raise GoneError(f"the index serves no pure Python wheel of {package}")
+        raise _refusal(package, None, done.stderr)
+    versions = [each.strip() for each in listed[1].split(",")]
+    there = {canonical(each) for each in versions}
+    if canonical(version) not in there:
+        raise GoneError(f"{package} {version} is no longer served; {versions[0]} is; {LOCK}")
+    is_newer = is_free and canonical(versions[0]) != canonical(version)
+    return Served(newest=versions[0] if is_newer else None)
 
 
 def _refusal(package: str, version: str | None, output: str) -> SourceError:

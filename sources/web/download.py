@@ -178,6 +178,31 @@ def read_answer(
     return patiently(url, once, lambda: 0)
 
 
+def size_at(url: str) -> int | None:
+    """The bytes of a file, told by its host when it is asked for the first; None if it tells none.
+
+    It is asked once: whoever looks whether thousands of files are there has no patience with one.
+
+    Raises:
+        GoneError: it is not there any more.
+        SourceError: the host cannot be asked, or refuses.
+    """
+    try:
+        with web.ask(url, hosts=["*"], headers={"Range": "bytes=0-0"}) as answer:
+            _require(url, answer)
+            total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+            if answer.status == HTTPStatus.OK:
+                total = answer.headers.get("Content-Length", "")
+    except (addresses.PrivateError, addresses.RedirectError, web.UnreachableError) as error:
+        raise WebError(str(error)) from None
+    except AgainError as error:
+        raise WebError(error.reason) from None
+    except web.BROKEN as error:
+        host = urlsplit(url).hostname
+        raise WebError(f"the connection to {host} broke ({type(error).__name__})") from None
+    return int(total) if total.isdecimal() else None
+
+
 def names_of(urls: Sequence[str]) -> list[str]:
     """A name for each address: its path below the folder that all share, without its query.
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from phloem.sources.clients import apt_source, packages
+from phloem.sources.clients.standing import standing
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import deb
 from phloem.sources.limits import Limits
@@ -340,4 +341,18 @@ def test_apt_itself_brings_a_hostile_source_package_that_leaves_no_trace(
     (path,) = deb.fetch(PARAMS, pin, tmp_path / "into").values()
     rows, faults = read_all(tmp_path, {ORIG: Path(path).read_bytes()})
     assert (len(rows), faults) == (4, [])
+    became = standing(deb, PARAMS, pin, tmp_path)
+    assert (became.state, became.by) == ("ok", "sha256")
+    old = Pin("x", (PinnedFile(ORIG.replace("1.0", "0.9"), "0" * 64, 1),))
+    became = standing(deb, PARAMS, old, tmp_path)
+    assert became.state == "vanished"
+    assert "1:1.0-2 is" in became.reason
+    binary = deb.Params(packages=["other"])
+    for name, sha256, state in (
+        ("other_1_all.deb", "0" * 64, "ok"),
+        ("other_1_all.deb", "1" * 64, "changed"),
+        ("other_2_all.deb", "0" * 64, "vanished"),
+    ):
+        locked = Pin("x", (PinnedFile(name, sha256, 1),))
+        assert standing(deb, binary, locked, tmp_path).state == state
     assert not (tmp_path / "made").exists(), "the package ran something"

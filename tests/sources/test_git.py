@@ -17,6 +17,7 @@ import pytest
 from outside import require
 
 from phloem.sources.clients import git_tree, packages
+from phloem.sources.clients.standing import standing
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import git
 from phloem.sources.limits import Limits
@@ -267,6 +268,13 @@ def test_git_older_commit_is_read_and_a_vanished_one_names_the_head(server: Path
     gone = Pin("x", (PinnedFile(f"{NAME}@{'1' * 40}.zip", "0" * 64, 1),))
     with pytest.raises(GoneError, match=f"its HEAD is {new}; .*lock it again"):
         git.fetch(git.Params(repositories={URL: None}), gone, server.parent / "again")
+    free = git.Params(repositories={URL: None})
+    became = {
+        state: standing(git, free, locked, server.parent)
+        for state, locked in {"newer": pin, "ok": git.resolve(free), "vanished": gone}.items()
+    }
+    assert {state: each.state for state, each in became.items()} == {s: s for s in became}
+    assert new in became["newer"].reason
     with pytest.raises(GoneError, match="does not serve nowhere; its HEAD is"):
         git.resolve(git.Params(repositories={URL: {"revision": "nowhere"}}))
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from web_host import Handler, Host, Page, cut, no_waits, running
 
 from phloem.sources.clients import hub, hub_api
+from phloem.sources.clients.standing import standing
 from phloem.sources.connector import Fault, GoneError, SourceError
 from phloem.sources.connectors import huggingface
 from phloem.sources.limits import Limits
@@ -314,6 +316,21 @@ def test_dataset_file_or_commit_that_is_gone_is_told(host: Host, tmp_path: Path)
     host.pages.pop(f"/datasets/{NAME}/resolve/{COMMIT}/sw/train-00000-of-00001.parquet")
     with pytest.raises(GoneError, match="not there any more"):
         huggingface.fetch(params, pin, tmp_path)
+
+
+def test_dataset_stands_by_the_hashes_that_the_hub_tells(host: Host, tmp_path: Path) -> None:
+    serve(host)
+    params = huggingface.Params(dataset=NAME, configs=["sw"])
+    pin = huggingface.resolve(params)
+    asked = len(host.asked)
+    assert standing(huggingface, params, pin, tmp_path).state == "ok"
+    assert not any("/resolve/" in path for path, _ in host.asked[asked:])
+    old = replace(pin, files=tuple(replace(file, sha256="0" * 64) for file in pin.files))
+    assert standing(huggingface, params, old, tmp_path).state == "changed"
+    host.pages.clear()
+    became = standing(huggingface, params, pin, tmp_path)
+    assert became.state == "vanished"
+    assert f"has no dataset {NAME}" in became.reason
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ import pytest
 from phloem.filters.extract import PLAIN_TYPES
 from phloem.sources.clients import clients, packages
 from phloem.sources.clients.clients import pinned
+from phloem.sources.clients.standing import standing
 from phloem.sources.connector import Fault, GoneError, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import crates, gomod, maven, npm
 from phloem.sources.formats import archives
@@ -561,6 +562,14 @@ def taken(index: Index, folder: Path) -> set[str]:
     gone = Pin("x", (pin_file(index.name.replace("1.0.0", "0.5.0")),))
     with pytest.raises(GoneError, match=index.version.removeprefix("v") + " is"):
         index.module.fetch(params, gone, folder / "again")
+    scratch = folder / "tmp" / "asking"
+    scratch.mkdir()
+    assert standing(index.module, params, pin, scratch).state == "ok"
+    assert not list(scratch.rglob("*.tgz")) + list(scratch.rglob("*.crate"))
+    became = standing(index.module, params, gone, scratch)
+    assert became.state == "vanished"
+    assert "0.5.0" in became.reason
+    assert not (folder / "made").exists(), "the package ran something"
     return {row["native_id"].removeprefix(f"{index.package}/") for row in rows}
 
 

@@ -341,10 +341,10 @@ def test_broken_tells_gone_from_refused(server: ThreadingHTTPServer) -> None:
     assert {name: each.kind for name, each in found.items()} == {
         "404": "gone",
         "410": "gone",
-        "cut": "gone",
+        "cut": "not asked",
         "to//404": "gone",
         "secret": "gone",
-        "lost": "gone",
+        "lost": "not asked",
         "403": "refused",
         "429": "refused",
     }
@@ -372,11 +372,61 @@ def test_check_links_prints_what_is_broken_and_exits_1(
     result = phloem("sources", "check-links", "first")
     assert result.exit_code == 1
     assert "first: homepage" in result.stdout
-    assert "1 links: 1 gone, 0 refused to machines" in result.stdout
+    assert "1 links: 1 gone, 0 refused to machines, 0 could not be asked for" in result.stdout
     assert "asking for 1 links of 1 cards" in result.stderr
     path.write_text(text.replace(home, address(server, "403")), "utf-8")
     (row,) = json.loads(told(phloem("sources", "check-links", "first", "--json")))
     assert (row["kind"], row["reason"]) == ("refused", "answers 403")
+
+
+def test_check_links_of_a_host_without_a_name_says_nothing_of_it(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "DELAY", 0)
+    path = workspace / "cards" / "first.yaml"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("https://example.org/first", "http://nosuch.invalid/"), "utf-8")
+    result = phloem("sources", "check-links", "first")
+    assert result.exit_code == 3
+    assert "0 gone, 0 refused to machines, 1 could not be asked for" in result.stdout
+    assert "not asked" in result.stdout
+
+
+# Pins ---------------------------------------------------------------------------------------------
+def test_lock_check_tells_of_each_pin_what_became_of_it_and_writes_nothing(
+    workspace: Path,
+) -> None:
+    lock = workspace / "cards" / "sources.lock"
+    before = lock.read_bytes()
+    result = phloem("sources", "lock", "--check", "first", "second")
+    assert "2 ok, 0 newer, 0 not asked, 0 changed, 0 vanished" in told(result)
+    rows = json.loads(told(phloem("sources", "lock", "--check", "--json", "first")))
+    assert [(row["id"], row["state"], row["by"]) for row in rows] == [("first", "ok", "sha256")]
+    text = workspace / "second.jsonl"
+    content = text.read_bytes()
+    text.write_bytes(content + content[: content.index(b"\n") + 1])
+    result = phloem("sources", "lock", "--check", "first", "second")
+    assert result.exit_code == 1
+    assert [line.split()[:2] for line in result.stdout.splitlines()[1:3]] == [
+        ["second", "changed"],
+        ["first", "ok"],
+    ]
+    assert lock.read_bytes() == before
+
+
+def test_lock_check_of_what_nobody_could_ask_for_is_no_success(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "unavailable", lambda _: "no client here")
+    result = phloem("sources", "lock", "--check", "first")
+    assert result.exit_code == 3
+    assert "not asked" in result.stdout
+    assert "no client here" in result.stdout
+    assert "no source named" in refused(phloem("sources", "lock", "--check", "frist"), 2)
+    (workspace / "cards" / "sources.lock").unlink()
+    said = refused(phloem("sources", "lock", "--check", "first"), 2)
+    assert "nothing is locked of first; `phloem sources lock first`" in said
+    assert "--json is for --check" in refused(phloem("sources", "lock", "--json", "first"), 2)
 
 
 # New ----------------------------------------------------------------------------------------------
