@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from phloem.catalog.licenses import obligations, obligations_of_card, ordered
 from phloem.catalog.plain import Json
 from phloem.catalog.policy import PolicyError, admits, load_policy, policies
@@ -41,6 +43,7 @@ Told = Callable[[str], None]
 SAMPLE_BYTES = 300 * 2**20  # of a card's files, as they are locked and as they come
 SAMPLE_SECONDS = 600.0  # of all samples together; the forge gives a review twice as long
 SAMPLE_MEMORY = 4 * 2**30  # bytes: as a run gives a task
+FOUND: TypeAdapter[SourceSample | str] = TypeAdapter(SourceSample | str)
 FIRST = ("license", "status", "access.connector", "personal_data", "languages", "opt_out", "access")
 """Fields whose changes are told before those of others."""
 
@@ -311,7 +314,7 @@ def _with_sample(
             return f"its files cannot be had: {code(error)}"
 
     try:
-        found = apart(made, seconds=seconds, memory=SAMPLE_MEMORY)
+        found = apart(made, FOUND, seconds=seconds, memory=SAMPLE_MEMORY)
     except ApartError as error:
         return replace(review, broken=f"its sample {error}")
     if isinstance(found, str):

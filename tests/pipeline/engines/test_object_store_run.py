@@ -369,9 +369,7 @@ def test_workers_whose_server_vanishes_end_with_one_error(s3: ObjectStore, here:
 
 
 @pytest.mark.beam
-@pytest.mark.parametrize(
-    "whom", ["driver", pytest.param("worker", marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("whom", ["driver", pytest.param("worker", marks=pytest.mark.nightly)])
 def test_run_that_is_ended_leaves_no_text_in_the_temporary_folder(
     s3: ObjectStore, here: Ran, tmp_path: Path, whom: str
 ) -> None:
