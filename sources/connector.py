@@ -67,12 +67,16 @@ Reach = Literal["here", "index", "network"]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
+def _line(text: str) -> str:
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 class SourceError(PhloemError):
     """A source that cannot be read as asked: the message says what to do."""
 
     def __init__(self, message: str) -> None:
         """Say it in one line: what a file is called begins none, and steers no terminal."""
-        super().__init__(_CONTROL.sub(lambda found: ascii(found[0])[1:-1], message))
+        super().__init__(_line(message))
 
 
 class GoneError(SourceError):
@@ -301,7 +305,7 @@ def foreign(connector: Connector, params: Any, pin: Pin) -> list[str]:
     """What a pin holds that the card does not name, a line each: its packages, hosts and paths."""
     names = [file.name for file in pin.files]
     twice = [f"{name} stands there twice" for name, count in Counter(names).items() if count > 1]
-    return [*twice, *connector.foreign(params, pin)]
+    return [_line(each) for each in (*twice, *connector.foreign(params, pin))]
 
 
 def refuse(found: Sequence[str]) -> None:

@@ -119,6 +119,8 @@ def _fault(entry: Entry) -> str | None:
     value: Json = entry.pin.to_json()  # a lock file is JSON: its values may be of any kind
     if not isinstance(value["version"], str):
         return "its version is no text"
+    if not value["version"].isprintable():
+        return "its version is no line that can be printed"
     told = next(filter(None, map(_file_fault, value["files"])), None)
     if told:
         return told

@@ -177,19 +177,22 @@ def foreign_packages(
         pin: What is locked.
         told: The package, as the card spells it, and version of a pinned name; raises SourceError.
     """
-    found, there = [], set()
+    found: list[str] = []
+    there: dict[str, str] = {}
     for file in pin.files:
         try:
             package, version = told(file.name)
         except SourceError as error:
             found.append(f"{file.name}: {error}")
             continue
-        there.add(package)
+        other = there.setdefault(package, version)
         asked = params.of(package).version
         if package not in params.packages:
             found.append(f"{file.name} is of {package}, which the card does not name")
         elif asked not in {None, version}:
             found.append(f"{file.name} is {package} {version}, and the card names {asked}")
+        elif other != version:  # their documents would have the same names
+            found.append(f"{file.name} is {package} {version}, and {other} is pinned as well")
         elif file.url is not None:
             found.append(f"{file.name} is said to lie at {masked(file.url)}, and not in an index")
     lacking = [package for package in params.packages if package not in there]

@@ -46,7 +46,8 @@ from phloem.sources.records import batches
 
 _MAGIC = b"!<arch>\n"  # deb(5), ar(5)
 _HEADER = 60
-_DEB = re.compile(r"[^_/]+_[^_/]+_[^_/]+\.deb")
+# Debian policy 5.6.1, 5.6.8 and 5.6.12, with the colon of a version as apt writes it.
+_DEB = re.compile(r"[a-z0-9][a-z0-9+.-]*_[A-Za-z0-9.+~%-]+_[a-z0-9-]+\.deb")
 _ARCHIVE = re.compile(r"[^_/]+_[^_/]+/[^/]+")
 
 

@@ -141,11 +141,23 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
 
 
 def foreign(params: Params, pin: Pin) -> list[str]:
-    """Pinned files at addresses that are none of the card's; where others lie, the card tells."""
-    return [
+    """Pinned files at addresses or of names that are none of the card's.
+
+    A name says what form a file has, and what language. What a user's own folders and stores hold
+    is seen when they are fetched.
+    """
+    found = [
         f"{file.name} is locked at {masked(file.url)}, which the card does not name"
         for file in pin.files
         if file.url is not None and not any(_names(each, file.url) for each in _given(params))
+    ]
+    if found or not {paths.kind_of(path) for path in _given(params)} <= {"bundled", "web"}:
+        return found
+    places = _matched(params).places
+    return [
+        f"the card names no file {file.name}{f' at {masked(file.url)}' if file.url else ''}"
+        for file in pin.files
+        if file.name not in places or places[file.name].url != file.url
     ]
 
 

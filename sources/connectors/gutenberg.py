@@ -47,7 +47,7 @@ SPLIT_BYTES = 32 * 2**20
 """Text that one split holds, about."""
 
 _MEMBER = re.compile(r"cache/epub/(\d{1,7})/pg\1\.rdf")
-_NAME = re.compile(r"([a-z-]+)/pg(\d+)\.txt")
+_NAME = re.compile(r"([a-z-]+)/pg([1-9][0-9]*)\.txt")
 _MARK = rb"^\*\*\* ?%s OF TH(?:E|IS) PROJECT GUTENBERG EBOOK\b.*\*\*\*\s*$"
 _START = re.compile(_MARK % b"START", re.MULTILINE)
 _END = re.compile(_MARK % b"END", re.MULTILINE)

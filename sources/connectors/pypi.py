@@ -63,6 +63,7 @@ _OPTIONS = (
 _OF_DOWNLOADS = frozenset({"--no-deps", "--progress-bar", "--quiet"})
 _UNREACHED = ("connection broken", "Could not fetch URL")
 _LISTED = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
+_WHEEL = re.compile(r"[A-Za-z0-9._!+-]+")  # what `packaging` takes for one may hold other letters
 _SERVED = re.compile(r"from versions: ([^)]*)\)")
 
 
@@ -119,7 +120,7 @@ def foreign(params: Params, pin: Pin) -> list[str]:
 def _told(params: Params, wheel: str) -> tuple[str, str]:
     """A wheel's package and version, as the card spells them. Raises WrongError."""
     try:
-        _, version, _, _ = parse_wheel_filename(wheel)
+        _, version, _, _ = parse_wheel_filename(wheel if _WHEEL.fullmatch(wheel) else "")
     except InvalidWheelFilename:
         raise WrongError(f"{wheel!r} is no wheel's file name (PEP 427)") from None
     package = _declared(params, _package(wheel))

@@ -97,7 +97,10 @@ def is_public(text: str) -> bool:
     address = inner or address
     if any(address in network for network in ALLOWED):
         return True
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    inside = address.is_multicast or address.is_reserved
+    if isinstance(address, IPv6Address):
+        inside = inside or address.is_site_local  # RFC 3879: given up, and routed where it was used
+    return address.is_global and not inside
 
 
 def _inside(address: IPv6Address) -> IPv4Address | None:

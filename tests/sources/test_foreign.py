@@ -92,12 +92,16 @@ FOREIGN = [
     ("deb", "doc-base_0.12-1_all.deb", None),
     ("deb", "../doc-base_1%3a0.11-1_all.deb", None),
     ("files", "a.jsonl", "https://good.example/others/a.jsonl"),
+    ("files", "a.txt", "https://good.example/texts/a.jsonl"),
+    ("files", "а.jsonl", "https://good.example/texts/a.jsonl"),
+    ("files", "a.jsonl", None),
     ("git", f"evil.example/a/b@{COMMIT}.zip", None),
     ("git", f"good.example/a/b@{OTHER}.zip", None),
     ("git", "good.example/a/b@main.zip", None),
     ("gomod", "golang.org/x/evil@v0.3.0.zip", None),
     ("gomod", "golang.org/x/text@v0.3.1.zip", None),
     ("gutenberg", "fr/pg7.txt", None),
+    ("gutenberg", "pt/pg٧.txt", f"{GUTENBERG}/pg7.txt"),
     ("gutenberg", "pt/pg8.txt", f"{GUTENBERG[:-1]}8/pg8.txt"),
     ("http", "a.txt", "https://good.example/b.txt"),
     ("http", "a.txt", None),
@@ -184,3 +188,61 @@ def test_domains_of_a_crawl_have_no_addresses() -> None:
     assert foreign(connector, params, own) == []
     for file, url in (("other.jsonl", None), ("captures.jsonl", EVIL)):
         assert foreign(connector, params, _pin((file, url)))
+
+
+def test_two_versions_of_a_package_are_told() -> None:
+    _, pin = OWN["crates"]
+    other = PinnedFile("clap@4.0.1.crate", SHA, 1)
+    assert _told("crates", replace(pin, files=(*pin.files, other))) == [
+        "clap@4.0.1.crate is clap 4.0.1, and 4.0.0 is pinned as well"
+    ]
+
+
+def test_addresses_of_files_are_not_exchanged() -> None:
+    connector = find_connector("files")
+    names = ["a.sw.txt", "b.fr.txt"]
+    params = connector.Params.model_validate({"path": [f"https://good.example/{n}" for n in names]})
+    own = _pin(*((name, f"https://good.example/{name}") for name in names))
+    assert foreign(connector, params, own) == []
+    exchanged = _pin(
+        *((n, f"https://good.example/{m}") for n, m in zip(names, reversed(names), strict=True))
+    )
+    assert len(foreign(connector, params, exchanged)) == 2
+
+
+@pytest.mark.parametrize(
+    "mark", [".", "\n", "\x1b[2J", "\N{CYRILLIC SMALL LETTER IE}", "%2e", "\N{ZERO WIDTH SPACE}"]
+)
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_name_that_only_looks_like_the_cards_is_told_in_a_line(name: str, mark: str) -> None:
+    first, *others = OWN[name][1].files
+    place = first.name.rindex(".")
+    alike = f"{first.name[:place]}{mark}{first.name[place:]}"
+    pin = replace(OWN[name][1], files=(replace(first, name=alike), *others))
+    told = _told(name, pin)
+    assert told
+    assert not any("\n" in line or "\x1b" in line for line in told)
+
+
+PRETENDING = [
+    "{scheme}://{host}:443/{path}", "{scheme}://{host}:8443/{path}", "{scheme}://u:p@{host}/{path}",
+    "{scheme}://{host}@evil.example/{path}", "{scheme}://evil.example#@{host}/{path}",
+    "{scheme}://evil.example\\@{host}/{path}", "{scheme}://{host}./{path}",
+    "{scheme}://{host}.evil.example/{path}", "{scheme}://[::1]/{path}",
+    "{scheme}://2130706433/{path}", "{scheme}://0177.0.0.1/{path}", "http://{host}/{path}",
+    "{scheme}://{host}/x/../{path}", "{scheme}://{host}/x/%2e%2e/{path}", "file:///{path}",
+    "{scheme}://{host}/{path}\r\nX: y", "{scheme}://{host}/\t{path}", "{scheme}://{host}//{path}",
+    "{scheme}://{host}/{path}?x=1", "{scheme}://{host}/{path}#x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", PRETENDING)
+def test_address_that_only_looks_like_the_cards_is_told_in_a_line(url: str) -> None:
+    for name, (_, own) in OWN.items():
+        first, *others = own.files
+        scheme, _, rest = (first.url or "https://good.example/a").partition("://")
+        host, _, path = rest.partition("/")
+        there = url.format(scheme=scheme, host=host, path=path)
+        told = _told(name, replace(own, files=(replace(first, url=there), *others)))
+        assert told, name
+        assert not any("\n" in line for line in told)

@@ -393,6 +393,7 @@ def test_redirects_are_followed_within_the_card_s_hosts_and_never_into_a_network
         "255.255.255.255",
         "::1",
         "fe80::1%eth0",
+        "fec0::1",
         "fc00::1",
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
