@@ -59,6 +59,15 @@ def test_lock_file_with_a_key_twice_is_refused_and_names_it(tmp_path: Path) -> N
         read_lock(tmp_path / NAME)
 
 
+@pytest.mark.parametrize(
+    "version", ["1\nerror: none", "1\x1b[2J", "\u202e1", "1\N{ZERO WIDTH SPACE}"]
+)
+def test_lock_version_that_is_no_line_is_refused(tmp_path: Path, version: str) -> None:
+    write_lock(tmp_path / NAME, {"a": Entry(Pin(version, PIN.files), "2026-01-31")})
+    with pytest.raises(SourceError, match="a: its version is no line that can be printed"):
+        read_lock(tmp_path / NAME)
+
+
 def test_write_pin_same_files_keep_their_date(tmp_path: Path) -> None:
     (tmp_path / "tales.yaml").write_text("id: tales\n", encoding="utf-8")
     write_pin("tales", PIN, [tmp_path], today=date(2026, 1, 31))
