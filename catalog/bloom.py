@@ -62,7 +62,7 @@ PROGRAMMING = "c c# c++ go java javascript lua php python ruby rust scala typesc
 
 # A tag that names no script, or names it by the country where it is usual; and the languages that
 # ISO 639-3 counts under the macrolanguage Akan.
-_ALSO: Mapping[str, tuple[str, ...]] = MappingProxyType(
+ALSO: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "ak": ("fat", "tw"),
         "zh-Hans": ("zh", "zh-CN", "zh-SG"),
@@ -73,5 +73,5 @@ _ALSO: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def in_language(tag: str, tags: Iterable[str]) -> bool:
     """Whether texts of these BCP-47 tags are in one of `NATURAL`: pt-BR is Portuguese too."""
-    also = _ALSO.get(tag, ())
+    also = ALSO.get(tag, ())
     return any(each == tag or each.startswith(f"{tag}-") or each in also for each in tags)

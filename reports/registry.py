@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from phloem.catalog.bloom import NATURAL, PROGRAMMING, in_language
+from phloem.catalog.bloom import ALSO, NATURAL, PROGRAMMING, in_language
 from phloem.catalog.plain import Json
+from phloem.reports.numerals import megabytes
 from phloem.reports.page import environment, inline
 
 PARTS = {
@@ -17,6 +18,8 @@ PARTS = {
     "closed": "paused, withdrawn or unreadable",
 }
 """What a card is counted under, and how it is said. The first two are the active ones."""
+
+LITTLE_BYTES = 200_000  # of prose in a language: about half a novel
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Entry:
         bytes: Their size together.
         fetched_on: ISO 8601 date on which it was locked.
         measured: Share of each language that a machine found in it.
+        text: Bytes that are kept of each language; None: not measured.
+        is_whole: Whether all of it was measured.
         approved_by: Who signed an approval that still holds; empty if nobody.
     """
 
@@ -43,6 +48,8 @@ class Entry:
     bytes: int = 0
     fetched_on: str = ""
     measured: Mapping[str, float] | None = None
+    text: Mapping[str, int] | None = None
+    is_whole: bool = True
     approved_by: str = ""
 
     @property
@@ -64,12 +71,31 @@ class Entry:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many cards there are in a language."""
+    """How much text there is in a language, and how many cards.
+
+    A text that two sources hold counts in both.
+
+    Attributes:
+        tag: BCP-47, or the name of a programming language.
+        name: For a reader.
+        also: Tags that are counted under it, besides those that begin with it.
+        prose_bytes: Of sources that package indexes give, but those of interface texts.
+        interface_bytes: Of their sources of interface texts.
+        network_bytes: Of sources that need a network.
+        unmeasured: Active sources whose text was not measured.
+        active: Cards.
+        proposed: Cards.
+    """
 
     tag: str
     name: str
     active: int
     proposed: int
+    also: tuple[str, ...] = ()
+    prose_bytes: int = 0
+    interface_bytes: int = 0
+    network_bytes: int = 0
+    unmeasured: int = 0
 
 
 def parts(entries: Iterable[Entry]) -> dict[str, int]:
@@ -89,12 +115,46 @@ def headline(entries: Sequence[Entry]) -> str:
     )
 
 
+def text_headline(entries: Sequence[Entry]) -> str:
+    """How much text the registry holds in BLOOM's languages, as it is said everywhere."""
+    found = natural_coverage(entries)
+    prose = sum(each.prose_bytes for each in found if each.tag != "en")
+    interface = sum(each.interface_bytes for each in found if each.tag != "en")
+    little = sum(each.prose_bytes < LITTLE_BYTES for each in found)
+    none = [each.name for each in found if not each.prose_bytes]
+    lacking = f", {len(none)} of them none ({', '.join(none)})" if none else ""
+    far = [each for each in entries if each.part == "network"]
+    unmeasured = sum(each.text is None for each in far)
+    return (
+        f"Package indexes alone give {megabytes(prose)} MB of prose in BLOOM’s languages other than"
+        f" English, and {megabytes(interface)} MB of interface texts: {little} of its {len(found)}"
+        f" languages have less than {megabytes(LITTLE_BYTES)} MB of prose{lacking}."
+        f" What {unmeasured} of {len(far)} sources on the network hold was not measured"
+    )
+
+
 def natural_coverage(entries: Sequence[Entry]) -> list[Coverage]:
-    """Cards in each of BLOOM's natural languages."""
-    return [
-        _coverage(tag, name, [each for each in entries if in_language(tag, each.languages)])
-        for tag, name in NATURAL.items()
-    ]
+    """Text and cards in each of BLOOM's natural languages."""
+    return [_natural(tag, name, entries) for tag, name in NATURAL.items()]
+
+
+def _natural(tag: str, name: str, entries: Sequence[Entry]) -> Coverage:
+    own = [each for each in entries if in_language(tag, each.languages)]
+    sizes = {"prose": 0, "interface": 0, "network": 0}
+    for each in own:
+        if each.is_active:
+            kind = "interface" if each.card["kind"] == "interface" else "prose"
+            part = "network" if each.part == "network" else kind
+            held = each.text or {}
+            sizes[part] += sum(size for key, size in held.items() if in_language(tag, [key]))
+    return replace(
+        _coverage(tag, name, own),
+        also=ALSO.get(tag, ()),
+        prose_bytes=sizes["prose"],
+        interface_bytes=sizes["interface"],
+        network_bytes=sizes["network"],
+        unmeasured=sum(each.is_active and each.text is None for each in own),
+    )
 
 
 def programming_coverage(entries: Sequence[Entry]) -> list[Coverage]:
@@ -142,6 +202,7 @@ def render_registry(entries: Sequence[Entry]) -> str:
     return templates.get_template("registry.html").render(
         entries=sorted(entries, key=lambda entry: entry.card["id"]),
         headline=headline(entries),
+        text_headline=text_headline(entries),
         natural=natural_coverage(entries),
         programming=programming_coverage(entries),
         others=other_coverage(entries),

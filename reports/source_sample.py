@@ -80,6 +80,7 @@ class SourceSample:
         elsewhere: Documents that another source of the newest run has, by its id.
         compared_with: That run, or why none was looked at.
         verdicts: Documents by ``kept`` or the first rule that they failed.
+        kept_bytes: Of cleaned text that the rules keep, by language, each near duplicate once.
         counted: The op that counted texts, over the sample alone; empty if none did.
         withheld: Documents whose licence the recipe's policy refuses: none of their text is shown.
         excerpts: A few of each.
@@ -104,6 +105,7 @@ class SourceSample:
     elsewhere: Mapping[str, int] = field(default_factory=dict)
     compared_with: str = ""
     verdicts: Mapping[str, int] = field(default_factory=dict)
+    kept_bytes: Mapping[str, int] = field(default_factory=dict)
     counted: str = ""
     withheld: int = 0
     excerpts: tuple[Excerpt, ...] = ()

@@ -251,21 +251,29 @@ def approve(
 
 @app.command("stats")
 def stats(as_json: AsJson = False) -> None:
-    """Count the cards: by status, kind, connector, licence and language, and BLOOM's languages.
+    """Tell how much text there is in BLOOM's languages, then how many cards of each sort.
 
-    The columns are the parts of the headline: active and read where only package indexes are
-    reached, active and read with a network, proposed, and closed: paused, withdrawn or unreadable.
+    Text is what machines measured when they locked a source, in MB that the rules keep; prose
+    and interface texts of package indexes stand apart. Of cards, the columns are the parts of
+    the headline: active and read where only package indexes are reached, active and read with
+    a network, proposed, and closed: paused, withdrawn or unreadable.
     """
     from phloem.catalog.bloom import NATURAL
     from phloem.pipeline.registry import stats as counting
     from phloem.pipeline.registry.registry import load_registry
     from phloem.pipeline.workspace import find_workspace
     from phloem.reports.registry import PARTS
+    from phloem.sources.cards.lock import locked
 
-    value = counting.stats(list(load_registry(find_workspace()).cards.values()))
+    workspace = find_workspace()
+    value = counting.stats(load_registry(workspace), locked(workspace.sources))
     if as_json:
         print_json(value)
         return
+    put(value["text_headline"])
+    put("")
+    listing(counting.text_rows(value), list(counting.TEXT_COLUMNS), as_json=False)
+    put("")
     put(value["headline"])
     put(counting.breadth(value))
     put("")

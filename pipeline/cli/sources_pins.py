@@ -85,7 +85,8 @@ def lock(
 
     A run reads what is locked and nothing else. Lock a card after you wrote it,
     or when its provider no longer serves what is locked. Of what package indexes
-    serve, a sample is read into the root and its languages are written too.
+    serve, all is read into the root, and how much text of each language it holds is
+    written too; of a large source the beginning is, and the entry says so.
 
     With --check a row says of each pin: ok; newer, where the card would take
     another version; changed, where other bytes have its names; vanished; or

@@ -23,9 +23,16 @@ from phloem.filters.op import Op, ops
 from phloem.pipeline.recipe import RECIPES
 from phloem.pipeline.registry.page import entries
 from phloem.pipeline.registry.registry import load_registry
+from phloem.pipeline.registry.stats import TEXT_COLUMNS, stats, text_rows
 from phloem.pipeline.stages import STAGES
 from phloem.pipeline.workspace import Workspace
-from phloem.reports.registry import PARTS, headline, natural_coverage, programming_coverage
+from phloem.reports.registry import (
+    PARTS,
+    headline,
+    natural_coverage,
+    programming_coverage,
+    text_headline,
+)
 from phloem.reports.sections import sections
 from phloem.sources.cards.lint import catalogue
 from phloem.sources.cards.lock import locked
@@ -190,14 +197,21 @@ def lint_table() -> str:
 
 
 def registry_size() -> str:
-    """How many sources there are, in the three parts in which it is said everywhere."""
+    """How much text there is, and how many sources, as it is said everywhere."""
     found = entries(load_registry(Workspace()), locked())
     natural = [each for each in natural_coverage(found) if each.active > 1]
     code = [each for each in programming_coverage(found) if each.active]
     return (
-        f"The registry holds {headline(found)}. Of BLOOM’s 46 languages {len(natural)} have two"
-        f" active sources or more, of its 13 programming languages {len(code)} have one or more."
+        f"{text_headline(found)}.\n\nThe registry holds {headline(found)}. Of BLOOM’s 46 languages"
+        f" {len(natural)} have two active sources or more, of its 13 programming languages"
+        f" {len(code)} have one or more."
     )
+
+
+def text_table() -> str:
+    """Text and cards of each of BLOOM's languages, least prose first."""
+    rows = text_rows(stats(load_registry(Workspace()), locked()))
+    return table(TEXT_COLUMNS, [list(row.values()) for row in rows])
 
 
 def kinds_table() -> str:
@@ -269,6 +283,7 @@ TABLES: Mapping[str, Maker] = MappingProxyType(
         "limits": limits_table,
         "lint": lint_table,
         "kinds": kinds_table,
+        "text": text_table,
         "sources": sources_table,
         "policy": lambda: fields_table(Policy),
         "policies": policies_table,

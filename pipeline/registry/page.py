@@ -54,5 +54,7 @@ def _entry(registry: Registry, card: Source, locked: Locked | None) -> Entry:
         bytes=sum(file.bytes for file in locked.pin.files) if locked else 0,
         fetched_on=locked.fetched_on if locked else "",
         measured=locked.languages if locked else None,
+        text=locked.text.bytes if locked and locked.text else None,
+        is_whole=locked is None or locked.text is None or locked.text.is_whole,
         approved_by=facts["approval"]["by"] if approval_fault(facts) is None else "",
     )

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from phloem.catalog.bloom import NATURAL, PROGRAMMING, in_language
 from phloem.catalog.plain import Json
-from phloem.pipeline.registry.page import part_of
-from phloem.reports.registry import PARTS, Entry, headline, parts
+from phloem.pipeline.registry.page import entries as entries_of
+from phloem.pipeline.registry.registry import Registry
+from phloem.reports.numerals import megabytes
+from phloem.reports.registry import PARTS, headline, natural_coverage, parts, text_headline
+from phloem.sources.cards.lock import Entry as Locked
 from phloem.sources.cards.source import Source
 
 
-def stats(cards: Sequence[Source]) -> dict[str, Json]:
-    """Cards by part of the headline, and of each part by status, kind, licence and the like.
+def stats(registry: Registry, locked: Mapping[str, Locked]) -> dict[str, Json]:
+    """Text by language of BLOOM, and cards by part of the headline, by status, kind and the like.
 
     A card counts once for each of its languages, and for a language of BLOOM by any of its tags.
+
+    Args:
+        registry: Whose cards are counted.
+        locked: What the lock files hold, by source id.
     """
-    entries = [Entry(card=card.model_dump(mode="json"), part=part_of(card)) for card in cards]
+    cards = list(registry.cards.values())
+    entries = entries_of(registry, locked)
     held = {entry.card["id"]: entry.part for entry in entries}
 
     def by(keys: Callable[[Source], Iterable[str]], order: Sequence[str] = ()) -> dict[str, Json]:
@@ -29,7 +38,9 @@ def stats(cards: Sequence[Source]) -> dict[str, Json]:
         return {key: {part: counts[key][part] for part in PARTS} for key in shown}
 
     return {
+        "text_headline": text_headline(entries),
         "headline": headline(entries),
+        "text": [asdict(each) for each in natural_coverage(entries)],
         "parts": parts(entries),
         "status": dict(sorted(Counter(card.status for card in cards).items())),
         "kind": by(lambda card: [card.kind]),
@@ -41,6 +52,35 @@ def stats(cards: Sequence[Source]) -> dict[str, Json]:
         ),
         "programming": by(_programming, PROGRAMMING),
     }
+
+
+TEXT_COLUMNS = (
+    "language",
+    "prose MB",
+    "interface MB",
+    "network MB",
+    "active",
+    "not measured",
+    "proposed",
+)
+
+
+def text_rows(value: Mapping[str, Json]) -> list[dict[str, Json]]:
+    """Text and cards of each of BLOOM's languages as rows, least prose first."""
+    found = sorted(value["text"], key=lambda each: each["prose_bytes"])
+    return [dict(zip(TEXT_COLUMNS, _row(each), strict=True)) for each in found]
+
+
+def _row(found: Mapping[str, Json]) -> tuple[Json, ...]:
+    return (
+        f"{' '.join((found['tag'], *found['also']))} {found['name']}",
+        megabytes(found["prose_bytes"]),
+        megabytes(found["interface_bytes"]),
+        megabytes(found["network_bytes"]) if found["network_bytes"] else "not measured",
+        found["active"],
+        found["unmeasured"],
+        found["proposed"],
+    )
 
 
 def breadth(value: Mapping[str, Json]) -> str:

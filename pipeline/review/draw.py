@@ -30,14 +30,14 @@ class Drawn:
     """What was read of one part, and its documents with the smallest ids.
 
     Attributes:
-        most: How many of them are held.
+        most: How many of them are held; None: all.
         read: Documents met.
         is_cut: Whether the reading ended before the part did.
         faults: Records that gave no document.
     """
 
     source: str
-    most: int
+    most: int | None
     read: int = 0
     is_cut: bool = False
     faults: list[Fault] = field(default_factory=list)
@@ -48,7 +48,8 @@ class Drawn:
         """Meet some documents."""
         self.read += batch.num_rows
         ids = [document_id(self.source, name) for name in batch[NATIVE_ID.name].to_pylist()]
-        bound = max(self._ids) if len(self._ids) >= self.most else None
+        is_full = self.most is not None and len(self._ids) >= self.most
+        bound = max(self._ids) if is_full else None
         fresh = [row for row, id_ in enumerate(ids) if bound is None or id_ < bound]
         # `take` copies: a slice would hold all of the batch in memory.
         self._rows += [batch.take(pa.array([row])) for row in fresh]
@@ -69,7 +70,7 @@ def draw(
     reading: Reading,
     limits: Limits,
     place: tuple[str, tuple[str, ...]],
-    documents: int,
+    documents: int | None,
 ) -> list[Drawn]:
     """Read parts that lie evenly in the source, each as far as its share of the bytes goes.
 
@@ -78,10 +79,10 @@ def draw(
         reading: The source.
         limits: How much a document, a record, an archive may have.
         place: Folder that a workspace's modules are imported from, and their names.
-        documents: About how many are wanted.
+        documents: About how many are wanted; None: all that are read.
     """
     files = {name: ref.on_this_machine(store) for name, ref in reading.files.items()}
-    number = min(len(reading.splits), documents)
+    number = min(len(reading.splits), documents or len(reading.splits))
     chosen = [reading.splits[n * len(reading.splits) // number] for n in range(number)]
     left, ends = READ_BYTES, time.monotonic() + READ_SECONDS
     drawn = []

@@ -1,4 +1,4 @@
-"""Locking: what each source holds now, as its provider serves it, and the languages of a sample."""
+"""Locking: what each source holds now, as its provider serves it, and how much text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from phloem.catalog.store import Store
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.registry.registry import Registry, card_of, load_registry, params_of
-from phloem.pipeline.review.sample import measured_languages
+from phloem.pipeline.review.sample import measured_text
 from phloem.pipeline.workspace import Workspace
-from phloem.sources.cards.lock import locked, write_pin
+from phloem.sources.cards.lock import Text, locked, write_pin
 from phloem.sources.cards.source import Source
 from phloem.sources.connector import Pin, SourceError, find_connector, foreign, refuse, require_open
 from phloem.sources.spending import Allowance, at_most
@@ -26,8 +26,8 @@ def lock(
     Args:
         workspace: Whose cards there are too.
         asked: Ids; all active cards if there are none.
-        store: The root that new files are fetched to, to measure their languages; None: they are
-            not measured.
+        store: The root that new files are fetched to, to measure their text; None: it is not
+            measured.
         allowance: What fetching for one card may take; None: as much as it may by default.
 
     Raises:
@@ -49,25 +49,26 @@ def lock(
             continue
         before = entries.get(card.id)
         same = before is not None and before.pin.files == pin.files
-        languages = before.languages if before and same else None
-        if store is not None and languages is None:
+        languages, text = (before.languages, before.text) if before and same else (None, None)
+        if store is not None and text is None:
             with at_most(allowance):
-                languages = _languages(store, registry, workspace, card, pin)
-        write_pin(card.id, pin, workspace.sources, languages=languages)
+                shares, text = _text(store, registry, workspace, card, pin)
+            languages = languages or shares
+        write_pin(card.id, pin, workspace.sources, languages=languages, text=text)
         yield f"{card.id}: {pin.version} {'as before' if same else 'locked'}"
     if faults:
         asked_for = f"{len(faults)} of {len(cards)} sources"
         raise SourceError(f"{asked_for} could not be locked: " + "; ".join(faults))
 
 
-def _languages(
+def _text(
     store: Store, registry: Registry, workspace: Workspace, card: Source, pin: Pin
-) -> dict[str, float] | None:
-    """Share of each language in a sample; None where none can be drawn, as a run will say."""
+) -> tuple[dict[str, float] | None, Text | None]:
+    """What is measured of a source; nothing where it cannot be read, as a run will say."""
     try:
-        return measured_languages(store, registry, workspace, card, pin)
+        return measured_text(store, registry, workspace, card, pin)
     except (FetchError, SourceError):
-        return None
+        return None, None
 
 
 def _resolved(card: Source, *, is_own: bool) -> Pin:

@@ -58,6 +58,7 @@ from phloem.pipeline.stages.measure import chain, declared, declared_for
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.excerpts import Texts, cut, masked_texts
 from phloem.reports.source_sample import Excerpt, SampledLanguage, SourceSample
+from phloem.sources.cards.lock import Text
 from phloem.sources.cards.source import Source, card_files
 from phloem.sources.connector import Pin, Split
 
@@ -99,7 +100,7 @@ def sample(
     workspace: Workspace,
     card: Source,
     *,
-    documents: int = DOCUMENTS,
+    documents: int | None = DOCUMENTS,
     told: Callable[[str], None],
 ) -> SourceSample:
     """Fetch a card's files, and measure some documents that are spread over its parts.
@@ -109,7 +110,7 @@ def sample(
         registry: Where the card's lock entry stands.
         workspace: Whose ops the card may name.
         card: Active or not.
-        documents: About how many.
+        documents: About how many; None: all that are read.
         told: Called with a line for a person when something is fetched.
 
     Raises:
@@ -119,7 +120,8 @@ def sample(
     job = _job(store, registry, workspace, card, told)
     (reading,) = job.readings
     drawn = draw(store, reading, job.recipe.limits, job.place, documents)
-    taken = quotas([len(part) for part in drawn], documents)
+    available = [len(part) for part in drawn]
+    taken = available if documents is None else quotas(available, documents)
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         scratch = Store(folder)
         for model in job.models.values():
@@ -258,6 +260,7 @@ def _described(
         elsewhere=elsewhere,
         compared_with=run,
         verdicts=dict(verdicts.most_common()),
+        kept_bytes=_kept_bytes(ledger),
         withheld=len(refused),
         excerpts=tuple(_excerpts(scratch, shards, ledger, refused)),
     )
@@ -353,6 +356,14 @@ def _personal(scratch: Store, shard: Shard, ledger: Sequence[Json]) -> dict[str,
     return {kind: (kinds[kind], kinds[kind] / size) for kind in PII_KINDS if kinds[kind]}
 
 
+def _kept_bytes(ledger: Sequence[Json]) -> dict[str, int]:
+    sizes: Counter[str] = Counter()
+    for row in ledger:
+        if row["verdict"] == KEPT:
+            sizes[row[LANGUAGE.name] or UNKNOWN] += row[TEXT_BYTES.name]
+    return dict(sizes.most_common())
+
+
 def _refused(job: Job, ledger: Sequence[Json]) -> set[str]:
     """Ids of documents whose licence the recipe's own policy refuses."""
     forbidden = set(load_policy(job.recipe.policy, job.workspace.policies).forbidden)
@@ -399,14 +410,18 @@ def _chosen(ledger: Sequence[Json]) -> list[Json]:
 
 
 # For the registry ---------------------------------------------------------------------------------
-def measured_languages(
+def measured_text(
     store: Store, registry: Registry, workspace: Workspace, card: Source, pin: Pin
-) -> dict[str, float] | None:
-    """Share of each language in a source's text as it is locked, estimated from a sample.
+) -> tuple[dict[str, float] | None, Text | None]:
+    """Share of each language in a source's text as it is locked, and what is kept of it, in bytes.
 
-    None where the bytes lie on the open network, or hold no document.
+    All documents are measured that a sample would be drawn from. Neither is known where the bytes
+    lie on the open network, or hold no document.
     """
     if reach_of(card) not in NEAR:
-        return None
+        return None, None
     held = replace(registry, pins={**registry.pins, card.id: pin})
-    return sample(store, held, workspace, card, told=lambda _: None).shares or None
+    found = sample(store, held, workspace, card, documents=None, told=lambda _: None)
+    read, parts = found.splits
+    is_whole = read == parts and not found.is_cut
+    return found.shares or None, Text(found.kept_bytes, is_whole) if found.documents else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -23,6 +24,19 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
+class Text:
+    """How much text a source holds.
+
+    Attributes:
+        bytes: Of cleaned UTF-8 that the rules keep, by BCP-47 tag, each near duplicate once.
+        is_whole: Whether all of the source was read; if not, it holds at least so much.
+    """
+
+    bytes: Mapping[str, int]
+    is_whole: bool
+
+
+@dataclass(frozen=True)
 class Entry:
     """What was seen of one source.
 
@@ -30,11 +44,13 @@ class Entry:
         pin: Its version and files.
         fetched_on: ISO 8601 date on which it was asked.
         languages: Share of each language measured in it, once a run has measured it.
+        text: How much of each language, once it was measured.
     """
 
     pin: Pin
     fetched_on: str
     languages: Mapping[str, float] | None = None
+    text: Text | None = None
 
 
 def own_lock() -> Path:
@@ -82,7 +98,9 @@ def parsed(path: str | Path) -> tuple[dict[str, Entry], dict[str, str]]:
     faults: dict[str, str] = {}
     for source, each in given.items():
         try:
-            entry = Entry(Pin.from_json(each), each["fetched_on"], each["languages"])
+            entry = Entry(
+                Pin.from_json(each), each["fetched_on"], each["languages"], _text(each.get("text"))
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             faults[source] = "it has not the keys of one"
             continue
@@ -114,6 +132,11 @@ def _finite(text: str) -> float:
     return value
 
 
+def _text(value: Json) -> Text | None:
+    """What an entry says of its text; one that says nothing was not measured."""
+    return None if value is None else Text(value["bytes"], value["is_whole"])
+
+
 def _fault(entry: Entry) -> str | None:
     """Why a lock entry is none that a machine wrote; its names and hashes become paths."""
     value: Json = entry.pin.to_json()  # a lock file is JSON: its values may be of any kind
@@ -127,11 +150,21 @@ def _fault(entry: Entry) -> str | None:
     seen = [each for one in value.get("observed", ()) for each in one.values()]
     if not all(isinstance(each, str | None) for each in (entry.fetched_on, *seen)):
         return "a date or what a host said is no text"
+    return _measure_fault(entry)
+
+
+def _measure_fault(entry: Entry) -> str | None:
     shares = {} if entry.languages is None else entry.languages
     if not isinstance(shares, dict) or not all(
         isinstance(each, int | float) for each in shares.values()
     ):
         return "its languages are no shares"
+    if entry.text is not None and not (
+        isinstance(entry.text.bytes, dict)
+        and all(type(each) is int and each >= 0 for each in entry.text.bytes.values())
+        and isinstance(entry.text.is_whole, bool)
+    ):
+        return "its text is no sizes"
     return None
 
 
@@ -152,18 +185,22 @@ def write_lock(path: str | Path, entries: Mapping[str, Entry]) -> None:
     """Write a lock file, sorted: one entry changed is one place changed in a diff."""
     value = {
         "format": FORMAT,
-        "sources": {
-            source: {
-                **entries[source].pin.to_json(),
-                "fetched_on": entries[source].fetched_on,
-                "languages": entries[source].languages,
-            }
-            for source in sorted(entries)
-        },
+        "sources": {source: _written(entries[source]) for source in sorted(entries)},
     }
     part = Path(f"{path}.tmp")
     part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(path)
+
+
+def _written(entry: Entry) -> dict[str, Json]:
+    """An entry as plain data; text that was not measured has no key."""
+    text = {} if entry.text is None else {"text": dataclasses.asdict(entry.text)}
+    return {
+        **entry.pin.to_json(),
+        "fetched_on": entry.fetched_on,
+        "languages": entry.languages,
+        **text,
+    }
 
 
 def locked(folders: Sequence[str | Path] = ()) -> Mapping[str, Entry]:
@@ -193,12 +230,13 @@ def write_pin(
     folders: Sequence[str | Path] = (),
     *,
     languages: Mapping[str, float] | None = None,
+    text: Text | None = None,
     today: date | None = None,
 ) -> None:
     """Write what a source holds into the lock file beside its card.
 
     The project's cards have theirs in `sources.lock`, cards of another folder in that folder. An
-    entry of which nothing has changed keeps its date, and the languages that were measured of it.
+    entry of which nothing has changed keeps its date, and what was measured of it.
 
     Raises SourceError if no card has the id.
     """
@@ -211,6 +249,11 @@ def write_pin(
     old = entries.get(source)
     same = old if old and old.pin == pin else None
     day = same.fetched_on if same else (today or datetime.now(UTC).date()).isoformat()
-    new = Entry(pin, day, languages or (same.languages if same else None))
+    new = Entry(
+        pin,
+        day,
+        languages or (same.languages if same else None),
+        text or (same.text if same else None),
+    )
     if new != old:
         write_lock(place, {**entries, source: new})

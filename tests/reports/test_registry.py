@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from outside import require
 
+from phloem.catalog.bloom import NATURAL
 from phloem.reports.page import csp_hash
 from phloem.reports.registry import (
     Entry,
@@ -18,6 +19,7 @@ from phloem.reports.registry import (
     other_coverage,
     programming_coverage,
     render_registry,
+    text_headline,
 )
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
@@ -81,6 +83,49 @@ def test_headline_counts_three_parts() -> None:
         "3 active sources: 2 readable on a machine that reaches only package indexes, 1 more by"
         " anyone with a network; 1 proposed"
     )
+
+
+def test_text_counts_prose_interface_and_network_apart() -> None:
+    def entry(id_: str, languages: tuple[str, ...], text: Any, **more: Any) -> Entry:
+        kind = more.pop("kind", "literature")
+        return Entry(card(id_, languages, kind=kind), more.pop("part", "index"), text=text)
+
+    found = {
+        each.tag: each
+        for each in natural_coverage(
+            [
+                entry("prose", ("sw", "ki"), {"sw": 1_000, "sw-KE": 10, "en": 7, "ki": 0}),
+                entry("menus", ("sw",), {"sw": 200}, kind="interface"),
+                entry("far", ("sw",), {"sw": 4_000}, part="network"),
+                entry("unread", ("sw",), None, part="network"),
+                entry("wanted", ("sw",), {"sw": 50_000}, part="proposed"),
+                entry("twi", ("tw",), {"tw": 30}),
+            ]
+        )
+    }
+    swahili = found["sw"]
+    assert (swahili.prose_bytes, swahili.interface_bytes, swahili.network_bytes) == (
+        1010,
+        200,
+        4000,
+    )
+    assert (swahili.active, swahili.unmeasured, swahili.proposed) == (4, 1, 1)
+    assert found["en"].prose_bytes == 0  # nobody declared it
+    assert (found["ki"].prose_bytes, found["ki"].active) == (0, 1)
+    assert (found["ak"].prose_bytes, found["ak"].also) == (30, ("fat", "tw"))
+
+
+def test_text_headline_names_what_has_none_and_what_was_not_measured() -> None:
+    entries = [
+        Entry(card("prose", tuple(NATURAL)), "index", text=dict.fromkeys(NATURAL, 1_000_000)),
+        Entry(card("menus", ("fr",), kind="interface"), "index", text={"fr": 500_000}),
+        Entry(card("far"), "network"),
+    ]
+    told = text_headline(entries)
+    assert "give 46.0 MB of prose" in told  # Twi counts as Akan too
+    assert "0.500 MB of interface texts: 0 of its 46 languages have less" in told
+    assert told.endswith("What 1 of 1 sources on the network hold was not measured")
+    assert "46 of them none (Akan" in text_headline(entries[1:])
 
 
 def test_coverage_counts_regions_and_both_chinese_scripts() -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from phloem.sources.cards.lock import NAME, Entry, pin_of, pins, read_lock, write_lock, write_pin
+from phloem.sources.cards.lock import (
+    NAME,
+    Entry,
+    Text,
+    pin_of,
+    pins,
+    read_lock,
+    write_lock,
+    write_pin,
+)
 from phloem.sources.cards.source import sources
 from phloem.sources.connector import Pin, PinnedFile, SourceError, find_connector
 
@@ -19,6 +30,35 @@ def test_lock_written_entries_come_back_sorted(tmp_path: Path) -> None:
     write_lock(tmp_path / NAME, {"z": entry, "a": entry})
     assert list(read_lock(tmp_path / NAME)) == ["a", "z"]
     assert read_lock(tmp_path / NAME)["z"] == entry
+
+
+def test_lock_text_comes_back_and_an_entry_without_was_not_measured(tmp_path: Path) -> None:
+    text = Text({"sw": 12_345, "und": 0}, is_whole=False)
+    write_lock(tmp_path / NAME, {"a": Entry(PIN, "2026-01-31", text=text)})
+    assert read_lock(tmp_path / NAME)["a"].text == text
+    write_lock(tmp_path / NAME, {"a": Entry(PIN, "2026-01-31")})
+    assert "text" not in json.loads((tmp_path / NAME).read_text("utf-8"))["sources"]["a"]
+    assert read_lock(tmp_path / NAME)["a"].text is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"bytes": {"sw": -1}, "is_whole": True},
+        {"bytes": {"sw": 0.5}, "is_whole": True},
+        {"bytes": ["sw"], "is_whole": True},
+        {"bytes": {"sw": 1}, "is_whole": "yes"},
+        {"bytes": {"sw": 1}},
+        [1],
+    ],
+)
+def test_lock_text_that_is_no_sizes_is_refused(tmp_path: Path, text: Any) -> None:
+    write_lock(tmp_path / NAME, {"a": Entry(PIN, "2026-01-31")})
+    value = json.loads((tmp_path / NAME).read_text("utf-8"))
+    value["sources"]["a"]["text"] = text
+    (tmp_path / NAME).write_text(json.dumps(value), "utf-8")
+    with pytest.raises(SourceError, match=r"a: it(s text is no sizes| has not the keys)"):
+        read_lock(tmp_path / NAME)
 
 
 def test_lock_missing_file_is_empty(tmp_path: Path) -> None:

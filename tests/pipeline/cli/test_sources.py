@@ -19,7 +19,7 @@ from signing import allow, new_key
 from tiny_workspace import change_recipe, make_workspace, new_root
 from typer.testing import CliRunner, Result
 
-from phloem.catalog.bloom import NATURAL, PROGRAMMING
+from phloem.catalog.bloom import ALSO, NATURAL, PROGRAMMING
 from phloem.catalog.policy import POLICIES
 from phloem.catalog.runs import load_run, newest_run
 from phloem.catalog.store import Store
@@ -27,6 +27,7 @@ from phloem.pipeline import run as running
 from phloem.pipeline.cli import sources as sources_group
 from phloem.pipeline.cli.app import app
 from phloem.pipeline.registry import stats
+from phloem.pipeline.registry.registry import Registry
 from phloem.pipeline.review.propose import QUESTIONS
 from phloem.sources.cards.links import broken, links
 from phloem.sources.cards.source import Source, approvals, sources
@@ -234,15 +235,14 @@ def card(**changes: Any) -> Source:
 
 def test_stats_count_each_part_once_and_each_language() -> None:
     pypi = {"connector": "pypi", "params": {"packages": ["x"]}}
-    value = stats.stats(
-        [
-            card(),
-            card(id="a", access=pypi, kind="code", languages=["zxx"], domains=["Python", "web"]),
-            card(id="b", languages=["pt-BR", "pt", "zh-TW"], status="proposed"),
-            card(id="c", access={"connector": "nosuch"}),
-            card(id="d", status="withdrawn", reason="gone"),
-        ]
-    )
+    cards = [
+        card(),
+        card(id="a", access=pypi, kind="code", languages=["zxx"], domains=["Python", "web"]),
+        card(id="b", languages=["pt-BR", "pt", "zh-TW"], status="proposed"),
+        card(id="c", access={"connector": "nosuch"}),
+        card(id="d", status="withdrawn", reason="gone"),
+    ]
+    value = stats.stats(Registry({each.id: each for each in cards}, {}, {}, {}, {}), {})
     assert value["parts"] == {"index": 1, "network": 1, "proposed": 1, "closed": 2}
     assert value["status"] == {"active": 3, "proposed": 1, "withdrawn": 1}
     assert value["language"]["sw"] == {"index": 0, "network": 1, "proposed": 0, "closed": 2}
@@ -269,7 +269,11 @@ def test_stats_of_the_project_agree_with_its_cards(
     active = value["parts"]["index"] + value["parts"]["network"]
     assert active == statuses.count("active")
     text = told(phloem("sources", "stats"))
-    assert all(f"{tag} {name}" in text for tag, name in NATURAL.items())
+    assert text.startswith(value["text_headline"])
+    assert [each["tag"] for each in value["text"]] == list(NATURAL)
+    assert all(
+        f"{' '.join([tag, *ALSO.get(tag, ())])} {name}" in text for tag, name in NATURAL.items()
+    )
     assert all(f"\n{name} " in text for name in PROGRAMMING)
 
 

@@ -21,12 +21,12 @@ from phloem.pipeline.cli.app import app
 from phloem.pipeline.registry.registry import Registry, load_registry
 from phloem.pipeline.review.draw import Drawn, quotas
 from phloem.pipeline.review.locking import lock
-from phloem.pipeline.review.sample import measured_languages, sample
+from phloem.pipeline.review.sample import measured_text, sample
 from phloem.pipeline.review.samples import available
 from phloem.pipeline.stages.ingest import document_id
 from phloem.pipeline.workspace import Workspace, load_workspace
 from phloem.reports.source_sample import COUNTED_HERE, SourceSample, markdown, page, row
-from phloem.sources.cards.lock import read_lock
+from phloem.sources.cards.lock import Text, read_lock
 from phloem.sources.connector import Fault
 
 HOSTILE = '<script>alert("x")</script> @everyone ``` \u202eevil {{ 7 * 7 }} http://evil.example'
@@ -246,16 +246,21 @@ def test_sample_counts_in_itself_alone_and_says_so(liar, tmp_path):
         assert "counted" not in shown
 
 
-def test_measured_languages_are_shares_and_none_of_the_open_network(liar, tmp_path):
+def test_measured_text_is_of_all_documents_and_none_of_the_open_network(liar, tmp_path):
     workspace, registry = liar
     store = Store(str(new_root(tmp_path / "root")))
     card, pin = registry.cards["liar"], registry.pins["liar"]
-    found = measured_languages(store, registry, workspace, card, pin)
-    assert found is not None
-    assert found["en"] > 0.9
+    shares, text = measured_text(store, registry, workspace, card, pin)
+    assert shares is not None
+    assert shares["en"] > 0.9
+    whole = sample(store, registry, workspace, card, documents=10**6, told=str)
+    assert text == Text(whole.kept_bytes, is_whole=True)
+    assert sum(text.bytes.values()) > sum(
+        sample(store, registry, workspace, card, documents=20, told=str).kept_bytes.values()
+    )
     access = card.access.model_copy(update={"params": {"path": "https://example.org/a.txt"}})
     far = card.model_copy(update={"access": access})
-    assert measured_languages(store, registry, workspace, far, pin) is None
+    assert measured_text(store, registry, workspace, far, pin) == (None, None)
 
 
 def test_sample_of_a_source_without_documents_says_so(tmp_path):
@@ -352,17 +357,20 @@ def test_command_for_a_person_prints_the_markdown(liar, tmp_path, monkeypatch):
     assert "**Mismatch:** `hi`: found in 4%" in result.stdout
 
 
-def test_lock_writes_measured_languages_and_keeps_them_with_the_bytes(liar, tmp_path):
+def test_lock_writes_measured_text_and_keeps_it_with_the_bytes(liar, tmp_path):
     workspace, _ = liar
     store = Store(str(new_root(tmp_path / "root")))
     place = Path(workspace.folder) / "cards" / "sources.lock"
     assert read_lock(place)["liar"].languages is None
     list(lock(workspace, ["liar"], store))
-    measured = read_lock(place)["liar"].languages
-    assert measured is not None
-    assert measured["en"] > 0.9
+    measured = read_lock(place)["liar"]
+    assert measured.languages is not None
+    assert measured.languages["en"] > 0.9
+    assert measured.text is not None
+    assert measured.text.bytes["en"] > 0
     list(lock(workspace, ["liar"]))  # the same bytes
-    assert read_lock(place)["liar"].languages == measured
+    assert read_lock(place)["liar"] == measured
     (Path(workspace.folder) / "liar.jsonl").write_text('{"id": "a", "text": "x"}\n', "utf-8")
     list(lock(workspace, ["liar"]))
     assert read_lock(place)["liar"].languages is None
+    assert read_lock(place)["liar"].text is None
