@@ -31,14 +31,21 @@ _PASSWORD = re.compile(r"://[^/@:\s]*:(?!\d+/)[^@\s]*@")
 # A user name without a password: hosts of code take a token for one.
 _USER = re.compile(r"(\bhttps?://)[^/@:\s]+@", re.IGNORECASE)
 
-# `name=value` in the query or the fragment of an address (RFC 3986, 3.4), escaped for HTML or not.
-_PARAMETER = re.compile(r"(?<=[?&;#])(?P<name>[^\s?&;#=\"'<>]{1,100})=(?P<value>[^\s&;#\"'<>]+)")
+# `name=value` in the query or the fragment of an address (RFC 3986, 3.4), escaped for HTML or not;
+# and in one that is itself a value of another's.
+_PARAMETER = re.compile(
+    r"(?<=[?&;#])(?P<name>[^\s?&;#=\"'<>]{1,100})(?P<is>=[\"']?)(?P<value>[^\s&;#\"'<>]+)"
+)
+_INNER = re.compile(
+    r"(?<=%3F|%3f|%26|%23)(?P<name>[^\s?&;#=\"'<>%]{1,100})(?P<is>%3[Dd])(?P<value>[^\s&;#\"'<>%]+)"
+)
 # What such a name says where its value lets whoever has it in: OAuth 2 (RFC 6749), AWS, Google,
-# Azure and CloudFront's signed addresses, and what interfaces call their keys.
+# Azure, Akamai and CloudFront's signed addresses, and what interfaces call their keys.
 _SECRET = re.compile(
-    "token$|secret|signature|credential|passw|passphrase|api[-_.]?key|access[-_.]?key|private[-_.]?key"
+    r"token[\W_]*$|secret|signature|credential|passw|passphrase|api[-_.]?key|access[-_.]?key|private[-_.]?key"
+    "|auth[-_.]?key|licen[cs]e[-_.]?key|hdn(?:ea|et|tl|ts)"
     "|subscription[-_.]?key|key[-_.]?pair|sess(?:ion)?[-_.]?id|jwt|bearer|authorization"
-    "|(?:^|[-_.])(?:sig|hmac|auth|key|appkey|pwd|pass|sid)$"
+    r"|(?:^|[-_.\[])(?:sig|hmac|auth|key|appkey|pwd|pw|pass|sid)[\W_]*$"
 )
 
 
@@ -65,20 +72,25 @@ def masked(text: str) -> str:
     """The text with every secret of an address hidden: passwords, tokens, keys and signatures."""
     if "@" in text:
         text = _USER.sub(r"\1***@", _PASSWORD.sub("://***@", text))
-    return _PARAMETER.sub(_parameter, text) if "=" in text else text
+    if "=" in text:
+        text = _PARAMETER.sub(_parameter, text)
+    return _INNER.sub(_parameter, text) if "%3" in text else text
 
 
 def _parameter(found: re.Match[str]) -> str:
     secret = _SECRET.search(unquote(found["name"]).lower())
-    return f"{found['name']}=***" if secret else found[0]
+    return f"{found['name']}{found['is']}***" if secret else found[0]
 
 
 # What may be an address, and the beginning of a URL, whose user is none: its host must be seen. No
 # local part is as long as is tried, and what is tried from each letter anew must have a bound.
 _CANDIDATE = re.compile(
-    r"(?P<url>://)?(?P<local>[\w.+'%-]{1,80})(?:@|%40)(?P<domain>[\w-]+(?:\.[\w-]+)+)",
+    r"(?P<url>://)?(?P<local>[\w.+'%-]{1,80})(?:@|\uff20|%(?:25){0,3}40)(?P<domain>[\w-]+(?:\.[\w-]+)+)",
     re.IGNORECASE,
 )
+_AT = re.compile("@|\uff20|40")
+# A domain in the name of a file, with more of that behind it: ana@biblioteca.pt_2024.
+_BEFORE_MORE = re.compile(r"(?:[^\W_][\w-]*\.)+?[^\W\d_]{2,63}(?=[-_])")
 # Endings of files beside those of `email_span`: an address may be a part of a file's name.
 _ENDINGS = frozenset(
     "arrow bz2 crate csv deb epub gem gz jar json jsonl log mo mod npy parquet pdf po py rst tar"
@@ -94,7 +106,7 @@ def withheld(text: str) -> str:
     same for the same address, so that a reader can tell two apart, and see that one was changed.
     """
     text = masked(text)
-    return _CANDIDATE.sub(_hashed, text) if "@" in text or "%40" in text else text
+    return _CANDIDATE.sub(_hashed, text) if _AT.search(text) else text
 
 
 def _hashed(found: re.Match[str]) -> str:
@@ -103,12 +115,20 @@ def _hashed(found: re.Match[str]) -> str:
     while labels and labels[-1].lower() in _ENDINGS:
         behind.insert(0, labels.pop())
     is_version = len(labels) > 2 and labels[0].isdecimal()  # noqa: PLR2004 - as in name@1.0.dev
-    address = f"{local}@{_ascii('.'.join(labels))}"
-    span = None if found["url"] or is_version else email_span(address)
+    if found["url"] or is_version:
+        return found[0]
+    domain = ".".join(labels)
+    address = f"{local}@{_ascii(domain)}"
+    span = email_span(address)
+    if span is None and (first := _BEFORE_MORE.match(found["domain"])):
+        address, behind = f"{local}@{_ascii(first[0])}", []
+        span, more = email_span(address), found["domain"][first.end() :]
+    else:
+        more = ""
     if span is None:
         return found[0]
     digits = hashlib.sha256(address[slice(*span)].lower().encode()).hexdigest()[:_DIGITS]
-    return ".".join([f"{address[: span[0]]}[email {digits}]", *behind])
+    return ".".join([f"{address[: span[0]]}[email {digits}]", *behind]) + more
 
 
 def _ascii(domain: str) -> str:

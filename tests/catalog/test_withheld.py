@@ -32,7 +32,12 @@ SECRETS = [
     "https://host.pt/#access_token=HIDE",
     "https://host.pt/a;jsessionid=HIDE",
     "https://host.pt/?%74oken=HIDE",
-    "https://host.pt/?client_secret=HIDE&password=HIDE&pwd=HIDE",
+    "https://host.pt/?client_secret=HIDE&password=HIDE&pwd=HIDE&pw=HIDE",
+    "https://host.pt/?__token__=HIDE&token[]=HIDE&user[token]=HIDE&authKey=HIDE&licensekey=HIDE",
+    "https://host.pt/a?hdnea=HIDE&__hdnts__=HIDE",
+    'https://host.pt/a?token="HIDE"',
+    "https://host.pt/go?to=https%3A%2F%2Fb.pt%2Fk%3Fx%3D1%26token%3DHIDE%26y%3D2",
+    "https%3A%2F%2Fhost.pt%2Fk%3Fsig%3dHIDE",
     "https://HIDE@host.pt/a.git",
     "https://me:HIDE@host.pt/a.git",
     "s3://me:HIDE/HIDE@bucket/k",
@@ -70,6 +75,10 @@ PEOPLE = [
     "ana.silva+x@163.com",
     "ana.silva@例子.中国",
     "mailto:ana.silva@biblioteca.pt",
+    "ana.silva%2540biblioteca.pt",
+    "ana.silva\uff20biblioteca.pt",
+    "cv_ana.silva@biblioteca.pt_2024.pdf",
+    "ana.silva@biblioteca.pt-2.0.tar.gz",
 ]
 
 
@@ -99,6 +108,9 @@ def test_withheld_tells_two_people_apart_and_one_as_one() -> None:
         "page@2024-01-01",
         "sftp://me@files.host.pt/x",  # whose host a reader must see
         "a@b",
+        "pack@2.0.1-beta.tgz",
+        "@babel/parser@v7.0.0-rc.1.tgz",
+        "golang.org/x/text@v0.0.0-20200101-abcdef.zip",
     ],
 )
 def test_withheld_leaves_what_is_no_person_s(text: str) -> None:
