@@ -125,4 +125,5 @@ class Limits(BaseModel):
 
     def told(self, name: str) -> str:
         """A limit as the end of a reason: its value, its unit, and the name to raise it by."""
-        return f"{getattr(self, name)} {name.rpartition('_')[2]} (limits.{name})"
+        value, unit = getattr(self, name), name.rpartition("_")[2]
+        return f"{value} {unit.removesuffix('s') if value == 1 else unit} (limits.{name})"

@@ -21,6 +21,10 @@ Json = Any
 _UNSAFE = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 
+# A cell is of one row: a name with a line break in it would make another, that nothing stands for.
+_ONE_LINE = str.maketrans("\t\n", "\u2409\u240a")
+
+
 def plain(*, stderr: bool = False) -> Console:
     """A console that prints what it is given: no markup, no emoji names, no colours of its own."""
     return Console(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
@@ -91,4 +95,4 @@ def _cell(value: Json) -> str:
         return ", ".join(map(_cell, value))
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return visible(str(value))
+    return visible(str(value)).translate(_ONE_LINE)

@@ -57,7 +57,7 @@ def _faults(found: list[Extracted]) -> list[Fault]:
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        ("spin", "took more than 1 seconds (limits.record_seconds)"),
+        ("spin", "took more than 1 second (limits.record_seconds)"),
         ("hold 400000000", f"needed more than {200 * 2**20} bytes (limits.record_memory_bytes)"),
         ("die SIGSEGV", "ended its process (SIGSEGV)"),
         ("lack", "needed more memory than the system gives"),
@@ -102,7 +102,7 @@ def test_file_that_cannot_be_got_over_is_given_up_and_the_others_are_read(
     asked = _asked(tmp_path / "in", dict.fromkeys(names, TEXTS))
     found = list(extract(asked))
     assert _texts(found) == TEXTS * (len(names) - 1)
-    reason = "reading took more than 1 seconds (limits.record_seconds)"
+    reason = "reading took more than 1 second (limits.record_seconds)"
     assert _faults(found) == [Fault(None, -1, reason, rest=True, file="spin.jsonl")]
 
 
