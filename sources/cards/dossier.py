@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from phloem.sources.cards.plain_yaml import read_yaml
-from phloem.sources.cards.source import Approval, Source, card_files, describe
+from phloem.sources.cards.source import Approval, Source, describe, read_files
 from phloem.sources.connector import Connector, Json, Pin
 
 
@@ -64,7 +64,7 @@ class Dossier:
 
 def read_cards(folders: Sequence[str | Path] = ()) -> list[CardFile]:
     """Every card file of `entries/` and of these folders, right or wrong."""
-    return [read_card(path) for path in card_files(folders)]
+    return [card_of_plain(path, *read) for path, read in read_files(folders)]
 
 
 def read_card(path: Path) -> CardFile:

@@ -313,7 +313,7 @@ def sources(folders: Sequence[str | Path] = ()) -> Mapping[str, Source]:
     """
     found: dict[str, tuple[Source, Path]] = {}
     faults: list[str] = []
-    for path, (value, wrong) in _read(folders):
+    for path, (value, wrong) in read_files(folders):
         card, more = check_card(path, value) if not wrong else (None, [])
         faults += [f"{path}: {fault}" for fault in wrong] + more
         if card is None:
@@ -345,7 +345,7 @@ def _cards_in(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob("*.yaml"))
 
 
-def _read(folders: Sequence[str | Path]) -> list[tuple[Path, tuple[Json, list[str]]]]:
+def read_files(folders: Sequence[str | Path] = ()) -> list[tuple[Path, tuple[Json, list[str]]]]:
     """Every card file and what `read_yaml` gives for it.
 
     The project's own are some five hundred: what they hold is kept, as parsing them takes longer
