@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from phloem.catalog.errors import UseError
-from phloem.pipeline.cli import sources_pins, sources_review
+from phloem.pipeline.cli import sources_list, sources_pins, sources_review
 from phloem.pipeline.cli.console import listing, print_json, put
 from phloem.pipeline.cli.options import AsJson, iso_date
 
@@ -21,37 +21,6 @@ app = typer.Typer(
     help="Where text comes from: one card a source, and what is locked of it.",
     no_args_is_help=True,
 )
-
-COLUMNS = ("id", "status", "kind", "languages", "license", "connector", "version", "name")
-SHOWN = 5  # languages of a card in a table
-
-
-@app.command("list")
-def list_(as_json: AsJson = False) -> None:
-    """List the source cards: the project's, and those of your phloem.toml."""
-    from phloem.pipeline.registry.registry import load_registry
-    from phloem.pipeline.workspace import find_workspace
-
-    registry = load_registry(find_workspace())
-    rows = [
-        {
-            "id": card.id,
-            "status": card.status,
-            "kind": card.kind,
-            "languages": list(card.languages) if as_json else _first(card.languages),
-            "license": card.license.spdx,
-            "connector": card.access.connector,
-            "version": registry.pins[card.id].version if card.id in registry.pins else None,
-            "name": card.name,
-        }
-        for card in registry.cards.values()
-    ]
-    listing(rows, COLUMNS, as_json=as_json)
-
-
-def _first(values: Sequence[str]) -> list[str]:
-    more = [f"and {len(values) - SHOWN} more"] if len(values) > SHOWN else []
-    return [*values[:SHOWN], *more]
 
 
 @app.command("show")
@@ -288,5 +257,6 @@ def stats(as_json: AsJson = False) -> None:
         listing(rows, [name, *PARTS], as_json=False)
 
 
+app.add_typer(sources_list.app)
 app.add_typer(sources_pins.app)
 app.add_typer(sources_review.app)

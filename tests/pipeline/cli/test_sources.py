@@ -142,8 +142,8 @@ def test_run_of_approved_cards_records_who_signed_them(
         (("cards/approvals/first.yaml", "signed_by: steward", "signed_by: owner"), "sign as owner"),
         (("cards/approvals/allowed_signers", "steward", "owner"), "sign as steward"),
         (
-            ("cards/first.yaml", "status: active", "status: paused\nreason: ask"),
-            "status is 'paused'",
+            ("cards/first.yaml", "status: active", "status: withdrawn\nreason: ask"),
+            "status is 'withdrawn'",
         ),
     ],
 )
@@ -394,6 +394,61 @@ def test_check_links_of_a_host_without_a_name_says_nothing_of_it(
     assert result.exit_code == 3
     assert "0 gone, 0 refused to machines, 1 could not be asked for" in result.stdout
     assert "not asked" in result.stdout
+
+
+# List and approvals -------------------------------------------------------------------------------
+def listed(*options: str) -> list[str]:
+    return [row["id"] for row in json.loads(told(phloem("sources", "list", "--json", *options)))]
+
+
+def test_list_takes_one_value_of_each_option_and_all_options(workspace: Path) -> None:
+    path = workspace / "cards" / "second.yaml"
+    text = yaml.safe_load(path.read_text("utf-8"))
+    text |= {"license": {"spdx": "CC-BY-NC-4.0 AND MIT"}, "languages": ["pt-BR"]}
+    path.write_text(yaml.safe_dump(text), "utf-8")
+    everything = listed()
+    own = ("first", "second")
+    assert set(own) < set(everything)
+    assert {id_ for id_ in own if id_ in listed("--language", "pt")} == {"second"}
+    both = listed("--language", "pt", "--language", "zh")
+    assert set(own) < set(both) < set(everything)
+    assert {id_ for id_ in own if id_ in listed("--obligation", "noncommercial")} == {"second"}
+    assert {id_ for id_ in own if id_ in listed("--obligation", "none")} == {"first"}
+    assert "second" in listed("--license", "MIT", "--language", "pt")
+    assert "second" in listed("--license", "CC-BY-NC-4.0 AND MIT", "--status", "active")
+    assert "second" not in listed("--license", "CC0-1.0", "--language", "pt")
+    assert set(listed("--status", "active", "--status", "withdrawn")) < set(everything)
+    assert " cards" in told(phloem("sources", "list", "--language", "pt")).splitlines()[-1]
+
+
+def test_list_of_a_value_that_nothing_has_names_the_nearest(workspace: Path) -> None:
+    said = refused(phloem("sources", "list", "--status", "activ", "--obligation", "atribution"), 2)
+    assert "--obligation 'atribution' is none; did you mean attribution?" in said
+    assert "--status 'activ' is none; did you mean active?" in said
+    assert "--language 'xqz' is none; there are " in refused(
+        phloem("sources", "list", "--language", "xqz"), 2
+    )
+
+
+def test_approvals_say_of_each_whether_it_counts_and_binds(workspace: Path, key: Path) -> None:
+    told(approve("first", key))
+    told(approve("second", key))
+    path = workspace / "cards" / "second.yaml"
+    path.write_text(path.read_text("utf-8").replace("It is tiny.", "It is very small."), "utf-8")
+    rows = {row["card"]: row for row in json.loads(told(phloem("sources", "approvals", "--json")))}
+    assert (rows["first"]["state"], rows["first"]["by"]) == ("approved", "steward")
+    assert (rows["second"]["state"], rows["second"]["pin"]) == ("stale", "bound")
+    assert "1 approved, 1 stale" in told(phloem("sources", "approvals"))
+
+
+def test_approval_that_nobody_signed_is_told_in_the_table(workspace: Path) -> None:
+    folder = workspace / "cards" / "approvals"
+    folder.mkdir(exist_ok=True)
+    said = {"source": "first", "card": "0" * 64, "role": "steward", "date": "2026-01-31"}
+    (folder / "first.yaml").write_text(yaml.safe_dump({**said, "basis": BASIS}), "utf-8")
+    (row,) = json.loads(told(phloem("sources", "approvals", "--json")))
+    assert (row["card"], row["state"], row["pin"]) == ("first", "unsigned", "free")
+    assert (row["role"], row["date"], row["by"]) == ("steward", "2026-01-31", None)
 
 
 # Pins ---------------------------------------------------------------------------------------------
