@@ -85,7 +85,8 @@ class Hub:
         """The error of a dataset that is given to those who agreed to its terms."""
         return SourceError(
             f"{name} is given to those who agreed to its terms on its page: agree there, and set"
-            " HF_TOKEN to a token of that account"
+            f" HF_TOKEN to a token of that account, which is shown to {self.address} and to no"
+            " other host"
         )
 
     def _asked(self, name: str, url: str) -> tuple[Json, str | None]:

@@ -24,6 +24,7 @@ from phloem.sources.connector import (
     Batches,
     Files,
     GoneError,
+    Observation,
     Pin,
     PinnedFile,
     Split,
@@ -36,10 +37,11 @@ from phloem.sources.formats import read_warc
 from phloem.sources.formats.read_warc import Pages
 from phloem.sources.limits import Limits
 from phloem.sources.records import distinct
-from phloem.sources.web import addresses
+from phloem.sources.web import addresses, robots
 from phloem.sources.web.download import Downloaded, download, names_of, read_url
 
 DATA = "https://data.commoncrawl.org"
+SITE = "https://{}/"  # of a domain, which says there what machines may do
 
 DELAY = 0.1
 """Seconds between ranges: the store is made for many, but asks for moderation."""
@@ -120,8 +122,10 @@ def resolve(params: Params) -> Pin:
 
     Of domains: the list of captures, as one file, and their records, in files of `PART_BYTES`.
 
-    Raises SourceError if there is no page, or the index or an archive cannot be had.
+    Raises SourceError if there is no page, a domain asks machines to keep away, or the index or an
+    archive cannot be had.
     """
+    said = _heard(params)
     with TemporaryDirectory(prefix="phloem-") as name:
         folder = Path(name)
         if params.urls:
@@ -133,7 +137,16 @@ def resolve(params: Params) -> Pin:
             path = _gathered(part, folder / f"part-{len(files) - 1:05d}.warc.gz")
             files.append(pinned(path))
             path.unlink()
-    return Pin(f"{max(params.crawls)}-{files[0].sha256[:12]}", tuple(files))
+    return Pin(f"{max(params.crawls)}-{files[0].sha256[:12]}", tuple(files), said)
+
+
+def _heard(params: Params) -> tuple[Observation, ...]:
+    """What each domain says to machines today, of pages that a crawler took when it did not ask us.
+
+    Raises DeniedError for one that asks them to keep away.
+    """
+    said = (robots.observe(SITE.format(name), closed=False) for name in params.domains)
+    return tuple(each for of_domain in said for each in of_domain)
 
 
 def _bring(url: str, target: Path, *, pin: PinnedFile | None = None) -> Downloaded:
@@ -194,11 +207,13 @@ def fetch(params: Params, pin: Pin, folder: Path) -> Files:
 
     Raises:
         GoneError: the index lists other captures than are locked, or a file is not there any more.
-        SourceError: other bytes came, or the index or an archive cannot be had.
+        SourceError: other bytes came, a domain asks machines to keep away, or the index or an
+            archive cannot be had.
     """
     if params.urls:
         return fetch_files(params, pin, folder, foreign=foreign, bring=_bring)
     refuse(foreign(params, pin))
+    _heard(params)
     found = _captures(params)
     path = _written(folder / LIST, crawl_index.listed(found))
     if [file.name for file in pin.files[:1]] != [LIST] or pinned(path) != pin.files[0]:

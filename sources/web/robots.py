@@ -53,14 +53,19 @@ class _Said:
     open: bool
 
 
-def observe(url: str) -> tuple[Observation, ...]:
+def observe(url: str, *, closed: bool = True) -> tuple[Observation, ...]:
     """What robots.txt and TDMRep of a host say of an address, asked once a process and host.
+
+    Args:
+        url: The address.
+        closed: Whether a host that fails to give its robots.txt says no by that, as to who is about
+            to ask it for more. Of pages that another archived, it says nothing.
 
     Raises DeniedError if either forbids it.
     """
     parts = urlsplit(url)
     origin = f"{parts.scheme}://{parts.netloc}"
-    return _robots(origin, url), _reservation(origin, url)
+    return _robots(origin, url, closed=closed), _reservation(origin, url)
 
 
 def observe_header(url: str, headers: Mapping[str, str]) -> tuple[Observation, ...]:
@@ -87,8 +92,8 @@ def delay(url: str) -> float:
     return min(asked or 0.0, SLOWEST)
 
 
-def _robots(origin: str, url: str) -> Observation:
-    said = read(f"{origin}/robots.txt", closed=True)
+def _robots(origin: str, url: str, *, closed: bool) -> Observation:
+    said = read(f"{origin}/robots.txt", closed=closed)
     if said.text is None:
         if not said.open:
             raise DeniedError(_denial(url, f"{said.note}, which stands for a no", said.place))
@@ -175,7 +180,9 @@ def read(place: str, *, closed: bool) -> _Said:
     except addresses.RedirectError:  # too many are as good as none (RFC 9309, 2.3.1.2)
         return _Said(place, None, "it redirects without end", open=True)
     except SSLError:
-        raise  # nor can what was asked for be had
+        if closed:
+            raise  # nor can what was asked for be had
+        return _Said(place, None, "its certificate does not hold", open=True)
     except web.BROKEN:
         return _Said(place, None, "it cannot be reached", open=not closed)
 

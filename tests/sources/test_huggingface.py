@@ -375,7 +375,8 @@ def test_gated_files_ask_for_a_token_and_it_goes_to_the_hub_alone(
     path = f"/datasets/{NAME}/resolve/{COMMIT}/sw/train-00000-of-00001.parquet"
     moved = host.pages[path]
     host.pages[path] = Page(status=401, headers={"X-Error-Code": "GatedRepo"})
-    with pytest.raises(SourceError, match="agree there, and set HF_TOKEN"):
+    said = f"set HF_TOKEN to a token of that account, which is shown to {host.address} and to no"
+    with pytest.raises(SourceError, match=said):
         huggingface.fetch(params, pin, tmp_path)
     assert isinstance(moved, Page)
     far = host.address.replace("127.0.0.1", "localhost")

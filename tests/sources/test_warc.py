@@ -23,6 +23,8 @@ from phloem.sources.connectors import warc
 from phloem.sources.formats import read_warc
 from phloem.sources.formats.read_warc import Pages
 from phloem.sources.limits import Limits
+from phloem.sources.web import robots
+from phloem.sources.web.robots import DeniedError
 
 HTML = b"Content-Type: text/html; charset=UTF-8\r\n"
 PAGE = "<html><p>Wote wamezaliwa huru — ทุกคน 🌍</p></html>".encode()
@@ -369,7 +371,10 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
         monkeypatch.setattr(crawl_index, "DELAY", 0)
         monkeypatch.setattr(warc, "DATA", found.address)
         monkeypatch.setattr(warc, "DELAY", 0)
+        monkeypatch.setattr(warc, "SITE", f"{found.address}/{{}}/")
+        robots.read.cache_clear()
         yield found
+        robots.read.cache_clear()
 
 
 def read_all(params: warc.Params, folder: Path) -> tuple[list[dict[str, Any]], list[Fault]]:
@@ -409,6 +414,30 @@ def test_domain_pages_are_listed_pinned_and_fetched_by_range(host: Host, tmp_pat
     assert len(ranges) == 15  # both pins and the fetch
     assert warc.reach(params) == "network"
     assert warc.unavailable(params) is None
+
+
+def test_domain_that_asks_machines_to_keep_away_is_heard_when_locked_and_when_fetched(
+    host: Host, tmp_path: Path
+) -> None:
+    Crawl(host).add("https://example.org/1")
+    params = domain("example.org")
+    pin = warc.resolve(params)
+    seen = {(said.protocol, said.verdict, said.note) for said in pin.observed}
+    nothing = "it answers 404"
+    assert seen == {("robots", "unknown", nothing), ("tdmrep", "unknown", nothing)}
+    for page, body in (
+        ("/robots.txt", b"User-agent: *\nDisallow: /\n"),
+        ("/.well-known/tdmrep.json", b'[{"location": "/*", "tdm-reservation": 1}]'),
+    ):
+        robots.read.cache_clear()
+        host.pages[page] = Page(body)
+        with pytest.raises(DeniedError, match="asks machines not to read"):
+            warc.fetch(params, pin, tmp_path)
+        with pytest.raises(DeniedError):
+            warc.resolve(params)
+        host.pages[page] = Page(status=503)
+    robots.read.cache_clear()
+    assert {said.verdict for said in warc.resolve(params).observed} == {"unknown"}  # archived pages
 
 
 def test_domain_newest_capture_of_a_page_is_taken_and_globs_choose(
