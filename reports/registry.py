@@ -110,9 +110,19 @@ def headline(entries: Sequence[Entry]) -> str:
     active = counts["index"] + counts["network"]
     return (
         f"{active} active sources: {counts['index']} readable on a machine that reaches only"
-        f" package indexes, {counts['network']} more by anyone with a network;"
-        f" {counts['proposed']} proposed"
+        f" package indexes, {counts['network']} more by anyone with a network"
+        f"{_never(entries)}; {counts['proposed']} proposed"
     )
+
+
+def never_fetched(entries: Iterable[Entry]) -> int:
+    """How many active cards no machine was seen to fetch: what they say is what people read."""
+    return sum(entry.is_active and not entry.fetched_on for entry in entries)
+
+
+def _never(entries: Sequence[Entry]) -> str:
+    count = never_fetched(entries)
+    return f", of all of which {count} have never been fetched" if count else ""
 
 
 def text_headline(entries: Sequence[Entry]) -> str:

@@ -81,6 +81,7 @@ class SourceSample:
         compared_with: That run, or why none was looked at.
         verdicts: Documents by ``kept`` or the first rule that they failed.
         kept_bytes: Of cleaned text that the rules keep, by language, each near duplicate once.
+        repeated_bytes: Of cleaned text that was a near duplicate of other documents drawn.
         counted: The op that counted texts, over the sample alone; empty if none did.
         withheld: Documents whose licence the recipe's policy refuses: none of their text is shown.
         excerpts: A few of each.
@@ -106,6 +107,7 @@ class SourceSample:
     compared_with: str = ""
     verdicts: Mapping[str, int] = field(default_factory=dict)
     kept_bytes: Mapping[str, int] = field(default_factory=dict)
+    repeated_bytes: int = 0
     counted: str = ""
     withheld: int = 0
     excerpts: tuple[Excerpt, ...] = ()

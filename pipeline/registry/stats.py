@@ -11,7 +11,14 @@ from phloem.catalog.plain import Json
 from phloem.pipeline.registry.page import entries as entries_of
 from phloem.pipeline.registry.registry import Registry
 from phloem.reports.numerals import megabytes
-from phloem.reports.registry import PARTS, headline, natural_coverage, parts, text_headline
+from phloem.reports.registry import (
+    PARTS,
+    headline,
+    natural_coverage,
+    never_fetched,
+    parts,
+    text_headline,
+)
 from phloem.sources.cards.lock import Entry as Locked
 from phloem.sources.cards.source import Source
 
@@ -42,6 +49,10 @@ def stats(registry: Registry, locked: Mapping[str, Locked]) -> dict[str, Json]:
         "headline": headline(entries),
         "text": [asdict(each) for each in natural_coverage(entries)],
         "parts": parts(entries),
+        "seen": {
+            "fetched": sum(entry.is_active for entry in entries) - never_fetched(entries),
+            "never": never_fetched(entries),
+        },
         "status": dict(sorted(Counter(card.status for card in cards).items())),
         "kind": by(lambda card: [card.kind]),
         "connector": by(lambda card: [card.access.connector]),

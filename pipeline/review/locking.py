@@ -50,7 +50,7 @@ def lock(
         before = entries.get(card.id)
         same = before is not None and before.pin.files == pin.files
         languages, text = (before.languages, before.text) if before and same else (None, None)
-        if store is not None and text is None:
+        if store is not None and (text is None or text.repeated is None):
             with at_most(allowance):
                 shares, text = _text(store, registry, workspace, card, pin)
             languages = languages or shares

@@ -261,6 +261,7 @@ def _described(
         compared_with=run,
         verdicts=dict(verdicts.most_common()),
         kept_bytes=_kept_bytes(ledger),
+        repeated_bytes=sum(row[TEXT_BYTES.name] for row in ledger if row["reason"] == DUPLICATE),
         withheld=len(refused),
         excerpts=tuple(_excerpts(scratch, shards, ledger, refused)),
     )
@@ -424,4 +425,5 @@ def measured_text(
     found = sample(store, held, workspace, card, documents=None, told=lambda _: None)
     read, parts = found.splits
     is_whole = read == parts and not found.is_cut
-    return found.shares or None, Text(found.kept_bytes, is_whole) if found.documents else None
+    text = Text(found.kept_bytes, is_whole, found.repeated_bytes)
+    return found.shares or None, text if found.documents else None

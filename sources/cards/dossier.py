@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from phloem.sources.cards.lock import Text
 from phloem.sources.cards.plain_yaml import read_yaml
 from phloem.sources.cards.source import Approval, Source, describe, read_files
 from phloem.sources.connector import Connector, Json, Pin
@@ -44,6 +45,7 @@ class Dossier:
         license_refs: The LicenseRef-* that `licenses.yaml` knows.
         today: For the age of licence checks.
         unverified: Why an approval does not count, by source id.
+        texts: How much text each source was seen to hold, by source id.
         own: Ids of the cards that are a user's own, and none of the registry.
     """
 
@@ -56,6 +58,7 @@ class Dossier:
     today: date
     unverified: Mapping[str, str] = field(default_factory=dict)
     own: Collection[str] = ()
+    texts: Mapping[str, Text] = field(default_factory=dict)
 
     def cards(self) -> Iterator[tuple[str, Source]]:
         """(file, card) of each card whose shape is right."""

@@ -278,3 +278,37 @@ def permission(dossier: Dossier) -> Iterator[Found]:
     for file, card in dossier.cards():
         if card.status == "active" and names_holders_alone(card.license.evidence or ""):
             yield file, "license.evidence", "says who holds the copyright, and nothing is allowed"
+
+
+REPEATED = 0.3  # of what a source holds: more is not what its size promises
+_TELLS = {
+    "repeats": re.compile(r"duplicat|repeat|same (?:text|line|page)|near cop", re.IGNORECASE),
+    "nothing": re.compile(r"\b(?:nothing|none|no document)\b", re.IGNORECASE),
+}
+
+
+@rules.error(
+    "S044",
+    why="who chose it by its size has other text than they think",
+    fix="mend it with clean or exclude and lock it again, or say so in limits",
+)
+def lost_text(dossier: Dossier) -> Iterator[Found]:
+    """An active card of which nothing was kept, or 30 % lost to its own pages, untold in limits.
+
+    What was seen stands in the lock: how much text the rules keep, and how much were near
+    duplicates of other documents of the source.
+    """
+    for file, card in dossier.cards():
+        text = dossier.texts.get(card.id)
+        if card.status != "active" or text is None:
+            continue
+        kept, repeated, said = sum(text.bytes.values()), text.repeated or 0, card.limits or ""
+        if not kept and not _TELLS["nothing"].search(said):
+            yield (
+                file,
+                "limits",
+                "nothing of it was kept when it was locked, untold",
+            )
+        if repeated > REPEATED * (kept + repeated) and not _TELLS["repeats"].search(said):
+            share = f"{repeated / (kept + repeated):.0%} of its text"
+            yield file, "limits", f"{share} is near duplicates of its own, untold"

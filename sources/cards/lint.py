@@ -10,7 +10,7 @@ from pathlib import Path
 from phloem.sources.cards import checks, facts
 from phloem.sources.cards.approvals import signature_faults, signers_of
 from phloem.sources.cards.dossier import Dossier, read_cards
-from phloem.sources.cards.lock import pins
+from phloem.sources.cards.lock import locked
 from phloem.sources.cards.rules import Kind, Rule
 from phloem.sources.cards.source import approvals, license_refs, own_ids
 from phloem.sources.connector import find_connector
@@ -46,17 +46,19 @@ def lint(
     Raises SourceError if a lock file or an approval cannot be read.
     """
     approved = approvals(folders)
+    entries = locked(folders)
     return findings(
         Dossier(
             files=read_cards(folders),
             ops=op_names,
             connectors={name: find_connector(name) for name in connector_names},
-            pins=pins(folders),
+            pins={source: entry.pin for source, entry in entries.items()},
             approvals=approved,
             license_refs=license_refs(),
             today=today or datetime.now(UTC).date(),
             unverified=signature_faults(approved, signers_of(folders)),
             own=own_ids(folders),
+            texts={source: each.text for source, each in entries.items() if each.text},
         )
     )
 

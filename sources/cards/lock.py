@@ -30,10 +30,13 @@ class Text:
     Attributes:
         bytes: Of cleaned UTF-8 that the rules keep, by BCP-47 tag, each near duplicate once.
         is_whole: Whether all of the source was read; if not, it holds at least so much.
+        repeated: Bytes beside those that were near duplicates of others of the source, and not
+            kept; None: not counted.
     """
 
     bytes: Mapping[str, int]
     is_whole: bool
+    repeated: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def _finite(text: str) -> float:
 
 def _text(value: Json) -> Text | None:
     """What an entry says of its text; one that says nothing was not measured."""
-    return None if value is None else Text(value["bytes"], value["is_whole"])
+    return None if value is None else Text(value["bytes"], value["is_whole"], value.get("repeated"))
 
 
 def _fault(entry: Entry) -> str | None:
@@ -161,7 +164,10 @@ def _measure_fault(entry: Entry) -> str | None:
         return "its languages are no shares"
     if entry.text is not None and not (
         isinstance(entry.text.bytes, dict)
-        and all(type(each) is int and each >= 0 for each in entry.text.bytes.values())
+        and all(
+            type(each) is int and each >= 0
+            for each in (*entry.text.bytes.values(), entry.text.repeated or 0)
+        )
         and isinstance(entry.text.is_whole, bool)
     ):
         return "its text is no sizes"
@@ -194,7 +200,8 @@ def write_lock(path: str | Path, entries: Mapping[str, Entry]) -> None:
 
 def _written(entry: Entry) -> dict[str, Json]:
     """An entry as plain data; text that was not measured has no key."""
-    text = {} if entry.text is None else {"text": dataclasses.asdict(entry.text)}
+    seen = {} if entry.text is None else dataclasses.asdict(entry.text)
+    text = {"text": {k: v for k, v in seen.items() if v is not None}} if seen else {}
     return {
         **entry.pin.to_json(),
         "fetched_on": entry.fetched_on,

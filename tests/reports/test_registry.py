@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from phloem.reports.registry import (
     Entry,
     headline,
     natural_coverage,
+    never_fetched,
     other_coverage,
     programming_coverage,
     render_registry,
@@ -81,8 +83,17 @@ ENTRIES = [
 def test_headline_counts_three_parts() -> None:
     assert headline(ENTRIES) == (
         "3 active sources: 2 readable on a machine that reaches only package indexes, 1 more by"
-        " anyone with a network; 1 proposed"
+        " anyone with a network, of all of which 2 have never been fetched; 1 proposed"
     )
+
+
+def test_headline_says_how_many_were_never_fetched() -> None:
+    seen = [replace(entry, fetched_on="2026-11-25") for entry in ENTRIES]
+    assert "never" not in headline(seen)
+    assert never_fetched(seen) == 0
+    assert never_fetched(ENTRIES) == 2  # of the active ones
+    unseen = [entry for entry in ENTRIES if not entry.version]
+    assert render_registry(ENTRIES).count("no machine was seen to bring it") == len(unseen)
 
 
 def test_text_counts_prose_interface_and_network_apart() -> None:

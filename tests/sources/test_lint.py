@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from phloem.sources.cards import facts
 from phloem.sources.cards.checks import license_faults, tag_fault
 from phloem.sources.cards.dossier import Dossier, read_card
 from phloem.sources.cards.lint import RULES, Finding, catalogue, findings, lint
+from phloem.sources.cards.lock import Text
 from phloem.sources.cards.source import Approval, Source, card_hash
 from phloem.sources.connector import Pin, PinnedFile, connectors, find_connector
 
@@ -61,6 +63,7 @@ def check(
     approvals: Mapping[str, Approval] | None = None,
     own: Collection[str] = ("tales", "tale", "rhymes"),
     refs: Collection[str] = ("LicenseRef-public-domain",),
+    texts: Mapping[str, Text] = MappingProxyType({}),
 ) -> list[Finding]:
     """The findings for cards written as tales.yaml, rhymes.yaml: in a workspace, if not told."""
     files = []
@@ -77,6 +80,7 @@ def check(
         license_refs=refs,
         today=TODAY,
         own=own,
+        texts=texts,
     )
     return findings(dossier)
 
@@ -266,6 +270,34 @@ def test_names_holders_alone_is_false_of_what_may_be_a_permission(evidence: str)
     assert not facts.names_holders_alone(evidence)
 
 
+@pytest.mark.parametrize(
+    ("text", "limits", "part"),
+    [
+        (Text({}, is_whole=True, repeated=0), "Twelve tales, made up.", "nothing of it was kept"),
+        (Text({"sw": 0}, is_whole=False), "Twelve tales, made up.", "nothing of it was kept"),
+        (Text({"sw": 69}, True, 31), "Twelve tales, made up.", "31% of its text is near dupl"),
+        (
+            Text({}, True, 5),
+            "Twelve tales. No rule keeps any: none is kept of them.",
+            "100% of its",
+        ),
+        (Text({}, is_whole=True, repeated=0), "Nothing of it is kept by rules for prose.", None),
+        (Text({"sw": 69}, True, 31), "Pages repeat their table of contents.", None),
+        (Text({"sw": 70}, True, 30), "Twelve tales, made up.", None),
+        (Text({"sw": 70}, is_whole=True), "Twelve tales, made up.", None),
+    ],
+)
+def test_lint_source_that_loses_its_text_says_so(
+    tmp_path: Path, text: Text, limits: str, part: str | None
+) -> None:
+    card = {**GOOD, "limits": limits}
+    found = check(tmp_path, card, texts={"tales": text})
+    assert [each.rule for each in found] == ([] if part is None else ["S044"])
+    assert all(part in each.message for each in found if part)
+    idle = {**card, "status": "proposed", "reason": "It is lost."}
+    assert check(tmp_path, idle, texts={"tales": text}) == []
+
+
 def test_lint_unknown_licence_names_those_of_this_project() -> None:
     (fault,) = license_faults("QQQQ7", ["LicenseRef-b", "LicenseRef-a"])
     assert fault.endswith("; there are LicenseRef-a, LicenseRef-b")
@@ -357,6 +389,7 @@ def test_lint_every_rule_is_planted_somewhere() -> None:
     planted = {rule for rule, _, _ in PLANTED}
     planted |= {"S003", "S007", "S011", "S014", "S015", "S016", "S021", "S029", "S032", "S033"}
     planted |= {"S030"}  # in test_approvals.py
+    planted |= {"S044"}
     planted |= {"S034", "S036"}  # the latter in test_barred.py
     assert planted == {rule.number for rule in RULES}
     assert len(catalogue()) == len(RULES)

@@ -48,6 +48,8 @@ def test_lock_text_comes_back_and_an_entry_without_was_not_measured(tmp_path: Pa
         {"bytes": {"sw": 0.5}, "is_whole": True},
         {"bytes": ["sw"], "is_whole": True},
         {"bytes": {"sw": 1}, "is_whole": "yes"},
+        {"bytes": {"sw": 1}, "is_whole": True, "repeated": "2"},
+        {"bytes": {"sw": 1}, "is_whole": True, "repeated": -2},
         {"bytes": {"sw": 1}},
         [1],
     ],

@@ -254,7 +254,7 @@ def test_measured_text_is_of_all_documents_and_none_of_the_open_network(liar, tm
     assert shares is not None
     assert shares["en"] > 0.9
     whole = sample(store, registry, workspace, card, documents=10**6, told=str)
-    assert text == Text(whole.kept_bytes, is_whole=True)
+    assert text == Text(whole.kept_bytes, is_whole=True, repeated=whole.repeated_bytes)
     assert sum(text.bytes.values()) > sum(
         sample(store, registry, workspace, card, documents=20, told=str).kept_bytes.values()
     )
