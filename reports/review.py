@@ -19,14 +19,16 @@ MARK = "<!-- phloem-registry-review -->"
 """First line of every review: by it, the next one of the same branch takes its place."""
 
 MOST_CHARACTERS = 60_000  # in UTF-16, of which a forge never counts more: GitHub takes 65,536
-LEFT_OUT_UNITS = 4_000  # of those, for the names of what is left out
-DECIDES_UNITS = 36_000  # for what decides; red cards and errors have the rest
+LEFT_OUT_UNITS = 4_600  # of those, for the names of what is left out
+VERDICT_UNITS = 15_000  # for the verdict with a line for each fault
+DECIDES_UNITS = 30_000  # for what decides; the cards have the rest
 DECIDES = (
     "### What decides\n\nThis says what is read, who agrees to it and what is checked: look at it"
     " before what comes below."
 )
 RED, YELLOW, GREEN = "🔴", "🟡", "🟢"
 VALUE = 600  # characters of a value in a comment
+OVERLAPS = 3  # sources that a card's overlap names
 
 
 @dataclass(frozen=True)
@@ -112,16 +114,18 @@ def _foot(review: Review, left_out: Sequence[str]) -> Iterator[str]:
 
 def _parts(review: Review, characters: int) -> Iterator[_Part]:
     """The parts, what must be seen first: none that follows can take its room."""
-    yield _Part("the verdict", "\n".join([MARK, "", *_verdict(review)]))
+    faults = tuple(_fault(each, characters) for each in _faults(review))
+    head = "\n".join([MARK, "", *_verdict(review)])
+    yield _Part("faults of the verdict", f"{head}\n" if faults else head, faults, VERDICT_UNITS)
     yield from _decides(review.decides)
-    yield from _list("cards", "### Cards\n", _lights(review), 15_000)
-    errors = [_finding(each, characters) for each in _by_turns(review.findings) if each.is_error]
-    yield from _list("errors", "### Errors\n", errors, 15_000)
+    yield from _list("cards", "### Cards\n", _lights(review), 12_000)
     yield from _list("languages", "### Languages of BLOOM\n", _languages(review.languages), 4_000)
     for card in review.cards:
         if card.name:
             yield _card(card, characters)
-    hints = [_finding(each, characters) for each in _by_turns(review.findings) if not each.is_error]
+    told = {id(each) for each in _faults(review)}
+    left = [each for each in review.findings if id(each) not in told]
+    hints = [_finding(each, characters) for each in _by_turns(left)]
     yield from _list("hints", "### Hints\n", hints, 8_000)
     for card in review.cards:
         if card.sample:
@@ -161,23 +165,74 @@ def _verdict(review: Review) -> Iterator[str]:
         said = ["a maintainer must look", *said]
     if not said:
         said = [f"no error, {_many(hints, 'hint')}" if hints else "nothing to mend"]
-    yield f"## Registry review: {'; '.join(said)}"
+    light = RED if errors else YELLOW if review.must_be_looked_at else GREEN
+    yield f"## Registry review: {'; '.join(said)} {light}"
     yield ""
     changed = {what: [c.id for c in review.cards if c.what == what] for what in _WORDS}
     told = [f"{word} {codes(changed[what])}" for what, word in _WORDS.items() if changed[what]]
     yield f"Cards: {'; '.join(told)}." if told else "No card is changed."
-    if review.decides:
-        kinds = Counter(each.kind for each in review.decides)
+    for is_confirmed, what in (
+        (False, "**It changes what decides or signs:**"),
+        (True, "It changes what decides, and this review has seen that it is right:"),
+    ):
+        kinds = Counter(each.kind for each in review.decides if each.is_confirmed == is_confirmed)
         told = [f"{kind} ({count(number)})" for kind, number in kinds.items()]
+        if told:
+            yield ""
+            yield f"{what} {'; '.join(told)}."
+    if any(card.what != "removed" for card in review.cards):
         yield ""
-        yield f"**It changes what decides or signs:** {'; '.join(told)}."
-    wrong = [card for card in review.cards if card.sample and card.sample.mismatches]
-    if wrong:
+        yield _overlap(review.cards)
+    unseen = [card for card in review.cards if card.why_no_sample and not card.failed]
+    if unseen:
         yield ""
-        yield f"**Languages not as declared:** {codes(card.id for card in wrong)}."
+        yield f"**Without a sample:** {codes(card.id for card in unseen)}; each says why below."
     for note in review.notes:
         yield ""
         yield f"**Look:** {note}"
+
+
+def _overlap(cards: Sequence[CardReview]) -> str:
+    """What was found of overlap with the registry, or that nobody has looked."""
+    samples = [card.sample for card in cards if card.sample]
+    compared = [each for each in samples if each.is_compared]
+    if not compared:
+        why = samples[0].compared_with if samples else "no card has a sample"
+        return f"**Overlap with the registry was not looked at:** {code(why)}."
+    told = [
+        f"{code(each.source)} {count(number)} of {count(each.documents)} with {code(other)}"
+        for each in compared
+        for other, number in list(each.elsewhere.items())[:OVERLAPS]
+    ]
+    without = len([card for card in cards if card.what != "removed"]) - len(compared)
+    more = f" It was not looked at of {_many(without, 'card')}." if without else ""
+    run = code(compared[0].compared_with)
+    return f"**Overlap with the registry,** as {run} holds it: {'; '.join(told) or 'none'}.{more}"
+
+
+def _faults(review: Review) -> list[ReviewFinding]:
+    """What the verdict names: every error, then what else the review saw for itself."""
+    errors = [each for each in review.findings if each.is_error]
+    others = [each for each in review.findings if _is_seen(each) and not each.is_error]
+    return [*_by_turns(errors), *_by_turns(others)]
+
+
+def _is_seen(each: ReviewFinding) -> bool:
+    return each.rule.startswith("R")
+
+
+def _fault(each: ReviewFinding, characters: int) -> str:
+    """One line of the verdict."""
+    card = each.field if each.file.endswith("sources.lock") else _card_of(each.file)
+    where = "its lock entry" if each.file.endswith("sources.lock") else code(each.field)
+    return (
+        f"- {RED if each.is_error else YELLOW} {code(card)}, {where}:"
+        f" {code(each.message, characters)} ({each.rule}). To do: {each.fix}."
+    )
+
+
+def _card_of(file: str) -> str:
+    return file.rpartition("/")[2].removesuffix(".yaml")
 
 
 _WORDS = {"added": "new", "changed": "changed", "removed": "removed"}
@@ -190,8 +245,7 @@ def _many(number: int, word: str) -> str:
 def _lights(review: Review) -> list[str]:
     """A line a card: red where something is to be mended, and those first."""
     wrong: Counter[tuple[str, bool]] = Counter(
-        (each.file.rpartition("/")[2].removesuffix(".yaml"), each.is_error)
-        for each in review.findings
+        (_card_of(each.file), each.is_error) for each in review.findings
     )
     # Of the lock file the field names the card.
     locked = (each for each in review.findings if each.file.endswith("sources.lock"))

@@ -45,11 +45,13 @@ class Decides:
         kind: What it is, in words of ours.
         path: Where it lies in the repository.
         what: What happens to it, in words of ours with values as code.
+        is_confirmed: Whether the review has seen for itself that it is right.
     """
 
     kind: str
     path: str
     what: str
+    is_confirmed: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class CardReview:
         approval: Whether one binds, in words of ours.
         sample: Measured in its documents.
         why_no_sample: In words of ours.
+        failed: Why a sample that was tried gave none; empty if none was tried, or it did.
+        evidence: Why the sentence that it quotes is none, by what was fetched; empty if it is.
+        unseen: Why that was not looked for to the end.
     """
 
     id: str
@@ -89,6 +94,9 @@ class CardReview:
     approval: str = ""
     sample: SourceSample | None = None
     why_no_sample: str = ""
+    failed: str = ""
+    evidence: str = ""
+    unseen: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,4 +141,5 @@ class Review:
     @property
     def must_be_looked_at(self) -> bool:
         """Whether a maintainer must look, whatever the rules find."""
-        return bool(self.decides) or any(card.broken for card in self.cards)
+        decides = any(not each.is_confirmed for each in self.decides)
+        return decides or any(card.broken for card in self.cards)

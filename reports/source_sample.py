@@ -79,6 +79,7 @@ class SourceSample:
         duplicates: Documents that the rest of the sample has already.
         elsewhere: Documents that another source of the newest run has, by its id.
         compared_with: That run, or why none was looked at.
+        is_compared: Whether one was.
         verdicts: Documents by ``kept`` or the first rule that they failed.
         kept_bytes: Of cleaned text that the rules keep, by language, each near duplicate once.
         repeated_bytes: Of cleaned text that was a near duplicate of other documents drawn.
@@ -105,6 +106,7 @@ class SourceSample:
     duplicates: int = 0
     elsewhere: Mapping[str, int] = field(default_factory=dict)
     compared_with: str = ""
+    is_compared: bool = False
     verdicts: Mapping[str, int] = field(default_factory=dict)
     kept_bytes: Mapping[str, int] = field(default_factory=dict)
     repeated_bytes: int = 0

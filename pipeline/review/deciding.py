@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from phloem.pipeline.review.commits import (
     ABSENT,
@@ -51,16 +51,32 @@ _PROSE = re.compile(
 _MODES = {PROGRAM: "a program", LINK: "a link", REPOSITORY: "another repository"}
 
 
-def deciding(branch: Branch, base: TreeRegistry, head: TreeRegistry) -> list[Decides]:
-    """All that a branch changes and that decides or signs, what decides most first."""
+def deciding(
+    branch: Branch, base: TreeRegistry, head: TreeRegistry, confirmed: Collection[str] = ()
+) -> list[Decides]:
+    """All that a branch changes and that decides or signs, what decides most first.
+
+    Args:
+        branch: What it changes.
+        base: The registry before.
+        head: The registry after.
+        confirmed: Ids of cards whose lock entry the review has seen to be right.
+    """
     found = []
     for change in branch.changes:
         if decides(change):
-            found.append(Decides(kind_of(change.path), change.path, _what(change)))
+            within: list[Decides] = []
             if change.path == SIGNERS:
-                found += _signers(branch)
+                within = list(_signers(branch))
             elif change.path == LOCK:
-                found += _locked(base.locked, head.locked, set(_cards(branch)))
+                own = set(_cards(branch))
+                within = list(_locked(base.locked, head.locked, own, own & {*confirmed}))
+            is_right = bool(within) and all(each.is_confirmed for each in within)
+            is_right = is_right and change.is_plain
+            found += [
+                Decides(kind_of(change.path), change.path, _what(change), is_right),
+                *within,
+            ]
     order = {kind: place for place, (kind, _) in enumerate(KINDS)}
     return sorted(found, key=lambda each: order[each.kind])  # stable: by path within a kind
 
@@ -131,7 +147,10 @@ def _signers(branch: Branch) -> Iterator[Decides]:
 
 
 def _locked(
-    before: Mapping[str, Entry] | None, after: Mapping[str, Entry] | None, cards: set[str]
+    before: Mapping[str, Entry] | None,
+    after: Mapping[str, Entry] | None,
+    cards: set[str],
+    confirmed: set[str],
 ) -> Iterator[Decides]:
     """The lock entries that differ, those of cards that the branch leaves alone first."""
     kind = next(kind for kind, places in KINDS if LOCK in places)
@@ -142,7 +161,9 @@ def _locked(
     for name in sorted(differing, key=lambda name: name in cards):
         whose = "" if name in cards else " of a card that **the branch leaves alone**"
         said = _entry(before.get(name), after.get(name))
-        yield Decides(kind, LOCK, f"the entry {code(name, WHOLE)}{whose}: {said}")
+        is_right = name in confirmed and name in after
+        seen = "; fetched by this review, and as it says" if is_right else ""
+        yield Decides(kind, LOCK, f"the entry {code(name, WHOLE)}{whose}: {said}{seen}", is_right)
     if not differing:
         yield Decides(kind, LOCK, "no entry of it differs, only how they are written")
 

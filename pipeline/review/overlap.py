@@ -15,7 +15,7 @@ from phloem.pipeline.job import Job
 from phloem.pipeline.recipe import Dedup
 
 
-def overlap(store: Store, job: Job, own: pa.Array) -> tuple[str, dict[str, int]]:
+def overlap(store: Store, job: Job, own: pa.Array) -> tuple[str, dict[str, int] | None]:
     """The newest run, and how many of these documents each of its other sources has nearly alike.
 
     Their similarity is estimated by the signatures: it is not verified on texts, as a run does.
@@ -26,7 +26,7 @@ def overlap(store: Store, job: Job, own: pa.Array) -> tuple[str, dict[str, int]]
         own: Signatures of the documents.
 
     Returns:
-        The run, or why none was compared with; documents by source id, most first.
+        The run, or why none was compared with; documents by source id, most first, or None.
     """
     source, dedup = job.readings[0].card.id, job.recipe.dedup or Dedup()
     minhash = next(op.identity for op in job.ops if op.name == "minhash")
@@ -34,10 +34,10 @@ def overlap(store: Store, job: Job, own: pa.Array) -> tuple[str, dict[str, int]]
         record = load_run(store, newest_run(store))
         dataset = dataset_of(store, record, "measure")
     except ViewError:
-        return "the root holds no finished run", {}
+        return "the root holds no finished run", None
     run = f"run {record['run_id']}"
     if dataset is None or minhash not in dataset.spec.get("ops", ()):
-        return f"{run} has no signatures of the same kind", {}
+        return f"{run} has no signatures of the same kind", None
     near: dict[str, set[int]] = {}
     for shard in dataset.shards:
         if shard.facts["op"] != "minhash" or shard.facts["source"] == source:

@@ -23,11 +23,14 @@ from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.registry.page import part_of
 from phloem.pipeline.registry.registry import Registry, params_of, reach_of, source_facts
 from phloem.pipeline.review.apart import ApartError, apart
-from phloem.pipeline.review.commits import APPROVALS, ENTRIES, Branch, card_id, read_branch
+from phloem.pipeline.review.commits import APPROVALS, ENTRIES, LOCK, Branch, card_id, read_branch
+from phloem.pipeline.review.comparing import taken_back
 from phloem.pipeline.review.deciding import deciding, prose
 from phloem.pipeline.review.differences import changes, flat, leaves
+from phloem.pipeline.review.evidence import evidence_fault
 from phloem.pipeline.review.pins import pin_changes
-from phloem.pipeline.review.sample import sample
+from phloem.pipeline.review.sample import job_of, sample_of
+from phloem.pipeline.review.seeing import seen
 from phloem.pipeline.review.tree_registry import TreeRegistry, read_tree
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.markdown import code
@@ -71,12 +74,13 @@ def review(folder: Path, span: str, store: Store, *, samples: int, told: Told) -
         broken = {card.id for card in cards if card.broken}
         languages, notes = _breadth(base.registry, _without(head.registry, broken))
         cards = list(_sampled(cards, base, head, store, samples, told))
+    seen_for_itself = [*taken_back(cards, base, head), *seen(cards, base, head)]
     return Review(
         base=branch.base.commit,
         head=branch.head.commit,
-        decides=tuple(deciding(branch, base, head)),
+        decides=tuple(deciding(branch, base, head, _confirmed(cards, seen_for_itself))),
         cards=tuple(cards),
-        findings=tuple(_findings(base, head, touched)),
+        findings=(*seen_for_itself, *_findings(base, head, touched)),
         languages=languages,
         notes=notes,
         prose=prose(branch),
@@ -90,11 +94,20 @@ def _touched(branch: Branch, base: TreeRegistry, head: TreeRegistry) -> set[str]
         base.locked is None or head.locked is None
     ):  # what cannot be read differs in all, which says nothing
         return {source for source in files if source}
-    before, after = base.registry.pins, head.registry.pins
+    before, after = (
+        {source: (entry.pin, entry.languages) for source, entry in locked.items()}
+        for locked in (base.locked, head.locked)
+    )
     locked = {source for source in {*before, *after} if before.get(source) != after.get(source)}
     return {source for source in files if source} | {
         source for source in locked | {*head.unsafe} if f"{ENTRIES}{source}.yaml" in head.files
     }
+
+
+def _confirmed(cards: Sequence[CardReview], found: Sequence[ReviewFinding]) -> set[str]:
+    """Ids of cards whose lock entry the review has fetched and measured, as it says."""
+    wrong = {each.field for each in found if each.file == LOCK}
+    return {card.id for card in cards if card.sample and card.id not in wrong}
 
 
 def _without(registry: Registry, sources: Collection[str]) -> Registry:
@@ -306,20 +319,31 @@ def _with_sample(
     # Rewrites and rules of a card take patterns and numbers of its own; those of the recipe do.
     plain = card.model_copy(update={"clean": (), "keep": ()})
 
-    def made() -> SourceSample | str:
+    def made() -> tuple[SourceSample, tuple[str, str]] | str:
         try:
             with at_most(Allowance(SAMPLE_BYTES, seconds)):
-                return sample(store, registry, Workspace(), plain, told=told)
+                return looked_at(store, registry, plain, told)
         except (FetchError, SourceError, OSError) as error:
-            return f"its files cannot be had: {code(error)}"
+            return str(error)
 
     try:
         found = apart(made, FOUND, seconds=seconds, memory=SAMPLE_MEMORY)
     except ApartError as error:
-        return replace(review, broken=f"its sample {error}")
+        return replace(review, broken=f"its sample {error}", failed=str(error))
     if isinstance(found, str):
-        return replace(review, why_no_sample=found)
-    return replace(review, sample=found)
+        return replace(
+            review, why_no_sample=f"its files cannot be had: {code(found)}", failed=found
+        )
+    made_of_it, (evidence, unseen) = found
+    return replace(review, sample=made_of_it, evidence=evidence, unseen=unseen)
+
+
+def looked_at(
+    store: Store, registry: Registry, card: Source, told: Told
+) -> tuple[SourceSample, tuple[str, str]]:
+    """A sample of a card, and what is wrong with its evidence by the same files."""
+    job = job_of(store, registry, Workspace(), card, told)
+    return sample_of(store, job), evidence_fault(store, job.readings[0])
 
 
 def _no_sample(card: Source, base: TreeRegistry, head: TreeRegistry) -> str:
@@ -343,9 +367,13 @@ def _no_sample(card: Source, base: TreeRegistry, head: TreeRegistry) -> str:
 
 def _is_as_before(card: Source, base: TreeRegistry, head: TreeRegistry) -> bool:
     before = base.registry.cards.get(card.id)
-    same_bytes = base.registry.pins.get(card.id) == head.registry.pins.get(card.id)
-    return (
-        before is not None
-        and same_bytes
-        and (before.access, before.languages) == (card.access, card.languages)
+    old, new = ((tree.locked or {}).get(card.id) for tree in (base, head))
+    same_lock = (
+        old is not None and new is not None and (old.pin, old.languages) == (new.pin, new.languages)
     )
+    # Another quote, or another place of it, is looked for in the same bytes.
+    return before is not None and same_lock and _read(before) == _read(card)
+
+
+def _read(card: Source) -> tuple[Json, ...]:
+    return (card.access, card.languages, card.license.evidence, card.license.place)

@@ -117,7 +117,11 @@ def sample(
         FetchError: the files cannot be had.
         SourceError: the card's parameters do not suit its connector.
     """
-    job = _job(store, registry, workspace, card, told)
+    return sample_of(store, job_of(store, registry, workspace, card, told), documents)
+
+
+def sample_of(store: Store, job: Job, documents: int = DOCUMENTS) -> SourceSample:
+    """The same of files that are at hand."""
     (reading,) = job.readings
     drawn = draw(store, reading, job.recipe.limits, job.place, documents)
     available = [len(part) for part in drawn]
@@ -129,7 +133,7 @@ def sample(
         return _measured(scratch, store, job, drawn, taken)
 
 
-def _job(
+def job_of(
     store: Store,
     registry: Registry,
     workspace: Workspace,
@@ -257,8 +261,9 @@ def _described(
         mismatches=tuple(_mismatches(found, languages)),
         personal=_personal(scratch, shards["pii"], ledger),
         duplicates=verdicts.pop(DUPLICATE, 0),
-        elsewhere=elsewhere,
+        elsewhere=elsewhere or {},
         compared_with=run,
+        is_compared=elsewhere is not None,
         verdicts=dict(verdicts.most_common()),
         kept_bytes=_kept_bytes(ledger),
         repeated_bytes=sum(row[TEXT_BYTES.name] for row in ledger if row["reason"] == DUPLICATE),

@@ -122,6 +122,17 @@ def _parsed(expression: str) -> LicenseExpression | None:
     return _licensing().parse(expression)
 
 
+def license_ids(expression: str) -> list[str]:
+    """The SPDX identifiers of an expression; none if it is none."""
+    try:
+        parsed = _parsed(expression)
+    except ExpressionError:
+        return []
+    return (
+        [] if parsed is None else [str(each.key) for each in _licensing().license_symbols(parsed)]
+    )
+
+
 def license_faults(expression: str, license_refs: Collection[str]) -> list[str]:
     """What is wrong with an SPDX expression: its grammar, or identifiers that nobody knows."""
     try:

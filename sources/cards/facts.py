@@ -16,6 +16,7 @@ from phloem.catalog.policy import LOCAL
 from phloem.sources.cards import rules
 from phloem.sources.cards.dossier import Dossier
 from phloem.sources.cards.plain_yaml import read_yaml
+from phloem.sources.cards.reads import hosts
 from phloem.sources.cards.rules import Found
 from phloem.sources.cards.source import Source, texts_of
 from phloem.sources.connector import Json
@@ -42,9 +43,6 @@ would crowd out what people write to each other."""
 
 SENTENCES = 2  # of a summary: what it is, and why it was chosen
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+")  # each run of letters is tried once
-_HOST = re.compile(
-    r"^(?:https?://)?(?:www\.)?([a-z0-9-]+(?:\.[a-z0-9-]+)+)(?:[/:?#]|$)", re.IGNORECASE
-)
 
 
 def _value(card: BaseModel, field: str) -> Json:
@@ -114,17 +112,11 @@ def watch_list() -> Mapping[str, Mapping[str, str]]:
 
 def watched(host: str) -> tuple[str, str] | None:
     """The list that a host, or one above it, is on, and why; None if on none."""
-    for kind, hosts in watch_list().items():
-        for name, why in hosts.items():
+    for kind, listed in watch_list().items():
+        for name, why in listed.items():
             if host == name or host.endswith(f".{name}"):
                 return kind, why
     return None
-
-
-def hosts_of(value: Json) -> Iterator[str]:
-    """Every host that a card names: in addresses, and alone as `example.org`."""
-    for match in filter(None, map(_HOST.match, texts_of(value))):
-        yield match[1].lower()
 
 
 @rules.error(
@@ -137,7 +129,7 @@ def watched_hosts(dossier: Dossier) -> Iterator[Found]:
     for file, card in dossier.cards():
         if card.status != "active":
             continue
-        for host in sorted({*hosts_of(card.homepage), *hosts_of(card.access.params)}):
+        for host in sorted(hosts([card.homepage, *texts_of(card.access.params)])):
             found = watched(host)
             if found:
                 yield file, "access", f"{host} is on the {found[0]} watch list: {found[1]}"

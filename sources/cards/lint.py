@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from phloem.sources.cards import checks, facts
+from phloem.sources.cards import checks, facts, places, terms
 from phloem.sources.cards.approvals import signature_faults, signers_of
 from phloem.sources.cards.dossier import Dossier, read_cards
 from phloem.sources.cards.lock import locked
@@ -79,6 +79,11 @@ def catalogue() -> list[tuple[str, str, str, str, str]]:
 
 
 RULES = sorted(
-    (each for room in (checks, facts) for each in vars(room).values() if isinstance(each, Rule)),
+    (
+        each
+        for room in (checks, facts, places, terms)
+        for each in vars(room).values()
+        if isinstance(each, Rule)
+    ),
     key=lambda rule: rule.number,
 )

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from phloem.filters.op import ops
-from phloem.sources.cards import facts
+from phloem.sources.cards import facts, reads
 from phloem.sources.cards.checks import license_faults, tag_fault
 from phloem.sources.cards.dossier import Dossier, read_card
 from phloem.sources.cards.lint import RULES, Finding, catalogue, findings, lint
@@ -114,6 +114,14 @@ def from_host(url: str) -> dict[str, Any]:
 
 
 LICENSE = GOOD["license"]
+ANY_HOST = {"urls": ["https://example.org/t.txt"], "hosts": ["*"]}
+
+
+def licensed(spdx: str, evidence: str | None = None) -> dict[str, Any]:
+    """The licence of a good card under another name, which its evidence has too."""
+    return {**LICENSE, "spdx": spdx, "evidence": evidence or f"This work is under {spdx}."}
+
+
 NO_TRAINING = {**LICENSE["restrictions"], "ai_training": "forbidden"}
 SEEN = {"protocol": "tdmrep", "seen_on": "2026-01-31", "place": "/.well-known/tdmrep.json"}
 PLANTED: list[tuple[str, dict[str, Any], str]] = [
@@ -179,6 +187,16 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
         "nothing is allowed",
     ),
     ("S028", {**GOOD, "summary": "Folk tales of the coast, as told."}, "one sentence"),
+    ("S050", {**GOOD, "license": {**LICENSE, "spdx": "MIT"}}, "the evidence names CC-BY 4.0"),
+    ("S051", {**GOOD, "license": licensed("CC-BY-SA-4.0")}, "none, but CC-BY-SA-4.0 has"),
+    (
+        "S052",
+        {**GOOD, "license": licensed("CC-BY-4.0", "It may be read for non-commercial use.")},
+        "the evidence forbids commercial use",
+    ),
+    ("S053", {**GOOD, "license": licensed("MIT", "© 2001 The makers")}, "permits nothing"),
+    ("S056", {**GOOD, "access": {"connector": "http", "params": ANY_HOST}}, "is no host of"),
+    ("S057", {**GOOD, "access": from_host("https://cdn.example.net/a.txt")}, "cdn.example.net"),
     *(
         ("S009", {**GOOD, "access": {"connector": name, "params": {"packages": packages}}}, part)
         for name, packages, part in [
@@ -373,7 +391,7 @@ def test_watch_list_names_hosts_and_reasons() -> None:
     assert set(facts.watch_list()) == {"piracy", "paywall"}
     for hosts in facts.watch_list().values():
         assert list(hosts) == sorted(hosts)
-        assert all(list(facts.hosts_of(host)) == [host] and why for host, why in hosts.items())
+        assert all(reads.hosts(host) == {host} and why for host, why in hosts.items())
 
 
 def test_lint_a_card_called_like_a_users_files_is_found(tmp_path: Path) -> None:
@@ -391,6 +409,7 @@ def test_lint_every_rule_is_planted_somewhere() -> None:
     planted |= {"S030"}  # in test_approvals.py
     planted |= {"S044"}
     planted |= {"S034", "S036"}  # the latter in test_barred.py
+    planted |= {"S054", "S055"}  # in test_places.py
     assert planted == {rule.number for rule in RULES}
     assert len(catalogue()) == len(RULES)
 

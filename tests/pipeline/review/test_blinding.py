@@ -356,7 +356,7 @@ def test_a_flood_of_hints_and_cards_takes_no_room_of_a_red_card(repository, stor
     assert len(text) < 65_536
     cards = text.partition("### Cards\n")[2].splitlines()
     assert cards[1].startswith("- 🔴 `zzz` added: **it cannot be read**")
-    assert "sources/entries/zzz.yaml" in text.partition("### Errors")[2].partition("### ")[0]
+    assert "- 🔴 `zzz`, `card`" in text.partition("### What decides")[0]
     assert f"the line `mallory {KEY}` is new" in text
     left_out = text.partition("**Left out for want of room:** ")[2]
     assert "card `a399`" in left_out
@@ -368,9 +368,9 @@ def test_the_many_errors_of_one_card_take_no_room_of_another(repository, store):
     repository.write(card_of("tower", license={"spdx": " AND ".join(f"A{n}" for n in range(400))}))
     repository.commit()
     text = comment(review(repository.folder, "HEAD~1..HEAD", store, samples=0, told=print))
-    assert "in `sources/entries/tower.yaml`, `license.spdx`" in text
+    assert "- 🔴 `tower`, `license.spdx`" in text.partition("### Cards")[0]
     assert "and 388 more that are neither" in text
-    assert re.search(r"errors \(\S+ of 3,013\)", text)
+    assert re.search(r"faults of the verdict \(\S+ of 3,013\)", text)
 
 
 def test_an_approval_that_goes_is_told(repository, store):
@@ -633,7 +633,7 @@ def test_a_sample_that_ends_in_any_way_breaks_its_own_line(
     monkeypatch.setattr(reviewing, "_no_sample", lambda card, *_: "" if card.id == "tower" else "-")
     monkeypatch.setattr(reviewing, "SAMPLE_SECONDS", 1.0)
     monkeypatch.setattr(reviewing, "SAMPLE_MEMORY", 2**31)
-    monkeypatch.setattr(reviewing, "sample", lambda *_, **__: does())
+    monkeypatch.setattr(reviewing, "looked_at", lambda *_: does())
     repository.write(card_of("tower"))
     repository.write(card_of("garden", name="The new garden", languages=["sw"]))
     repository.commit()

@@ -371,8 +371,8 @@ def test_review_tells_every_host_file_and_hash_that_a_lock_changes(repository, s
             "sha256 bbbbbbbbbbbb…, 10 bytes at https://evil.example/a.txt",
         ),
     ]
-    assert [each.rule for each in made.findings] == ["S033"]
-    assert made.errors == 1
+    assert [each.rule for each in made.findings] == ["R05", "S033"]
+    assert made.errors == 2
     assert "evil.example" in text
 
 
