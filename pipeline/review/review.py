@@ -46,7 +46,8 @@ Told = Callable[[str], None]
 SAMPLE_BYTES = 300 * 2**20  # of a card's files, as they are locked and as they come
 SAMPLE_SECONDS = 600.0  # of all samples together; the forge gives a review twice as long
 SAMPLE_MEMORY = 4 * 2**30  # bytes: as a run gives a task
-FOUND: TypeAdapter[SourceSample | str] = TypeAdapter(SourceSample | str)
+Looked = tuple[SourceSample, tuple[str, str]]  # as `looked_at` gives it
+FOUND: TypeAdapter[Looked | str] = TypeAdapter(Looked | str)
 FIRST = ("license", "status", "access.connector", "personal_data", "languages", "opt_out", "access")
 """Fields whose changes are told before those of others."""
 
@@ -319,7 +320,7 @@ def _with_sample(
     # Rewrites and rules of a card take patterns and numbers of its own; those of the recipe do.
     plain = card.model_copy(update={"clean": (), "keep": ()})
 
-    def made() -> tuple[SourceSample, tuple[str, str]] | str:
+    def made() -> Looked | str:
         try:
             with at_most(Allowance(SAMPLE_BYTES, seconds)):
                 return looked_at(store, registry, plain, told)
@@ -338,9 +339,7 @@ def _with_sample(
     return replace(review, sample=made_of_it, evidence=evidence, unseen=unseen)
 
 
-def looked_at(
-    store: Store, registry: Registry, card: Source, told: Told
-) -> tuple[SourceSample, tuple[str, str]]:
+def looked_at(store: Store, registry: Registry, card: Source, told: Told) -> Looked:
     """A sample of a card, and what is wrong with its evidence by the same files."""
     job = job_of(store, registry, Workspace(), card, told)
     return sample_of(store, job), evidence_fault(store, job.readings[0])

@@ -120,7 +120,7 @@ def sample(
     return sample_of(store, job_of(store, registry, workspace, card, told), documents)
 
 
-def sample_of(store: Store, job: Job, documents: int = DOCUMENTS) -> SourceSample:
+def sample_of(store: Store, job: Job, documents: int | None = DOCUMENTS) -> SourceSample:
     """The same of files that are at hand."""
     (reading,) = job.readings
     drawn = draw(store, reading, job.recipe.limits, job.place, documents)

@@ -14,7 +14,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from phloem.pipeline.review.apart import ApartError, apart
-from phloem.pipeline.review.review import FOUND
+from phloem.pipeline.review.review import FOUND, Looked
 from phloem.reports.source_sample import Excerpt, SampledLanguage, SourceSample
 
 SAMPLE = SourceSample(
@@ -32,8 +32,10 @@ SAMPLE = SourceSample(
 )
 
 
-@pytest.mark.parametrize("value", [SAMPLE, replace(SAMPLE, excerpts=()), "no files: 文"])
-def test_what_is_returned_comes_back_equal(value: SourceSample | str) -> None:
+@pytest.mark.parametrize(
+    "value", [(SAMPLE, ("quote", "")), (replace(SAMPLE, excerpts=()), ("", "x")), "no files: 文"]
+)
+def test_what_is_returned_comes_back_equal(value: Looked | str) -> None:
     assert apart(lambda: value, FOUND, seconds=60, memory=2**32) == value
 
 
