@@ -180,6 +180,10 @@ def _verdict(review: Review) -> Iterator[str]:
         if told:
             yield ""
             yield f"{what} {'; '.join(told)}."
+    wrong = [card for card in review.cards if card.sample and card.sample.mismatches]
+    if wrong:
+        yield ""
+        yield f"**Languages not as declared:** {codes(card.id for card in wrong)}."
     if any(card.what != "removed" for card in review.cards):
         yield ""
         yield _overlap(review.cards)

@@ -76,17 +76,21 @@ def _of_card(once: Source, now: Source) -> Iterator[ReviewFinding]:
     """What a card says less of than it did."""
     file = f"{ENTRIES}{now.id}.yaml"
     data, was = now.personal_data, once.personal_data
-    for field, old, new, order in (
+    levels: list[tuple[str, str, str, Sequence[str]]] = [
         ("level", was.level, data.level, LEVELS),
         ("special", was.special, data.special, SPECIAL),
-    ):
+    ]
+    for field, old, new, order in levels:
         if old in order and (new not in order or order.index(new) < order.index(old)):
             message = f"{old} before, {new} now"
             fix = "say in the note what was looked at, and have a maintainer agree"
             yield _error("R07", file, f"personal_data.{field}", message, fix)
-    for field, old, new in (("limits", once.limits, now.limits), ("risks", once.risks, now.risks)):
-        if old and len(new or "") < SHORTER * len(old):
-            message = f"{len(old)} characters before, {len(new or '')} now"
+    for field, text, left in (
+        ("limits", once.limits or "", now.limits or ""),
+        ("risks", once.risks or "", now.risks or ""),
+    ):
+        if len(left) < SHORTER * len(text):
+            message = f"{len(text)} characters before, {len(left)} now"
             fix = "keep what a reader should beware of"
             yield _error("R08", file, field, message, fix)
     said = {(each.protocol, each.place) for each in now.opt_out}
@@ -95,12 +99,12 @@ def _of_card(once: Source, now: Source) -> Iterator[ReviewFinding]:
             message = f"that {each.protocol} said deny on {each.seen_on} is taken away"
             yield _error("R08", file, "opt_out", message, "keep it, and add what was seen since")
     yield from _of_status(once, now, file)
-    for field, old, new in (
+    for field, before, after in (
         ("homepage", once.homepage, now.homepage),
         ("license.url", once.license.url, now.license.url),
         ("license.place", once.license.place, now.license.place),
     ):
-        gone, come = hosts(old or ""), hosts(new or "")
+        gone, come = hosts(before or ""), hosts(after or "")
         if gone and come - gone:
             message = f"{', '.join(sorted(gone))} before, {', '.join(sorted(come))} now"
             yield _hint("R11", file, field, message, "show that the provider moved there")

@@ -84,9 +84,12 @@ def _cc(elements: str) -> str:
     return found
 
 
+_SHORT = re.compile(r"\((?:[AL]?GPL|GFDL|MPL|EPL)\)")  # between a licence's name and its version
+
+
 def _plain(text: str) -> str:
     dashes = re.sub(r"[\u2010-\u2015\u2212]", "-", unicodedata.normalize("NFKC", text))
-    return " ".join(dashes.split())
+    return " ".join(_SHORT.sub(" ", dashes).split())
 
 
 @cache
@@ -101,7 +104,9 @@ def named_in(text: str) -> frozenset[Named]:
         found |= {Named(name, _number(match["version"])) for match in pattern.finditer(text)}
     said = {_number(match["version"]) for match in _OF_THE_LICENCE.finditer(text)}
     of_gnu = {each.family for each in found} & _GNU or ({GNU} if said else set())
-    return frozenset(found | {Named(name, version) for name in of_gnu for version in said})
+    found |= {Named(name, version) for name in of_gnu for version in said}
+    versioned = {each.family for each in found if each.version}
+    return frozenset(each for each in found if each.version or each.family not in versioned)
 
 
 def later(text: str) -> bool:
