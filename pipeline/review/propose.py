@@ -71,11 +71,13 @@ _HEADING = re.compile(r"^### (.+)$", re.MULTILINE)
 
 
 def card_of_answers(answers: Mapping[str, str]) -> dict[str, Json]:
-    """The twelve fields in the model's order. Raises UseError for parameters that are no YAML."""
-    try:
-        params = yaml.load(answers["params"], Loader=yaml.CSafeLoader)
-    except yaml.YAMLError:
-        raise UseError(f"--params {answers['params']!r} is no YAML") from None
+    """The twelve fields in the model's order. Raises UseError for what is no plain YAML.
+
+    A card would tell of a key that stands there twice, but of what was made of it here.
+    """
+    params, wrong = read_plain(answers["params"].encode(errors="replace"))
+    if wrong:
+        raise UseError(f"--params {answers['params']!r} is no YAML of plain values: {wrong[0]}")
     personal = {"level": answers["personal_data"], "note": answers["personal_note"]}
     return {
         **{field: answers[field] for field in ("id", "name", "summary", "homepage", "kind")},

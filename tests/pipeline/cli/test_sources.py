@@ -555,6 +555,9 @@ def test_new_on_a_terminal_asks_for_what_is_missing(
         ({"params": "{path: ["}, "--params '{path: [' is no YAML"),
         ({"params": "path"}, "access.params: found 'path'"),
         ({"params": "!!python/object/apply:os.getcwd []"}, "is no YAML"),
+        ({"params": "{path: a, path: b}"}, "the key path stands in line 1 already"),
+        ({"params": "{path: &a [x], hosts: *a}"}, "anchors and aliases are not read"),
+        ({"params": "{path: .inf}"}, ".inf is no finite number"),
         ({"personal_data": "some"}, "personal_data.level: found 'some'"),
     ],
 )
