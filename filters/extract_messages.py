@@ -1,4 +1,4 @@
-"""The extractor of MediaWiki's message files: what its pages say to their users, in one language."""
+"""The extractor of MediaWiki's message files: what it says to its users, in one language."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ _EXAMPLE = """{"@metadata": {"authors": ["N"]},
 def mediawiki_messages(batch: pa.RecordBatch) -> Measured:
     """Extract the messages of a file of MediaWiki's form, a line each, in their order.
 
-    The form is that of mediawiki.org/wiki/Help:System_message: one JSON object of message by key.
+    The form is that of mediawiki.org/wiki/Help:System_message: one object of message by key, in
+    JSON (RFC 8259).
     Messages with markup are left out, and what a key with `@` says about the file; `$1` stays. What
     is no such object is a fault.
     """
