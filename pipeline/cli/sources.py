@@ -175,6 +175,43 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Candidates as JSON Lines.")
+    ],
+) -> None:
+    """Propose many sources at once: a card for each line of a list that clashes with none.
+
+    A line has id, name, kind, languages, homepage, and access: type (a package
+    index, huggingface, git, http, warc, wikimedia_dump, or any connector with its
+    params) and what that needs; license, custodian and summary as far as known.
+    Left out, with a line each, is what a card has already: its id, package,
+    dataset, repository, wiki, address, homepage or domain. What makes no card is told with
+    all that is wrong with it; then the exit code is 1.
+
+    [bold]phloem sources import candidates.jsonl[/bold]
+    """
+    from phloem.pipeline.registry.registry import load_registry
+    from phloem.pipeline.review.importing import import_candidates
+    from phloem.pipeline.workspace import find_workspace
+
+    workspace = find_workspace()
+    found = import_candidates(file, workspace, load_registry(workspace).cards)
+    for path in found.written:
+        put(f"{path}: proposed")
+    for clash in found.clashes:
+        put(f"left out: {clash}")
+    for fault in found.faults:
+        put(f"no card: {fault}")
+    put(
+        f"{len(found.written)} proposed, {len(found.clashes)} left out,"
+        f" {len(found.faults)} that make no card"
+    )
+    if found.faults:
+        raise typer.Exit(1)
+
+
 @app.command("approve")
 def approve(
     source: Annotated[str, typer.Argument(help="A card's id.")],

@@ -131,11 +131,12 @@ def write_card(
     _, faults = check_card(path, card)
     if faults:
         raise UseError("; ".join(fault.removeprefix(f"{path}: ") for fault in faults))
-    path.write_text(("" if workspace.sources else OWN_LINE) + _text(card), encoding="utf-8")
+    path.write_text(("" if workspace.sources else OWN_LINE) + card_text(card), encoding="utf-8")
     return path, [found for found in lint_all(workspace) if found.file == str(path)]
 
 
-def _text(card: Mapping[str, Json]) -> str:
+def card_text(card: Mapping[str, Json]) -> str:
+    """A card as its file holds it."""
     return yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -171,7 +172,7 @@ def propose(event: Mapping[str, Json], folder: Path) -> bool:
         )
         (folder / "comment.md").write_text(text, encoding="utf-8")
         return False
-    (folder / "card.yaml").write_text(OWN_LINE + _text(card), encoding="utf-8")
+    (folder / "card.yaml").write_text(OWN_LINE + card_text(card), encoding="utf-8")
     (folder / "id").write_text(card["id"], encoding="utf-8")
     text = (
         f"A proposed card, made from the form of #{number}; no run reads it. The review comes once"

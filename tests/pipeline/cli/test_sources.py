@@ -583,3 +583,56 @@ def test_new_questions_are_the_options_of_the_command() -> None:
     assert {param.opts[0].removeprefix("--") for param in found} == {
         name.replace("_", "-") for name in QUESTIONS
     }
+
+
+# Import -------------------------------------------------------------------------------------------
+CANDIDATE: dict[str, Any] = {
+    "id": "ngano",
+    "name": "Ngano dzevaShona",
+    "kind": "poetry",
+    "languages": ["sn"],
+    "license": "CC-BY-4.0",
+    "homepage": "https://ngano.example.org/",
+    "access": {"type": "huggingface", "id": "ngano/ngano"},
+    "evidence": "a list of lists",
+}
+
+
+def test_import_proposes_what_clashes_with_none_and_tells_the_rest(
+    workspace: Path, tmp_path: Path
+) -> None:
+    def like(id_: str, **changes: Any) -> str:
+        own = {"homepage": f"https://{id_}.example.net/", "id": id_}
+        return json.dumps(
+            {**CANDIDATE, "access": {"type": "pypi", "package": id_}, **own, **changes}
+        )
+
+    path = tmp_path / "candidates.jsonl"
+    rows = [
+        json.dumps(CANDIDATE),
+        like("first"),
+        like("again", access={"type": "huggingface", "id": "Ngano/Ngano"}),
+        like("same-place", homepage="https://www.ngano.example.org/x"),
+        like("wiki", access={"type": "wikimedia_dump", "dump": "snwiki"}, license="No idea"),
+        like("odd", kind="patents", homepage=None, access={"type": "ftp"}),
+        "{broken",
+        "[]",
+    ]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    result = phloem("sources", "import", str(path))
+    assert result.exit_code == 1
+    said = result.stdout
+    assert "left out: line 2 (first): the id first is of first" in said
+    assert "left out: line 3 (again): the dataset ngano/ngano is of ngano" in said
+    assert "left out: line 4 (same-place): the domain ngano.example.org is of ngano" in said
+    odd = next(line for line in said.splitlines() if "line 6 (odd)" in line)
+    assert all(part in odd for part in ("kind: 'patents' is none", "access.type", "homepage"))
+    assert "no card: line 7" in said
+    assert "no card: line 8: no JSON object" in said
+    card = sources([workspace / "cards"])["ngano"]
+    assert (card.status, card.kind, card.license.spdx) == ("proposed", "literature", "CC-BY-4.0")
+    assert card.access.params == {"dataset": "ngano/ngano"}
+    assert "a list of lists" in (card.reason or "")
+    assert card.evidence == "none"
+    again = phloem("sources", "import", str(path))
+    assert "left out: line 1 (ngano): the id ngano is of ngano" in again.stdout
