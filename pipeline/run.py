@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -60,14 +60,26 @@ def prepare(
 ) -> tuple[Job, dict[str, str]]:
     """A job with its sources admitted and fetched; the reason of each source left out.
 
+    A paused source is left out, as it may come back, and a recipe stands for longer than a pause;
+    one that is withdrawn or proposed is refused: somebody has to take it out of the recipe.
+
     Raises:
-        RunError: the policy does not admit a source.
+        RunError: the policy does not admit a source, or all are paused.
         StageError, TokenizerError: the tokenizer that the recipe gives cannot be used.
         FetchError: a source or model cannot be had.
     """
     recipe = request.recipe
     policy = load_policy(recipe.policy, workspace.policies)
-    cards = [registry.cards[source] for source in recipe.sources]
+    named = [registry.cards[source] for source in recipe.sources]
+    paused = {
+        card.id: f"it is paused: {card.reason or 'its card does not say why'}"
+        for card in named
+        if card.status == "paused"
+    }
+    cards = [card for card in named if card.id not in paused]
+    if not cards:
+        msg = f"{len(paused)} of {len(named)} sources cannot be read: {_listed(paused)}"
+        raise RunError(msg)
     refused = [
         f"{card.id}: {reason}"
         for card in cards
@@ -97,8 +109,15 @@ def prepare(
         is_elsewhere=request.is_elsewhere,
         told=told,
     )
+    for source, reason in paused.items():
+        told(f"left out {source}: {reason}")
     refs = registry.license_refs
-    return Job(recipe, workspace, tuple(found), ops, models, policy, refs, tokenizer), skipped
+    job = Job(recipe, workspace, tuple(found), ops, models, policy, refs, tokenizer)
+    return job, {**paused, **skipped}
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{source}: {reason}" for source, reason in reasons.items())
 
 
 def _check_card_rules(

@@ -33,6 +33,7 @@ from phloem.pipeline.job import LossError
 from phloem.pipeline.registry import splits
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.review.locking import lock
+from phloem.pipeline.run import RunError
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.workspace import load_workspace
 
@@ -151,6 +152,31 @@ def test_run_leaves_out_a_source_that_is_gone_where_its_recipe_says_so(copied: F
     whole = run_tiny(folder, root)
     assert (whole["skipped"], digests(root, whole)) == ({}, digests(root, before))
     assert not load_release(store, whole["release"]).left_out
+
+
+def test_run_leaves_out_a_paused_source_with_its_reason(copied: Finished) -> None:
+    folder, root, _ = copied
+
+    def change(source: str, old: str, new: str) -> None:
+        path = folder / "cards" / f"{source}.yaml"
+        path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+
+    change("second", "status: active", "status: paused\nreason: A takedown is looked into.")
+    record = run_tiny(folder, root)
+    reason = "it is paused: A takedown is looked into."
+    assert record["skipped"] == {"second": reason}
+    release = load_release(Store(str(root)), record["release"])
+    assert list(release.left_out) == ["second"]
+    assert [each.id for each in release.sources] == ["first"]
+    page = (root / "releases" / release.name / "ATTRIBUTION.md").read_text("utf-8")
+    assert "Left out, since they were not to be had: second." in page
+    change("first", "status: active", "status: paused\nreason: So is this.")
+    with pytest.raises(RunError, match="2 of 2 sources cannot be read: first: it is paused: So is"):
+        run_tiny(folder, root)
+    change("first", "status: paused", "status: active")
+    change("second", "status: paused", "status: withdrawn")
+    with pytest.raises(RunError, match="second: its status is 'withdrawn', not active"):
+        run_tiny(folder, root)
 
 
 def test_run_leaves_out_no_source_whose_bytes_changed_whatever_its_recipe_says(
