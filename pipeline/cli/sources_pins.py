@@ -84,9 +84,11 @@ def lock(
     """Ask the providers what the sources hold now, and write it to sources.lock.
 
     A run reads what is locked and nothing else. Lock a card after you wrote it,
-    or when its provider no longer serves what is locked. Of what package indexes
-    serve, all is read into the root, and how much text of each language it holds is
-    written too; of a large source the beginning is, and the entry says so.
+    or when its provider no longer serves what is locked. What is brought to be
+    hashed stays in the root, where a sample or a run finds it; `phloem gc` removes
+    what none of them named within a day. Of what package indexes serve, all is
+    read, and how much text of each language it holds is written too; of a large
+    source the beginning is, and the entry says so.
 
     With --check a row says of each pin: ok; newer, where the card would take
     another version; changed, where other bytes have its names; vanished; or

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
 
 from phloem.catalog.store import Store
-from phloem.pipeline.registry.fetch import FetchError
+from phloem.pipeline.registry.fetch import FETCHED, FetchError, keep_file
 from phloem.pipeline.registry.registry import Registry, card_of, load_registry, params_of
 from phloem.pipeline.review.sample import measured_text
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards.lock import Text, locked, write_pin
 from phloem.sources.cards.source import Source
 from phloem.sources.connector import Pin, SourceError, find_connector, foreign, refuse, require_open
+from phloem.sources.keeping import keeping
 from phloem.sources.spending import Allowance, at_most
 
 
@@ -26,8 +30,8 @@ def lock(
     Args:
         workspace: Whose cards there are too.
         asked: Ids; all active cards if there are none.
-        store: The root that new files are fetched to, to measure their text; None: it is not
-            measured.
+        store: The root that what is brought to be hashed stays in, for whoever reads it next, and
+            that text is measured in; None: neither.
         allowance: What fetching for one card may take; None: as much as it may by default.
 
     Raises:
@@ -42,7 +46,8 @@ def lock(
     faults = []
     for card in cards:
         try:
-            with at_most(allowance):
+            kept = keeping(partial(_keep, store)) if store else nullcontext()
+            with at_most(allowance), kept:
                 pin = _resolved(card, is_own=card.id in registry.own)
         except SourceError as error:
             faults.append(f"{card.id}: {error}")
@@ -69,6 +74,11 @@ def _text(
         return measured_text(store, registry, workspace, card, pin)
     except (FetchError, SourceError):
         return None, None
+
+
+def _keep(store: Store, path: Path, sha256: str) -> None:
+    if not store.exists(f"{FETCHED}/{sha256}"):
+        keep_file(store, path, sha256)
 
 
 def _resolved(card: Source, *, is_own: bool) -> Pin:

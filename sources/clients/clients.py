@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import psutil
 
-from phloem.sources import spending
+from phloem.sources import keeping, spending
 from phloem.sources.connector import PinnedFile, SourceError, WrongError
 
 TIMEOUT = 900
@@ -238,6 +238,7 @@ def pinned(path: Path) -> PinnedFile:
     """A downloaded file as the lock file names it."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    keeping.brought(path, digest)
     return PinnedFile(path.name, digest, path.stat().st_size)
 
 

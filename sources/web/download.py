@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from phloem.sources import spending
+from phloem.sources import keeping, spending
 from phloem.sources.connector import GoneError, Observation, PinnedFile, WrongError
 from phloem.sources.web import addresses, robots, web
 from phloem.sources.web.patience import AgainError, RefusedError, WebError, patiently, retry_after
@@ -107,6 +107,7 @@ def download(
         tag.unlink(missing_ok=True)
         with target.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        keeping.brought(target, sha256)
         return Downloaded(target, sha256, target.stat().st_size, tuple(seen))
 
     done = patiently(url, once, lambda: part.stat().st_size if part.exists() else 0)
