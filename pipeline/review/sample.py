@@ -52,6 +52,7 @@ from phloem.pipeline.stages.ingest import (
     Ingested,
     collected,
     document_id,
+    licensed_since,
     write_ingested,
 )
 from phloem.pipeline.stages.measure import chain, declared, declared_for
@@ -167,7 +168,7 @@ def _measured(
         batches += own
         names = (batch[NATIVE_ID.name][0].as_py() for batch in own)
         weights |= {document_id(source, name): part.read / size for name in names}
-    ingested = Ingested(source, "sample")
+    ingested = Ingested(source, "sample", licensed_since(reading.card))
     texts = list(collected(_extracted(scratch, job, batches), ingested))
     faults = Counter(fault["reason"] for fault in ingested.faults)
     for fault in (fault for part in drawn for fault in part.faults):

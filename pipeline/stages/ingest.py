@@ -38,6 +38,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline.extraction import Asked, Extracted, extract, extractors
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.stage import Stage, StageError, Task, Work
+from phloem.sources.cards.source import Source
 from phloem.sources.connector import Split, find_connector
 from phloem.sources.limits import Limits
 
@@ -108,7 +109,7 @@ def tasks(reading: Reading, place: tuple[str, tuple[str, ...]], limits: Limits) 
         "limits": limits.deciding(),
         "params": params,
     }
-    since = card.license.since.isoformat() if card.license.since else None
+    since = licensed_since(card)
     if since:
         spec["licensed_since"] = since
     made = []
@@ -130,6 +131,11 @@ def tasks(reading: Reading, place: tuple[str, tuple[str, ...]], limits: Limits) 
         key = INGEST.key(asked, ordered)
         made.append(STAGE.task(key, f"{card.id} {split.name}", work))
     return made
+
+
+def licensed_since(card: Source) -> str | None:
+    """ISO 8601 day from which a card's licence holds, if it names one."""
+    return card.license.since.isoformat() if card.license.since else None
 
 
 def several(source: str, native_id: str, places: Sequence[str]) -> str:
