@@ -15,13 +15,16 @@ _ADDRESS = re.compile(
     r"(?<![\w./-])(?:https?://)?(?:www\.)?creativecommons\.org/[^\s\"'<>()\[\]]*", re.IGNORECASE
 )
 
+_SHORT = re.compile(r"CC[\s-]+BY(?:[\s-]+(?:NC|ND|SA))*[\s-]+[1-4]\.[05]", re.IGNORECASE)
+
 
 @lru_cache(4096)
 def stated(said: str | None) -> str:
     """The SPDX expression that a record's column or key says, in the list's own spelling.
 
-    That is an expression whose ids the SPDX list has, in any case (`cc-by-4.0`), or one address of
-    Creative Commons, alone or among words. All else is `UNKNOWN_LICENSE`: nothing, a name such as
+    That is an expression whose ids the SPDX list has, in any case (`cc-by-4.0`), one of Creative
+    Commons with blanks for its hyphens (`CC BY-SA 3.0`), or one address of Creative Commons, alone
+    or among words. All else is `UNKNOWN_LICENSE`: nothing, a name such as
     ``MIT License``, an address of a port, two addresses, and a `LicenseRef-` of any kind, since
     what such a name stands for is each maker's own.
     """
@@ -31,6 +34,8 @@ def stated(said: str | None) -> str:
         return (found.pop() if len(found) == 1 else None) or UNKNOWN_LICENSE
     if not said or len(said) > MAX_EXPRESSION or "licenseref" in said.casefold():
         return UNKNOWN_LICENSE
+    if _SHORT.fullmatch(said.strip()):
+        said = "-".join(said.split())
     try:
         tree = _licensing().parse(said, validate=True, strict=True)
     except (ExpressionError, ExpressionParseError, RecursionError):

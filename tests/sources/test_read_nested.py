@@ -143,6 +143,13 @@ BY = "https://creativecommons.org/licenses/by/4.0/"
 SAID = {
     "CC-BY-4.0": "CC-BY-4.0",
     "cc-by-sa-4.0": "CC-BY-SA-4.0",
+    "cc-by-sa 3.0": "CC-BY-SA-3.0",
+    " CC BY  4.0": "CC-BY-4.0",
+    "CC BY NC ND 4.0": "CC-BY-NC-ND-4.0",
+    "CC BY-SA": UNKNOWN_LICENSE,
+    "CC BY 3.0 US": UNKNOWN_LICENSE,
+    "CC BY 4.0, MIT": UNKNOWN_LICENSE,
+    "CC BY SA NC 4.0": UNKNOWN_LICENSE,
     "MIT OR apache-2.0": "MIT OR Apache-2.0",
     "GPL-2.0+": "GPL-2.0-or-later",
     BY: "CC-BY-4.0",
