@@ -235,43 +235,6 @@ def wishes(dossier: Dossier) -> Iterator[Found]:
             yield file, "limits", f"{found[0]!r}, and no rule does it"
 
 
-# A statement of who holds the rights: a mark, years, then names. What allows anything says more, in
-# any language, and so has a word after the names that is no name: in small letters, or of a script
-# that has none.
-_HOLDER = re.compile(
-    r"(?:files:\s*\S+|parts|portions|upstream-\S+)|\(c\)|©|copyright(?:ed)?:?|all rights reserved"
-    r"|https?://\S+|\S+@\S+|\b(?:19|20)\d\d\b|\b(?:by|and|the|of|et|al|others?|team|contributors?"
-    r"|authors?|developers?|de|der|von|van|y|und|inc|ltd|gmbh|co)\b",
-    re.IGNORECASE,
-)
-_MARK = re.compile(r"\(c\)|©|\bcopyright\b", re.IGNORECASE)
-_ALLOWED = re.compile(
-    r"li[cz]en|public|domain|commons|permi|free(?! software foundation)"
-    r"|\b(?:cc|l?gpl|agpl|fdl|bsd|mit|expat|odc|odbl)\b",
-    re.IGNORECASE,
-)
-
-
-def names_holders_alone(evidence: str) -> bool:
-    """Whether a quote has a mark of copyright, and nothing beside names, years and addresses."""
-    if not _MARK.search(evidence) or _ALLOWED.search(evidence):
-        return False
-    rest = re.findall(r"[^\W\d_]+", _HOLDER.sub(" ", evidence))
-    return all(word[0].isupper() for word in rest)
-
-
-@rules.error(
-    "S043",
-    why="who holds the rights has not yet said what is allowed",
-    fix="quote the sentence that gives the permission",
-)
-def permission(dossier: Dossier) -> Iterator[Found]:
-    """An active card whose evidence is a line of copyright, and no permission."""
-    for file, card in dossier.cards():
-        if card.status == "active" and names_holders_alone(card.license.evidence or ""):
-            yield file, "license.evidence", "says who holds the copyright, and nothing is allowed"
-
-
 REPEATED = 0.3  # of what a source holds: more is not what its size promises
 _TELLS = {
     "repeats": re.compile(r"duplicat|repeat|same (?:text|line|page)|near cop", re.IGNORECASE),

@@ -165,12 +165,20 @@ _COPYRIGHT = re.compile(r"copyright|©|\(c\)|all rights reserved", re.IGNORECASE
 _PERMITS = re.compile(
     r"licen[cs]|lizenz|licenc|licenç|permi[ts]|allow|grant|\bfree\b|\bmay\b|can be|domain"
     r"|reus|reutil|permet|redistribut|reproduc|creative\s*commons|\bcc\b|utili[sz]|made public"
-    r"|(?:not subject to|not aware of any|no) copyright",
+    r"|(?:not subject to|not aware of any|no) copyright"
+    r"|\bfrei|\bd(?:a|ü)rf|verwend|gestatte|erlaub|\bli[bv]re|libero|autori[sz]|consent|consint"
+    r"|vrij\b|toegestaan|till[åa]t|tillad|dozwol|zezwal|povol|sallit|izin|bebas|boleh|được",
     re.IGNORECASE,
 )
+_LATIN = re.compile(r"[A-Za-zª-ʯḀ-ỿ]")  # a letter of it, with the marks of any language
 
 
 def is_copyright_alone(text: str) -> bool:
-    """Whether a sentence says whose the text is, and not what anybody may do with it."""
+    """Whether a sentence says whose the text is, and not what anybody may do with it.
+
+    Of one with letters of another script than the Latin it is not known: it may say so in them.
+    """
     plain = _plain(text)
+    if any(each.isalpha() and not _LATIN.match(each) for each in plain):
+        return False
     return bool(_COPYRIGHT.search(plain)) and not _PERMITS.search(plain) and not named_in(text)
