@@ -146,9 +146,9 @@ def review(
     """Review what a branch does to the registry, as Markdown for its pull request.
 
     Of the branch it reads cards, approvals and the lock file as git holds them,
-    and fetches through the clients of package indexes alone. Exit code 1 if a
-    rule finds an error in what the branch touches; 3 if none does, but a
-    maintainer must look: what decides or signs is changed too.
+    and fetches through the clients of package indexes alone. Exit code 1 if the
+    verdict names an error; 3 if it names none, but a maintainer must look: what
+    decides or signs is changed too, and the review could not see that it is right.
 
     [bold]phloem sources review main...HEAD[/bold]
     [bold]phloem sources review --whole main...HEAD[/bold]

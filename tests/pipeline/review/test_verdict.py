@@ -206,6 +206,25 @@ def test_a_homepage_that_moves_is_told_and_is_no_error(repository, store):
     assert any("example.org before, evil.example.net now" in line for line in lines)
 
 
+# What is there already ---------------------------------------------------------------------------
+def test_overlap_is_told_with_a_run_and_half_of_a_source_is_an_error(
+    repository, store, tmp_path, monkeypatch
+):
+    real = reviewing.looked_at
+
+    def near(*given: Any) -> Any:
+        sample, evidence = real(*given)
+        known = {"elsewhere": {"harbour": 3}, "compared_with": "run 7", "is_compared": True}
+        return replace(sample, **known), evidence
+
+    monkeypatch.setattr(reviewing, "looked_at", near)
+    tower(repository, wheel(tmp_path, store), {"en": 1.0})
+    made, lines = reviewed(repository, store)
+    assert rules(made) == {"R14"}
+    told = "**Overlap with the registry,** as `run 7` holds it: `tower` 3 of 6 with `harbour`."
+    assert told in lines
+
+
 # Quotes -------------------------------------------------------------------------------------------
 def test_the_files_that_a_place_names_are_found():
     assert "usr/share/doc/a-b/copyright" in named_files(
