@@ -40,12 +40,14 @@ class _Part:
         head: Its heading, and what stands below it.
         items: Blocks of Markdown, each whole or left out.
         most: Units that its items may take in a comment; None: it is left out as a whole.
+        is_one: Whether it is left out as a whole too where only those before it took its room.
     """
 
     name: str
     head: str
     items: tuple[str, ...] = ()
     most: int | None = None
+    is_one: bool = False
 
     @property
     def text(self) -> str:
@@ -78,7 +80,8 @@ def _fitted(part: _Part, room: int) -> tuple[str, str]:
     """As much of a part as there is room for, and the name of what is left out of it."""
     if _units(part.text) <= (room if part.most is None else min(room, part.most)):
         return part.text, ""
-    if part.most is None or _units(part.head) > room:
+    is_whole = part.most is None or (part.is_one and _units(part.text) <= part.most)
+    if is_whole or part.most is None or _units(part.head) > room:
         return "", part.name
     kept: list[str] = []
     left = min(room, part.most) - _units(part.head) - 100  # for the line that counts the others
@@ -299,7 +302,7 @@ def _card(card: CardReview, characters: int) -> _Part:
     if card.name:
         head += [f"{code(card.name, characters)}. {code(card.summary, characters)}", ""]
     items = tuple(_items(card, characters))
-    return _Part(f"card {code(card.id)}", "\n".join(head), items, 8_000)
+    return _Part(f"card {code(card.id)}", "\n".join(head), items, 8_000, is_one=True)
 
 
 def _items(card: CardReview, characters: int) -> Iterator[str]:
