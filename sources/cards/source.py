@@ -322,7 +322,7 @@ def sources(folders: Sequence[str | Path] = ()) -> Mapping[str, Source]:
             faults.append(f"{path}: id: {card.id} is also the id of {found[card.id][1]}")
         found[card.id] = (card, path)
     if faults:
-        raise CardError(f"{len(faults)} faults in source cards:\n" + "\n".join(faults))
+        raise CardError(f"{len(faults)} faults in source cards: " + "; ".join(faults))
     return MappingProxyType({key: found[key][0] for key in sorted(found)})
 
 
@@ -450,7 +450,7 @@ def approvals(folders: Sequence[str | Path] = ()) -> Mapping[str, Approval]:
         if approval:
             found[approval.source] = approval
     if faults:
-        raise CardError(f"{len(faults)} faults in approvals:\n" + "\n".join(faults))
+        raise CardError(f"{len(faults)} faults in approvals: " + "; ".join(faults))
     return MappingProxyType({key: found[key] for key in sorted(found)})
 
 

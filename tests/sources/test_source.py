@@ -63,6 +63,7 @@ def test_sources_many_faults_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(CardError) as error:
         sources([tmp_path])
     text = str(error.value)
+    assert "\\n" not in text  # a line, and none that was folded up
     for part in (
         "tales.yaml: custodiann: unknown key; did you mean custodian?",
         "tales.yaml: kind: found 'novels', expected:",
