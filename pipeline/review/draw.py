@@ -23,6 +23,7 @@ READ_BYTES = 128 * 2**20
 part of a larger source. It bounds the memory too."""
 
 READ_SECONDS = 60.0  # for a source that is slow to unpack; the rest of its parts is left out
+ALL_SECONDS = 600.0  # where all that is read is wanted: once for each lock, with nobody waiting
 
 
 @dataclass
@@ -84,7 +85,8 @@ def draw(
     files = {name: ref.on_this_machine(store) for name, ref in reading.files.items()}
     number = min(len(reading.splits), documents or len(reading.splits))
     chosen = [reading.splits[n * len(reading.splits) // number] for n in range(number)]
-    left, ends = READ_BYTES, time.monotonic() + READ_SECONDS
+    seconds = ALL_SECONDS if documents is None else READ_SECONDS
+    left, ends = READ_BYTES, time.monotonic() + seconds
     drawn = []
     for number_before, split in enumerate(chosen):
         part = Drawn(reading.card.id, documents)
