@@ -1,4 +1,4 @@
-"""`phloem sources list` and `approvals`: what there is, and what of it somebody answers for."""
+"""`phloem sources list`, `approvals` and `adds`: what there is, who answers for it, its worth."""
 
 from __future__ import annotations
 
@@ -97,3 +97,31 @@ def approvals(as_json: AsJson = False) -> None:
         counts = Counter(row["state"] for row in rows)
         told = ", ".join(f"{counts[state]} {state}" for state in STATES)
         put(f"{len(rows)} approvals of {len(registry.cards)} cards: {told}")
+
+
+@app.command("adds")
+def adds(
+    source: Annotated[list[str], typer.Argument(help="Ids of cards, active or not.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what sources add, by language: estimated tokens, beside what all others hold.
+
+    Counted is what the rules keep, as `phloem sources lock` measured it; of a
+    source that it could not measure the table says so. Tokens are estimated at
+    4.7 bytes each, as in BLOOM's corpus: a run's tokenizer counts them.
+
+    [bold]phloem sources adds udhr[/bold]
+    """
+    from phloem.pipeline.registry.adds import adds as added
+    from phloem.pipeline.registry.registry import card_of, load_registry
+    from phloem.pipeline.workspace import find_workspace
+    from phloem.sources.cards.lock import locked
+
+    workspace = find_workspace()
+    registry, entries = load_registry(workspace), locked(workspace.sources)
+    rows = []
+    for id_ in (card_of(registry, each).id for each in source):
+        found = added(id_, registry.cards, entries)
+        unmeasured = [{"language": "not measured", "tokens": None, "bytes": None, "others": None}]
+        rows += [{"id": id_, **row} for row in (unmeasured if found is None else found)]
+    listing(rows, ["id", "language", "tokens", "bytes", "others"], as_json=as_json)

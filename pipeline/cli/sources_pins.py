@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+SHOWN = 40  # characters of a version, which may be a list of all packages, in a table
 NOT_ASKED = 3  # the exit code where nothing is wrong, as far as anybody could say
 
 
@@ -118,7 +120,11 @@ def _check(asked: Sequence[str], may: Allowance, *, as_json: bool) -> None:
 
     found = check(load_registry(find_workspace()), asked, may, _progress)
     rows = [
-        {"id": each.id, "version": each.version, **dataclasses.asdict(each.standing)}
+        {
+            "id": each.id,
+            "version": each.version if as_json else textwrap.shorten(each.version, SHOWN),
+            **dataclasses.asdict(each.standing),
+        }
         for each in found
     ]
     listing(rows, ["id", "state", "by", "version", "reason"], as_json=as_json)
