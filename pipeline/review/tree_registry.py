@@ -82,6 +82,7 @@ def read_tree(tree: Tree, signers: bytes, folder: Path) -> TreeRegistry:
         license_refs=license_refs(),
         today=datetime.now(UTC).date(),
         unverified=signature_faults(approved, dict.fromkeys(approved, keys)),
+        texts={source: each.text for source, each in (entries or {}).items() if each.text},
     )
     told, broken = _told(dossier)
     files = {path: _without(file, broken) for path, file in files.items()}

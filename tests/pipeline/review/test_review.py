@@ -509,7 +509,7 @@ def test_review_says_that_an_approval_by_a_key_of_the_base_binds(repository, sto
 def test_review_says_that_a_new_lock_entry_is_not_what_was_approved(repository, store, key):
     card = card_of("harbour")
     pins = [
-        Pin("1", (PinnedFile(f"harbour_text-1.0-{build}-py3-none-any.whl", "a" * 64, 10),))
+        Pin(build, (PinnedFile(f"harbour_text-1.0-{build}-py3-none-any.whl", "a" * 64, 10),))
         for build in "12"
     ]
     write_lock(repository.lock_file, {"harbour": Entry(pins[0], "2026-01-01")})
