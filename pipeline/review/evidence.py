@@ -31,9 +31,10 @@ _FILE = re.compile(
     r"(?<![\w/.@:])(?:[\w@.+*-]+/)+[\w@.+*-]*[\w*]"  # a path
     r"|(?<![\w/])[\w+-]+(?:\.[\w+-]+)*\.(?:txt|md|rst|html?|ini|toml|json|py|c|h|rb|java|in|yaml|yml"
     r"|cfg|xml|README)\b"
-    r"|\b(?:LICEN[CS]E|COPYING|COPYRIGHT|NOTICE|METADATA|README|AUTHORS|UNLICENSE)(?:[-.]\w+)*",
+    r"|\b\w*(?:LICEN[CS]E|COPYING|COPYRIGHT|NOTICE|METADATA|README|AUTHORS|UNLICENSE)(?:[-.]\w+)*",
 )
-_NEGATIONS = frozenset("not never neither nor cannot forbidden prohibited except unless".split())
+_DENIES = frozenset("not never neither nor cannot".split())  # what follows them
+_TAKES_BACK = frozenset("except forbidden prohibited".split())  # what comes before them
 
 
 def evidence_fault(store: Store, reading: Reading) -> tuple[str, str]:
@@ -95,7 +96,9 @@ def _listed(names: list[str]) -> str:
 
 def named_files(place: str) -> list[str]:
     """Globs over the members that a card's `license.place` names; none if it names no file."""
-    found = []
+    found: list[str] = []
+    if re.search(r"(?i)\bheaders?\b", place):  # of files that nobody lists
+        return found
     for match in _FILE.finditer(place):
         path = match[0].replace("PACKAGE", "*").replace(".dist-info", "*.dist-info")
         found += [each + ending for each in (path, f"*/{path}") for ending in ("", ".gz")]
@@ -166,6 +169,6 @@ def turning(wanted: list[str], words: list[str], starts: list[int]) -> str:
     stop = min((start for start in starts if start >= last), default=len(words))
     before = words[max(begin, first - AROUND) : first]
     behind = words[last : min(stop, last + AROUND)]
-    if _NEGATIONS & {*before, *behind}:
+    if _DENIES & {*before} or _TAKES_BACK & {*behind}:
         return " ".join([*before, "“", *wanted, "”", *behind])
     return ""
