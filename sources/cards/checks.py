@@ -387,7 +387,7 @@ def approved_on(dossier: Dossier) -> Iterator[Found]:
 def secrets(dossier: Dossier) -> Iterator[Found]:
     """A password, token, key or signature in an address of a card."""
     for file, card in dossier.cards():
-        for field, value in card.model_dump(mode="json").items():
+        for field, value in card.model_dump(mode="json", exclude_defaults=True).items():
             if any(masked(text) != text for text in strings_in(value)):
                 yield file, field, "holds an address with a password or a token in it"
 
