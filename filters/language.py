@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from phloem.catalog.columns import DECLARED_LANGUAGES, LANGUAGE, LANGUAGE_SCORE, TEXT, Column
+from phloem.filters.fasttext_model import FastText, read_model
 from phloem.filters.kernels import cleaning
 from phloem.filters.kernels.classes import SPACE, classes
 from phloem.filters.kernels.utf8 import Flags, leads, strings, to_strings
@@ -82,11 +82,13 @@ class Model:
     """A loaded fastText model.
 
     Attributes:
-        predict: (line, number of labels) -> pairs of probability and label.
+        classifier: The model.
+        tags: The BCP-47 tag of each of its labels.
         known: The languages that it has a label for, as `primary` names them.
     """
 
-    predict: Any
+    classifier: FastText
+    tags: tuple[str, ...]
     known: frozenset[str]
 
 
@@ -99,11 +101,9 @@ def tag_of(label: str) -> str:
 @functools.cache
 def load(path: str) -> Model:
     """The model at a path, read once a process."""
-    import fasttext
-
-    loaded = fasttext.load_model(path)
-    known = frozenset(primary(tag_of(label)) for label in loaded.get_labels())
-    return Model(lambda line, count: loaded.f.predict(line + "\n", count, 0.0, "strict"), known)
+    classifier = read_model(path)
+    tags = tuple(map(tag_of, classifier.labels))
+    return Model(classifier, tags, frozenset(map(primary, tags)))
 
 
 @dataclass(frozen=True)
@@ -168,25 +168,39 @@ def lines_of(texts: pa.Array, chars: int) -> pa.Array:
 
 
 def _ranked(
-    model: Model, line: str, declared: Sequence[str], override: float
-) -> list[tuple[float, str]]:
-    """The model's answers: the best one, or all where a weak one contradicts what is declared."""
-    if not any(char.isalpha() for char in line):
-        return []
-    found = model.predict(line, 1)
-    weak = found and found[0][0] < override
-    if weak and declared and primary(tag_of(found[0][1])) not in map(primary, declared):
-        found = model.predict(line, -1)
-    # Float32 sums may pass 1 by a rounding error.
-    return [(min(round(float(chance), 4), 1.0), tag_of(label)) for chance, label in found]
+    model: Model, lines: pa.Array, declared: Sequence[Sequence[str]], override: float
+) -> list[list[tuple[float, str]]]:
+    """The model's answers for each line, best first; none for a line without a letter.
+
+    All of them where a weak one contradicts what is declared, else the best alone.
+    """
+    labels, chances = model.classifier.best(lines)
+    found: list[list[tuple[float, str]]] = []
+    weak = []
+    for row, (line, label) in enumerate(zip(lines.to_pylist(), labels.tolist(), strict=True)):
+        if label < 0 or not any(char.isalpha() for char in line):
+            found.append([])
+            continue
+        found.append([(_rounded(chances[row]), model.tags[label])])
+        contradicts = primary(model.tags[label]) not in map(primary, declared[row])
+        if chances[row] < override and declared[row] and contradicts:
+            weak.append(row)
+    every = model.classifier.every(lines.take(pa.array(weak, pa.int64())))
+    for row, own in zip(weak, every, strict=True):
+        order = np.argsort(-own, kind="stable")
+        found[row] = [(_rounded(own[label]), model.tags[label]) for label in order]
+    return found
+
+
+def _rounded(chance: float) -> float:
+    return min(round(float(chance), 4), 1.0)  # fastText's sums pass 1 by what it adds
 
 
 @op(
     reads=[TEXT, DECLARED_LANGUAGES],
     writes=[LANGUAGE, LANGUAGE_SCORE, LANGUAGE_DETECTED, LANGUAGE_BASIS],
-    version=3,
+    version=4,
     files=[LID],
-    libraries=["fasttext-community"],
     data=["kernels/categories.txt"],
     examples=[
         (("12 345", []), ("und", None, None, "none")),
@@ -226,13 +240,11 @@ def language(
     """
     model = load(files[LID.name])
     lines = lines_of(batch[TEXT.name], sample_chars)
+    declared = [tags or () for tags in batch[DECLARED_LANGUAGES.name].to_pylist()]
+    ranked = _ranked(model, lines, declared, override)
     verdicts = [
-        None
-        if line is None
-        else weigh(_ranked(model, line, tags or (), override), tags or (), model.known, override)
-        for line, tags in zip(
-            lines.to_pylist(), batch[DECLARED_LANGUAGES.name].to_pylist(), strict=True
-        )
+        weigh(own, tags, model.known, override) if is_text else None
+        for own, tags, is_text in zip(ranked, declared, lines.is_valid().to_pylist(), strict=True)
     ]
     columns = (
         (LANGUAGE, [one and one.language for one in verdicts]),

@@ -43,7 +43,7 @@ def test_identity_follows_parameters_files_and_libraries() -> None:
     assert one_word.bind({"words": 1}).key == one_word.key != one_word.bind({"words": 2}).key
     identity = ops()["language"].identity
     assert set(identity["files"]) == {"lid.176.ftz"}
-    assert "fasttext-community" in identity["libraries"]
+    assert "phonenumbers" in ops()["pii"].identity["libraries"]
 
 
 @pytest.mark.parametrize(
