@@ -25,6 +25,7 @@ from phloem.pipeline.review.propose import OWN_LINE, card_text
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards.approvals import approvals_folder
 from phloem.sources.cards.checks import license_faults
+from phloem.sources.cards.reads import address, reads
 from phloem.sources.cards.source import Kind, Source, check_card, describe, license_refs
 from phloem.sources.connector import SourceError, find_connector
 
@@ -75,7 +76,7 @@ def import_candidates(path: Path, workspace: Workspace, cards: Mapping[str, Sour
     Raises UseError for a file that cannot be read.
     """
     folder = workspace.sources[0] if workspace.sources else approvals_folder().parent / "entries"
-    held = {name: card.id for card in cards.values() for name in (*_names(card), *_own(card))}
+    held = {name: card.id for card in cards.values() for name in _names(card) | _own(card)}
     written: list[Path] = []
     clashes, faults = [], []
     for number, row in _rows(path):
@@ -84,11 +85,12 @@ def import_candidates(path: Path, workspace: Workspace, cards: Mapping[str, Sour
             name = row.get("id") if isinstance(row, dict) else None
             faults.append(f"line {number}{f' ({name})' if name else ''}: {'; '.join(wrong)}")
             continue
-        shared = [name for name in (*_names(card), _domain(card)) if name in held]
+        told = _names(card) | _domain(card)
+        shared = next((name for name in told if name in held), None)
         if shared:
-            clashes.append(f"line {number} ({card.id}): {shared[0]} is of {held[shared[0]]}")
+            clashes.append(f"line {number} ({card.id}): {told[shared]} is of {held[shared]}")
             continue
-        held |= dict.fromkeys((*_names(card), *_own(card)), card.id)
+        held |= dict.fromkeys(_names(card) | _own(card), card.id)
         written.append(folder / f"{card.id}.yaml")
         said = card.model_dump(mode="json", exclude_defaults=True)
         head = "" if workspace.sources else OWN_LINE
@@ -181,37 +183,26 @@ def _connector(said: Mapping[str, Any], language: str) -> tuple[str, dict[str, J
     return kind, params
 
 
-def _names(card: Source) -> list[str]:
-    """What no other card may be of, but for its domain."""
-    params: Mapping[str, Any] = card.access.params
-    found = [f"the id {card.id}"]
-    for key, what in (
-        ("packages", f"the {card.access.connector} package"),
-        ("repositories", "the repository"),
-        ("wikis", "the wiki"),
-        ("urls", "the address"),
-        ("domains", "the domain"),
-    ):
-        given = params.get(key)
-        if isinstance(given, (list, dict)):
-            found += [f"{what} {_plain(each)}" for each in given]
-    if "dataset" in params:
-        found.append(f"the dataset {_plain(params['dataset'])}")
-    return [*found, f"the homepage {_plain(card.homepage.partition('://')[2])}"]
+def _names(card: Source) -> dict[str, str]:
+    """What no other card may be of, but for its domain: as all spell it, and as it is told."""
+    read = {f"{each.kind} {each.name}": f"the {each.kind} {each.said}" for each in reads(card)}
+    homepage = card.homepage.partition("://")[2]
+    return {
+        f"id {card.id}": f"the id {card.id}",
+        **read,
+        f"page {address(card.homepage)}": f"the homepage {homepage}",
+    }
 
 
-def _own(card: Source) -> list[str]:
+def _own(card: Source) -> dict[str, str]:
     """Its domain, if all of that is the source's: hosts of many have a path for each."""
     path = urlsplit(card.homepage).path
-    return [_domain(card)] if path in {"", "/"} else []
+    return _domain(card) if path in {"", "/"} else {}
 
 
-def _domain(card: Source) -> str:
-    return f"the domain {_host(card.homepage)}"
-
-
-def _plain(name: object) -> str:
-    return str(name).removesuffix(".git").removesuffix("/").casefold()
+def _domain(card: Source) -> dict[str, str]:
+    host = _host(card.homepage)
+    return {f"domain {host}": f"the domain {host}"}
 
 
 def _host(url: str) -> str:

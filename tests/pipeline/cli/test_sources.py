@@ -623,7 +623,7 @@ def test_import_proposes_what_clashes_with_none_and_tells_the_rest(
     assert result.exit_code == 1
     said = result.stdout
     assert "left out: line 2 (first): the id first is of first" in said
-    assert "left out: line 3 (again): the dataset ngano/ngano is of ngano" in said
+    assert "left out: line 3 (again): the data set Ngano/Ngano is of ngano" in said
     assert "left out: line 4 (same-place): the domain ngano.example.org is of ngano" in said
     odd = next(line for line in said.splitlines() if "line 6 (odd)" in line)
     assert all(part in odd for part in ("kind: 'patents' is none", "access.type", "homepage"))
