@@ -49,7 +49,7 @@ PART_BYTES = 64 * 2**20
 """Packed bytes that give a package one more split. A tar stream can only be read from its start,
 so every split unpacks all of it (about 80 MB/s for xz): few splits, and none for usual packages."""
 
-LOCK = "look at what changed, then lock it again"
+LOCK = "look at what changed, set the version if the card names one, then lock it again"
 
 Download = Callable[[str, str | None, Path], tuple[Path, str]]
 """(package, version or None for the newest, an empty folder) -> the file and its version. Raises

@@ -431,7 +431,8 @@ def test_readings_of_a_package_that_an_index_no_longer_serves(
         return [reading.card.id for reading in found], skipped
 
     reason = (
-        "gone 1.0.0 is no longer served; 2.0.0 is; look at what changed, then lock it again:"
+        "gone 1.0.0 is no longer served; 2.0.0 is; look at what changed, set the version if the"
+        " card names one, then lock it again:"
         f" `phloem sources lock gone --root {tmp_path}/"
     )
     with pytest.raises(FetchError, match=f"1 of 2 sources cannot be read here: gone: {reason}"):
