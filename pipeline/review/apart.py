@@ -71,7 +71,7 @@ def _do(function: Callable[[], T], kind: TypeAdapter[T], theirs: Connection, mem
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     try:
         value = function()
-        raised, said = "", kind.dump_json(value)
+        raised, said = "", kind.dump_json(value, warnings="error")
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         raised, said = type(error).__name__, b""
     theirs.send_bytes(raised.encode())

@@ -55,7 +55,7 @@ CARD: dict[str, Any] = {
             "share_alike": "none",
         },
     },
-    "access": {"connector": "files", "params": {"path": "https://tales.example/tales.jsonl"}},
+    "access": {"connector": "files", "params": {"path": "https://example.org/tales.jsonl"}},
     "custodian": "Nobody in particular",
     "contact": "the maintainers",
     "personal_data": {"level": "none", "special": "none"},
@@ -380,5 +380,6 @@ def test_lint_active_card_that_no_policy_reads_is_found(
         "unknown": unsaid if read["commercial"] == "unknown" else {},
     }
     expected = [("S031", f"{spdx} counts as {duty}: no policy reads it")] if duty else []
-    assert check(tmp_path, card) == expected
+    found = check(tmp_path, card)
+    assert [each for each in found if each[0] == "S031"] == expected
     assert check(tmp_path, {**card, "status": "proposed", "reason": "Its terms."}) == []

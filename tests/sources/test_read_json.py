@@ -152,7 +152,7 @@ def test_lines_are_those_of_the_whole_however_it_comes(chunks: list[bytes], boun
     limits = Limits(record_bytes=bound)
     whole = b"".join(chunks).split(b"\n")
     starts = [sum(len(line) + 1 for line in whole[:number]) for number in range(len(whole))]
-    reason = f"record larger than {bound} bytes (limits.record_bytes)"
+    reason = f"record larger than {limits.told('record_bytes')}"
     expected = [
         (start, line) if len(line) <= bound else Fault(None, start, reason)
         for start, line in zip(starts, whole, strict=True)

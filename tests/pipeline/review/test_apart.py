@@ -71,7 +71,7 @@ def _sleep() -> int:
 
 
 def _lie() -> int:
-    TypeAdapter.dump_json = lambda *_: b"[1"  # type: ignore[method-assign]  # of that process alone
+    TypeAdapter.dump_json = lambda *_, **__: b"[1"  # type: ignore[method-assign]  # of that process alone
     return 0
 
 
