@@ -109,9 +109,9 @@ def headline(entries: Sequence[Entry]) -> str:
     counts = parts(entries)
     active = counts["index"] + counts["network"]
     return (
-        f"{active} active sources: {counts['index']} readable on a machine that reaches only"
-        f" package indexes, {counts['network']} more by anyone with a network"
-        f"{_never(entries)}; {counts['proposed']} proposed"
+        f"{active} active sources{_never(entries)}: {counts['index']} readable on a machine that"
+        f" reaches only package indexes, {counts['network']} more by anyone with a network;"
+        f" {counts['proposed']} proposed"
     )
 
 
@@ -122,7 +122,7 @@ def never_fetched(entries: Iterable[Entry]) -> int:
 
 def _never(entries: Sequence[Entry]) -> str:
     count = never_fetched(entries)
-    return f", of all of which {count} have never been fetched" if count else ""
+    return f" ({count} of them never fetched yet)" if count else ""
 
 
 def text_headline(entries: Sequence[Entry]) -> str:
@@ -138,7 +138,7 @@ def text_headline(entries: Sequence[Entry]) -> str:
     return (
         f"Package indexes alone give {megabytes(prose)} MB of prose in BLOOM’s languages other than"
         f" English, and {megabytes(interface)} MB of interface texts: {little} of its {len(found)}"
-        f" languages have less than {megabytes(LITTLE_BYTES)} MB of prose{lacking}."
+        f" languages have less than {LITTLE_BYTES / 1e6:g} MB of prose{lacking}."
         f" What {unmeasured} of {len(far)} sources on the network hold was not measured"
     )
 

@@ -47,7 +47,7 @@ PARTS = {
         {},
     ),
     "fuzz": (
-        "Files of every form and pages of every markup, changed at random, a minute each",
+        "Files of every form and pages of every markup, changed at random",
         ["tests/pipeline/test_fuzz.py"],
         {},
     ),

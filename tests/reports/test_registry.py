@@ -82,8 +82,8 @@ ENTRIES = [
 
 def test_headline_counts_three_parts() -> None:
     assert headline(ENTRIES) == (
-        "3 active sources: 2 readable on a machine that reaches only package indexes, 1 more by"
-        " anyone with a network, of all of which 2 have never been fetched; 1 proposed"
+        "3 active sources (2 of them never fetched yet): 2 readable on a machine that"
+        " reaches only package indexes, 1 more by anyone with a network; 1 proposed"
     )
 
 

@@ -252,8 +252,8 @@ def test_stats_count_each_part_once_and_each_language() -> None:
     assert value["programming"]["python"]["index"] == 1
     assert (len(value["bloom"]), len(value["programming"])) == (46, 13)
     assert value["headline"] == (
-        "2 active sources: 1 readable on a machine that reaches only package indexes, 1 more by"
-        " anyone with a network, of all of which 2 have never been fetched; 1 proposed"
+        "2 active sources (2 of them never fetched yet): 1 readable on a machine that"
+        " reaches only package indexes, 1 more by anyone with a network; 1 proposed"
     )
     assert value["seen"] == {"fetched": 0, "never": 2}
     assert "0 of BLOOM's 46 natural languages, 0 of its 13" in stats.breadth(value)
