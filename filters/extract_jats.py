@@ -5,7 +5,6 @@ from __future__ import annotations
 import html.entities
 import itertools
 import re
-from xml.parsers import expat
 
 import pyarrow as pa
 
@@ -15,6 +14,7 @@ from phloem.filters.formulas import Formula
 from phloem.filters.op import Measured, op
 from phloem.filters.page_lists import numbered
 from phloem.filters.raised import END, RAISED, write_raised
+from phloem.filters.xml_events import parse
 
 # Where a reader's text stands, by the element that holds it.
 _SHOWN = frozenset({"title-group", "abstract", "trans-abstract", "body"})
@@ -86,28 +86,8 @@ def jats(batch: pa.RecordBatch) -> Measured:
 def _convert(content: bytes, media_type: str | None) -> str:
     del media_type  # XML says its own encoding (RFC 7303, 3.2)
     reading = _Reading()
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    parser.StartElementHandler = reading.start
-    parser.EndElementHandler = reading.end
-    parser.CharacterDataHandler = reading.text
-    parser.SkippedEntityHandler = reading.entity
-    parser.StartDoctypeDeclHandler = _refuse_declarations
-    try:
-        parser.Parse(content, True)
-    except (expat.ExpatError, LookupError) as error:  # an encoding that nobody knows
-        line = getattr(error, "lineno", 1)
-        msg = f"cannot be parsed as XML (line {line})"
-        raise ValueError(msg) from None
+    parse(content, reading)
     return "\n\n".join(block for block in reading.blocks if block)
-
-
-def _refuse_declarations(name: str, system: str | None, public: str | None, inner: bool) -> None:
-    """Refuse a document type with declarations of its own: entities grow without bound."""
-    del name, system, public
-    if inner:
-        msg = "XML with declarations of its own"
-        raise ValueError(msg)
 
 
 class _Reading:
