@@ -15,6 +15,8 @@ from phloem.sources.limits import Limits
 
 LIMITS = Limits()
 REASONS = {
+    "steps in steps": "cannot be parsed as XML",
+    "brackets of messages": "cannot be parsed as JSON",
     "zip that claims": "unpacks to more than",
     "zip of one member a thousand times": "",
     "tar header of 2^62 bytes": "tar member of 4611686018427387904 bytes",

@@ -49,6 +49,13 @@ PAGES = {
         " list-type='order'><list-item><p>一</p></list-item></list><table-wrap><table><tr>"
         "<td>a</td></tr></table></table-wrap></sec></body></article>"
     ),
+    "application/mallard+xml": (
+        '<page xmlns="http://projectmallard.org/1.0/"><info><desc>ஒன்று</desc></info><title>விசை</title>'
+        "<steps><item><p><key>A</key> அழுத்து.</p></item></steps><screen>a\n  b</screen></page>"
+    ),
+    "application/x-mediawiki-messages+json": (
+        '{"@metadata": {"authors": ["N"]}, "a": "Jani la ŵanthu", "b": "{{int:x}}", "c": "x\\n$1"}'
+    ),
     "text/plain": "मानव अधिकार 🌍\r\nالناس أحرار\tطبيعة\n",
 }  # fmt: skip
 

@@ -167,6 +167,10 @@ MARKUP: Mapping[str, tuple[str, Callable[[], str]]] = {
         + "".join(f'a{n}="1" ' for n in range(20_000))
         + "><body><p>x</p></body></article>",
     ),
+    "steps in steps": ("application/mallard+xml", lambda: "<page>" + "<steps><item>" * 100_000),
+    "brackets of messages": (
+        "application/x-mediawiki-messages+json", lambda: '{"a":' + "[" * 500_000,
+    ),
     "messages that overlap": (
         "application/x-gettext-translation", lambda: catalogue(2_000).decode("latin-1"),
     ),
