@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-Bound = float | Mapping[str, float]
+from phloem.catalog.tags import TagError, canonical, lookup
+
+DEFAULT = "default"
+
+
+def _by_language(bounds: Mapping[str, float]) -> Mapping[str, float]:
+    """The bounds with each language by the one form of its tag."""
+    found: dict[str, float] = {}
+    for tag, bound in bounds.items():
+        try:
+            own = tag if tag == DEFAULT else canonical(tag)
+        except TagError as error:
+            raise PydanticCustomError("tag", "{said}", {"said": str(error)}) from None
+        if own in found:
+            said = "{tag} is given twice, under two tags of one language"
+            raise PydanticCustomError("tag_twice", said, {"tag": own})
+        found[own] = bound
+    return found
+
+
+Bound = float | Annotated[Mapping[str, float], AfterValidator(_by_language)]
 
 
 class Rule(BaseModel):
@@ -35,8 +55,12 @@ class Rule(BaseModel):
 
 
 def bound_of(bound: Bound | None, language: str | None) -> float | None:
-    """The bound that holds for a language: of its tag, of its primary subtag, or the default."""
+    """The bound that holds for a language: of its tag, of a coarser one (`lookup`), or the default.
+
+    So what holds for `zh` holds for `zh-Hant` and for `yue`, which ISO 639-3 counts under it.
+    """
     if bound is None or isinstance(bound, (int, float)):
         return bound
-    tag = language or "default"
-    return bound.get(tag, bound.get(tag.split("-")[0], bound.get("default")))
+    tags = lookup(language) if language else ()
+    found = next((tag for tag in tags if tag in bound), DEFAULT)
+    return bound.get(found)

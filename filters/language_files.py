@@ -14,6 +14,7 @@ from types import MappingProxyType
 import yaml
 
 from phloem.catalog.errors import PhloemError
+from phloem.catalog.tags import UNKNOWN, lookup
 
 FOLDER = Path(__file__).with_name("languages")
 
@@ -69,11 +70,6 @@ def languages() -> Mapping[str, Language]:
 
 
 def language_of(tag: str | None) -> Language:
-    """The language of a tag: its own file, else that of a shorter tag (RFC 4647, lookup)."""
-    parts = (tag or "").split("-")
-    while parts:
-        found = languages().get("-".join(parts))
-        if found is not None:
-            return found
-        parts.pop()
-    return UNLISTED
+    """The language of a tag: its own file, else that of a coarser tag (`tags.lookup`)."""
+    found = (languages().get(each) for each in lookup(tag or UNKNOWN))
+    return next((each for each in found if each is not None), UNLISTED)

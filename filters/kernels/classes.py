@@ -1,8 +1,8 @@
 """What each code point is: letter, mark, digit, space; upper case; of a script without spaces.
 
-The general categories are those of Unicode 14.0.0, kept in `categories.txt`, so that measures do
-not change with the interpreter. `python tests/support/code_points.py` rewrites the file from the
-running interpreter's `unicodedata`.
+The general categories are those of Unicode 14.0.0, kept in `categories.txt`, and the scripts those
+in `scripts.txt`, so that measures do not change with the interpreter.
+`python tests/support/code_points.py` rewrites the files from the running interpreter.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ WORD = LETTER | MARK | DIGIT | NUMBER
 
 CODE_POINTS = 0x110000
 CATEGORIES = Path(__file__).with_name("categories.txt")
+SCRIPTS = Path(__file__).with_name("scripts.txt")
 
 _FLAGS = {
     **dict.fromkeys(("Lu", "Lt"), LETTER | UPPER),
@@ -84,6 +85,22 @@ def classes() -> npt.NDArray[np.uint8]:
         block[(block & LETTER) > 0] |= UNSPACED
     table.flags.writeable = False
     return table
+
+
+@functools.cache
+def scripts() -> tuple[tuple[str, ...], npt.NDArray[np.uint8]]:
+    """Names of scripts (ISO 15924), and the number of each code point's among them.
+
+    The first, number 0, is `Zyyy`: what several scripts share, or none has. From `scripts.txt`, as
+    the Unicode Character Database's property Script has them.
+    """
+    _, starts, kinds = read_runs(SCRIPTS)
+    names = ("Zyyy", *sorted(set(kinds) - {"Zyyy", "Zinh"}))
+    numbers = {name: number for number, name in enumerate(names)}
+    runs = np.array([numbers.get(kind, 0) for kind in kinds], np.uint8)
+    table = np.repeat(runs, np.diff(starts))
+    table.flags.writeable = False
+    return names, table
 
 
 @functools.cache

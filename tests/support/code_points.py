@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 
 import numpy as np
+import regex
+from langcodes.data_dicts import ALL_SCRIPTS
 from tokenizers import pre_tokenizers
 
 from phloem.filters import bpe
 from phloem.filters.kernels import merging as k
-from phloem.filters.kernels.classes import CATEGORIES, CODE_POINTS
+from phloem.filters.kernels.classes import CATEGORIES, CODE_POINTS, SCRIPTS
 
 
 def _runs(kinds: Iterable[object]) -> Iterator[str]:
@@ -28,6 +30,26 @@ def _runs(kinds: Iterable[object]) -> Iterator[str]:
 def categories_of_interpreter() -> str:
     """The running interpreter's general categories, as `categories.txt` holds them."""
     kinds = map(unicodedata.category, map(chr, range(CODE_POINTS)))
+    return "\n".join([f"unicode {unicodedata.unidata_version}", *_runs(kinds)]) + "\n"
+
+
+def scripts_of_library() -> str:
+    """The script of each code point as the installed `regex` has it, as `scripts.txt` holds them.
+
+    Only of code points that `categories.txt` knows: `regex` follows a later Unicode.
+    """
+    every = "".join(map(chr, [*range(0xD800), *([0] * 0x800), *range(0xE000, CODE_POINTS)]))
+    kinds = ["Zyyy"] * CODE_POINTS
+    for script in sorted(ALL_SCRIPTS - {"Zyyy", "Zzzz"}):
+        try:
+            pattern = regex.compile(rf"\p{{Script={script}}}+")
+        except regex.error:  # of no code point: Kore is Hang with Hani
+            continue
+        for found in pattern.finditer(every):
+            kinds[found.start() : found.end()] = [script] * (found.end() - found.start())
+    for code in range(CODE_POINTS):
+        if unicodedata.category(chr(code)) == "Cn":
+            kinds[code] = "Zyyy"
     return "\n".join([f"unicode {unicodedata.unidata_version}", *_runs(kinds)]) + "\n"
 
 
@@ -60,4 +82,5 @@ def bpe_classes_of_library() -> str:
 
 if __name__ == "__main__":
     CATEGORIES.write_text(categories_of_interpreter())
+    SCRIPTS.write_text(scripts_of_library())
     bpe.CLASSES.write_text(bpe_classes_of_library())
