@@ -14,6 +14,7 @@ from phloem.catalog.ledger import KEPT, VERDICT
 from phloem.catalog.manifest import Shard, arrow_batches, read_parquet
 from phloem.catalog.runs import text_files
 from phloem.catalog.store import MissingError, Store
+from phloem.catalog.tags import agree
 from phloem.reports.run import Run, shards_of
 from phloem.reports.tokens import COUNTS
 
@@ -152,16 +153,12 @@ def _own(store: Store, clean: Shard, texts: Mapping[str, str]) -> pa.ChunkedArra
 
 
 def _bearing(tags: tuple[str, ...], found: str) -> str:
-    """How a found language bears on those declared; tags are compared by primary subtag."""
+    """How a found language bears on those declared; tags are compared by language."""
     if not tags:
         return UNDECLARED
     if found == UNKNOWN:
         return UNDECIDED
-    return AGREES if _primary(found) in {_primary(tag) for tag in tags} else CONTRADICTED
-
-
-def _primary(tag: str) -> str:
-    return tag.split("-", maxsplit=1)[0]
+    return AGREES if any(agree(found, tag) for tag in tags) else CONTRADICTED
 
 
 def _confusions(pairs: Pairs) -> tuple[tuple[str, str, int, int], ...]:

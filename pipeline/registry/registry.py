@@ -12,11 +12,11 @@ from phloem.catalog.errors import UseError
 from phloem.catalog.nearest import nearest
 from phloem.catalog.plain import Json
 from phloem.catalog.policy import LOCAL
+from phloem.catalog.tags import TagError, canonical
 from phloem.catalog.withheld import masked, strings_in
 from phloem.filters.op import ops
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards.approvals import date_fault, signature_fault, signers_of
-from phloem.sources.cards.checks import tag_fault
 from phloem.sources.cards.lint import Finding, lint
 from phloem.sources.cards.lock import pins
 from phloem.sources.cards.source import (
@@ -105,9 +105,10 @@ def local_registry(
                 " keep; leave it out and give it by the environment, or fetch the file first"
             )
             raise AskedError(msg)
-    fault = tag_fault(language)
-    if fault:
-        raise AskedError(f"--language: {fault}; give one such as sw or zh-Hant, or und")
+    try:
+        language = canonical(language)
+    except TagError as error:
+        raise AskedError(f"--language: {error}; und: nobody knows") from None
     if file_format is not None and file_format not in KNOWN:
         raise AskedError(f"--format: {file_format!r} is none; {nearest(file_format, KNOWN)}")
     card = local_card(path, text_column=text_column, languages=(language,), file_format=file_format)

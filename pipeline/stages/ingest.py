@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from phloem.catalog.columns import (
+    DECLARED_LANGUAGE,
     ID,
     INGESTED,
     LICENSE,
@@ -35,6 +36,7 @@ from phloem.catalog.manifest import (
     write_parquet,
 )
 from phloem.catalog.store import Store
+from phloem.catalog.tags import TagError, canonical
 from phloem.pipeline.extraction import Asked, Extracted, extract, extractors
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.stage import Stage, StageError, Task, Work
@@ -62,7 +64,7 @@ SHARD_ROWS = 2**20
 INGEST = Kind(
     "ingest",
     {r"text-\d{5,}\.arrow": schema(INGESTED), r"quarantine\.parquet": schema(QUARANTINE)},
-    version=2,
+    version=3,
 )
 
 
@@ -264,7 +266,33 @@ def collected(found: Iterator[Extracted], reading: Ingested) -> Iterator[pa.Reco
             reading.rests += fault.rest
             reading.fault(fault.file, fault.native_id, fault.offset, fault.reason, fault.records)
         if each.rows is not None:
-            yield _with_ids(each.rows, each.file, reading)
+            yield _with_ids(_with_tags(each.rows, each.file, reading), each.file, reading)
+
+
+def _with_tags(rows: pa.RecordBatch, file: str | None, reading: Ingested) -> pa.RecordBatch:
+    """The rows with the language that each declares in the one form of its tag.
+
+    A record that declares what is no tag is put into quarantine: whatever it means, the rules of
+    its language would not hold for it.
+    """
+    tags = rows[DECLARED_LANGUAGE.name].to_pylist()
+    meant: dict[str | None, str | None] = {None: None, "": None}
+    wrong: dict[str, str] = {}
+    for tag in set(tags) - {None, ""}:
+        try:
+            meant[tag] = canonical(tag)
+        except TagError as error:
+            wrong[tag] = f"language {error}"
+    if not wrong and all(meant[tag] == tag for tag in tags):
+        return rows
+    names = rows[NATIVE_ID.name].to_pylist()
+    for name, tag in zip(names, tags, strict=True):
+        if tag in wrong:
+            reading.fault(file, name, -1, wrong[tag])
+    place = rows.schema.get_field_index(DECLARED_LANGUAGE.name)
+    values = pa.array([meant.get(tag) for tag in tags], DECLARED_LANGUAGE.type)
+    named = rows.set_column(place, rows.schema.field(place), values)
+    return named.filter(pa.array([tag not in wrong for tag in tags]))
 
 
 def _with_ids(rows: pa.RecordBatch, file: str | None, reading: Ingested) -> pa.RecordBatch:

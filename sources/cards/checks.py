@@ -16,6 +16,7 @@ from phloem.catalog.licenses import MULTIPLE, obligations_of_card, ordered
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import load_policy, policies
 from phloem.catalog.rules import Rule
+from phloem.catalog.tags import TagError, canonical
 from phloem.catalog.withheld import masked, strings_in
 from phloem.sources.cards import rules
 from phloem.sources.cards.approvals import date_fault
@@ -433,23 +434,12 @@ def _says_licenses(dossier: Dossier, card: Source) -> bool:
     return any(MULTIPLE not in (each or MULTIPLE) for each in said)
 
 
-# RFC 5646, 2.1, as far as it is used for languages: no extended subtags, extensions, private use.
-_TAG = re.compile(
-    r"(?P<language>[a-z]{2,3})(-(?P<script>[a-z]{4}))?(-(?P<region>[a-z]{2}|\d{3}))?"
-    r"(?P<variants>(-([a-z\d]{5,8}|\d[a-z\d]{3}))*)",
-    re.IGNORECASE,
-)
-
-
 def tag_fault(tag: str) -> str | None:
-    """What is wrong with a BCP-47 tag: its grammar or its case (RFC 5646, 2.1.1)."""
-    match = _TAG.fullmatch(tag)
-    if not match:
-        return f"found {tag!r}, which is no BCP-47 tag"
-    right = match["language"].lower()
-    right += f"-{match['script'].title()}" if match["script"] else ""
-    right += f"-{match['region'].upper()}" if match["region"] else ""
-    right += match["variants"].lower()
+    """What is wrong with a tag of a language: it is none, or not in its one form."""
+    try:
+        right = canonical(tag)
+    except TagError as error:
+        return str(error)
     return None if tag == right else f"found {tag!r}, expected {right!r}"
 
 
@@ -457,7 +447,7 @@ def tag_fault(tag: str) -> str | None:
     "S017", why="languages are compared as strings", fix="write it like sw, zh-Hans or pt-BR"
 )
 def languages(dossier: Dossier) -> Iterator[Found]:
-    """A language that is no BCP-47 tag in its usual case."""
+    """A language that is no BCP-47 tag in its one form."""
     for file, card in dossier.cards():
         for tag in card.languages:
             fault = tag_fault(tag)

@@ -165,7 +165,8 @@ PLANTED: list[tuple[str, dict[str, Any], str]] = [
     ("S012", {**GOOD, "status": "proposed"}, "the card is proposed"),
     ("S013", {**GOOD, "replaced_by": "tale"}, "no card has the id 'tale'"),
     ("S017", {**GOOD, "languages": ["zh-hans"]}, "expected 'zh-Hans'"),
-    ("S017", {**GOOD, "languages": ["Swahili"]}, "no BCP-47 tag"),
+    ("S017", {**GOOD, "languages": ["Swahili"]}, "no language tag"),
+    ("S017", {**GOOD, "languages": ["cmn"]}, "expected 'zh'"),
     ("S018", {**GOOD, "kind": "code"}, "kind is code"),
     (
         "S019",
