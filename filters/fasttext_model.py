@@ -88,20 +88,23 @@ class FastText:
     tree: Tree | None
     loss: int
 
-    def vectors(self, lines: pa.Array) -> Floats:
-        """The mean vector of each line; NaN for a null and where the model knows nothing of it."""
+    def vectors(self, lines: pa.Array) -> tuple[Floats, Integers]:
+        """The mean vector of each line, and of how many it is the mean.
+
+        NaN and 0 for a null and where the model knows nothing of it.
+        """
         found = strings(lines)
         longest = int(np.diff(found.offsets).max(initial=0))
         out = np.zeros((found.rows, self.output.shape[1]), np.float32)
-        classifying.vectors(found, self.tables, np.zeros(longest + 2, np.uint8), out)
-        return out
+        counts = np.zeros(found.rows, np.int64)
+        classifying.vectors(found, self.tables, np.zeros(longest + 2, np.uint8), out, counts)
+        return out, counts
 
-    def best(self, lines: pa.Array) -> tuple[Integers, npt.NDArray[np.float64]]:
-        """The number of each line's most probable label and its probability; -1 and 0 for none.
+    def best(self, vectors: Floats) -> tuple[Integers, npt.NDArray[np.float64]]:
+        """The number of each vector's most probable label and its probability; -1 and 0 for NaN.
 
         The probability is what fastText gives, which adds 0.00001 to it and to what it is made of.
         """
-        vectors = self.vectors(lines)
         labels = np.full(len(vectors), -1, np.int64)
         chances = np.zeros(len(vectors))
         if self.tree is not None:
@@ -113,9 +116,8 @@ class FastText:
         chances[known] = every.max(axis=1)
         return labels, chances
 
-    def every(self, lines: pa.Array) -> npt.NDArray[np.float64]:
-        """The probability of each label (columns) for each line (rows); NaN where there is none."""
-        vectors = self.vectors(lines)
+    def every(self, vectors: Floats) -> npt.NDArray[np.float64]:
+        """The probability of each label (columns) for each vector (rows); NaN where it is NaN."""
         out = np.full((len(vectors), len(self.labels)), np.nan)
         if self.tree is not None:
             classifying.every(vectors, self.output, self.tree, out)
@@ -207,8 +209,9 @@ def compile_kernels() -> None:
     places = np.ones(1, np.int32)
     entries = ([b"a"], [b"b", b"c"], [1, 1])
     model = _built(entries, zeros, places, (1, 1, 1), zeros, HIERARCHICAL)
-    model.best(pa.array(["a"]))
-    model.every(pa.array(["a"]))
+    vectors, _ = model.vectors(pa.array(["a"]))
+    model.best(vectors)
+    model.every(vectors)
 
 
 def _padded(matrix: Floats) -> Floats:

@@ -221,7 +221,9 @@ def add_ngrams(
 
 
 @kernel
-def vectors(texts: Strings, tables: Tables, room: Bytes, out: npt.NDArray[np.float32]) -> None:
+def vectors(
+    texts: Strings, tables: Tables, room: Bytes, out: npt.NDArray[np.float32], counts: Integers
+) -> None:
     """Write the mean vector of each text, read as one line; NaN where it has nothing known.
 
     Args:
@@ -229,6 +231,7 @@ def vectors(texts: Strings, tables: Tables, room: Bytes, out: npt.NDArray[np.flo
         tables: Of the model.
         room: As many bytes as the longest text has, and two.
         out: A row for each text, of zeros.
+        counts: Of how many vectors each is the mean.
     """
     data, offsets, valid = texts
     dim = out.shape[1]
@@ -320,6 +323,8 @@ def vectors(texts: Strings, tables: Tables, room: Bytes, out: npt.NDArray[np.flo
                 total[place] /= np.float32(added)
         if is_null or added == 0:
             total[:] = np.nan
+            added = 0
+        counts[row] = added
 
 
 @inlined

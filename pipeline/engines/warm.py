@@ -13,7 +13,7 @@ import time
 import pyarrow as pa
 
 from phloem.catalog.columns import LANGUAGE, TEXT
-from phloem.filters import bpe, fasttext_model, language, minhash, pii
+from phloem.filters import bpe, fasttext_model, minhash, passages, pii
 from phloem.filters.contract import example
 from phloem.filters.kernels import all_compiled, note_all_compiled
 from phloem.filters.op import ops
@@ -36,7 +36,7 @@ def warm() -> None:
     batch = pa.RecordBatch.from_pydict({TEXT.name: [SAID], LANGUAGE.name: ["en"]})
     (spans,) = pii.pii(batch).arrays[:1]
     pii.replace_spans(batch[TEXT.name], spans, pii.ALL)
-    language.lines_of(batch[TEXT.name], 1)
+    passages.read(batch[TEXT.name])
     fasttext_model.compile_kernels()
     minhash.band(minhash.minhash(batch).arrays[0], number=0, rows=1)
     _, hashes = minhash.shingles(batch[TEXT.name])

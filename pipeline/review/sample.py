@@ -37,7 +37,9 @@ from phloem.catalog.manifest import Shard, read_arrow, read_parquet
 from phloem.catalog.plain import Json
 from phloem.catalog.policy import load_policy
 from phloem.catalog.store import Store
-from phloem.filters.language import DECLARED, LANGUAGE_BASIS, LID, UNKNOWN, load, primary
+from phloem.catalog.tags import UNKNOWN, agree, primary
+from phloem.filters.language import DECLARED, LANGUAGE_BASIS
+from phloem.filters.language_models import LID, is_known, load
 from phloem.pipeline.extraction import Asked, Extracted, complete, extract
 from phloem.pipeline.job import Job, Made, steps
 from phloem.pipeline.recipe import load_recipe
@@ -298,7 +300,7 @@ def _documents(
     ):
         language = own[LANGUAGE.name] or UNKNOWN
         is_declared = own[LANGUAGE_BASIS.name] == DECLARED
-        weak = is_declared and primary(language) in known
+        weak = is_declared and is_known(language, known)
         made.append(
             _Document(
                 tags=tuple(declared_for(tag, of_card)),
@@ -325,7 +327,7 @@ def _languages(documents: Sequence[_Document]) -> tuple[SampledLanguage, ...]:
                 tag=tag,
                 is_contrary=primary(tag) not in everywhere and any(each.tags for each in found),
                 declared=len(own),
-                agreeing=sum(primary(each.language) == primary(tag) for each in own),
+                agreeing=sum(agree(each.language, tag) for each in own),
                 found=len(found),
                 unmeasured=sum(not each.is_measured for each in found),
                 share=sum(each.weight * each.characters for each in found) / whole,

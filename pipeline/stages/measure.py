@@ -33,7 +33,7 @@ from phloem.catalog.manifest import (
     write_parquet,
 )
 from phloem.catalog.store import Store
-from phloem.filters.language import UNKNOWN
+from phloem.catalog.tags import UNKNOWN
 from phloem.filters.op import COUNTED, REWRITE, Op, find_op
 from phloem.pipeline.recipe import OpSpec, RecipeError, op_spec
 from phloem.pipeline.stage import Stage, Task, Work

@@ -84,8 +84,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def _agrees(path: str | Path, lines: list[str]) -> None:
     ours, library = read_model(path), fasttext.load_model(str(path))
-    labels, chances = ours.best(pa.array(lines, pa.string()))
-    every = ours.every(pa.array(lines, pa.string()))
+    labels, chances = ours.best(ours.vectors(pa.array(lines, pa.string()))[0])
+    every = ours.every(ours.vectors(pa.array(lines, pa.string()))[0])
     for line, label, chance, row in zip(lines, labels, chances, every, strict=True):
         wanted = {name: score for score, name in library.f.predict(line + "\n", -1, 0.0, "strict")}
         if not wanted:
@@ -128,18 +128,18 @@ def test_rows_without_text_have_no_label(lid_path: str) -> None:
     sliced = pa.array(
         ["x", None, "Tous les êtres humains naissent libres", None], pa.large_string()
     ).slice(1)
-    labels, chances = model.best(sliced)
+    labels, chances = model.best(model.vectors(sliced)[0])
     assert labels[[0, 2]].tolist() == [-1, -1]
     assert chances[[0, 2]].tolist() == [0.0, 0.0]
     assert model.labels[labels[1]] == "__label__fr"
-    assert len(model.best(pa.array([], pa.string()))[0]) == 0
-    assert model.every(pa.array([], pa.string())).shape == (0, len(model.labels))
+    assert len(model.best(model.vectors(pa.array([], pa.string()))[0])[0]) == 0
+    assert model.every(model.vectors(pa.array([], pa.string())).shape == (0, len(model.labels))[0])
 
 
 def test_answers_do_not_depend_on_what_was_read_before(lid_path: str) -> None:
     model = read_model(lid_path)
-    alone = [model.best(pa.array([line]))[1][0] for line in LINES[:60]]
-    assert model.best(pa.array(LINES[:60]))[1].tolist() == alone
+    alone = [model.best(model.vectors(pa.array([line]))[0])[1][0] for line in LINES[:60]]
+    assert model.best(model.vectors(pa.array(LINES[:60]))[0])[1].tolist() == alone
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", b"{}" * 100, (793712314).to_bytes(4, "little")])
@@ -169,7 +169,7 @@ def test_model_that_is_cut_or_damaged_is_refused_or_answers(
             model = read_model(path)
         except ModelError:
             continue
-        assert len(model.best(pa.array(LINES[:5]))[0]) == 5
+        assert len(model.best(model.vectors(pa.array(LINES[:5]))[0])[0]) == 5
 
 
 def test_model_that_tells_no_labels_is_refused(tmp_path: Path) -> None:
@@ -185,6 +185,6 @@ def test_file_is_left_as_it_is_and_may_be_removed(lid_path: str, tmp_path: Path)
     copy = tmp_path / "copy.ftz"
     shutil.copy(lid_path, copy)
     model = read_model(copy)
-    before = model.best(pa.array(LINES[:9]))[1].tolist()
+    before = model.best(model.vectors(pa.array(LINES[:9]))[0])[1].tolist()
     copy.write_bytes(b"")
-    assert model.best(pa.array(LINES[:9]))[1].tolist() == before
+    assert model.best(model.vectors(pa.array(LINES[:9]))[0])[1].tolist() == before

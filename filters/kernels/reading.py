@@ -1,0 +1,283 @@
+"""Passages from several places of a text, in lower case, without code and markup."""
+
+# ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
+# over arrays that are handed to it one by one, and compares bytes with the numbers they are.
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from phloem.filters.kernels import inlined, kernel
+from phloem.filters.kernels.utf8 import (
+    Bytes,
+    Integers,
+    Scalar,
+    Strings,
+    code_point,
+    width,
+)
+
+NEWLINE, BLANK = 0x0A, 0x20
+
+# Kinds of code points for `passages`: signs, letters with their marks, digits, what parts words,
+# and what is not seen.
+SIGN, LETTER, FIGURE, GAP, NOTHING = 0, 1, 2, 3, 4
+
+# Kinds of ASCII signs within a word: one that stands between two words of prose too, one that is
+# part of a word, and one that makes it code, markup or an address.
+PARTS, WITHIN, CODE = 0, 1, 2
+
+ALIGNED = 2  # a passage begins at a line's or word's begin in the first half of its room
+LONG = 40  # ASCII characters without a blank that are no word: base64, hashes
+BEYOND = 32  # characters that a passage may be longer, to end with a word
+
+
+class Kinds(NamedTuple):
+    """What each code point is.
+
+    Attributes:
+        kinds: SIGN, LETTER, FIGURE, GAP or NOTHING of each code point.
+        signs: PARTS, WITHIN or CODE of each ASCII character.
+        lower: The lower case of each code point.
+        scripts: The number of each code point's script; 0: of none.
+    """
+
+    kinds: Bytes
+    signs: Bytes
+    lower: npt.NDArray[np.uint32]
+    scripts: Bytes
+
+
+class Read(NamedTuple):
+    """What is written of each text: a row for each, sizes in bytes.
+
+    Attributes:
+        words: Of what the passages hold.
+        code: Of words and lines that are code, markup or addresses, and were left out.
+        figures: Of numbers and signs, left out too.
+        blobs: Of what is too long for a word.
+        script: The number of the script of most letters; 0: there are none.
+    """
+
+    words: Integers
+    code: Integers
+    figures: Integers
+    blobs: Integers
+    script: Integers
+
+
+@inlined
+def _begin(data: Bytes, kinds: Bytes, at: Scalar, room: Scalar, end: Scalar) -> Scalar:
+    """Where a passage begins: behind a line end near here, else behind a gap, else as it is."""
+    until = min(at + room // ALIGNED, end)
+    gap = np.int64(-1)
+    place = at
+    while place < until:
+        byte = data[place]
+        if byte == NEWLINE:
+            return place + 1
+        if gap < 0 and byte < 0x80 and kinds[byte] == GAP:
+            gap = place + 1
+        place += 1
+    if gap >= 0:
+        return gap
+    while at < end and (data[at] & 0xC0) == 0x80:
+        at += 1
+    return at
+
+
+@inlined
+def _put(out: Bytes, to: Scalar, code: Scalar) -> Scalar:
+    """Write a code point; returns where it ends."""
+    if code < 0x80:
+        out[to] = code
+        return to + 1
+    if code < 0x800:
+        out[to] = 0xC0 | (code >> 6)
+        out[to + 1] = 0x80 | (code & 0x3F)
+        return to + 2
+    if code < 0x10000:
+        out[to] = 0xE0 | (code >> 12)
+        out[to + 1] = 0x80 | ((code >> 6) & 0x3F)
+        out[to + 2] = 0x80 | (code & 0x3F)
+        return to + 3
+    out[to] = 0xF0 | (code >> 18)
+    out[to + 1] = 0x80 | ((code >> 12) & 0x3F)
+    out[to + 2] = 0x80 | ((code >> 6) & 0x3F)
+    out[to + 3] = 0x80 | (code & 0x3F)
+    return to + 4
+
+
+@kernel
+def passages(
+    texts: Strings,
+    kinds: Kinds,
+    places: int,
+    chars: int,
+    out: Bytes,
+    bounds: Integers,
+    first: Integers,
+    read: Read,
+) -> Scalar:
+    """Write the passages of every text, each as one line of words in lower case.
+
+    Args:
+        texts: In UTF-8.
+        kinds: Of code points.
+        places: How many passages of a text, at most.
+        chars: How many characters of a passage, at most.
+        out: Room for as many bytes as there are, and one for each passage.
+        bounds: Room for one more than there are passages: where each begins in `out`, and the end.
+        first: One more than there are texts: each one's first passage, and how many there are.
+        read: A row for each text.
+
+    Returns: how many passages there are.
+    """
+    data, offsets, valid = texts
+    counts = np.zeros(256, np.int64)
+    to = np.int64(0)
+    number = np.int64(0)
+    for row in range(len(valid)):
+        first[row] = number
+        begin, end = offsets[row], offsets[row + 1]
+        size = end - begin
+        if not valid[row] or size == 0:
+            continue
+        several = min(places, (size + chars - 1) // chars)
+        room = size // several
+        counts[:] = 0
+        words = code_bytes = figure_bytes = blob_bytes = np.int64(0)
+        at = begin
+        for passage in range(several):
+            until = end
+            if passage + 1 < several:
+                until = _begin(
+                    data, kinds.kinds, begin + size * (passage + 1) // several, room, end
+                )
+            start = to
+            line_to = to
+            line_words = line_code = np.int64(0)
+            seen = 0
+            while at < until and seen < chars:
+                # A word, as far as the next gap.
+                word = at
+                is_ascii = True
+                core = core_end = np.int64(-1)
+                while at < until:
+                    wide = width(data[at])
+                    if at + wide > end:
+                        wide = 1
+                    code = code_point(data, at, wide)
+                    kind = kinds.kinds[code]
+                    if kind == GAP or (seen >= chars + BEYOND):
+                        break
+                    if kind in (LETTER, FIGURE):
+                        if core < 0:
+                            core = at
+                        core_end = at + wide
+                    is_ascii = is_ascii and code < 0x80
+                    seen += 1
+                    at += wide
+                stop = at
+                if core >= 0:
+                    is_code = False
+                    has_letter = False
+                    has_figure = False
+                    place = core
+                    while place < core_end:
+                        byte = data[place]
+                        if byte < 0x80:
+                            kind = kinds.kinds[byte]
+                            has_letter = has_letter or kind == LETTER
+                            has_figure = has_figure or kind == FIGURE
+                            is_code = is_code or (kind == SIGN and kinds.signs[byte] == CODE)
+                            place += 1
+                        else:
+                            wide = width(byte)
+                            if place + wide > end:
+                                wide = 1
+                            kind = kinds.kinds[code_point(data, place, wide)]
+                            has_letter = has_letter or kind == LETTER
+                            has_figure = has_figure or kind == FIGURE
+                            place += wide
+                    if is_ascii and stop - word >= LONG:
+                        blob_bytes += stop - word
+                    elif not has_letter:
+                        figure_bytes += stop - word
+                    elif is_ascii and is_code:
+                        line_code += stop - word
+                    elif is_ascii and has_figure:
+                        figure_bytes += stop - word
+                    else:
+                        place = core
+                        gone = True  # whether a gap stands before
+                        if to > start:
+                            out[to] = BLANK
+                            to += 1
+                        while place < core_end:
+                            wide = width(data[place])
+                            if place + wide > end:
+                                wide = 1
+                            code = code_point(data, place, wide)
+                            kind = kinds.kinds[code]
+                            if kind == FIGURE or (
+                                code < 0x80 and kind == SIGN and kinds.signs[code] != WITHIN
+                            ):
+                                if not gone:
+                                    out[to] = BLANK
+                                    to += 1
+                                gone = True
+                            elif kind != NOTHING:
+                                gone = False
+                                low = np.int64(kinds.lower[code])
+                                end_of = _put(out, to, low)
+                                if end_of - to > wide:
+                                    end_of = _put(out, to, code)
+                                to = end_of
+                                if kind == LETTER:
+                                    counts[kinds.scripts[code]] += 1
+                            place += wide
+                        line_words += core_end - core
+                else:
+                    line_code += stop - word
+                # The gap behind it.
+                ended = at >= until
+                while at < until:
+                    wide = width(data[at])
+                    if at + wide > end:
+                        wide = 1
+                    code = code_point(data, at, wide)
+                    if kinds.kinds[code] != GAP:
+                        break
+                    ended = ended or code == NEWLINE
+                    seen += 1
+                    at += wide
+                if ended or at >= until or seen >= chars:
+                    if line_code > line_words:
+                        code_bytes += line_code + line_words
+                        to = line_to
+                    else:
+                        code_bytes += line_code
+                        words += line_words
+                    line_to = to
+                    line_words = line_code = np.int64(0)
+            at = until
+            if to > start:
+                bounds[number] = start
+                number += 1
+        script: Scalar = 0
+        most: Scalar = 0
+        for each in range(1, len(counts)):
+            if counts[each] > most:
+                script, most = each, counts[each]
+        read.words[row] = words
+        read.code[row] = code_bytes
+        read.figures[row] = figure_bytes
+        read.blobs[row] = blob_bytes
+        read.script[row] = script
+    first[len(valid)] = number
+    bounds[number] = to
+    return number

