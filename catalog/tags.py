@@ -30,6 +30,8 @@ _SAME = {"fil": "tl", "no": "nb"}
 # ISO 639-3 counts Indonesian, Minangkabau and others under `msa`; by `ms` all mean Malay.
 _OWN_LANGUAGE_ONLY = frozenset({"ms"})
 
+_NO_SCRIPTS = frozenset({"Zinh", "Zyyy", "Zzzz"})  # of several, or of none (ISO 15924)
+
 _EXTENDED = 3  # letters of a subtag that says what `zh-yue` says by `yue` (RFC 5646, 2.2.2)
 
 
@@ -89,8 +91,9 @@ def lookup(tag: str) -> tuple[str, ...]:
 @functools.cache
 def agree(one: str, other: str) -> bool:
     """Whether both tags may be of one text: one language, or a language and what encompasses it."""
-    first, second = primary(one), primary(other)
-    return first == second or first == _macrolanguage(second) or second == _macrolanguage(first)
+    first, second = (_canonical_or_itself(tag).split("-")[0] for tag in (one, other))
+    is_wider = first == _macrolanguage(second) or second == _macrolanguage(first)
+    return primary(first) == primary(second) or is_wider
 
 
 @functools.cache
@@ -106,14 +109,15 @@ def script(tag: str) -> str:
 @functools.cache
 def language_of_script(script: str) -> str | None:
     """The language that a script is mostly used for (CLDR, likely subtags), if one is known."""
+    if script in _NO_SCRIPTS:
+        return None
     found = langcodes.Language.get(f"{UNKNOWN}-{script}").maximize().language
     return canonical(found) if found and found != UNKNOWN else None
 
 
 def _macrolanguage(language: str) -> str | None:
     found = MACROLANGUAGES.get(language)
-    found = _SAME.get(found, found) if found else None
-    return None if found in _OWN_LANGUAGE_ONLY or found == language else found
+    return None if found in _OWN_LANGUAGE_ONLY else found
 
 
 def _canonical_or_itself(tag: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ LANGUAGE_SECOND = Column(
 LANGUAGE_MIXED = Column(
     "language_mixed_frac",
     pa.float64(),
-    "Fraction of the bytes read that stand in passages surely of another language, 0-1.",
+    "Fraction of the passages read that are surely of another language, 0-1.",
 )
 MODEL, DECLARED, SCRIPT, SIGNS, NONE = "model", "declared", "script", "signs", "none"
 
@@ -178,7 +179,6 @@ class _Seen:
 def _see(model: Model, texts: pa.Array, places: int, chars: int) -> _Seen:
     read = passages.read(texts, places, chars)
     vectors, counts = model.classifier.vectors(read.lines)
-    scripts = read.scripts
     owner = np.repeat(np.arange(len(texts)), np.diff(read.first))
     weighted = np.nan_to_num(vectors).astype(np.float64) * counts[:, None]
     sums = np.zeros((len(texts), vectors.shape[1]))
@@ -186,11 +186,11 @@ def _see(model: Model, texts: pa.Array, places: int, chars: int) -> _Seen:
     sizes = np.bincount(owner, counts, minlength=len(texts))
     with np.errstate(invalid="ignore"):
         whole = (sums / sizes[:, None]).astype(np.float32)
-    of_texts = answers(model, whole, scripts)
+    of_texts = answers(model, whole, read.text_scripts)
     is_one = np.diff(read.first)[owner] == 1
     parts = Answers(of_texts.labels[owner], of_texts.chances[owner])
     several = np.flatnonzero(~is_one)
-    own = answers(model, vectors[several], [scripts[owner[number]] for number in several])
+    own = answers(model, vectors[several], [read.scripts[number] for number in several])
     parts.labels[several], parts.chances[several] = own.labels, own.chances
     return _Seen(read, whole, of_texts, parts)
 
@@ -213,7 +213,7 @@ def _ranked(
         several = len(declared[row]) > 1
         if several and chance < override and not any(agree(tag, each) for each in declared[row]):
             weak.append(row)
-    scripts = seen.read.scripts
+    scripts = seen.read.text_scripts
     for row, own in zip(weak, model.classifier.every(seen.whole[weak]), strict=True):
         can = possible(scripts[row], model.tags)
         order = [label for label in np.argsort(-own, kind="stable").tolist() if can[label]]
@@ -251,18 +251,15 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
     first, end = seen.read.first[row], seen.read.first[row + 1]
     if end - first < 2:  # noqa: PLR2004 - of one passage there is no second
         return None, 0.0
-    offsets = np.frombuffer(seen.read.lines.buffers()[1], np.int64)[first : end + 1]
-    sizes = np.diff(offsets)
-    bytes_of: dict[str, int] = {}
+    others: Counter[str] = Counter()
     for number in range(first, end):
         label, chance = seen.parts.labels[number], seen.parts.chances[number]
         if label >= 0 and chance >= STRONG and not agree(model.tags[label], language):
-            tag = model.tags[label]
-            bytes_of[tag] = bytes_of.get(tag, 0) + int(sizes[number - first])
-    if not bytes_of:
+            others[model.tags[label]] += 1
+    if not others:
         return None, 0.0
-    second = min(bytes_of, key=lambda tag: (-bytes_of[tag], tag))
-    return second, round(sum(bytes_of.values()) / int(sizes.sum()), 4)
+    second = min(others, key=lambda tag: (-others[tag], tag))
+    return second, round(others.total() / int(end - first), 4)
 
 
 @op(
@@ -323,9 +320,8 @@ def language(
     texts = batch[TEXT.name]
     seen = _see(model, texts, places, chars)
     ranked = _ranked(model, seen, declared, override)
-    read = zip(
-        seen.read.scripts, seen.read.code_frac.tolist(), seen.read.figure_frac.tolist(), strict=True
-    )
+    fractions = seen.read.code_frac.tolist(), seen.read.figure_frac.tolist()
+    read = zip(seen.read.text_scripts, *fractions, strict=True)
     verdicts: list[Verdict | None] = []
     mixed: list[tuple[str | None, float | None]] = []
     rows = zip(ranked, declared, read, texts.is_valid().to_pylist(), strict=True)

@@ -36,7 +36,8 @@ PLACES, CHARS = 8, 250
 """Passages of a text, and characters of each: 2,000 characters of a long text are read."""
 
 _JOINERS = (0x200C, 0x200D)  # between letters of Persian and of Indic scripts
-_PARTS, _WITHIN = ",/*!?", "'-"  # signs between two words of prose, and within one
+# Signs between two words of prose, within one, and at the end of a sentence.
+_PARTS, _WITHIN, _ENDS = ",/*!?", "'-", '.:;)"'
 
 WHOLE = 2**62  # more characters than any text has
 
@@ -49,11 +50,13 @@ class Passages:
         lines: The passages, each as words with one blank between them.
         first: One more than there are texts: each one's first passage, and how many there are.
         read: What was left out of each text, and its script.
+        scripts: The script (ISO 15924) of most letters of each passage; `Zyyy`: there are none.
     """
 
     lines: pa.Array
     first: Integers
     read: Read
+    scripts: list[str]
 
     @property
     def code_frac(self) -> npt.NDArray[np.float64]:
@@ -66,10 +69,9 @@ class Passages:
         return (self.read.figures + self.read.blobs) / np.maximum(self._bytes, 1)
 
     @property
-    def scripts(self) -> list[str]:
+    def text_scripts(self) -> list[str]:
         """The script (ISO 15924) of most letters of each text; `Zyyy`: there are none."""
-        names, _ = scripts()
-        return [names[number] for number in self.read.script.tolist()]
+        return _names(self.read.script)
 
     @property
     def _bytes(self) -> Integers:
@@ -92,10 +94,11 @@ def read(texts: pa.Array, places: int = PLACES, chars: int = CHARS) -> Passages:
     bounds = np.zeros(most + 1, np.int64)
     first = np.zeros(found.rows + 1, np.int64)
     seen = Read(*(np.zeros(found.rows, np.int64) for _ in Read._fields))
-    number = reading.passages(found, _kinds(), places, chars, out, bounds, first, seen)
+    of_each = np.zeros(most, np.int64)
+    number = reading.passages(found, _kinds(), places, chars, out, bounds, first, seen, of_each)
     ends = bounds[: number + 1]
     lines = to_strings(out[: ends[-1]], ends, np.ones(number, np.bool_), pa.large_string())
-    return Passages(lines, first, seen)
+    return Passages(lines, first, seen, _names(of_each[:number]))
 
 
 def words(texts: pa.Array) -> pa.Array:
@@ -105,6 +108,11 @@ def words(texts: pa.Array) -> pa.Array:
     has_one = np.diff(found.first) > 0
     lines = found.lines.take(pa.array(np.where(has_one, own, -1), mask=~has_one))
     return lines.fill_null("")
+
+
+def _names(numbers: Integers) -> list[str]:
+    names, _ = scripts()
+    return [names[number] for number in numbers.tolist()]
 
 
 @functools.cache
@@ -120,4 +128,5 @@ def _kinds() -> Kinds:
     signs = np.full(0x80, reading.CODE, np.uint8)
     signs[[ord(sign) for sign in _PARTS]] = reading.PARTS
     signs[[ord(sign) for sign in _WITHIN]] = reading.WITHIN
+    signs[[ord(sign) for sign in _ENDS]] = reading.ENDS
     return Kinds(kinds, signs, lower(), scripts()[1])

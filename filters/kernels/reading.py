@@ -1,6 +1,6 @@
 """Passages from several places of a text, in lower case, without code and markup."""
 
-# ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ NEWLINE, BLANK = 0x0A, 0x20
 SIGN, LETTER, FIGURE, GAP, NOTHING = 0, 1, 2, 3, 4
 
 # Kinds of ASCII signs within a word: one that stands between two words of prose too, one that is
-# part of a word, and one that makes it code, markup or an address.
-PARTS, WITHIN, CODE = 0, 1, 2
+# part of a word, one that makes it code, markup or an address, and one that does so unless a
+# sentence begins behind it ("the end.The next").
+PARTS, WITHIN, CODE, ENDS = 0, 1, 2, 3
 
 ALIGNED = 2  # a passage begins at a line's or word's begin in the first half of its room
 LONG = 40  # ASCII characters without a blank that are no word: base64, hashes
@@ -40,7 +41,7 @@ class Kinds(NamedTuple):
 
     Attributes:
         kinds: SIGN, LETTER, FIGURE, GAP or NOTHING of each code point.
-        signs: PARTS, WITHIN or CODE of each ASCII character.
+        signs: PARTS, WITHIN, CODE or ENDS of each ASCII character.
         lower: The lower case of each code point.
         scripts: The number of each code point's script; 0: of none.
     """
@@ -111,6 +112,17 @@ def _put(out: Bytes, to: Scalar, code: Scalar) -> Scalar:
     return to + 4
 
 
+@inlined
+def _most(counts: Integers) -> Scalar:
+    """The script of most letters; 0: there is none."""
+    script: Scalar = 0
+    most: Scalar = 0
+    for number in range(1, len(counts)):
+        if counts[number] > most:
+            script, most = number, counts[number]
+    return script
+
+
 @kernel
 def passages(
     texts: Strings,
@@ -121,6 +133,7 @@ def passages(
     bounds: Integers,
     first: Integers,
     read: Read,
+    scripts: Integers,
 ) -> Scalar:
     """Write the passages of every text, each as one line of words in lower case.
 
@@ -133,11 +146,13 @@ def passages(
         bounds: Room for one more than there are passages: where each begins in `out`, and the end.
         first: One more than there are texts: each one's first passage, and how many there are.
         read: A row for each text.
+        scripts: Room for as many as there are passages: the number of each one's script.
 
     Returns: how many passages there are.
     """
     data, offsets, valid = texts
-    counts = np.zeros(256, np.int64)
+    counts = np.zeros(256, np.int64)  # of letters by script, of a passage
+    every = np.zeros(256, np.int64)  # of a text
     to = np.int64(0)
     number = np.int64(0)
     for row in range(len(valid)):
@@ -148,7 +163,7 @@ def passages(
             continue
         several = min(places, (size + chars - 1) // chars)
         room = size // several
-        counts[:] = 0
+        every[:] = 0
         words = code_bytes = figure_bytes = blob_bytes = np.int64(0)
         at = begin
         for passage in range(several):
@@ -160,6 +175,7 @@ def passages(
             start = to
             line_to = to
             line_words = line_code = np.int64(0)
+            counts[:] = 0
             seen = 0
             while at < until and seen < chars:
                 # A word, as far as the next gap.
@@ -193,7 +209,10 @@ def passages(
                             kind = kinds.kinds[byte]
                             has_letter = has_letter or kind == LETTER
                             has_figure = has_figure or kind == FIGURE
-                            is_code = is_code or (kind == SIGN and kinds.signs[byte] == CODE)
+                            if kind == SIGN:
+                                sign = kinds.signs[byte]
+                                begins = 0x41 <= data[place + 1] <= 0x5A
+                                is_code = is_code or sign == CODE or (sign == ENDS and not begins)
                             place += 1
                         else:
                             wide = width(byte)
@@ -241,8 +260,10 @@ def passages(
                                     counts[kinds.scripts[code]] += 1
                             place += wide
                         line_words += core_end - core
-                else:
+                elif is_ascii:
                     line_code += stop - word
+                else:
+                    figure_bytes += stop - word
                 # The gap behind it.
                 ended = at >= until
                 while at < until:
@@ -267,17 +288,14 @@ def passages(
             at = until
             if to > start:
                 bounds[number] = start
+                scripts[number] = _most(counts)
+                every += counts
                 number += 1
-        script: Scalar = 0
-        most: Scalar = 0
-        for each in range(1, len(counts)):
-            if counts[each] > most:
-                script, most = each, counts[each]
         read.words[row] = words
         read.code[row] = code_bytes
         read.figures[row] = figure_bytes
         read.blobs[row] = blob_bytes
-        read.script[row] = script
+        read.script[row] = _most(every)
     first[len(valid)] = number
     bounds[number] = to
     return number

@@ -133,7 +133,7 @@ def test_rows_without_text_have_no_label(lid_path: str) -> None:
     assert chances[[0, 2]].tolist() == [0.0, 0.0]
     assert model.labels[labels[1]] == "__label__fr"
     assert len(model.best(model.vectors(pa.array([], pa.string()))[0])[0]) == 0
-    assert model.every(model.vectors(pa.array([], pa.string())).shape == (0, len(model.labels))[0])
+    assert model.every(model.vectors(pa.array([], pa.string()))[0]).shape == (0, len(model.labels))
 
 
 def test_answers_do_not_depend_on_what_was_read_before(lid_path: str) -> None:
