@@ -70,6 +70,16 @@ LANGUAGE = Column("language", pa.string(), "BCP-47 tag that the run works with, 
 LANGUAGE_SCORE = Column(
     "language_score", pa.float64(), "Model's probability of `language`, 0-1; null if declared."
 )
+LANGUAGE_SECOND = Column(
+    "language_second",
+    pa.string(),
+    "BCP-47 tag of the language of most passages that are surely of another; null for none.",
+)
+LANGUAGE_MIXED = Column(
+    "language_mixed_frac",
+    pa.float64(),
+    "Fraction of the passages read that are surely of another language, 0-1.",
+)
 TEXT_HASH = Column("text_hash", pa.string(), "xxh3_128 of the cleaned text, 32 hexadecimal digits.")
 TEXT_BYTES = Column("text_bytes", pa.int64(), "UTF-8 bytes of the cleaned text.")
 WORD_COUNT = Column("word_count", pa.int64(), "Words, or characters where words are not spaced.")

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from phloem.catalog.columns import DECLARED_LANGUAGES, LANGUAGE, LANGUAGE_SCORE, TEXT, Column
+from phloem.catalog.columns import (
+    DECLARED_LANGUAGES,
+    LANGUAGE,
+    LANGUAGE_MIXED,
+    LANGUAGE_SCORE,
+    LANGUAGE_SECOND,
+    TEXT,
+    Column,
+)
 from phloem.catalog.tags import (
     NO_LANGUAGE,
     UNKNOWN,
@@ -32,16 +40,6 @@ LANGUAGE_BASIS = Column(
     "language_basis",
     pa.string(),
     "What decided on `language`: model, declared, script (of one language), signs (of code), none.",
-)
-LANGUAGE_SECOND = Column(
-    "language_second",
-    pa.string(),
-    "BCP-47 tag of the language of most passages that are surely of another; null for none.",
-)
-LANGUAGE_MIXED = Column(
-    "language_mixed_frac",
-    pa.float64(),
-    "Fraction of the passages read that are surely of another language, 0-1.",
 )
 MODEL, DECLARED, SCRIPT, SIGNS, NONE = "model", "declared", "script", "signs", "none"
 

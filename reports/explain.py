@@ -5,7 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from phloem.catalog.columns import LANGUAGE, LANGUAGE_SCORE, PII_SPANS, TEXT_BYTES, TEXT_HASH
+from phloem.catalog.columns import (
+    LANGUAGE,
+    LANGUAGE_MIXED,
+    LANGUAGE_SCORE,
+    LANGUAGE_SECOND,
+    PII_SPANS,
+    TEXT_BYTES,
+    TEXT_HASH,
+)
 from phloem.catalog.ledger import KEPT
 from phloem.catalog.plain import Json
 from phloem.catalog.policy import approval_fault
@@ -25,7 +33,15 @@ DIGITS = 8  # of a shard's key: no two of one root begin alike, as good as ever
 
 # Said in lines of their own.
 _ELSEWHERE = frozenset(
-    {LANGUAGE.name, LANGUAGE_SCORE.name, PII_SPANS.name, TEXT_BYTES.name, TEXT_HASH.name}
+    {
+        LANGUAGE.name,
+        LANGUAGE_SCORE.name,
+        LANGUAGE_SECOND.name,
+        LANGUAGE_MIXED.name,
+        PII_SPANS.name,
+        TEXT_BYTES.name,
+        TEXT_HASH.name,
+    }
 )
 
 
@@ -109,7 +125,14 @@ def _language(story: Story) -> str:
     score = story.measures.get(LANGUAGE_SCORE.name)
     found = story.language or "unknown"
     sure = "" if score is None else f", score {decimal(score)}"
-    return f"{found}{sure}; declared: {told}"
+    second = story.measures.get(LANGUAGE_SECOND.name)
+    mixed = story.measures.get(LANGUAGE_MIXED.name)
+    also = (
+        f"; {decimal(mixed)} of its passages in others, most in {second}"
+        if second and mixed
+        else ""
+    )
+    return f"{found}{sure}; declared: {told}{also}"
 
 
 def _measures(story: Story) -> Lines:

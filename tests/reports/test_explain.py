@@ -79,6 +79,9 @@ def test_render_story_kept_document_is_followed_to_its_tokens() -> None:
     assert lines_of(KEPT, "tokens") == "50 tokens, 100 to 149 of tokenize/k"
     assert lines_of(KEPT, "releases") == "test-2026"
     assert lines_of(KEPT, "language") == "hi, score 0.9876; declared: en, hi"
+    two = {**KEPT.measures, "language_second": "en", "language_mixed_frac": 0.25}
+    told = "hi, score 0.9876; declared: en, hi; 0.25 of its passages in others, most in en"
+    assert lines_of(replace(KEPT, measures=two), "language") == told
     for card in ({"languages": ["und"]}, {}):
         story = replace(KEPT, card=card, document={"declared_language": "und"})
         assert lines_of(story, "language") == "hi, score 0.9876; declared: nothing"
