@@ -113,6 +113,45 @@ def _put(out: Bytes, to: Scalar, code: Scalar) -> Scalar:
 
 
 @inlined
+def _word(
+    data: Bytes,
+    at: Scalar,
+    until: Scalar,
+    end: Scalar,
+    kinds: Kinds,
+    out: Bytes,
+    to: Scalar,
+    counts: Integers,
+) -> Scalar:
+    """Write a word in lower case, and count its letters by script; returns where it ends."""
+    gone = True  # whether a gap stands before
+    while at < until:
+        code = np.int64(data[at])
+        wide = np.int64(1)
+        if code >= 0x80:
+            wide = min(np.int64(width(data[at])), end - at)
+            code = code_point(data, at, wide)
+        kind = kinds.kinds[code]
+        if kind == LETTER:
+            counts[kinds.scripts[code]] += 1
+        if kind == FIGURE or (code < 0x80 and kind == SIGN and kinds.signs[code] != WITHIN):
+            if not gone:
+                out[to] = BLANK
+                to += 1
+            gone = True
+        elif kind != NOTHING:
+            gone = False
+            if code < 0x80:
+                out[to] = kinds.lower[code]
+                to += 1
+            else:
+                own = _put(out, to, np.int64(kinds.lower[code]))
+                to = own if own - to <= wide else _put(out, to, code)
+        at += wide
+    return to
+
+
+@inlined
 def _most(counts: Integers) -> Scalar:
     """The script of most letters; 0: there is none."""
     script: Scalar = 0
@@ -182,94 +221,59 @@ def passages(
                 word = at
                 is_ascii = True
                 core = core_end = np.int64(-1)
+                has_letter: Scalar = False
+                has_figure: Scalar = False
+                is_code: Scalar = False
+                # Whether a sign that makes it code, or one that may, stands where the word goes on.
+                pending: Scalar = False
+                doubtful: Scalar = False
                 while at < until:
-                    wide = width(data[at])
-                    if at + wide > end:
-                        wide = 1
-                    code = code_point(data, at, wide)
+                    code = np.int64(data[at])
+                    wide = np.int64(1)
+                    if code >= 0x80:
+                        wide = min(np.int64(width(data[at])), end - at)
+                        code = code_point(data, at, wide)
                     kind = kinds.kinds[code]
-                    if kind == GAP or (seen >= chars + BEYOND):
+                    if kind == GAP or seen >= chars + BEYOND:
                         break
+                    pending = pending or (doubtful and not 0x41 <= code <= 0x5A)
+                    doubtful = False
                     if kind in (LETTER, FIGURE):
                         if core < 0:
                             core = at
                         core_end = at + wide
+                        is_code = is_code or pending
+                        has_letter = has_letter or kind == LETTER
+                        has_figure = has_figure or kind == FIGURE
+                    elif code < 0x80 and kind == SIGN and core >= 0:
+                        sign = kinds.signs[code]
+                        pending = pending or sign == CODE
+                        doubtful = sign == ENDS
                     is_ascii = is_ascii and code < 0x80
                     seen += 1
                     at += wide
                 stop = at
-                if core >= 0:
-                    is_code = False
-                    has_letter = False
-                    has_figure = False
-                    place = core
-                    while place < core_end:
-                        byte = data[place]
-                        if byte < 0x80:
-                            kind = kinds.kinds[byte]
-                            has_letter = has_letter or kind == LETTER
-                            has_figure = has_figure or kind == FIGURE
-                            if kind == SIGN:
-                                sign = kinds.signs[byte]
-                                begins = 0x41 <= data[place + 1] <= 0x5A
-                                is_code = is_code or sign == CODE or (sign == ENDS and not begins)
-                            place += 1
-                        else:
-                            wide = width(byte)
-                            if place + wide > end:
-                                wide = 1
-                            kind = kinds.kinds[code_point(data, place, wide)]
-                            has_letter = has_letter or kind == LETTER
-                            has_figure = has_figure or kind == FIGURE
-                            place += wide
-                    if is_ascii and stop - word >= LONG:
-                        blob_bytes += stop - word
-                    elif not has_letter:
-                        figure_bytes += stop - word
-                    elif is_ascii and is_code:
+                if core < 0:
+                    if is_ascii:
                         line_code += stop - word
-                    elif is_ascii and has_figure:
-                        figure_bytes += stop - word
                     else:
-                        place = core
-                        gone = True  # whether a gap stands before
-                        if to > start:
-                            out[to] = BLANK
-                            to += 1
-                        while place < core_end:
-                            wide = width(data[place])
-                            if place + wide > end:
-                                wide = 1
-                            code = code_point(data, place, wide)
-                            kind = kinds.kinds[code]
-                            if kind == FIGURE or (
-                                code < 0x80 and kind == SIGN and kinds.signs[code] != WITHIN
-                            ):
-                                if not gone:
-                                    out[to] = BLANK
-                                    to += 1
-                                gone = True
-                            elif kind != NOTHING:
-                                gone = False
-                                low = np.int64(kinds.lower[code])
-                                end_of = _put(out, to, low)
-                                if end_of - to > wide:
-                                    end_of = _put(out, to, code)
-                                to = end_of
-                                if kind == LETTER:
-                                    counts[kinds.scripts[code]] += 1
-                            place += wide
-                        line_words += core_end - core
-                elif is_ascii:
+                        figure_bytes += stop - word
+                elif is_ascii and stop - word >= LONG:
+                    blob_bytes += stop - word
+                elif not has_letter or (is_ascii and has_figure and not is_code):
+                    figure_bytes += stop - word
+                elif is_ascii and is_code:
                     line_code += stop - word
                 else:
-                    figure_bytes += stop - word
+                    if to > start:
+                        out[to] = BLANK
+                        to += 1
+                    to = _word(data, core, core_end, end, kinds, out, to, counts)
+                    line_words += core_end - core
                 # The gap behind it.
                 ended = at >= until
                 while at < until:
-                    wide = width(data[at])
-                    if at + wide > end:
-                        wide = 1
+                    wide = min(np.int64(width(data[at])), end - at)
                     code = code_point(data, at, wide)
                     if kinds.kinds[code] != GAP:
                         break
