@@ -28,7 +28,7 @@ _DROPPED = frozenset(
 _BLOCKS = frozenset(
     (
         "article-title attrib code def disp-quote list-item p preformat speaker subtitle term title"
-        " verse-group verse-line"
+        " tr verse-group verse-line"
     ).split()
 )
 _FORMULAS = frozenset({"inline-formula", "disp-formula", "math", "tex-math"})
@@ -44,12 +44,14 @@ _KINDS = {
     "simple": "",
 }
 _NOTES = frozenset({"fn", "table-fn"})  # marks of notes, which are left out
+_CELLS = frozenset({"td", "th"})
 _KEPT_SPACES = frozenset({"code", "preformat"})
 _SPACES = re.compile(r"\s+")
 # What stands in brackets once numbered citations are gone: "[1, 3–5]".
 _EMPTY_BRACKETS = re.compile(r"\s?[\[(][\s,;–—-]*[\])]")
 _NUMBERS = re.compile(r"(?!(?:1[5-9]|20)\d\d[a-z]?\b)[\d\s,;–—-]*")  # and no year
 _MARKS = re.compile(r"[\s,;–—-]*")
+_RAISINGS = re.compile(r"\0[\^_/]")  # what `RAISED` puts around what stands raised
 
 
 _EXAMPLE = b"""<article><front><article-meta><title-group><article-title>On
@@ -63,7 +65,7 @@ _EXAMPLE = b"""<article><front><article-meta><title-group><article-title>On
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=3,
+    version=4,
     media_types=["application/jats+xml"],
     examples=[
         ((_EXAMPLE, "application/jats+xml"), "On A\n\nShort.\n\nAims\n\nWe did."),
@@ -74,10 +76,10 @@ _EXAMPLE = b"""<article><front><article-meta><title-group><article-title>On
 def jats(batch: pa.RecordBatch) -> Measured:
     """Extract title, abstracts and body of an article in JATS (ANSI/NISO Z39.96-2015).
 
-    Headings, paragraphs, lists with their numbers, boxes, quotations and code stay; formulas once,
-    as TeX between dollar signs, or an ellipsis between them for an image; powers as `10^6`. Names
-    of authors, tables, figures, footnotes, references and the marks that lead to them are left
-    out, and so are other articles inside it. The encoding is that of the XML declaration
+    Headings, paragraphs, lists with their labels or numbers, boxes, quotations and code stay;
+    formulas once, as TeX between dollar signs, or an ellipsis between them for an image; powers as
+    `10^6`. Names of authors, tables, figures, footnotes, references and the marks that lead to them
+    are left out, and so are other articles inside it. The encoding is that of the XML declaration
     (RFC 7303). What is no XML, or declares entities of its own, is a fault.
     """
     return each_row(batch, _convert)
@@ -102,6 +104,8 @@ class _Reading:
         self._held: list[list[str]] = [[]]  # of the block, and of what is open inside it
         self._shown = self._dropped = self._kept = 0  # how many of these are open
         self._bullet = ""
+        self._before = ""  # the element that began last
+        self._label: list[str] | None = None  # of an item, which says how it is marked
         self._cites: list[str] = []  # what is open refers to, as `ref-type` says
         self._lists: list[tuple[str, int]] = []  # how items are marked, and how many there were
         self._formula: Formula | None = None
@@ -116,6 +120,9 @@ class _Reading:
         elif self._formula is not None:
             self._formula.start(local, attributes)
         self._in_tex += local == "tex-math"
+        if local == "label" and self._before == "list-item" and not self._dropped:
+            self._label = []
+        self._before = local
         self._count(local, 1)
         if self._formula is not None or self._dropped:
             return
@@ -141,8 +148,14 @@ class _Reading:
             if formula.end():
                 self._formula = None
                 self.text(self._shown_formula(formula))
+        elif self._label is not None and local == "label":
+            said = "".join(self._label).strip()
+            self._bullet = f"{said} " if said else self._bullet
+            self._label = None
         elif self._dropped:
             pass
+        elif local in _CELLS:
+            self.text(" ")
         elif local in RAISED or local == "xref":
             self._close(local)
         elif local == "list":
@@ -172,7 +185,8 @@ class _Reading:
     def _close(self, local: str) -> None:
         said = "".join(self._held.pop())
         cites = self._cites.pop()
-        numbers = cites == "bibr" and (_NUMBERS if local == "xref" else _MARKS).fullmatch(said)
+        pattern = _NUMBERS if local == "xref" else _MARKS
+        numbers = cites == "bibr" and pattern.fullmatch(_RAISINGS.sub("", said))
         if numbers or cites in _NOTES:
             said = ""
             self._cites[-1:] = ["bibr"] * len(self._cites[-1:])  # what is around it holds that
@@ -185,6 +199,8 @@ class _Reading:
             self._tex.append(data)
         elif self._formula is not None:
             self._formula.add(data)
+        elif self._label is not None:
+            self._label.append(data)
         elif self._shown and not self._dropped:
             self._held[-1].append(data)
 

@@ -16,7 +16,14 @@ from phloem.filters.extract import each_row
 from phloem.filters.op import Measured, op
 from phloem.filters.raised import END, RAISED, write_raised
 from phloem.filters.wikitext_holes import HOLE, NOTHING, without_holes
-from phloem.filters.wikitext_templates import NAMES, SIGNS, function_of, is_silent, known
+from phloem.filters.wikitext_templates import (
+    NAMES,
+    SIGNS,
+    function_of,
+    is_silent,
+    known,
+    own_name,
+)
 
 MAX_BYTES = 4 * 2**20
 """Of one page. MediaWiki refuses pages of more than 2 MiB ($wgMaxArticleSize)."""
@@ -94,7 +101,7 @@ class _Piece:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=4,
+    version=5,
     media_types=["text/x-wiki"],
     libraries=["mwparserfromhell"],
     data=[NAMES],
@@ -120,9 +127,9 @@ def wikitext(batch: pa.RecordBatch) -> Measured:
     Headings, paragraphs, lists and code stay, formulas as LaTeX between dollar signs, powers as
     `10^6`. Of templates those show what they hold that many wikis share (`wikitext_templates.py`).
     A sentence that lost another in its middle goes whole, or the bracket alone that held it; notes,
-    boxes and what stands behind a sentence leave no hole. Of variants (`-{zh-hans:…}-`) the first
-    stays. Tables, references, files, categories, comments and links to other languages are left
-    out, and a heading under which nothing is left goes with them. A dump names namespaces
+    boxes and what stands behind a sentence leave no hole. Several lines that begin with a blank
+    keep theirs. Of variants (`-{zh-hans:…}-`) the first stays. Tables, references, files,
+    categories, comments and links to other languages are left out, and a heading under which nothing is left goes with them. A dump names namespaces
     in its wiki's language only, so those of files and categories come as a parameter of the media
     type: `text/x-wiki; files="Picha|Jamii"`. The encoding is found as for plain text (RFC 3629).
     """
@@ -257,9 +264,11 @@ def _external(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
 def _template(node: Any, files: frozenset[str]) -> Iterator[_Piece]:
     name = _shown(node.name, files)
     said = NOTHING if is_silent(_key(name)) else SIGNS.get(_key(name))
+    if said and said.strip() and said != NOTHING and node.params:
+        said = None  # a sign that takes something is another template
     if said is None:
         said = function_of(name)
-    shows = known(_key(name)) if said is None else None
+    shows = (own_name(name) or known(_key(name))) if said is None else None
     if shows:
         given, named = [], {}
         for parameter in node.params:
@@ -321,10 +330,20 @@ def _tidy(text: str) -> str:
     text = _BULLETS.sub("• ", _BREAKS.sub("\n", write_raised(text)))
     text = "\n".join(map(without_holes, text.split("\n"))).translate(_OWN_MARKS)
     text = _OPEN_BRACKET.sub(r"\1", _EMPTY_BRACKETS.sub("", text))
-    lines = [line.strip() for line in _SPACES.sub(" ", text).split("\n")]
+    lines = _laid(text.split("\n"))
     # Lines of tables that do not close, and items of lists that held only what is left out.
     lines = [line for line in lines if not line.startswith(("{|", "|")) and line != "•"]
-    return _LINES.sub("\n\n", "\n".join(lines)).strip()
+    return _LINES.sub("\n\n", "\n".join(lines)).strip("\n")
+
+
+def _laid(lines: list[str]) -> list[str]:
+    """Lines without spare blanks; of several that begin with one, which stands for code, all."""
+    indented = [line.startswith(" ") and not line.isspace() for line in lines]
+    beside = zip([False, *indented], indented, [*indented[1:], False], strict=False)
+    return [
+        line[1:].rstrip() if itself and (above or below) else _SPACES.sub(" ", line).strip()
+        for line, (above, itself, below) in zip(lines, beside, strict=True)
+    ]
 
 
 def _unquoted(line: str) -> str:

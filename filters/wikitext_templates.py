@@ -136,10 +136,15 @@ def _units(given: list[str], named: Named) -> str:
 
 
 def _val(given: list[str], named: Named) -> str:
-    """A number with its uncertainty, power of ten and unit."""
+    """A number with its uncertainty or its unit, its power of ten and unit."""
     parts = [part.strip() for part in given]
     number, *errors = parts[:3] or [""]
-    if any(error.startswith(("+", "-", "−")) for error in errors):  # of two sides
+    if not any(map(str.isdecimal, number)):
+        return ""
+    prefixed = "".join(errors)
+    if prefixed.isalpha():  # Italian's `{{M|5|k|m}}`
+        number += f" {prefixed}"
+    elif any(error.startswith(("+", "-", "−")) for error in errors):  # of two sides
         number += "".join(f" {error}" for error in errors if error) + " " * ("e" in named)
     elif errors and errors[0]:
         number += f"±{errors[0]}"
@@ -178,6 +183,10 @@ def _date(given: list[str], named: Named) -> str:
 def _circa(given: list[str], named: Named) -> str:
     del named
     return "c. " + "–".join(part.strip() for part in given[:2] if part.strip())
+
+
+def _tex(given: list[str], named: Named) -> str:
+    return f"${_first(given, named).strip()}$" if given else ""
 
 
 def _as_of(given: list[str], named: Named) -> str:
@@ -265,6 +274,7 @@ _SHOWN: Mapping[str, Template] = {
     "root": _root,
     "second": _second,
     "ten": _ten,
+    "tex": _tex,
     "two": _two,
     "units": _units,
     "val": _val,
@@ -296,7 +306,6 @@ SIGNS: Mapping[str, str] = {
     "times": "×",
     "tex": "TeX",
     "latex": "LaTeX",
-    "n°": "n°",
     "'s": "'s",
     "av jc": "av. J.-C.",
     "apr jc": "apr. J.-C.",
@@ -311,7 +320,7 @@ _FUNCTIONS: Mapping[str, Callable[[str], str]] = {
     "lcfirst": lambda said: said[:1].lower() + said[1:],
     "ucfirst": lambda said: said[:1].upper() + said[1:],
 }
-_OWN_NAME = re.compile(r"[IVXLCDM]+er?(?: (?:siècle|millénaire))?|1er(?: \w+)?|CO2|H2O")
+_OWN_NAME = re.compile(r"[IVXLCDM]+er?(?: (?:siècle|millénaire))?|1er(?: \w+)?|[nN]°|CO2|H2O")
 # What stands before what a template of this name is given: sums of money, and names of ships.
 _MONEY = re.compile(r"[a-z]{0,3}[$£€¥₹₩]")
 _SHIPS = frozenset("hmas hmcs hmnzs hms ins jds js mv rms sms ss usns uss".split())
@@ -340,13 +349,19 @@ def is_silent(name: str) -> bool:
     return _named().get(name) == "silent"
 
 
-def function_of(name: str) -> str | None:
-    """What a parser function shows that changes how a word or number looks; None for others.
+def own_name(name: str) -> Template | None:
+    """What shows a template that shows its own name and what it is given; None for others.
 
-    French writes centuries and first days as templates that show their own name.
+    French writes centuries, first days and numbers so: `{{XIXe siècle}}`, `{{n°|5}}`.
     """
-    if _OWN_NAME.fullmatch(name.strip()):
-        return name.strip()
+    name = name.strip()
+    if not _OWN_NAME.fullmatch(name):
+        return None
+    return lambda given, named: _joined([name, *given], named)
+
+
+def function_of(name: str) -> str | None:
+    """What a parser function shows that changes how a word or number looks; None for others."""
     function, colon, given = name.partition(":")
     shows = _FUNCTIONS.get(function.strip().casefold()) if colon else None
     return shows(given.strip()) if shows else None

@@ -116,6 +116,7 @@ FRACTION = f"""<m:math {MML}><m:mfrac><m:mrow><m:mi>a</m:mi><m:mo>+</m:mo><m:mi>
             "shown<sup><xref ref-type='bibr'>1</xref>,<xref ref-type='bibr'>2</xref></sup>.",
             "shown.",
         ),
+        ("in 2019<xref ref-type='bibr'><sup>5</sup></xref>, 7", "in 2019, 7"),
         ("in <xref ref-type='fig'>Fig. 2<sup>a</sup></xref> too", "in Fig. 2^a too"),
     ],
 )
@@ -151,6 +152,13 @@ def test_jats_keeps_a_formula_once_or_says_that_there_was_one(inner: str, text: 
          "</list-item></list>"), "1. a\n\n2. b\n\nc"),
         (("<list list-type='roman-upper'><list-item><p>a</p><list><list-item><p>b</p></list-item>"
          "</list></list-item><list-item><p>c</p></list-item></list>"), "I. a\n\n• b\n\nII. c"),
+        (("<list list-type='order'><list-item><label>12.</label><p>a</p></list-item><list-item>"
+         "<label>(b)</label><p>b</p></list-item><list-item><p>c</p></list-item></list>"),
+         "12. a\n\n(b) b\n\n3. c"),
+        (("<fig><list><list-item><label>9</label><p>no</p></list-item></list></fig><p>yes</p>"),
+         "yes"),
+        (("<array><tbody><tr><td>1</td><td>2</td></tr><tr><td>3</td><td>4</td></tr></tbody>"
+         "</array>"), "1 2\n\n3 4"),
         ("<list list-type='simple'><list-item><p>a</p></list-item></list>", "a"),
         ("<boxed-text><caption><title>Box</title></caption><p>a</p></boxed-text>", "Box\n\na"),
         ("<p>See<fn><p>note</p></fn> more<xref ref-type='fn'>1</xref>.</p>", "See more."),

@@ -197,10 +197,24 @@ def test_wikitext_of_a_long_page_is_read_and_of_an_endless_one_is_a_fault() -> N
         ("-{A|zh-cn:甲{{lang|en|x}};zh-tw:乙}--{H|zh-cn:a;zh-tw:b}-。", "甲x。"),
         ("Program -{Windows}- i <math>e^{-{x}-}</math>", "Program Windows i $e^{-{x}-}$"),
         ("1990{{ndash}}95 {{spaced ndash}} {{!}}", "1990–95 – |"),
+        ("le {{1er|janvier}} au {{n°|5}} et {{n°}}7", "le 1er janvier au n° 5 et n°7"),
+        ("lungo {{M|1200|k|m}} o {{M|12||km}} o {{M|5|ul=km}}", "lungo 1200 km o 12 km o 5 km"),
+        ("It rains. {{m|en|word}} is a word. {{pi|2}} is not.", "It rains."),
+        ("{{script|Hebr|מים}} is {{tmath|x^2}}, {{em|so}}", "מים is $x^2$, so"),
+        ("川{{ルビ|漢字|かんじ}}である", "川漢字 (かんじ)である"),
+        ("Nehir {{dönüştür|5|km|mi}} uzun", "Nehir 5 km uzun"),
     ],
 )
 def test_wikitext_templates_show_their_numbers_and_words(source: str, text: str) -> None:
     assert _text(source) == text
+
+
+def test_wikitext_keeps_the_indentation_of_lines_that_begin_with_a_blank() -> None:
+    code = " def f(x):\n     if x:\n         return  x\n"
+    shown = "def f(x):\n    if x:\n        return  x"
+    assert _text(f"One:\n\n{code}\nTwo.") == f"One:\n\n{shown}\n\nTwo."
+    assert _text(f"== Code ==\n{code}") == f"Code\n\n{shown}"
+    assert _text(" Text  of one\nline.") == "Text of one\nline."
 
 
 @pytest.mark.parametrize(
