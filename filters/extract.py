@@ -12,7 +12,7 @@ from phloem.filters.charset import BOMS, PARAMETER, decode, decode_page
 from phloem.filters.op import Measured, op
 from phloem.filters.page import main_text, page_text
 from phloem.filters.page_elements import SIGNS
-from phloem.filters.xhtml import XHTML, as_html
+from phloem.filters.xhtml import XHTML, as_html, with_plain_math
 
 PLAIN_TYPES = (
     "text/plain text/markdown text/x-rst text/csv text/css text/javascript text/x-c text/x-c++"
@@ -81,7 +81,7 @@ def plain_text(batch: pa.RecordBatch) -> Measured:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=4,
+    version=5,
     media_types=HTML_TYPES,
     libraries=["resiliparse"],
     data=[SIGNS],
@@ -118,6 +118,7 @@ def html(batch: pa.RecordBatch, *, main_content: bool = False) -> Measured:
         page = decode_page(content, media_type)
         if media_type and media_type.startswith(XHTML):
             page = as_html(page)
+        page = with_plain_math(page)
         try:
             tree = HTMLTree.parse(page)
             text = main_text(tree) if main_content else page_text(tree)

@@ -129,9 +129,10 @@ def wikitext(batch: pa.RecordBatch) -> Measured:
     A sentence that lost another in its middle goes whole, or the bracket alone that held it; notes,
     boxes and what stands behind a sentence leave no hole. Several lines that begin with a blank
     keep theirs. Of variants (`-{zh-hans:…}-`) the first stays. Tables, references, files,
-    categories, comments and links to other languages are left out, and a heading under which nothing is left goes with them. A dump names namespaces
-    in its wiki's language only, so those of files and categories come as a parameter of the media
-    type: `text/x-wiki; files="Picha|Jamii"`. The encoding is found as for plain text (RFC 3629).
+    categories, comments and links to other languages are left out, and a heading under which
+    nothing is left goes with them. A dump names namespaces in its wiki's language only, so those of
+    files and categories come as a parameter of the media type: `text/x-wiki; files="Picha|Jamii"`.
+    The encoding is found as for plain text (RFC 3629).
     """
     return each_row(batch, _convert)
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from phloem.filters.page_edits import edit
 from phloem.filters.page_elements import (
     BLOCKS,
     HEADINGS,
@@ -18,11 +19,9 @@ from phloem.filters.page_elements import (
     PARAGRAPHS,
     PASSED_OVER,
     SECTIONS,
-    WAYS,
     trimmed,
 )
 from phloem.filters.page_flow import LINE, Flow, OpenList, Page
-from phloem.filters.page_formulas import spell_out
 from phloem.filters.page_lists import kind_of, numbered
 from phloem.filters.raised import END, RAISED, write_raised
 
@@ -41,13 +40,6 @@ _SPAN = 20  # columns that a cell takes, and those that it takes of rows below: 
 _CELLS = 100  # within each other; what stands in cells within them is read as blocks are
 _EMPTY_LINE = re.compile(rf"(?<={LINE})(?: |&nbsp;)+(?=\n?{LINE})")
 _OWN_LINE = re.compile(rf"(?:\A|\n)?{LINE}(?:\n?{LINE})*\n?")
-# What stands 256 elements deep. No page is written so, browsers read none deeper than 512, and to
-# edit a tree takes time in proportion to its depth.
-_TOO_DEEP = " > ".join("*" * 256)
-_LINES = frozenset("p div td th li dd dt section header center".split())
-_WAYS = ", ".join(f"a[rel~={way}]" for way in WAYS.split())
-_WAY_CHARS = 12  # beside each link of a line: "Next: , Previous: , Up: [ ][ ]"
-_WAYS_READ = 2**22  # characters; or a line of many links were read once for each
 _NUMBERED = "\0l"  # at the start of a line of code whose number was taken out
 
 Act = Callable[["Page", str, str], None]
@@ -66,7 +58,7 @@ def page_text(tree: Any) -> str:
     """
     html, edited = trimmed(tree)
     if edited:
-        _edit(tree)
+        edit(tree)
         html, _ = trimmed(tree)
     page = Page(_tokens(html))
     inline = page.inline
@@ -111,44 +103,6 @@ def _plain(text: str) -> str:
         return text
     text = text.replace("&nbsp;", "\xa0").replace("&lt;", "<").replace("&gt;", ">")
     return text.replace("&amp;", "&")
-
-
-def _edit(tree: Any) -> None:
-    """Put into a tree what cannot be told while it is read from its first tag to its last.
-
-    In one that is too deep formulas stay as they are, and text that is no markup is left out.
-    """
-    raws = tree.document.query_selector_all("xmp, plaintext").values()
-    if tree.document.query_selector(_TOO_DEEP) is not None:
-        for raw in raws:
-            raw.decompose()
-        return
-    spell_out(tree)
-    _hide_ways(tree)
-    for raw in raws:
-        pre = tree.create_element("pre")
-        pre.text = raw.text
-        raw.replace_with(pre)
-    for backwards in tree.document.query_selector_all("ol[reversed]:not([start])").values():
-        items = sum(child.tag == "li" for child in backwards.children.values())
-        backwards.setattr("start", str(items))
-
-
-def _hide_ways(tree: Any) -> None:
-    """Hide the lines of links to the next page and the one before, which Texinfo does not name."""
-    read = 0
-    for link in tree.document.query_selector_all(_WAYS).values():
-        line = link.parent
-        while line is not None and line.tag not in _LINES:
-            line = line.parent
-        if line is None or read > _WAYS_READ:
-            return
-        links = [each.text for each in line.get_elements_by_tag_name("a").values()]
-        text = line.text
-        read += len(text)
-        rest = len("".join(text.split())) - len("".join("".join(links).split()))
-        if rest <= _WAY_CHARS * len(links):
-            line.setattr("hidden", "")
 
 
 def _pass_over(page: Page, name: str) -> None:
@@ -300,12 +254,14 @@ def _table(page: Page, name: str, _attributes: str) -> None:
     """A table, or a group of its rows, out of which no cell reaches."""
     page.part(2 if name.endswith("table") else 1)
     page.flow.taken.clear()
+    page.flow.is_wide &= not name.endswith("table")
 
 
 def _row(page: Page, _name: str, _attributes: str) -> None:
     """A row's end: a line of its cells, or its cells one below the other where they lay out a page.
 
-    A row with one cell that holds text is that text, unless it stands beside one from above.
+    A row with one cell that holds text is that text, unless it stands beside one from above or
+    below a row of several.
     """
     page.part(1)
     flow = page.flow
@@ -320,7 +276,8 @@ def _row(page: Page, _name: str, _attributes: str) -> None:
             page.part(2)
         flow.laid_out = True
     elif held:
-        page.put("\t".join(cells).rstrip("\t") if len(held) > 1 or reached else held[0])
+        flow.is_wide |= len(held) > 1
+        page.put("\t".join(cells).rstrip("\t") if flow.is_wide or reached else held[0])
         flow.rows += 1
 
 
@@ -378,7 +335,7 @@ _ACTS: dict[str, Act] = {
     **_closed("label", _apart),
     **_closed("q", _quote),
     **_closed("rt", _ruby),
-    **_closed("sup sub", _raise),
+    **_closed("sup sub del s strike", _raise),  # struck digits are parted from those beside them
     **dict.fromkeys(LISTS.split(), _list),
     **{f"/{name}": _list_end for name in LISTS.split()},
     "br": _break,

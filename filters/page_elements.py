@@ -56,7 +56,7 @@ an element holds is for who cannot be shown it (WHATWG HTML, 4.8); and choices, 
 shows one."""
 
 _OTHERS = "footer pre listing textarea nav li tr td th br"  # blocks, each read in its own way
-_WITHIN = "label q rt sup sub button"  # what stands within a line
+_WITHIN = "label q rt sup sub del s strike button"  # what stands within a line
 _RAW = "script style iframe noembed noframes"
 # Elements without end, and those that scripts show later.
 _LASTING = (
@@ -97,6 +97,9 @@ def tables() -> tuple[npt.NDArray[Any], ...]:
     says |= {f"&{name}": (LEADING, "a") for name in WAYS.split()}
     says |= {".contents": (CONTENTS, ""), ".topic": (TOPIC, "")}
     says |= {"@tabpanel": (SHOWN, ""), ".MathJax": (EDITING, ""), ".fragment": (CODED, "div")}
+    says |= {f".{name}": (EDITING, "span") for name in ("superscript", "subscript")}
+    says |= {f".{name}": (EDITING, "img") for name in "tex latex formulaInl formulaDsp".split()}
+    says |= {".math": (EDITING, "")}
     tags = sorted((word_hash(tag), kind) for tag, kind in kinds.items())
     words = sorted(
         (word_hash(word), said, word_hash(owner) if owner else 0)

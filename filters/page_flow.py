@@ -34,6 +34,7 @@ class Flow:
     span: tuple[int, int] = (1, 1)  # columns and rows of the cell that is open
     taken: dict[int, int] = field(default_factory=dict)  # columns, by cells above, to which row
     reached: bool = False  # whether one of them reaches into the row
+    is_wide: bool = False  # whether a row of the table has several cells that hold text
     rows: int = 0
     lines: int = 0  # rows of the table that have ended
     laid_out: bool = False  # holds what is no value of a table's cell: headings, code, tables

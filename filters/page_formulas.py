@@ -13,6 +13,13 @@ _SCRIPT = "script[type^='math/tex']"
 _MADE = ".MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_CHTML, .MJX_Assistive_MathML"
 _GLYPHS = ".MathJax > nobr"
 _NOTE_DEPTH = 10  # elements between a formula and its TeX; pages have two at most
+# Pictures of formulas, whose alternative text is their TeX: of Sphinx, MediaWiki, WordPress and
+# Doxygen; and of LaTeX2HTML, where nothing else tells them.
+_PICTURES = (
+    "img.math, img.tex, img.latex, img.formulaInl, img.formulaDsp, div.math img,"
+    " img[alt^='$'], img[alt^='\\\\(']"
+)
+_DELIMITED = re.compile(r"(\$\$?|\\[(\[])(.*?)(?:\$\$?|\\[)\]])", re.DOTALL)
 _STYLE = re.compile(r"\{\\(?:displaystyle|textstyle)\s*(.*)\}", re.DOTALL)  # MediaWiki's wrapper
 
 
@@ -27,6 +34,8 @@ def spell_out(tree: Any) -> None:
         _write_tex(tree, script, script.text, display="display" in script.getattr("type"))
     for made in select(_MADE if scripts else _GLYPHS).values():
         made.decompose()
+    for picture in select(_PICTURES).values():
+        _write_picture(tree, picture)
     for hidden in select("[class*='mwe-math'][style]").values():  # MediaWiki shows a picture
         hidden.delattr("style")
     for note in select(_TEX).values():
@@ -38,6 +47,18 @@ def spell_out(tree: Any) -> None:
     for math in reversed(select("math").values()):  # one within another before that
         tex = math.getattr("alttext") or _tex_of(math)
         _write_tex(tree, math, tex, display=math.getattr("display") == "block")
+
+
+def _write_picture(tree: Any, picture: Any) -> None:
+    """Replace the picture of a formula by its TeX; one that begins as TeX and is none stays."""
+    said = (picture.getattr("alt") or "").strip()
+    delimited = _DELIMITED.fullmatch(said)
+    if delimited:
+        _write_tex(tree, picture, delimited[2], display=delimited[1] in {"$$", "\\["})
+    elif not said.startswith("$"):
+        around = (picture.parent, picture.parent.parent)
+        display = any(node is not None and "math" in node.class_list for node in around)
+        _write_tex(tree, picture, said, display=display)
 
 
 def _math(note: Any) -> Any:

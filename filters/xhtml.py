@@ -30,6 +30,16 @@ def as_html(page: str) -> str:
     return _MARKUP.sub(_written, page)
 
 
+_MATHML = "http://www.w3.org/1998/Math/MathML"
+_PREFIX = re.compile(rf"""\sxmlns:([\w.-]+)\s*=\s*["']{re.escape(_MATHML)}["']""")
+
+
+def with_plain_math(page: str) -> str:
+    """A page whose formulas are elements of HTML: without the prefix that XML gives MathML."""
+    found = _PREFIX.search(page) if _MATHML in page else None
+    return re.sub(rf"(</?){re.escape(found[1])}:(?=[a-z])", r"\1", page) if found else page
+
+
 def _written(found: re.Match[str]) -> str:
     if found["text"] is not None:
         return html.escape(found["text"], quote=False)

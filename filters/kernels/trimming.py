@@ -27,23 +27,23 @@ KEPT, BLOCK, TOLD, CODE, PASSED, RAW, LASTING, EDITED = 1, 2, 4, 8, 16, 32, 64, 
 HIDDEN, SHOWN, CODED, EDITING, LEADING, CONTENTS, TOPIC = 1, 2, 4, 8, 16, 32, 64
 
 LESS, MORE, BANG, ASKED, DASH, STROKE = (np.uint8(ord(char)) for char in "<>!?-/")
-QUOTE, EQUALS, BLANK, SEMICOLON = (np.uint8(ord(char)) for char in '"= ;')
+QUOTE, EQUALS, BLANK, SEMICOLON, DOLLAR, ESCAPE = (np.uint8(ord(char)) for char in '"= ;$\\')
 # The first stands where a block was taken out, and for the tags of blocks in code. It is one short
 # tag since the shortest of those are `<p>` and `</p>`: what is written never outgrows `out`.
 GAP, PRE, PRE_END = (np.frombuffer(tag, np.uint8) for tag in (b"<dd>", b"<pre>", b"</pre>"))
 
-_CLASS, _ID, _ROLE, _REL, _STYLE, _HIDDEN, _ARIA, _TYPE, _REVERSED, _POPOVER = (
+_CLASS, _ID, _ROLE, _REL, _STYLE, _HIDDEN, _ARIA, _TYPE, _REVERSED, _POPOVER, _ALT = (
     np.uint64(word_hash(name))
-    for name in "class id role rel style hidden aria-hidden type reversed popover".split()
+    for name in "class id role rel style hidden aria-hidden type reversed popover alt".split()
 )
 _COLSPAN, _ROWSPAN = (np.uint64(word_hash(name)) for name in ("colspan", "rowspan"))
 _A, _BR, _HR = (np.uint64(word_hash(name)) for name in ("a", "br", "hr"))
 _TRUE, _UNTIL_FOUND = (np.uint64(word_hash(word)) for word in ("true", "until-found"))
-_DISPLAY, _VISIBILITY, _SPACE, _WRAPPED, _MONO, _TEX = (
+_DISPLAY, _VISIBILITY, _SPACE, _WRAPPED, _MONO, _TEX, _SUPER, _SUB = (
     np.frombuffer(said.encode(), np.uint8)
     for said in (
         *("display:none", "visibility:hidden", "white-space:pre;", "white-space:pre-wrap"),
-        *("monospace", "math/tex"),
+        *("monospace", "math/tex", "vertical-align:super", "vertical-align:sub"),
     )
 )
 # The signs before the words of a class, an id, a role and a link, which tell them apart in one
@@ -199,6 +199,11 @@ def trim(
                     _holds(html, first, here, _WRAPPED) and _holds(html, first, here, _MONO)
                 ):
                     said |= CODED
+                if _holds(html, first, here, _SUPER) or _holds(html, first, here, _SUB):
+                    said |= EDITING
+            elif key == _ALT:
+                if first < here and html[first] in (DOLLAR, ESCAPE):
+                    said |= EDITING
             elif key in (_HIDDEN, _ARIA):
                 word = BASIS
                 for byte in range(first, here):

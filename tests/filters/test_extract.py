@@ -91,6 +91,13 @@ def test_html_finds_the_encoding(content: bytes, media_type: str) -> None:
     assert _text(html, content, media_type) == "größe"
 
 
+def test_html_reads_formulas_whose_elements_have_the_prefix_of_xml() -> None:
+    power = "<m:msup><m:mi>x</m:mi><m:mn>2</m:mn></m:msup>"
+    formula = f"<m:math xmlns:m='http://www.w3.org/1998/Math/MathML'>{power}</m:math>"
+    for media_type in ("text/html", "application/xhtml+xml"):
+        assert _text(html, f"<p>Let {formula} be.</p>".encode(), media_type) == "Let $x^2$ be."
+
+
 FIGURE = """<p>Before.</p>
 <figure class="listing"><figcaption>Listing <b>1</b></figcaption><pre>def f(x):
     if x:

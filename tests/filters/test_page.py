@@ -213,6 +213,9 @@ def test_an_empty_line_of_code_stays() -> None:
         ("<caption>C</caption><thead><tr><th>a<th>b</thead><tr><td>1<td>2<tfoot><tr><td>3<td>4",
          "C\na\tb\n1\t2\n3\t4"),
         ("<tr><th><th>A<th>B<tr><td>r<td><td>2<tr><td colspan=3>only", "\tA\tB\nr\t\t2\nonly"),
+        ("<tr><td>Norway<td>Oslo<tr><td><td>Bergen<tr><td>Sweden<td>Lund",
+         "Norway\tOslo\n\tBergen\nSweden\tLund"),
+        ("<tr><td><td>first<tr><td>a<td>b", "first\na\tb"),
         ("<tr><td rowspan=2>Oslo<td>1900<td>1<tr><td>1910<td>2<tr><td>Bergen<td>1900<td>3",
          "Oslo\t1900\t1\n\t1910\t2\nBergen\t1900\t3"),
         ("<tr><td>a<td rowspan=2>b<td>c<tr><td>d<td>e", "a\tb\tc\nd\t\te"),
@@ -265,6 +268,12 @@ def test_a_row_in_a_list_has_its_items_marker() -> None:
         ("3<sup>1</sup>/<sub>2</sub> and <sup>1</sup>/<sub>2</sub>", "3 1/2 and 1/2"),
         ("<pre>x = 2<sup>29</sup>;\n  y<sub>0</sub></pre>", "x = 2^29;\n  y0"),
         ("<table><tr><td>10<sup>3</sup><td>m<sup>2</sup></table>", "10^3\tm^2"),
+        ("10<span style='Vertical-Align : Super'>6</span> <span style='vertical-align:middle'>2",
+         "10^6 2"),
+        ("1<font style='font-size:8pt;vertical-align:sub'>2</font>", "1_2"),
+        ("10<span class='sub-title' style='color:red'>6</span>", "106"),
+        ("10<span class=superscript><b>6</b></span> 10<span class=subscript>2</span>", "10^6 10_2"),
+        ("<del>10</del><ins>20</ins> un<s>d</s>o 1<strike>2</strike>3", "10 20 undo 1 2 3"),
     ],
 )  # fmt: skip
 def test_raised_digits_are_not_glued(page: str, text: str) -> None:
@@ -292,10 +301,19 @@ MATHML = "<msup><mi>x</mi><mn>2</mn></msup>"
         f"<math alttext='{WIKI}'><semantics>{MATHML}{TEX % WIKI}"
         '</semantics></math></span><img class=mwe-math-fallback-image-inline alt="x^2"></span>'),
         f'<math alttext="x^2">{MATHML}</math>',
+        *(f"<img class={kind} alt='x^2'>" for kind in ("math", "tex", "latex")),
+        "<img class=formulaInl alt='$x^2$'>",
+        r"<img alt='\(x^2\)'>",
     ],
 )  # fmt: skip
 def test_a_formula_stands_there_once_as_tex(formula: str) -> None:
     assert _text(f"<p>Let {formula} be.") == "Let $x^2$ be."
+
+
+def test_a_picture_of_a_formula_stands_apart_as_the_page_has_it() -> None:
+    assert _text("<p>So<div class=math><p><img src=a.png alt='E = m'></div>") == "So\n\n$$E = m$$"
+    assert _text(r"<p><img class=formulaDsp alt='\[ a = b \]'>") == "$$a = b$$"
+    assert _text("<p>Costs <img alt='$5 bill'> and <img class=tex alt=''>more") == "Costs and more"
 
 
 @pytest.mark.parametrize(
