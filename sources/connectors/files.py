@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 4  # files that are hashed: more would only seek on a disk
 MAX_FILES = 1_000_000  # a glob that finds more has lost its way
 
-VERSION = 4  # raised when it reads other documents out of the same bytes
+VERSION = 5  # raised when it reads other documents out of the same bytes
 LIBRARIES = read_files.LIBRARIES
 
 

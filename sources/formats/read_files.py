@@ -115,7 +115,7 @@ def _parts(params: Format, file: PinnedFile, path: str, size: int) -> list[tuple
         found = ranges(zip_members(path), params, size, file.bytes)
         return [((name, a, b), w) for a, b, w in found]
     whole = kind in {*_WHOLE, "tar", *PACKINGS} or (kind == "txt" and params.documents == "file")
-    if packed or whole or file.bytes <= size or text_lines.is_wide(path):
+    if packed or whole or file.bytes <= size or text_lines.is_rewritten(path):
         return [((name, 0, None), file.bytes * (PACKED if packed else 1))]
     cuts = read_plain.bounds(path, params.documents if kind == "txt" else "line", size)
     return [((name, at, to), to - at) for at, to in pairwise([*cuts, file.bytes])]

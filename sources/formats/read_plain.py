@@ -16,6 +16,7 @@ from phloem.sources.formats.columns import Columns
 from phloem.sources.formats.text_lines import (
     Line,
     Span,
+    at_newlines,
     in_utf8,
     lines_between,
     lines_of,
@@ -95,7 +96,7 @@ def parted(records: Records, documents: Documents, limits: Limits) -> Records:
             yield record
             continue
         every, name = _lines_in(documents), record.native_id
-        lines = lines_of(in_utf8(iter([record.content])), limits)
+        lines = lines_of(at_newlines(in_utf8(iter([record.content]))), limits)
         if every:
             found = _groups(name, lines, every, limits)
         else:

@@ -21,6 +21,7 @@ _WIDE = (  # the longer first: that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _MARK = 4  # bytes of the longest of these
+_HEAD = 2**16  # bytes, of which one ends a line
 _ZEROS = {  # by a one for each of the first bytes that is zero
     b"\0\1\1\1": "utf-32-le",
     b"\1\1\1\0": "utf-32-be",
@@ -59,10 +60,26 @@ def in_utf8(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode()
 
 
-def is_wide(path: str) -> bool:
-    """Whether a file that is not packed begins as UTF-16 or UTF-32 does."""
+def at_newlines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The bytes of a file, with newlines for carriage returns if these alone end its lines."""
+    first = next(chunks, b"")
+    returns = _has_returns(first)
+    for chunk in chain([first] if first else [], chunks):
+        yield chunk.replace(b"\r", b"\n") if returns else chunk
+
+
+def _has_returns(head: bytes) -> bool:
+    return b"\r" in head and b"\n" not in head
+
+
+def is_rewritten(path: str) -> bool:
+    """Whether a file that is not packed is no UTF-8 with newlines, and so is read from its start.
+
+    Such begin as UTF-16 or UTF-32 do, or have carriage returns alone.
+    """
     with Path(path).open("rb") as file:
-        return bool(_wide(file.read(_MARK))[1])
+        head = file.read(_HEAD)
+    return bool(_wide(head[:_MARK])[1]) or _has_returns(head)
 
 
 def _wide(head: bytes) -> tuple[bytes, str]:
@@ -117,10 +134,12 @@ def lines_between(path: str, name: str, span: Span, limits: Limits) -> Iterator[
     """The lines of a file that begin in a span."""
     start, end = span
     with Path(path).open("rb") as file:
-        found = lines(file, compression_of(name)[0], limits)
         if start:
             file.seek(start - 1)  # a line that begins at `start` follows a newline there
             found = islice(lines(file, None, limits), 1, None)
+        else:
+            chunks = in_utf8(unpack(file, compression_of(name)[0], limits))
+            found = lines_of(at_newlines(chunks), limits)
         for line in found:
             at = line.offset if isinstance(line, Fault) else line[0]
             if end is not None and at >= end:

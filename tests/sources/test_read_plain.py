@@ -94,7 +94,8 @@ def test_documents_are_those_of_the_reference_wherever_a_file_is_cut(
         member = tarfile.TarInfo("in/a.txt")
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
-    there = content.decode().split("\n")
+    said = content.decode()
+    there = (said if "\n" in said else said.replace("\r", "\n")).split("\n")
     expected = reference(there if there[-1] else there[:-1], documents)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read_files, "SPLIT_BYTES", size)
@@ -142,6 +143,19 @@ def test_documents_of_utf_16_are_lines_too(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(read_files, "SPLIT_BYTES", 9)
     (tmp_path / "a.txt").write_bytes("Wote\nหนึ่ง\nhuru\n".encode("utf-16"))
     assert [text for _, text in read(tmp_path, "a.txt", {"lines": 2})] == ["Wote\nหนึ่ง", "huru"]
+
+
+def test_documents_of_a_file_with_carriage_returns_alone_are_lines_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_files, "SPLIT_BYTES", 9)
+    content = "Wote\rหนึ่ง\r\rhuru\r".encode()
+    (tmp_path / "a.txt").write_bytes(content)
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(content))
+    for name in ("a.txt", "b.txt.gz"):
+        assert [text for _, text in read(tmp_path, name, "line")] == ["Wote", "หนึ่ง", "huru"]
+        assert [text for _, text in read(tmp_path, name, "paragraph")] == ["Wote\nหนึ่ง", "huru"]
+        assert [text for _, text in read(tmp_path, name, "file")] == [content.decode()]
 
 
 @pytest.mark.parametrize(
