@@ -1,0 +1,1 @@
+"""Language identification of our own: text by language and source, training, scoring."""

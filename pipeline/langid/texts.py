@@ -1,0 +1,185 @@
+"""Text by language and source, out of cards of the registry, and the pieces that it is cut in.
+
+What stands here reads as a run reads: the same files under the same pins, through the same
+connectors, extractors and rewrites. What is ingested is committed to the root, so that it is read
+once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from phloem.catalog.columns import DECLARED_LANGUAGE, ID, TEXT
+from phloem.catalog.manifest import arrow_batches
+from phloem.catalog.store import Store
+from phloem.filters.language import UNKNOWN
+from phloem.filters.op import REWRITE, Op, find_op
+from phloem.pipeline.reading import Reading
+from phloem.pipeline.registry.fetch import readings
+from phloem.pipeline.registry.registry import Registry, card_of
+from phloem.pipeline.stage import made
+from phloem.pipeline.stages import ingest, run_task
+from phloem.pipeline.stages.measure import chain, declared, declared_for, text_files, with_declared
+from phloem.pipeline.workspace import Workspace
+from phloem.sources.limits import Limits
+
+REWRITES = ("nfc", "whitespace")
+"""What every recipe of the project does to a text before its language is told."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text, or a piece of one.
+
+    Attributes:
+        language: BCP-47 tag that the source declares for it.
+        source: Id of the card.
+        document: Id of the document.
+        text: Cleaned.
+    """
+
+    language: str
+    source: str
+    document: str
+    text: str
+
+
+def texts(
+    store: Store,
+    registry: Registry,
+    workspace: Workspace,
+    sources: Sequence[str],
+    told: Callable[[str], None],
+) -> Iterator[Text]:
+    """The documents of some sources in one language each, cleaned; in the order of the sources.
+
+    A document with several declared languages, or none, is left out: nobody vouches for it.
+
+    Args:
+        store: The root: files and what is ingested come into it.
+        registry: Whose cards and pins are read.
+        workspace: Whose ops a card may name.
+        sources: Ids of cards.
+        told: Called with a line for a person when something is fetched.
+
+    Raises:
+        AskedError: there is no such card.
+        FetchError: the files of one cannot be had.
+    """
+    cards = [card_of(registry, source) for source in sources]
+    found, _ = readings(
+        store, cards, registry.pins, own=registry.own, skip_unavailable=False, told=told
+    )
+    for reading in found:
+        yield from _texts_of(store, workspace, reading)
+
+
+def _texts_of(store: Store, workspace: Workspace, reading: Reading) -> Iterator[Text]:
+    """The documents of a source; what counts in all of a source is left out of its chain."""
+    of_all = [find_op(name, {}) for name in REWRITES]
+    ops = [op for op in chain(reading.card, of_all, workspace.ops) if op.kind == REWRITE]
+    rewrites = [op for op in ops if not op.counts]
+    of_card = declared(reading.card)
+    for task in ingest.tasks(reading, (workspace.folder, workspace.ops), Limits()):
+        for _, file in text_files(made(store, task) or run_task(store, task)):
+            for batch in arrow_batches(store, file):
+                yield from _texts_in(batch, rewrites, reading.card.id, of_card)
+
+
+def _texts_in(
+    batch: pa.RecordBatch, rewrites: Sequence[Op], source: str, of_card: Sequence[str]
+) -> Iterator[Text]:
+    tags = [declared_for(tag, of_card) for tag in batch[DECLARED_LANGUAGE.name].to_pylist()]
+    wanted = [row for row, own in enumerate(tags) if len(own) == 1 and own[0] != UNKNOWN]
+    batch = with_declared(batch.take(pa.array(wanted, pa.int64())), of_card)
+    for op in rewrites:
+        place = batch.schema.get_field_index(TEXT.name)
+        batch = batch.set_column(place, TEXT.field, op(batch).arrays[0])
+    names, values = batch[ID.name].to_pylist(), batch[TEXT.name].to_pylist()
+    for row, document, text in zip(wanted, names, values, strict=True):
+        if text:
+            yield Text(tags[row][0], source, document, text)
+
+
+def pieces(texts: Iterable[Text], least: int, most: int, seed: int = 0) -> Iterator[Text]:
+    """Each text cut into pieces of a random number of characters, at blanks where there are any.
+
+    A line end counts as a blank. What is left at the end of a text, if shorter than the least, is
+    left out. A document gives the same pieces whatever stands before it.
+
+    Args:
+        texts: To be cut.
+        least: Characters of the shortest piece; a word that ends after the most is cut.
+        most: Of the longest.
+        seed: Of the lengths.
+    """
+    for each in texts:
+        random = np.random.default_rng([seed, *_numbers(each.document)])
+        line = " ".join(each.text.split())
+        start = 0
+        while len(line) - start >= least:
+            end = start + int(random.integers(least, most + 1))
+            if end < len(line):
+                end = max(line.rfind(" ", start + least, end + 1), 0) or end
+            yield replace(each, text=line[start:end].strip())
+            start = end + (line[end : end + 1] == " ")
+
+
+def _numbers(name: str) -> list[int]:
+    """A name as numbers that a generator can be seeded with."""
+    return list(np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32).tolist())
+
+
+def capped(pieces: Iterable[Text], of_source: int, of_language: int, seed: int = 0) -> list[Text]:
+    """Some of each language's pieces, spread over its sources as evenly as these allow.
+
+    Pieces that a language has twice count once. They are drawn by the hash of their text, so that
+    nobody picks them, and come back by language, source and that hash.
+
+    Args:
+        pieces: Of any languages and sources.
+        of_source: UTF-8 bytes that one source gives a language at most.
+        of_language: That a language has at most.
+        seed: Of the hashes.
+    """
+    held: dict[str, dict[str, dict[str, Text]]] = defaultdict(lambda: defaultdict(dict))
+    for piece in pieces:
+        digest = hashlib.sha256(f"{seed}\0{piece.text}".encode("utf-8", "replace")).hexdigest()
+        held[piece.language][piece.source].setdefault(digest, piece)
+    chosen: list[Text] = []
+    for language in sorted(held):
+        met: set[str] = set()
+        shares = shared_out(
+            {source: _bytes(own.values()) for source, own in held[language].items()},
+            of_source,
+            of_language,
+        )
+        for source in sorted(held[language]):
+            left = shares[source]
+            for digest, piece in sorted(held[language][source].items()):
+                left -= len(piece.text.encode("utf-8", "replace"))
+                if left < 0:
+                    break
+                if digest not in met:
+                    met.add(digest)
+                    chosen.append(piece)
+    return chosen
+
+
+def _bytes(pieces: Iterable[Text]) -> int:
+    return sum(len(piece.text.encode("utf-8", "replace")) for piece in pieces)
+
+
+def shared_out(held: Mapping[str, int], of_source: int, of_language: int) -> dict[str, int]:
+    """Bytes that each source gives: all it has up to the most, the least first, the rest evenly."""
+    shares, left = {}, of_language
+    for place, source in enumerate(sorted(held, key=lambda name: (held[name], name))):
+        shares[source] = min(held[source], of_source, left // (len(held) - place))
+        left -= shares[source]
+    return shares
