@@ -115,7 +115,8 @@ def pieces(texts: Iterable[Text], least: int, most: int, seed: int = 0) -> Itera
 
     Args:
         texts: To be cut.
-        least: Characters of the shortest piece; a word that ends after the most is cut.
+        least: Characters of the shortest, before it is cut back to a blank: by half at most, else
+            a word is cut.
         most: Of the longest.
         seed: Of the lengths.
     """
@@ -126,7 +127,7 @@ def pieces(texts: Iterable[Text], least: int, most: int, seed: int = 0) -> Itera
         while len(line) - start >= least:
             end = start + int(random.integers(least, most + 1))
             if end < len(line):
-                end = max(line.rfind(" ", start + least, end + 1), 0) or end
+                end = max(line.rfind(" ", start + least // 2, end + 1), 0) or end
             yield replace(each, text=line[start:end].strip())
             start = end + (line[end : end + 1] == " ")
 
