@@ -157,7 +157,7 @@ def capped(pieces: Iterable[Text], of_source: int, of_language: int, seed: int =
     for language in sorted(held):
         met: set[str] = set()
         shares = shared_out(
-            {source: _bytes(own.values()) for source, own in held[language].items()},
+            {source: byte_size(own.values()) for source, own in held[language].items()},
             of_source,
             of_language,
         )
@@ -173,8 +173,9 @@ def capped(pieces: Iterable[Text], of_source: int, of_language: int, seed: int =
     return chosen
 
 
-def _bytes(pieces: Iterable[Text]) -> int:
-    return sum(len(piece.text.encode("utf-8", "replace")) for piece in pieces)
+def byte_size(texts: Iterable[Text]) -> int:
+    """UTF-8 bytes of some texts."""
+    return sum(len(each.text.encode("utf-8", "replace")) for each in texts)
 
 
 def shared_out(held: Mapping[str, int], of_source: int, of_language: int) -> dict[str, int]:
