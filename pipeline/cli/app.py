@@ -24,6 +24,7 @@ from phloem.pipeline.cli import (
     doctor,
     explain,
     export,
+    langid,
     ops,
     release,
     report,
@@ -33,7 +34,20 @@ from phloem.pipeline.cli import (
 )
 from phloem.pipeline.cli.console import note
 
-GROUPS = (run, explain, report, export, root, doctor, bench, ops, sources, catalog, release)
+GROUPS = (
+    run,
+    explain,
+    report,
+    export,
+    root,
+    doctor,
+    bench,
+    ops,
+    langid,
+    sources,
+    catalog,
+    release,
+)
 """In the order in which `--help` lists them."""
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from phloem.catalog.columns import DECLARED_LANGUAGE, ID, TEXT
 from phloem.catalog.manifest import arrow_batches
 from phloem.catalog.store import Store
-from phloem.filters.language import UNKNOWN
+from phloem.catalog.tags import UNKNOWN
 from phloem.filters.op import REWRITE, Op, find_op
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.registry.fetch import readings

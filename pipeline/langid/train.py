@@ -12,10 +12,9 @@ from pathlib import Path
 import fasttext
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from phloem.catalog.errors import PhloemError, UseError
-from phloem.filters.language import lines_of
+from phloem.filters import passages
 from phloem.pipeline.langid.texts import Text, byte_size, capped, pieces
 
 PREFIX = "__label__"
@@ -79,12 +78,6 @@ class Trained:
     left_out: dict[str, int]
 
 
-def folded(texts: Sequence[str], chars: int) -> list[str]:
-    """Texts as the op `language` shows them to a model."""
-    lines = lines_of(pa.array(texts, pa.large_string()), chars)
-    return [line or "" for line in pc.utf8_lower(lines).to_pylist()]
-
-
 def train(
     texts: Iterable[Text], out: Path, settings: Settings, told: Callable[[str], None]
 ) -> Trained:
@@ -132,8 +125,8 @@ def _lines(label: str, texts: Sequence[Text], settings: Settings) -> list[str]:
         cut = pieces(texts, settings.least_chars, settings.most_chars, seed)
         chosen = capped(cut, settings.language_bytes // 2, left, seed)
         left -= byte_size(chosen)
-        shown = folded([piece.text for piece in chosen], settings.most_chars)
-        lines += [f"{PREFIX}{label} {line}" for line in shown]
+        shown = passages.words(pa.array([piece.text for piece in chosen], pa.large_string()))
+        lines += [f"{PREFIX}{label} {line}" for line in shown.to_pylist() if line]
         if left < settings.language_bytes // 10:
             break
     return lines
