@@ -47,19 +47,19 @@ class Settings:
         cut_epochs: Passes over the pieces when those that are kept are trained again.
     """
 
-    language_bytes: int = 200_000
+    language_bytes: int = 150_000
     rounds: int = 10
     least_bytes: int = 2_000
     least_chars: int = 20
     most_chars: int = 400
     dim: int = 16
     least_ngram: int = 2
-    most_ngram: int = 4
-    buckets: int = 2**18
+    most_ngram: int = 5
+    buckets: int = 2**19
     least_count: int = 5
-    epochs: int = 4
-    rate: float = 0.5
-    cutoff: int = 60_000
+    epochs: int = 6
+    rate: float = 0.6
+    cutoff: int = 100_000
     cut_epochs: int = 2
 
 
