@@ -16,7 +16,7 @@ from phloem.sources.formats.formats import Format, format_of
 from phloem.sources.web import addresses
 from phloem.sources.web.download import download, names_of
 
-VERSION = 4  # raised when it reads other documents out of the same bytes
+VERSION = 5  # raised when it reads other documents out of the same bytes
 LIBRARIES = read_files.LIBRARIES
 
 

@@ -47,7 +47,7 @@ HOSTS = ["*.huggingface.co", "*.hf.co"]
 
 _COMMIT = r"[0-9a-f]{40}"
 
-VERSION = 4  # raised when it reads other documents out of the same bytes
+VERSION = 5  # raised when it reads other documents out of the same bytes
 LIBRARIES = read_files.LIBRARIES
 
 

@@ -62,7 +62,8 @@ class Contents(Strict):
 
     text_column: str = Field(
         default="text",
-        description="Column or key that holds the text; a.b, as in all columns, is b inside a.",
+        description="Column or key that holds the text, or a list of its lines; a.b, as in all"
+        " columns, is b inside a.",
     )
     id_column: str | None = Field(default=None, description="Column of names, each there once.")
     language_column: str | None = Field(default=None, description="Column of BCP-47 tags.")

@@ -8,13 +8,13 @@ from contextlib import suppress
 from json import JSONDecoder
 from pathlib import Path
 
-from phloem.sources.connector import Fault, Json
+from phloem.sources.connector import Fault
 from phloem.sources.formats.columns import Columns
-from phloem.sources.formats.read_text import TOO_DEEP, at, integer, parsed, record_of
+from phloem.sources.formats.read_text import TOO_DEEP, integer, parsed, record_of
 from phloem.sources.formats.text_lines import BOM, in_utf8
 from phloem.sources.formats.unpack import CHUNK, UnpackError, compression_of, unpack
 from phloem.sources.limits import Limits
-from phloem.sources.records import Record, Records, batched
+from phloem.sources.records import Records, batched
 
 _DECODER = JSONDecoder(parse_int=integer)
 _BLANK = " \t\r\n"
@@ -55,7 +55,7 @@ def _is_object(line: str) -> bool:
 
 @batched
 def json(name: str, path: str, columns: Columns, limits: Limits) -> Records:
-    """The objects of a file; a text that is an array of strings is put together of its lines.
+    """The objects of a file.
 
     Each is held by itself. What is no JSON, is cut or is over `limits.record_bytes` stands for a
     rest, as nobody knows where the next begins.
@@ -70,7 +70,7 @@ def json(name: str, path: str, columns: Columns, limits: Limits) -> Records:
                 except RecursionError:
                     yield Fault(f"{name}#{place}", offset, TOO_DEEP)
                     continue
-                yield _record(f"{name}#{place}", offset, row, columns)
+                yield record_of(f"{name}#{place}", offset, row, columns, null="text is no string")
         except UnpackError as error:
             yield Fault(name, error.offset, error.reason, rest=True)
         except _BrokenError as error:
@@ -179,10 +179,3 @@ class _Source:
                 closed = min(depth, len(run))
                 depth, size = depth - closed, found.start(1) + closed - self._at
         return depth, size
-
-
-def _record(native_id: str, offset: int, row: Json, columns: Columns) -> Record | Fault:
-    text = at(row, columns.text) if isinstance(row, dict) else None
-    if isinstance(text, list) and all(isinstance(part, str) for part in text):
-        row = {**row, columns.text: "\n".join(text)}
-    return record_of(native_id, offset, row, columns, null="text is no string")

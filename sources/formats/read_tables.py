@@ -82,9 +82,9 @@ def _wrong(found: pa.Schema, columns: Columns) -> str | None:
         if count != 1:
             return f"{count} columns are named {column!r}" if count else f"no column {column!r}"
         kinds[column] = there[0]
-    kind = kinds[columns.text]
-    if not _is_text(kind):
-        return f"column {columns.text!r} holds {kind}; it must hold strings"
+    kind = kinds.pop(columns.text)
+    if not (_is_text(kind) or _is_lines(kind)):
+        return f"column {columns.text!r} holds {kind}; it must hold strings, or lists of them"
     for column, kind in kinds.items():
         if not _is_written(kind):
             return f"column {column!r} holds {kind}; it must hold what can be written as a string"
@@ -116,7 +116,19 @@ def _asked(batch: pa.RecordBatch, columns: Columns) -> pa.RecordBatch:
     Raises ArrowInvalid if one that holds others is broken.
     """
     asked = columns.named()
-    return pa.RecordBatch.from_arrays([_at(batch, column) for column in asked], asked)
+    arrays = [_at(batch, column) for column in asked]
+    if _is_lines(arrays[0].type):  # of the text, which is the first
+        arrays[0] = _together(arrays[0])
+    return pa.RecordBatch.from_arrays(arrays, asked)
+
+
+def _together(lists: pa.Array) -> pa.Array:
+    """The lines of each list as one text; null where one of them is. As `_raw`, of broken ones."""
+    of = pa.large_list if pa.types.is_large_list(lists.type) else pa.list_
+    raw = lists.view(of(_BYTES[lists.type.value_type]))
+    raw.validate(full=True)
+    lines = raw.cast(pa.list_(pa.large_binary()))
+    return pc.binary_join(lines, pa.scalar(b"\n", pa.large_binary()))
 
 
 def _at(batch: pa.RecordBatch, column: str) -> pa.Array:
@@ -142,6 +154,11 @@ def _is_written(kind: pa.DataType) -> bool:
 
 def _is_text(kind: pa.DataType) -> bool:
     return (kind.value_type if pa.types.is_dictionary(kind) else kind) in _TEXT
+
+
+def _is_lines(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return is_list and kind.value_type in _BYTES
 
 
 def row_groups(path: str, size: int) -> list[tuple[int, int | None, int]]:
@@ -211,7 +228,10 @@ def _row_group(
 
 def _rows_at_once(group: RowGroup, asked: list[str]) -> int:
     """How many rows of a group are decoded together: those of a batch, by their average."""
-    size = sum(group.columns.get(column, 0) for column in asked)
+    inside = tuple(f"{column}." for column in asked)  # a list's values have a path of their own
+    size = sum(
+        size for name, size in group.columns.items() if name in asked or name.startswith(inside)
+    )
     return min(BATCH, max(1, BATCH_BYTES * group.rows // max(size, 1)))
 
 

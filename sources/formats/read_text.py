@@ -103,7 +103,7 @@ def at(value: dict[str, Json], column: str) -> Json:
 def record_of(
     native_id: str, offset: int, value: Json, columns: Columns, *, null: str
 ) -> Record | Fault:
-    """The document that a JSON value is.
+    """The document that a JSON value is; a text that is an array of strings has them as its lines.
 
     Args:
         native_id: For one that does not name itself.
@@ -117,6 +117,8 @@ def record_of(
     own = _name(value, columns)
     native_id = native_id if own is None else _plain(str(own))
     text = at(value, columns.text)
+    if isinstance(text, list) and all(isinstance(line, str) for line in text):
+        text = "\n".join(text)
     if not isinstance(text, str):
         lacks = text is None and columns.text not in paths(value, columns.text)
         reason = null if text is None else "text is no string"

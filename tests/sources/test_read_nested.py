@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -199,3 +200,50 @@ def test_license_may_stand_in_a_column_that_is_named_twice(tmp_path: Path, name:
     WRITERS[name](tmp_path / name, [{"text": "one", "url": BY}])
     found, _ = read(tmp_path / name, license_column="url", url_column="url")
     assert [(row["license"], row["url"]) for row in found] == [("CC-BY-4.0", BY)]
+
+
+POEMS: Rows = [
+    {"id": 1, "by": {"lines": ["床前明月光，", "疑是地上霜。"]}},
+    {"id": 2, "by": {"lines": []}},
+    {"id": 3, "by": {"lines": ["ꓡꓲꓢꓴ", "", "Ɛyɛ\nyiye"]}},
+    {"id": 4, "by": {"lines": None}},
+    {"id": 5, "by": {"lines": ["मनुष्य", None]}},
+]
+
+
+@every_format
+def test_a_text_that_is_a_list_of_strings_has_them_as_its_lines(tmp_path: Path, name: str) -> None:
+    WRITERS[name](tmp_path / name, POEMS)
+    rows, faults = read(tmp_path / name, text_column="by.lines", id_column="id")
+    assert {row["native_id"]: row["content"].decode() for row in rows} == {
+        "1": "床前明月光，\n疑是地上霜。",
+        "2": "",
+        "3": "ꓡꓲꓢꓴ\n\nƐyɛ\nyiye",
+    }
+    assert [fault.native_id for fault in faults] == ["4", "5"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.list_(pa.large_string()), pa.large_list(pa.string()), pa.large_list(pa.large_string())],
+)
+def test_lists_of_any_width_are_put_together(tmp_path: Path, kind: pa.DataType) -> None:
+    lines = pa.array([["ɖò", "nùkún"], None, ["mɛ"]], kind)
+    with pa.ipc.new_file(tmp_path / "a.arrow", pa.schema({"text": kind})) as out:
+        out.write_table(pa.table({"text": lines}))
+    rows, (fault,) = read(tmp_path / "a.arrow")
+    assert [row["content"].decode() for row in rows] == ["ɖò\nnùkún", "mɛ"]
+    assert fault.reason == "null text"
+
+
+def test_lists_whose_places_lie_are_a_fault_and_lead_nowhere_outside(tmp_path: Path) -> None:
+    path = tmp_path / "a.arrow"
+    _arrow(path, [{"text": ["Watu", "wote"]}, {"text": ["huru"]}])
+    places = np.array([0, 2, 3], np.int32).tobytes()  # of the two lists among the three strings
+    whole = path.read_bytes()
+    assert whole.count(places) == 1
+    for wrong in ([0, 2, 900_000], [0, 3, 1], [-5, 2, 3]):
+        path.write_bytes(whole.replace(places, np.array(wrong, np.int32).tobytes()))
+        rows, faults = read(path)
+        assert rows == []
+        assert {fault.reason for fault in faults} == {"broken Arrow file"}
