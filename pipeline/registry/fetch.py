@@ -18,10 +18,10 @@ import psutil
 from phloem.catalog.advice import command
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import Ref
-from phloem.catalog.store import Store
+from phloem.catalog.store import Store, holds
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.registry.registry import params_of
-from phloem.pipeline.registry.splits import AtHand, splits_of
+from phloem.pipeline.registry.splits import AtHand, splits_name, splits_of
 from phloem.sources import spending
 from phloem.sources.cards.source import Source
 from phloem.sources.connector import (
@@ -85,6 +85,62 @@ def readings(
         FetchError: a source cannot be had and none may be left out, or none is left; or something
             is wrong with one.
     """
+    bring = partial(_all_at_hand, store, cards, pins, told, own=own, is_elsewhere=is_elsewhere)
+    found, refused = bring()
+    # Files are hashed where their parts are looked for, so that a run that has all reads none.
+    is_new = store.is_local and bool(found) and not store.exists(splits_name(found))
+    if is_new and put_aside(store, [each.pin for each in found], told):
+        found, refused = bring()
+    skipped = {source: str(error) for source, error in refused.items()}
+    wrong = any(not isinstance(error, UnavailableError) for error in refused.values())
+    read: list[Reading] = []
+    for each, splits in zip(found, splits_of(store, found), strict=True):
+        if isinstance(splits, SourceError):
+            skipped[each.card.id], wrong = str(splits), True
+        else:
+            read.append(Reading(each.card, each.pin, splits, each.files))
+    if wrong or (skipped and not (skip_unavailable and read)):
+        reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
+        hint = "; --skip-unavailable runs with the others" if read and not wrong else ""
+        msg = f"{len(skipped)} of {len(cards)} sources cannot be read here: {reasons}{hint}"
+        raise FetchError(msg)
+    for source, reason in skipped.items():
+        told(f"left out {source}: {reason}")
+    return read, skipped
+
+
+def put_aside(store: Store, pins: Sequence[Pin], told: Callable[[str], None]) -> bool:
+    """Remove fetched files of these pins that hold other bytes than they are named for.
+
+    Each is told in a line. An object store checks what it keeps itself.
+
+    Returns:
+        Whether there were any: they have to be fetched anew.
+    """
+    if not store.is_local:
+        return False
+    held = store.listing(FETCHED)
+    files = {f"{FETCHED}/{file.sha256}": file for pin in pins for file in pin.files}
+    there = [name for name, file in files.items() if held.get(name) == file.bytes]
+    with ThreadPoolExecutor() as pool:  # hashing leaves Python's lock
+        whole = pool.map(lambda name: holds(store.path(name), files[name].sha256), there)
+        broken = [name for name, holds_ in zip(there, whole, strict=True) if not holds_]
+    for name in broken:
+        store.delete(name)
+        told(f"{files[name].name} is not what was fetched ({name}): it is fetched anew")
+    return bool(broken)
+
+
+def _all_at_hand(
+    store: Store,
+    cards: Sequence[Source],
+    pins: Mapping[str, Pin],
+    told: Callable[[str], None],
+    *,
+    own: Collection[str],
+    is_elsewhere: bool,
+) -> tuple[list[AtHand], dict[str, SourceError]]:
+    """The sources that can be had, in order, and why each of the others cannot."""
     held = store.listing(FETCHED)
     # Threads that nobody waits for remove nothing: all that they bring lies in this folder.
     with (
@@ -105,28 +161,13 @@ def readings(
             for card in cards
         ]
     found: list[AtHand] = []
-    skipped: dict[str, str] = {}
-    wrong = False
+    refused: dict[str, SourceError] = {}
     for card, future in zip(cards, futures, strict=True):
         try:
             found.append(future.result())
         except SourceError as error:
-            skipped[card.id] = str(error)
-            wrong = wrong or not isinstance(error, UnavailableError)
-    read: list[Reading] = []
-    for each, splits in zip(found, splits_of(store, found), strict=True):
-        if isinstance(splits, SourceError):
-            skipped[each.card.id], wrong = str(splits), True
-        else:
-            read.append(Reading(each.card, each.pin, splits, each.files))
-    if wrong or (skipped and not (skip_unavailable and read)):
-        reasons = "; ".join(f"{source}: {reason}" for source, reason in skipped.items())
-        hint = "; --skip-unavailable runs with the others" if read and not wrong else ""
-        msg = f"{len(skipped)} of {len(cards)} sources cannot be read here: {reasons}{hint}"
-        raise FetchError(msg)
-    for source, reason in skipped.items():
-        told(f"left out {source}: {reason}")
-    return read, skipped
+            refused[card.id] = error
+    return found, refused
 
 
 @contextmanager

@@ -43,7 +43,7 @@ from phloem.filters.language_models import LID, is_known, load
 from phloem.pipeline.extraction import Asked, Extracted, complete, extract
 from phloem.pipeline.job import Job, Made, steps
 from phloem.pipeline.recipe import load_recipe
-from phloem.pipeline.registry.fetch import keep_file, readings
+from phloem.pipeline.registry.fetch import keep_file, put_aside, readings
 from phloem.pipeline.registry.models import models
 from phloem.pipeline.registry.registry import Registry, reach_of
 from phloem.pipeline.review.draw import Drawn, draw, quotas
@@ -149,6 +149,7 @@ def job_of(
     policy = load_policy(recipe.policy, workspace.policies)
     ops = tuple(recipe.bound_ops(workspace))
     files = models(store, chain(card, ops, workspace.ops), told)
+    put_aside(store, [pin for source, pin in registry.pins.items() if source == card.id], told)
     found, _ = readings(
         store, [card], registry.pins, own=registry.own, skip_unavailable=False, told=told
     )

@@ -152,6 +152,27 @@ def test_readings_fetch_again_what_was_cut(serve: Serve, tmp_path: Path) -> None
     assert store.read_bytes(f"fetched/{SHA256}") == LOCKED
 
 
+def test_readings_put_aside_and_fetch_again_what_changed(serve: Serve, tmp_path: Path) -> None:
+    store, a, b = Store(tmp_path), Provider(), Provider()
+    serve(a=a, b=b)
+    store.write_bytes(f"fetched/{SHA256}", LOCKED[::-1])  # as many bytes
+    found, _, lines = _readings(store, "a", "b")
+    assert [reading.card.id for reading in found] == ["a", "b"]
+    assert store.read_bytes(f"fetched/{SHA256}") == LOCKED
+    assert lines[0] == f"f is not what was fetched (fetched/{SHA256}): it is fetched anew"
+    assert {line.split(" (")[0] for line in lines[1:]} <= {"fetched a v1", "fetched b v1"}
+    assert a.fetched + b.fetched != []
+
+
+def test_readings_of_what_changed_and_is_not_to_be_had_say_so(serve: Serve, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    serve(a=Provider(reason="no network"))
+    store.write_bytes(f"fetched/{SHA256}", LOCKED[::-1])
+    with pytest.raises(FetchError, match="1 of 1 sources cannot be read here: a: no network"):
+        _readings(store, "a")
+    assert store.list("fetched") == []  # nobody takes it for what its name says
+
+
 def test_readings_bring_what_comes_with_the_package_into_the_root(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

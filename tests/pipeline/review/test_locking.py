@@ -15,6 +15,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline.registry.fetch import readings
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.review.locking import lock
+from phloem.pipeline.review.sample import sample
 from phloem.pipeline.workspace import load_workspace
 
 BODY = '{"text": "Kila mtu ana haki ya kuishi."}\n' * 20
@@ -48,3 +49,30 @@ def test_what_is_locked_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.M
         )
         assert (list(read.files), skipped) == (["a.jsonl"], {})
         assert host.paths() == asked
+
+
+def test_sample_of_a_fetched_file_that_changed_fetches_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unguard(monkeypatch)
+    folder = make_workspace(tmp_path / "workspace")
+    store = Store(str(tmp_path / "root"))
+    with running(monkeypatch) as host:
+        host.pages["/a.jsonl"] = Page(BODY.encode())
+        said = yaml.safe_load(CARD.replace("NAME", "web").replace("PATH", "x"))
+        url = f"{host.address}/a.jsonl"
+        said["access"] = {"connector": "http", "params": {"urls": [url]}}
+        (folder / "cards" / "web.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+        workspace = load_workspace(folder)
+        list(lock(workspace, ["web"], store))
+        registry = load_registry(workspace)
+        name = f"fetched/{registry.pins['web'].files[0].sha256}"
+        lines: list[str] = []
+        for _ in range(2):  # the second time where its parts begin is known
+            store.write_bytes(name, BODY.upper().encode())
+            found = sample(store, registry, workspace, registry.cards["web"], told=lines.append)
+            assert (found.read, store.read_bytes(name)) == (20, BODY.encode())
+    assert [line.partition(" (")[0] for line in lines] == [
+        "a.jsonl is not what was fetched",
+        f"fetched web {registry.pins['web'].version}",
+    ] * 2
