@@ -48,6 +48,7 @@ NO_REFS: Refs = MappingProxyType({})
 CUSTOM = "LicenseRef-custom-terms"  # one provider's terms: the card says what they allow
 RESEARCH = "LicenseRef-research-use"  # research and nothing else: the card says of what kind
 MULTIPLE = "LicenseRef-multiple"  # each document has its own licence, or is under nobody knows what
+PUBLIC_DOMAIN = "LicenseRef-public-domain"
 UNKNOWN_LICENSE = "LicenseRef-unknown"  # nobody has said which, or in no words that are known
 UNREAD = "unknown"  # of a card's `license.restrictions`: nobody has read, or the terms do not say
 

@@ -9,6 +9,7 @@ from phloem.catalog.licenses import (
     MULTIPLE,
     NO_DERIVATIVES,
     NONCOMMERCIAL,
+    PUBLIC_DOMAIN,
     SHARE_ALIKE,
     obligations,
 )
@@ -28,7 +29,6 @@ from phloem.sources.cards.wording import (
     named_in,
 )
 
-PUBLIC_DOMAIN = "LicenseRef-public-domain"
 WORD = 20  # characters; a quote of one word that is no longer is none
 
 

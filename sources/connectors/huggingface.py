@@ -61,7 +61,12 @@ class Params(Contents):
     configs: dict[str, str | None] | list[str] = Field(
         default=[], description="Configurations, or configuration: BCP-47 tag; none: the default."
     )
-    split: str = Field(default="train", description="Name of the split.")
+    split: str | list[str] = Field(
+        default="train", min_length=1, description="Name of the split, or of several."
+    )
+    languages: dict[str, str] = Field(
+        default={}, description="Glob over files: BCP-47 tag, where a configuration has several."
+    )
     revision: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$",
@@ -90,13 +95,18 @@ def resolve(params: Params) -> Pin:
     by_path = {file.path: file for file in tree}
     if params.revision == hub.CONVERTED:
         card = {"configs": hub.converted(list(by_path))}
+    splits = [params.split] if isinstance(params.split, str) else params.split
     files: list[PinnedFile] = []
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
         for config in hub.chosen(params.dataset, card, list(by_path), list(params.configs)):
-            paths = hub.data_files(params.dataset, card, list(by_path), config, params.split)
+            paths = {
+                path: None  # in their order, and each once
+                for split in splits
+                for path in hub.data_files(params.dataset, card, list(by_path), config, split)
+            }
             files += [
                 _pinned(params, commit, config, by_path[path], Path(folder))
-                for path in _readable(params, config, paths)
+                for path in _readable(params, config, list(paths))
             ]
     return Pin(commit, tuple(files))
 
@@ -204,10 +214,10 @@ def _format(params: Params) -> Format:
     """The parameters as those of files: a file's name begins with its configuration."""
     languages = params.configs if isinstance(params.configs, dict) else {}
     given: dict[str, Any] = params.model_dump(
-        exclude={"dataset", "configs", "split", "revision"}, exclude_unset=True
+        exclude={"dataset", "configs", "split", "revision", "languages"}, exclude_unset=True
     )
     tags = {f"{escape(name)}/*": tag for name, tag in languages.items() if tag}
-    return Format(**given, languages=tags)
+    return Format(**given, languages={**params.languages, **tags})
 
 
 def splits(params: Params, pin: Pin, files: Files) -> list[Split]:

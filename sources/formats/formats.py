@@ -71,8 +71,8 @@ class Contents(Strict):
     url_column: str | None = Field(default=None, description="Column of addresses.")
     license_column: str | None = Field(
         default=None,
-        description="Column of SPDX expressions or addresses of Creative Commons; what is neither"
-        " counts as unknown.",
+        description="Column of SPDX expressions, addresses of Creative Commons or `public domain`;"
+        " what is none of these counts as unknown.",
     )
     columns: list[str] = Field(
         default=[], description="Names of all columns of CSV, where its first row is no header."

@@ -8,12 +8,14 @@ from functools import cache, lru_cache
 import license_expression
 from license_expression import ExpressionError, ExpressionParseError, Licensing
 
-from phloem.catalog.licenses import MAX_EXPRESSION, UNKNOWN_LICENSE
+from phloem.catalog.licenses import MAX_EXPRESSION, PUBLIC_DOMAIN, UNKNOWN_LICENSE
 from phloem.sources.formats.creative_commons import spdx_of
 
 _ADDRESS = re.compile(
     r"(?<![\w./-])(?:https?://)?(?:www\.)?creativecommons\.org/[^\s\"'<>()\[\]]*", re.IGNORECASE
 )
+
+_FREE = re.compile(r"(?:in the )?public[\s_-]+domain", re.IGNORECASE)
 
 _SHORT = re.compile(r"CC[\s-]+BY(?:[\s-]+(?:NC|ND|SA))*[\s-]+[1-4]\.[05]", re.IGNORECASE)
 
@@ -24,9 +26,10 @@ def stated(said: str | None) -> str:
 
     That is an expression whose ids the SPDX list has, in any case (`cc-by-4.0`), one of Creative
     Commons with blanks for its hyphens (`CC BY-SA 3.0`), or one address of Creative Commons, alone
-    or among words. All else is `UNKNOWN_LICENSE`: nothing, a name such as
-    ``MIT License``, an address of a port, two addresses, and a `LicenseRef-` of any kind, since
-    what such a name stands for is each maker's own.
+    or among words; and `LicenseRef-public-domain` for the words ``public domain`` alone. All else
+    is `UNKNOWN_LICENSE`: nothing, a name such as ``MIT License``, an address of a port, two
+    addresses, and a `LicenseRef-` of any kind, since what such a name stands for is each maker's
+    own.
     """
     addresses = _ADDRESS.findall(said or "")
     if addresses:
@@ -34,6 +37,8 @@ def stated(said: str | None) -> str:
         return (found.pop() if len(found) == 1 else None) or UNKNOWN_LICENSE
     if not said or len(said) > MAX_EXPRESSION or "licenseref" in said.casefold():
         return UNKNOWN_LICENSE
+    if _FREE.fullmatch(said.strip()):
+        return PUBLIC_DOMAIN
     if _SHORT.fullmatch(said.strip()):
         said = "-".join(said.split())
     try:

@@ -197,6 +197,23 @@ def test_dataset_without_configs_gives_its_default_and_names_hold_no_commit(
     assert [row["content"] for row in rows] == [b"held out"]
 
 
+def test_dataset_of_a_split_a_language_gives_each_its_own(host: Host, tmp_path: Path) -> None:
+    serve(host)
+    params = huggingface.Params(
+        dataset=NAME,
+        configs=["sw"],
+        split=["train", "test"],
+        languages={"*/sw/test-*": "swh", "*/train-*": "sw"},
+    )
+    rows, _ = read_all(params, tmp_path)
+    assert {(row["content"].decode(), row["declared_language"]) for row in rows} == {
+        ("held out", "swh"),
+        *((text, "sw") for text in TEXTS[:3]),
+    }
+    with pytest.raises(SourceError, match="no split 'tain' of sw; did you mean train"):
+        huggingface.resolve(params.model_copy(update={"split": ["test", "tain"]}))
+
+
 @pytest.mark.parametrize("revision", [COMMIT, "v1.0", "a/branch"])
 def test_dataset_revision_is_locked_as_the_commit_that_it_names(
     host: Host, tmp_path: Path, revision: str

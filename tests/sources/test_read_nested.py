@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from phloem.catalog.licenses import UNKNOWN_LICENSE
+from phloem.catalog.licenses import PUBLIC_DOMAIN, UNKNOWN_LICENSE
 from phloem.sources.connector import Fault, Pin, PinnedFile, SourceError
 from phloem.sources.connectors import files
 from phloem.sources.formats import read_files
@@ -160,6 +160,12 @@ SAID = {
     "creativecommons.org/publicdomain/zero/1.0": "CC0-1.0",
     "https://creativecommons.org/licenses/by/3.0/us/": UNKNOWN_LICENSE,
     f"{BY} or https://creativecommons.org/licenses/by-nc/4.0/": UNKNOWN_LICENSE,
+    "Public Domain": PUBLIC_DOMAIN,
+    " public-domain": PUBLIC_DOMAIN,
+    "In the public domain": PUBLIC_DOMAIN,
+    "Public Domain in the USA": UNKNOWN_LICENSE,
+    "not public domain": UNKNOWN_LICENSE,
+    "Public Domain, MIT": UNKNOWN_LICENSE,
     "LicenseRef-public-domain": UNKNOWN_LICENSE,
     "MIT AND LicenseRef-scancode-public-domain": UNKNOWN_LICENSE,
     "All rights reserved": UNKNOWN_LICENSE,
@@ -182,7 +188,8 @@ def test_license_of_each_record_is_that_of_its_column(tmp_path: Path, name: str)
     rows = [{"text": f"text {n}", "metadata": {"license": each}} for n, each in enumerate(said)]
     WRITERS[name](tmp_path / name, rows)
     found, faults = read(tmp_path / name, license_column="metadata.license")
-    assert [row["license"] for row in found] == [*["CC-BY-4.0"] * 2, *[UNKNOWN_LICENSE] * 2]
+    expected = ["CC-BY-4.0", "CC-BY-4.0", PUBLIC_DOMAIN, UNKNOWN_LICENSE]
+    assert [row["license"] for row in found] == expected
     assert faults == []
     assert [row["license"] for row in read(tmp_path / name)[0]] == [None] * 4
 
