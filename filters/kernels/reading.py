@@ -219,7 +219,7 @@ def passages(
             while at < until and seen < chars:
                 # A word, as far as the next gap.
                 word = at
-                is_ascii = True
+                is_ascii: Scalar = True
                 core = core_end = np.int64(-1)
                 has_letter: Scalar = False
                 has_figure: Scalar = False
