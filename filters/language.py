@@ -288,6 +288,7 @@ def language(
     places: int = passages.PLACES,
     chars: int = passages.CHARS,
     override: float = OVERRIDE,
+    model: Mapping[str, str] | None = None,
 ) -> list[pa.Array]:
     """Identify the language with fastText lid.176 (Joulin et al. 2017), and heed what is declared.
 
@@ -312,21 +313,23 @@ def language(
         places: Passages of a text that the model reads.
         chars: Characters of each passage.
         override: The least probability, 0-1, at which the model contradicts what is declared.
+        model: Another supervised model of fastText, `{path: …, sha256: …}` or `{url: …, sha256:
+            …}`, whose labels are tags of languages: GlotLID's and OpenLID's are.
     """
-    model = load(files[LID.name])
+    used = load(files[model["sha256"]]) if model else load(files[LID.name])
     declared = [_tags(tags) for tags in batch[DECLARED_LANGUAGES.name].to_pylist()]
     texts = batch[TEXT.name]
-    seen = _see(model, texts, places, chars)
-    ranked = _ranked(model, seen, declared, override)
+    seen = _see(used, texts, places, chars)
+    ranked = _ranked(used, seen, declared, override)
     fractions = seen.read.code_frac.tolist(), seen.read.figure_frac.tolist()
     read = zip(seen.read.text_scripts, *fractions, strict=True)
     verdicts: list[Verdict | None] = []
     mixed: list[tuple[str | None, float | None]] = []
     rows = zip(ranked, declared, read, texts.is_valid().to_pylist(), strict=True)
     for row, (own, tags, of_row, is_text) in enumerate(rows):
-        one = _verdict(own, tags, model.known, override, of_row) if is_text else None
+        one = _verdict(own, tags, used.known, override, of_row) if is_text else None
         verdicts.append(one)
-        mixed.append(_mixed(model, seen, row, one.language) if one else (None, None))
+        mixed.append(_mixed(used, seen, row, one.language) if one else (None, None))
     columns: tuple[tuple[Column, Sequence[object]], ...] = (
         (LANGUAGE, [one and one.language for one in verdicts]),
         (LANGUAGE_SCORE, [one and one.score for one in verdicts]),

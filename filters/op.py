@@ -8,6 +8,7 @@ import importlib.metadata
 import inspect
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,30 @@ class ModelFile:
     version: str
     member: str
     license: str
+
+
+@dataclass(frozen=True)
+class GivenFile:
+    """A model file that a recipe gives an op: `model: {path: …, sha256: …}`, or `url`.
+
+    Attributes:
+        sha256: Of the file, which is its name too.
+        place: Its path, or its address.
+        is_path: Which of both.
+    """
+
+    sha256: str
+    place: str
+    is_path: bool
+
+    @property
+    def name(self) -> str:
+        """How the op asks for it."""
+        return self.sha256
+
+
+MODEL = "model"
+"""The parameter of an op by which a recipe gives it another model than its own."""
 
 
 def models_folder() -> Path:
@@ -104,6 +129,12 @@ class Op:
     reference: OpFunction | None = None
     counts: CountFunction | None = None
     params: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
+    given: GivenFile | None = None
+
+    @property
+    def needs(self) -> tuple[ModelFile | GivenFile, ...]:
+        """The files that it is handed: its own, or in their place the one that a recipe gives."""
+        return (self.given,) if self.given else self.files
 
     @property
     def kind(self) -> str:
@@ -129,16 +160,21 @@ class Op:
         if unknown:
             msg = f"op {self.name} has no parameter {unknown[0]!r}; it takes {sorted(known)}"
             raise OpError(msg)
-        return replace(self, params=MappingProxyType({**self.params, **params}))
+        has_model = params.get(MODEL) is not None
+        given = _given_file(self.name, params[MODEL]) if has_model else self.given
+        return replace(self, params=MappingProxyType({**self.params, **params}), given=given)
 
     @functools.cached_property
     def identity(self) -> dict[str, Json]:
-        """What a key depends on, as plain JSON."""
+        """What a key depends on, as plain JSON: of a model's file not where it lies."""
+        params = {**self.defaults, **self.params}
+        if params.get(MODEL) is not None:
+            params[MODEL] = params[MODEL]["sha256"]
         return {
             "op": self.name,
             "version": self.version,
-            "params": {**self.defaults, **self.params},
-            "files": {file.name: file.sha256 for file in self.files},
+            "params": params,
+            "files": {file.name: file.sha256 for file in self.needs},
             "data": {name: _data_hash(name) for name in self.data},
             "libraries": {name: importlib.metadata.version(name) for name in self.libraries},
         }
@@ -170,7 +206,7 @@ class Op:
 
         Raises OpError naming the files that are not there.
         """
-        names = [file.name for file in self.files] + [COUNTED] * bool(self.counts)
+        names = [file.name for file in self.needs] + [COUNTED] * bool(self.counts)
         missing = [name for name in names if name not in paths]
         if missing:
             msg = f"op {self.name} needs the files {missing}; it was handed {sorted(paths)}"
@@ -208,6 +244,22 @@ class Op:
         if outside:
             msg = f"op {self.name} names faulty rows {outside} of a batch of {rows} rows"
             raise OpError(msg)
+
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def _given_file(name: str, given: Json) -> GivenFile:
+    asked = set(given) if isinstance(given, Mapping) else set()
+    if asked not in ({"path", "sha256"}, {"url", "sha256"}):
+        msg = f"op {name} takes model: {{path: …, sha256: …}} or {{url: …, sha256: …}}"
+        raise OpError(msg)
+    sha256, place = str(given["sha256"]), str(given.get("path") or given.get("url") or "")
+    if not _SHA256.fullmatch(sha256):
+        raise OpError(f"op {name}: model's sha256 is {sha256[:80]!r}; it has 64 of 0-9 and a-f")
+    if not place:
+        raise OpError(f"op {name}: model's path is empty")
+    return GivenFile(sha256, place, is_path="path" in asked)
 
 
 def op(  # noqa: PLR0913 - an op is described in one place, by keyword

@@ -16,9 +16,12 @@ from zipfile import BadZipFile, ZipFile
 
 from phloem.catalog.manifest import Ref
 from phloem.catalog.store import MissingError, Store
-from phloem.filters.op import ModelFile, Op, models_folder, ops
+from phloem.catalog.withheld import masked
+from phloem.filters.op import GivenFile, ModelFile, Op, models_folder, ops
 from phloem.pipeline.registry.fetch import FETCHED, FetchError, keep_file
 from phloem.sources.connector import SourceError, find_connector
+from phloem.sources.web import addresses
+from phloem.sources.web.download import download
 
 MAX_MODEL_BYTES = 2 * 2**30
 
@@ -29,7 +32,7 @@ def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> d
     Raises FetchError naming what cannot be had.
     """
     found: dict[str, Ref] = {}
-    for file in {file.name: file for op in needed for file in op.files}.values():
+    for file in {file.name: file for op in needed for file in op.needs}.values():
         name = f"{FETCHED}/{file.sha256}"
         try:
             size = store.size(name)
@@ -37,6 +40,8 @@ def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> d
             own = models_folder() / file.sha256
             if own.is_file() and _sha256_of(own) == file.sha256:
                 keep_file(store, own, file.sha256)
+            elif isinstance(file, GivenFile):
+                _keep_given(store, file, told)
             else:
                 with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
                     path = fetch_model(file, Path(folder))
@@ -45,6 +50,40 @@ def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> d
             size = store.size(name)
         found[file.name] = Ref(name, file.sha256, size, is_kept=True)
     return found
+
+
+def _keep_given(store: Store, file: GivenFile, told: Callable[[str], None]) -> None:
+    """Put a model's file that the recipe names into the root. Raises FetchError."""
+    if file.is_path:
+        path = Path(file.place)
+        if not path.is_file():
+            msg = f"model {file.place} is not there; sought as {path.absolute()}"
+            raise FetchError(msg)
+        _check_given(file, _sha256_of(path))
+        keep_file(store, path, file.sha256)
+        return
+    with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
+        path = Path(folder) / "model"
+        fault = addresses.fault(file.place)
+        try:
+            if not fault:
+                download(file.place, path)
+        except SourceError as error:
+            fault = str(error)
+        if fault:
+            raise FetchError(f"model {masked(file.place)} cannot be had: {fault}")
+        _check_given(file, _sha256_of(path))
+        keep_file(store, path, file.sha256)
+    told(f"fetched model {masked(file.place)}")
+
+
+def _check_given(file: GivenFile, sha256: str) -> None:
+    if sha256 != file.sha256:
+        msg = (
+            f"model {masked(file.place)} has sha256 {sha256}, the recipe says {file.sha256};"
+            " find out why they differ"
+        )
+        raise FetchError(msg)
 
 
 def fetch_model(file: ModelFile, folder: Path) -> Path:

@@ -250,7 +250,7 @@ def calls(ops: Sequence[Op], keys: Mapping[str, str]) -> tuple[OpCall, ...]:
 
 def needed(ops: Sequence[Op], models: Mapping[str, Ref]) -> dict[str, Ref]:
     """The model files that these ops need, by name."""
-    return {file.name: models[file.name] for op in ops for file in op.files}
+    return {file.name: models[file.name] for op in ops for file in op.needs}
 
 
 @dataclass

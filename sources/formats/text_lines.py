@@ -136,7 +136,7 @@ def lines_between(path: str, name: str, span: Span, limits: Limits) -> Iterator[
     with Path(path).open("rb") as file:
         if start:
             file.seek(start - 1)  # a line that begins at `start` follows a newline there
-            found = islice(lines(file, None, limits), 1, None)
+            found: Iterator[Line] = islice(lines(file, None, limits), 1, None)
         else:
             chunks = in_utf8(unpack(file, compression_of(name)[0], limits))
             found = lines_of(at_newlines(chunks), limits)
