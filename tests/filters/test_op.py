@@ -84,3 +84,29 @@ def test_identity_changes_with_a_data_file_that_the_op_depends_on(
     assert set(before["data"]) == {"languages", "kernels/categories.txt"}
     monkeypatch.setattr("phloem.filters.op._data_hash", lambda name: f"other {name}")
     assert find_op("statistics", {}).bind({}).identity["data"] != before["data"]
+
+
+SHA256 = "ab" * 32
+
+
+def test_a_given_model_takes_the_place_of_the_ops_own() -> None:
+    own = find_op("language", {})
+    given = find_op("language", {"model": {"path": "a.bin", "sha256": SHA256}})
+    assert [file.name for file in given.needs] == [SHA256] != [file.name for file in own.needs]
+    moved = find_op("language", {"model": {"url": "https://a.example/b.bin", "sha256": SHA256}})
+    assert moved.key == given.key != own.key  # where it lies changes nothing
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("a.bin", r"takes model: \{path: …, sha256: …\}"),
+        ({"path": "a.bin"}, r"takes model: \{path: …, sha256: …\}"),
+        ({"path": "a.bin", "url": "b", "sha256": SHA256}, r"takes model: \{path"),
+        ({"path": "a.bin", "sha256": "ab"}, "model's sha256 is 'ab'; it has 64"),
+        ({"path": "", "sha256": SHA256}, "path is empty"),
+    ],
+)
+def test_a_model_given_wrongly_is_refused(model: object, said: str) -> None:
+    with pytest.raises(OpError, match=said):
+        find_op("language", {"model": model})

@@ -10,7 +10,7 @@ import pytest
 
 from phloem.catalog.manifest import Ref
 from phloem.catalog.store import Store
-from phloem.filters.op import ModelFile
+from phloem.filters.op import GivenFile, ModelFile
 from phloem.pipeline.registry import models as module
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.registry.models import main, models
@@ -19,7 +19,7 @@ from phloem.sources.connector import Pin, SourceError, Strict
 MODEL = b"weights " * 100
 SHA256 = hashlib.sha256(MODEL).hexdigest()
 FILE = ModelFile("m.ftz", SHA256, "pypi", "pack", "1.0", "pack/data/m.ftz", "CC0-1.0")
-OP = SimpleNamespace(files=(FILE,))
+OP = SimpleNamespace(files=(FILE,), needs=(FILE,))
 
 
 class Packages(Strict):
@@ -83,7 +83,7 @@ def test_models_fetch_a_file_once_and_say_so(registry: Registry, tmp_path: Path)
 
 
 def test_models_of_ops_without_files_ask_nobody(registry: Registry, tmp_path: Path) -> None:
-    assert models(Store(tmp_path), [SimpleNamespace(files=())], print) == {}  # type: ignore[list-item]
+    assert models(Store(tmp_path), [SimpleNamespace(needs=())], print) == {}  # type: ignore[list-item]
     assert registry.asked == []
 
 
@@ -163,3 +163,30 @@ def test_main_puts_all_models_into_a_folder_once(
     assert [path.name for path in folder.iterdir()] == [SHA256]
     assert capsys.readouterr().out == "fetched m.ftz out of pack 1.0\n"
     assert main([]) == 2
+
+
+def _given(path: Path, sha256: str = SHA256) -> Any:
+    return SimpleNamespace(needs=(GivenFile(sha256, str(path), is_path=True),))
+
+
+def test_a_model_that_a_recipe_gives_is_kept_by_its_hash(tmp_path: Path) -> None:
+    store = Store(tmp_path / "root")
+    path = tmp_path / "own.bin"
+    path.write_bytes(MODEL)
+    found = models(store, [_given(path)], lambda _: None)
+    assert list(found) == [SHA256]
+    assert Path(found[SHA256].on_this_machine(store)).read_bytes() == MODEL
+    path.unlink()  # once in the root it is asked for no more
+    assert models(store, [_given(path)], lambda _: None) == found
+
+
+def test_a_given_model_that_is_not_there_or_another_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "root")
+    with pytest.raises(FetchError, match=r"own\.bin is not there; sought as /"):
+        models(store, [_given(tmp_path / "own.bin")], lambda _: None)
+    (tmp_path / "own.bin").write_bytes(b"other")
+    with pytest.raises(FetchError, match="the recipe says " + SHA256):
+        models(store, [_given(tmp_path / "own.bin")], lambda _: None)
+    bad = SimpleNamespace(needs=(GivenFile(SHA256, "ftp://a.example/m", is_path=False),))
+    with pytest.raises(FetchError, match=r"model ftp://a\.example/m cannot be had"):
+        models(store, [bad], lambda _: None)  # type: ignore[list-item]
