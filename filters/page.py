@@ -306,6 +306,8 @@ def _cell_end(page: Page, _name: str, _attributes: str) -> None:
     if cell is page.flow:
         return
     text = "".join(cell.out)
+    if not text.replace("&nbsp;", "").strip():
+        text = ""
     if "\n" in text and not cell.laid_out and cell.rows < 2 and len(text) <= _CELL_CHARS:  # noqa: PLR2004
         text = " ".join(line.strip(" ") for line in text.split("\n") if line)
     flow = page.flow
