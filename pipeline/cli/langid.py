@@ -1,18 +1,21 @@
-"""`phloem langid`: train a model of languages, and score models."""
+"""`phloem langid`: train a model of languages, and score how right their identification is."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from phloem.catalog.advice import ROOT
-from phloem.pipeline.cli.console import note, put
-from phloem.pipeline.cli.options import Root, open_root
+from phloem.pipeline.cli.console import listing, note, put
+from phloem.pipeline.cli.options import AsJson, Root, open_root
 
 app = typer.Typer(
-    name="langid", help="Language identification: models of our own.", no_args_is_help=True
+    name="langid",
+    help="Language identification: models of our own, and how right it is.",
+    no_args_is_help=True,
 )
 
 
@@ -45,3 +48,71 @@ def train_(
     told = card(out.name, trained, settings, corpus, taken_for, command)
     out.with_suffix(".md").write_text(told, encoding="utf-8", newline="")
     put(f"{out}  {len(trained.held)} languages  sha256 {trained.sha256}")
+
+
+@app.command("score")
+def score(
+    root: Root = ROOT,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            "--texts",
+            exists=True,
+            dir_okay=False,
+            help="Score by these labelled texts alone, such as CommonLID's: JSON lines with"
+            " language and text.",
+        ),
+    ] = None,
+    peers: Annotated[
+        str | None,
+        typer.Option(
+            "--peers",
+            metavar="PYTHON",
+            help="Interpreter of an environment with pycld2 and lingua-language-detector, measured"
+            " on the same text too.",
+        ),
+    ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            "--before",
+            exists=True,
+            file_okay=False,
+            help="Checkout of an earlier state of the project, measured on the same text too.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            dir_okay=False,
+            help="Write all of it as JSON: docs/language-id.json holds that of the page's tables.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score the op `language` without a declaration on text that no model was trained on.
+
+    In three tiers: clean prose; short, noisy and mixed text; languages that are
+    taken for one another. Beside it lid.176 by fastText's own library.
+
+    [bold]phloem langid score[/bold]
+    [bold]phloem langid score --texts commonlid.jsonl[/bold]
+    """
+    from phloem.pipeline.langid import score as scoring
+    from phloem.pipeline.langid.peers import model_paths
+    from phloem.pipeline.workspace import find_workspace
+
+    store = open_root(root)
+    paths = model_paths(store)
+    if texts:
+        rows = list(scoring.score_user(scoring.of_user(texts), paths))
+        listing(rows, scoring.COLUMNS, as_json=as_json)
+        return
+    held = scoring.held_out(store, find_workspace(), note)
+    earlier = str(before.resolve()) if before else None
+    value = scoring.score_all(held, paths, python=peers, before=earlier, told=note)
+    listing([*value["tiers"], *value["peers"]], scoring.COLUMNS, as_json=as_json)
+    if out:
+        written = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True)
+        out.write_text(written + "\n", encoding="utf-8")

@@ -19,7 +19,7 @@ from phloem.catalog.columns import (
 from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.catalog.tags import UNKNOWN, TagError, canonical, primary
-from phloem.filters.language import LID
+from phloem.filters.language_models import LID
 from phloem.filters.op import find_op
 from phloem.pipeline.bench.chain import PEERS, cpu_of, interpreter, version_of
 from phloem.pipeline.registry.models import models

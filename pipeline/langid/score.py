@@ -5,26 +5,31 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from phloem.catalog.errors import UseError
 from phloem.catalog.plain import Json
+from phloem.catalog.store import Store
 from phloem.catalog.tags import NO_LANGUAGE, UNKNOWN, TagError, canonical, primary
 from phloem.filters.op import find_op
 from phloem.pipeline.langid import peers, tiers
+from phloem.pipeline.langid.corpus import corpus_of, labelled
 from phloem.pipeline.langid.declared import CHARS, PIECES, Kept, kept_by_card
 from phloem.pipeline.langid.scoring import Score, score
-from phloem.pipeline.langid.texts import Text
+from phloem.pipeline.langid.texts import Text, texts
 from phloem.pipeline.langid.tiers import Tier
+from phloem.pipeline.registry.registry import load_registry
+from phloem.pipeline.workspace import Workspace
 
 COLUMNS = ("tier", "tool", "macro F1", "low", "high", "languages", "pieces", "und")
 SCORES = Path(__file__).parent / "scores.json"
 """What the tables of docs/language-id.md are made of."""
 
 BEFORE = "before"
+INTERFACE = "interface"  # the kind of cards whose texts are those of programs
+CODE = ("rust-parsers-code", "sphinx-code")  # of two languages, with comments as people write them
 
 
 @dataclass(frozen=True)
@@ -44,17 +49,39 @@ class Held:
     one_source: frozenset[str] = frozenset()
 
 
-def held(texts: Sequence[Text], interface: frozenset[str], one_source: frozenset[str]) -> Held:
+def held_out(store: Store, workspace: Workspace, told: Callable[[str], None]) -> Held:
+    """What nothing was trained on, as `texts.yaml` has it, and code.
+
+    Args:
+        store: The root: files and what is read come into it.
+        workspace: Whose ops a card may name.
+        told: Called with a line for a person when something is fetched.
+
+    Raises:
+        FetchError: the files of a card cannot be had.
+    """
+    corpus = corpus_of(load_registry(workspace))
+    prose = list(labelled(store, corpus, workspace, told, scored=True))
+    code = list(texts(store, corpus.registry, workspace, CODE, told))
+    sources = {text.source for text in prose}
+    interface = {each for each in sources if corpus.registry.cards[each].kind == INTERFACE}
+    return held([*prose, *code], frozenset(interface))
+
+
+def held(
+    found: Sequence[Text], interface: frozenset[str], one_source: frozenset[str] = frozenset()
+) -> Held:
     """Texts parted into what each tier asks for.
 
     Args:
-        texts: Of any languages, code among them.
+        found: Of any languages, code among them.
         interface: The sources whose texts are those of programs.
         one_source: Languages that only one source has.
     """
-    code = [text for text in texts if text.language == NO_LANGUAGE]
-    others = tiers.translated([text for text in texts if text.language != NO_LANGUAGE])
-    usual, unusual = [], []
+    code = [text for text in found if text.language == NO_LANGUAGE]
+    others = tiers.translated([text for text in found if text.language != NO_LANGUAGE])
+    usual: list[Text] = []
+    unusual: list[Text] = []
     for text in others:
         (usual if tiers.is_usual(text.language) else unusual).append(text)
     return Held(tiers.prose_first(usual, interface), unusual, code, one_source)
@@ -227,7 +254,7 @@ def _plain(row: Kept) -> dict[str, Json]:
     return {"language": row.language, "pieces": row.pieces, "right": dict(row.right)}
 
 
-def labelled(path: Path) -> list[Text]:
+def of_user(path: Path) -> list[Text]:
     """A user's own labelled texts: JSON lines with `language` and `text`.
 
     Raises UseError for a line that has not both, or whose language is no tag.
@@ -247,12 +274,10 @@ def labelled(path: Path) -> list[Text]:
     return found
 
 
-def score_labelled(
-    texts: Sequence[Text], paths: Mapping[str, str]
-) -> Iterator[tuple[dict[str, Json], Score]]:
+def score_user(found: Sequence[Text], paths: Mapping[str, str]) -> Iterator[dict[str, Json]]:
     """Score a user's own labelled texts as they stand, by the op and by the library."""
-    sizes = Counter(tiers.text_bytes(texts))
+    sizes = tiers.text_bytes(found)
     for tool, ask in {peers.PHLOEM: _own(paths), peers.LIBRARY: _library(paths)}.items():
-        answers = ask([text.text for text in texts])
-        made = score(texts, answers, sizes)
-        yield _told("as labelled", tool, made, answers, whole=False), made
+        answers = ask([text.text for text in found])
+        made = score(found, answers, sizes)
+        yield _told("as labelled", tool, made, answers, whole=True)
