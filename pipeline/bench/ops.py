@@ -38,7 +38,10 @@ from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.filters.bpe import kernel_encoder
 from phloem.filters.counted import FREQUENT, counted
+from phloem.filters.language_models import LID
 from phloem.filters.op import COUNTED, EXTRACTOR, OCCURRENCES, Op, find_op, ops
+from phloem.pipeline.bench.classifying import ROW as MODEL
+from phloem.pipeline.bench.classifying import model_row
 from phloem.pipeline.registry.models import models
 from phloem.pipeline.request import OwnFiles, find_request
 from phloem.pipeline.run import run
@@ -59,7 +62,7 @@ INPUT = (ID, SOURCE, NATIVE_ID, MEDIA_TYPE, CONTENT, TEXT, DECLARED_LANGUAGE, DE
 
 
 def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list[dict[str, Json]]:
-    """One row for each op, one for tokenizing, and one for the whole run.
+    """One row for each op, one each for the language model, tokenizing and the whole run.
 
     Args:
         data: Folder of jsonl.gz files with id, text and lang.
@@ -71,7 +74,7 @@ def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list
         StageError: the folder holds no sample, or a name is no row.
     """
     measured = {name: op for name, op in ops().items() if _type_for(op)}
-    known = [*measured, TOKENIZE, WHOLE]
+    known = [*measured, MODEL, TOKENIZE, WHOLE]
     for name in names:
         if name not in known:
             raise StageError(f"no bench row named {name!r}; {nearest(name, known)}")
@@ -86,6 +89,8 @@ def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list
             if not names or name in names:
                 own = {**paths, **_counted(op, batches, folder)}
                 rows.append(_op_row(op, batches, own, size, repeat, peers=peers))
+        if not names or MODEL in names:
+            rows.append(model_row(batches, paths[LID.name], repeat, peers=peers))
         if not names or TOKENIZE in names:
             rows.append(_tokenize_row(batches, folder, size, repeat, peers=peers))
         if not names or WHOLE in names:

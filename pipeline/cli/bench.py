@@ -40,7 +40,9 @@ def bench(
     op: Annotated[
         list[str] | None,
         typer.Option(
-            "--op", help="Measure this op only, or 'tokenize' or 'whole run'; again for more."
+            "--op",
+            help="Measure this op only, or 'language model', 'tokenize' or 'whole run'; again for"
+            " more.",
         ),
     ] = None,
     repeat: Annotated[

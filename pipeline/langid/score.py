@@ -24,9 +24,6 @@ from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.workspace import Workspace
 
 COLUMNS = ("tier", "tool", "macro F1", "low", "high", "languages", "pieces", "und")
-SCORES = Path(__file__).parent / "scores.json"
-"""What the tables of docs/language-id.md are made of."""
-
 BEFORE = "before"
 INTERFACE = "interface"  # the kind of cards whose texts are those of programs
 CODE = ("rust-parsers-code", "sphinx-code")  # of two languages, with comments as people write them

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from phloem.catalog.tags import primary
+from phloem.catalog.tags import NO_LANGUAGE, UNKNOWN, primary
 from phloem.pipeline.langid.texts import Text
 
 ENOUGH_BYTES = 20_000
@@ -22,6 +22,7 @@ SHOWN = 3  # wrong answers that a row names
 WILSON_Z = 1.959964  # the 97.5 % quantile of the normal distribution: 95 % intervals
 
 SCORED, ONE_SOURCE, INSUFFICIENT = "scored", "one source", "insufficient data"
+NOT_ONE = "no language"  # `und` and `zxx`: no part in the macro F1
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Row:
         pieces: How many were asked of.
         bytes: Of independent text, UTF-8, that they were drawn from.
         sources: How many cards that text is of.
-        standing: `scored`; `one source` and `insufficient data` have no part in the macro F1.
+        standing: `scored`; `one source`, `insufficient data` and `no language` have no part in the
+            macro F1.
         precision: Of the pieces called so, the share that is; None if none is called so.
         recall: Of its pieces, the share that is called so; None for insufficient data.
         f1: Their harmonic mean, with a bootstrap interval; None for insufficient data.
@@ -109,6 +111,8 @@ def score(
         sources[language].add(piece.source)
 
     def standing(language: str) -> str:
+        if language in {UNKNOWN, NO_LANGUAGE}:
+            return NOT_ONE
         if language in alone:
             return ONE_SOURCE
         return SCORED if text_bytes.get(language, 0) >= ENOUGH_BYTES else INSUFFICIENT

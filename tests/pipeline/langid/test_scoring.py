@@ -7,6 +7,7 @@ import pytest
 from phloem.pipeline.langid.scoring import (
     ENOUGH_BYTES,
     INSUFFICIENT,
+    NOT_ONE,
     ONE_SOURCE,
     SCORED,
     confusions,
@@ -78,6 +79,14 @@ def test_one_source_has_a_number_but_no_part_in_the_mean():
     assert rows(found)["zu"].standing == ONE_SOURCE
     assert rows(found)["zu"].f1.value == 0
     assert rows(found)["sw"].standing == SCORED
+    assert (found.macro.value, found.languages) == (1, 1)
+
+
+def test_code_and_text_without_a_language_have_numbers_but_no_part_in_the_mean():
+    found = score(pieces(["zxx", "und", "sw"]), ["en", "und", "sw"], ENOUGH)
+    assert {row.language: (row.standing, row.recall) for row in found.rows} == {
+        "zxx": (NOT_ONE, 0), "und": (NOT_ONE, 1), "sw": (SCORED, 1),
+    }  # fmt: skip
     assert (found.macro.value, found.languages) == (1, 1)
 
 
