@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from phloem.catalog.advice import ROOT
-from phloem.pipeline.cli.console import listing, note
+from phloem.pipeline.cli.console import listing, note, put
 from phloem.pipeline.cli.options import AsJson, Root, open_root
 
 app = typer.Typer(
