@@ -81,6 +81,15 @@ def score(
             help="Checkout of an earlier state of the project, measured on the same text too.",
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            "--folds",
+            min=2,
+            help="Models to train, each without some articles of the Declaration of Human Rights,"
+            " which tell the languages that have nothing else; minutes each.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -109,9 +118,12 @@ def score(
         rows = list(scoring.score_user(scoring.of_user(texts), paths))
         listing(rows, scoring.COLUMNS, as_json=as_json)
         return
-    held = scoring.held_out(store, find_workspace(), note)
+    workspace = find_workspace()
+    held = scoring.held_out(store, workspace, note)
     earlier = str(before.resolve()) if before else None
     value = scoring.score_all(held, paths, python=peers, before=earlier, told=note)
+    if folds:
+        value["one source"] = scoring.score_one_source(store, workspace, folds, note)
     listing([*value["tiers"], *value["peers"]], scoring.COLUMNS, as_json=as_json)
     if out:
         written = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True)

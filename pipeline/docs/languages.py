@@ -11,11 +11,12 @@ from phloem.catalog.advice import CHECKOUT
 from phloem.catalog.plain import Json
 from phloem.pipeline.docs.tables import Maker, table
 from phloem.pipeline.langid.peers import PHLOEM
-from phloem.pipeline.langid.scoring import INSUFFICIENT, NOT_ONE, ONE_SOURCE, SCORED, wilson
+from phloem.pipeline.langid.scoring import INSUFFICIENT, NOT_ONE, SCORED, wilson
 from phloem.pipeline.langid.tiers import CLEAN
 
 SCORES = CHECKOUT / "docs" / "language-id.json"
 LONG, SHORT = CLEAN.values()
+HEAD = ("", "kB", "sources", "pieces", "precision", "recall", "F1")
 
 
 @functools.cache
@@ -67,26 +68,34 @@ def peers_table() -> str:
 def languages_table(standing: str) -> str:
     """Each language of a standing: its text, and how it is told in pieces of both lengths."""
     long, short = (_rows(tier) for tier in (LONG, SHORT))
-    rows = []
-    for language, row in long.items():
-        if row["standing"] != standing:
-            continue
-        after = short.get(language, {"f1": None})
-        rows.append(
-            (
-                f"`{language}`",
-                f"{row['bytes'] / 1e3:,.0f}",
-                row["sources"],
-                row["pieces"],
-                _share(row["precision"]),
-                _share(row["recall"]),
-                _interval(row["f1"]),
-                _interval(after["f1"]),
-                ", ".join(f"{other} {count}" for other, count in row["confused"].items()),
-            )
-        )
-    head = ["", "kB", "sources", "pieces", "precision", "recall", "F1", "F1, 100", "called"]
-    return table(head, rows) if rows else "None."
+    rows = [
+        (*_cells(row), _interval(short.get(language, {"f1": None})["f1"]), _called(row))
+        for language, row in long.items()
+        if row["standing"] == standing
+    ]
+    return table([*HEAD, "F1, 100", "called"], rows)
+
+
+def one_source_table() -> str:
+    """The languages that have the Declaration alone, told by models without its articles."""
+    rows = [(*_cells(row), _called(row)) for row in scores().get("one source", ())]
+    return table([*HEAD, "called"], rows) if rows else "Not measured."
+
+
+def _cells(row: Mapping[str, Json]) -> tuple[object, ...]:
+    return (
+        f"`{row['language']}`",
+        f"{row['bytes'] / 1e3:,.0f}",
+        row["sources"],
+        row["pieces"],
+        _share(row["precision"]),
+        _share(row["recall"]),
+        _interval(row["f1"]),
+    )
+
+
+def _called(row: Mapping[str, Json]) -> str:
+    return ", ".join(f"{other} {count}" for other, count in row["confused"].items())
 
 
 def insufficient() -> str:
@@ -200,7 +209,7 @@ TABLES: Mapping[str, Maker] = MappingProxyType(
         "language-tiers": tiers_table,
         "language-peers": peers_table,
         "language-scored": lambda: languages_table(SCORED),
-        "language-one-source": lambda: languages_table(ONE_SOURCE),
+        "language-one-source": one_source_table,
         "language-none": lambda: languages_table(NOT_ONE),
         "language-insufficient": insufficient,
         "language-cousins": cousins_tables,

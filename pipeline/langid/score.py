@@ -14,12 +14,13 @@ from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.catalog.tags import NO_LANGUAGE, UNKNOWN, TagError, canonical, primary
 from phloem.filters.op import find_op
-from phloem.pipeline.langid import peers, tiers
+from phloem.pipeline.langid import crossed, peers, tiers
 from phloem.pipeline.langid.corpus import corpus_of, labelled
 from phloem.pipeline.langid.declared import CHARS, PIECES, Kept, kept_by_card
 from phloem.pipeline.langid.scoring import Score, score
 from phloem.pipeline.langid.texts import Text, texts
 from phloem.pipeline.langid.tiers import Tier
+from phloem.pipeline.langid.train import Settings
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.workspace import Workspace
 
@@ -37,13 +38,11 @@ class Held:
         prose: In the usual script of its language.
         unusual: In another.
         code: Of programs.
-        one_source: Languages that only one source has, on which the model may have been trained.
     """
 
     prose: Sequence[Text]
     unusual: Sequence[Text]
     code: Sequence[Text]
-    one_source: frozenset[str] = frozenset()
 
 
 def held_out(store: Store, workspace: Workspace, told: Callable[[str], None]) -> Held:
@@ -65,15 +64,12 @@ def held_out(store: Store, workspace: Workspace, told: Callable[[str], None]) ->
     return held([*prose, *code], frozenset(interface))
 
 
-def held(
-    found: Sequence[Text], interface: frozenset[str], one_source: frozenset[str] = frozenset()
-) -> Held:
+def held(found: Sequence[Text], interface: frozenset[str]) -> Held:
     """Texts parted into what each tier asks for.
 
     Args:
         found: Of any languages, code among them.
         interface: The sources whose texts are those of programs.
-        one_source: Languages that only one source has.
     """
     code = [text for text in found if text.language == NO_LANGUAGE]
     others = tiers.translated([text for text in found if text.language != NO_LANGUAGE])
@@ -81,7 +77,7 @@ def held(
     unusual: list[Text] = []
     for text in others:
         (usual if tiers.is_usual(text.language) else unusual).append(text)
-    return Held(tiers.prose_first(usual, interface), unusual, code, one_source)
+    return Held(tiers.prose_first(usual, interface), unusual, code)
 
 
 def tiers_of(found: Held) -> tuple[list[Tier], list[Tier]]:
@@ -117,7 +113,7 @@ def score_all(
     """
     clean, hard = tiers_of(found)
     sizes = tiers.text_bytes([*found.prose, *found.code])
-    rated = functools.partial(score, text_bytes=sizes, one_source=found.one_source)
+    rated = functools.partial(score, text_bytes=sizes)
     own = _own(paths)
     tools = {peers.PHLOEM: own, peers.LIBRARY: _library(paths)}
     if before:
@@ -249,6 +245,29 @@ def _cards(found: Held, paths: Mapping[str, str], before: str | None) -> dict[st
 
 def _plain(row: Kept) -> dict[str, Json]:
     return {"language": row.language, "pieces": row.pieces, "right": dict(row.right)}
+
+
+def score_one_source(
+    store: Store, workspace: Workspace, folds: int, told: Callable[[str], None]
+) -> list[dict[str, Json]]:
+    """Languages that have the Declaration alone: a row each, told by models without its articles.
+
+    Args:
+        store: The root.
+        workspace: Whose ops a card may name.
+        folds: Models to train, each without as large a part of the Declaration.
+        told: Called with a line for a person about each step.
+    """
+    corpus = corpus_of(load_registry(workspace))
+    trained, scored = (
+        list(labelled(store, corpus, workspace, told, scored=scored)) for scored in (False, True)
+    )
+    alone = crossed.in_one_source(trained, scored)
+    pieces, answers = crossed.crossed(trained, folds, Settings(), told)
+    declared = [text for text in trained if text.source == crossed.DECLARATION]
+    made = score(pieces, answers, tiers.text_bytes(declared), alone)
+    rows = [dataclasses.asdict(row) for row in made.rows if row.language in alone]
+    return [_rounded(row) for row in rows]
 
 
 def of_user(path: Path) -> list[Text]:
