@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from phloem.pipeline.workspace import Workspace
 
 COLUMNS = ("tier", "tool", "macro F1", "low", "high", "languages", "pieces", "und")
 BEFORE = "before"
+BESIDE = 30  # pieces of a language that other tools are asked of: lingua takes its time
 INTERFACE = "interface"  # the kind of cards whose texts are those of programs
 CODE = ("rust-parsers-code", "sphinx-code")  # of two languages, with comments as people write them
 
@@ -182,17 +184,11 @@ def _beside(
     }
     for tool in peers.PACKAGES:
         known = peers.peer_languages(tool, python) & ours
-        places = {
-            tier.name: [
-                place
-                for place, piece in enumerate(tier.pieces)
-                if primary(piece.language) in known - {UNKNOWN, NO_LANGUAGE}
-            ]
-            for tier in asked
-        }
-        texts = [tier.pieces[place].text for tier in asked for place in places[tier.name]]
-        release, labels, seconds = peers.peer_answers(tool, python, texts)
-        told(f"{release}: {len(texts):,} pieces, {seconds:.0f} CPU s")
+        wanted = known - {UNKNOWN, NO_LANGUAGE}
+        places = {tier.name: _first_of(tier.pieces, wanted, BESIDE) for tier in asked}
+        shown = [tier.pieces[place].text for tier in asked for place in places[tier.name]]
+        release, labels, seconds = peers.peer_answers(tool, python, shown)
+        told(f"{release}: {len(shown):,} pieces, {seconds:.0f} CPU s")
         answers = iter(labels)
         for tier in asked:
             pieces = [tier.pieces[place] for place in places[tier.name]]
@@ -204,6 +200,18 @@ def _beside(
                     "beside": release,
                     **_told(tier.name, name, made, given, whole=False),
                 }
+
+
+def _first_of(pieces: Sequence[Text], languages: frozenset[str], number: int) -> list[int]:
+    """The places of the first pieces of each of these languages."""
+    met: Counter[str] = Counter()
+    places = []
+    for place, piece in enumerate(pieces):
+        language = primary(piece.language)
+        met[language] += 1
+        if language in languages and met[language] <= number:
+            places.append(place)
+    return places
 
 
 def _told(

@@ -21,6 +21,7 @@ from phloem.pipeline.langid.texts import Text, pieces
 PIECES = 100  # of each language in each tier, so that none weighs more in another's precision
 STRETCH = 3000  # characters of a document at most, whose pieces are right and wrong together
 STRETCHES = 60  # of a language
+TO_DRAW_FROM = 10  # times as many pieces are cut as are drawn; the rest of a stretch is left whole
 NOBODYS = 3  # languages: a line that stands in as many is a name, or English left as it was
 LEAST_SHARE = 0.9  # of the characters of a piece: where a word ends within the last tenth
 ENGLISH_HEAD = 1500  # characters of English before `DOCUMENT` of another language
@@ -154,7 +155,16 @@ def cut(texts: Iterable[Text], chars: int, number: int = PIECES) -> list[Text]:
             than 45 %: a piece ends at a blank where there is one.
         number: Pieces of a language, or all that there are.
     """
-    return drawn(pieces(texts, round(chars * LEAST_SHARE), chars, SEED), number)
+    whole = list(texts)
+    sizes = Counter(primary(text.language) for text in whole)
+
+    def cut_up() -> Iterator[Text]:
+        for text in whole:
+            most = TO_DRAW_FROM * max(1, number // sizes[primary(text.language)])
+            found = pieces([text], round(chars * LEAST_SHARE), chars, SEED)
+            yield from itertools.islice(found, most)
+
+    return drawn(cut_up(), number)
 
 
 def drawn(texts: Iterable[Text], number: int) -> list[Text]:
