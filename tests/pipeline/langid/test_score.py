@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from typer.testing import CliRunner
 
 from phloem.catalog.errors import UseError
+from phloem.pipeline.cli.app import app
 from phloem.pipeline.docs import languages as docs_languages
 from phloem.pipeline.langid.peers import tag_of
 from phloem.pipeline.langid.score import _first_of, held, of_user
@@ -85,3 +89,18 @@ def test_the_pages_tables_are_made_of_what_was_measured(monkeypatch):
     )
     assert docs_languages.insufficient() == ("Insufficient data, kB of independent text: `zu` 0.9.")
     assert docs_languages.one_source_table() == "Not measured."
+
+
+def test_labelled_text_is_scored_by_the_command(tmp_path):
+    path = tmp_path / "own.jsonl"
+    english = "All human beings are born free and equal in dignity and rights. " * 400
+    rows = [("en", english), ("fr", "Tous les êtres humains naissent libres et égaux.")]
+    lines = [json.dumps({"language": language, "text": text}) for language, text in rows]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    asked = ["langid", "score", "--root", str(tmp_path / "root"), "--texts", str(path), "--json"]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    for row in json.loads(done.stdout):
+        # Of English there is enough; of French there is not.
+        assert (row["languages"], row["macro F1"], row["pieces"]) == (1, 1.0, 2)
+        assert [each["f1"] and each["f1"]["value"] for each in row["rows"]] == [1.0, None]
