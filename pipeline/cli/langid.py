@@ -126,5 +126,5 @@ def score(
         value["one source"] = scoring.score_one_source(store, workspace, folds, note)
     listing([*value["tiers"], *value["peers"]], scoring.COLUMNS, as_json=as_json)
     if out:
-        written = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True)
+        written = json.dumps(value, ensure_ascii=False, indent=1)
         out.write_text(written + "\n", encoding="utf-8")

@@ -133,9 +133,15 @@ def _percents(own: Mapping[str, int], less: Mapping[str, int], answer: str) -> s
     return "" if set(shown) == {"0"} else "; ".join(shown)
 
 
+def _cards() -> dict[str, Json]:
+    """What cards do, by tool, the op as it is now first."""
+    found = scores()["cards"]
+    return {tool: found[tool] for tool in sorted(found, key=lambda tool: tool != PHLOEM)}
+
+
 def cards_summary() -> str:
     """What is kept under each kind of card, over all languages, with its interval, by tool."""
-    found = scores()["cards"]
+    found = _cards()
     kinds = list(
         dict.fromkeys(kind for own in found.values() for row in own for kind in row["right"])
     )
@@ -161,7 +167,7 @@ def cards_summary() -> str:
 
 def cards_table() -> str:
     """What is kept of each language under each kind of card, in percent, by tool."""
-    found = scores()["cards"]
+    found = _cards()
     tools = {tool: {row["language"]: row for row in own} for tool, own in found.items()}
     first = next(iter(tools.values()))
     kinds = list(dict.fromkeys(kind for row in first.values() for kind in row["right"]))

@@ -129,7 +129,8 @@ def score_all(
         for tool, ask in tools.items():
             answers = ask([piece.text for piece in tier.pieces])
             made = rated(tier.pieces, answers, text_bytes=own_sizes)
-            rows.append(_told(tier.name, tool, made, answers, whole=tool == peers.PHLOEM))
+            is_whole = tool == peers.PHLOEM and tier in clean
+            rows.append(_told(tier.name, tool, made, answers, whole=is_whole))
             told(_line(rows[-1]))
             if tool == peers.PHLOEM:
                 said[tier.name] = answers

@@ -7,6 +7,7 @@ and what stands in an unusual script by its tag.
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -211,7 +212,7 @@ def clean(texts: Sequence[Text], code: Sequence[Text], number: int = PIECES) -> 
 
 def _without_letters(text: Text) -> Text:
     """Digits and signs of a text: what is in no language."""
-    signs = (char for char in text.text if not char.isalpha() and char.isprintable())
+    signs = (char for char in text.text if unicodedata.category(char)[0] not in "LMC")
     return replace(text, language=UNKNOWN, text=" ".join("".join(signs).split()))
 
 
