@@ -26,6 +26,12 @@ def scores() -> dict[str, Json]:
     return value
 
 
+def measured() -> str:
+    """Which op was asked, and on which day."""
+    found = scores()
+    return f"Measured on {found['date']} with version {found['op']} of the op `language`."
+
+
 def tiers_table() -> str:
     """Macro F1 of each tier by each tool, with its interval."""
     found = scores()["tiers"]
@@ -212,6 +218,7 @@ def _interval(value: Mapping[str, float] | None) -> str:
 
 TABLES: Mapping[str, Maker] = MappingProxyType(
     {
+        "language-measured": measured,
         "language-tiers": tiers_table,
         "language-peers": peers_table,
         "language-scored": lambda: languages_table(SCORED),

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from phloem.catalog.errors import UseError
@@ -107,8 +108,8 @@ def score_all(
         told: Told of every measurement as it is made.
 
     Returns:
-        `op`, the op's version; `tiers`, a list of scores; `peers`, the same over the labels that
-        both tools have; `cousins`, by tier; `cards`, by tool.
+        `date`; `op`, the op's version; `tiers`, a list of scores; `peers`, the same over the labels
+        that both tools have; `cousins`, by tier; `cards`, by tool.
 
     Raises:
         StageError: a Python has not a tool, or a tool failed.
@@ -141,6 +142,7 @@ def score_all(
                     for group, each in counted
                 ]
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "op": find_op("language", {}).version,
         "tiers": rows,
         "peers": list(_beside([*clean, *hard], said, python, paths, rated, told)) if python else [],
