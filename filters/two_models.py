@@ -9,10 +9,6 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-OWN_WEIGHT = 2 / 3
-"""Of the first model in the weighted geometric mean of what both say of a label; the other has the
-rest. Measured, see `combined`."""
-
 LEAST = 0.001
 """Added to each probability, so that one model alone rules nothing out."""
 
@@ -22,9 +18,9 @@ def combined(
 ) -> tuple[Floats, tuple[str, ...]]:
     """The probability of each label that either model has.
 
-    Of a label that both have, the weighted geometric mean; of one that a single model has, what
-    that model says. The rows then sum to 1: what one model puts on labels that the other does not
-    have is weighed against them.
+    Of a label that both have, the geometric mean, in which the first counts twice; of one that a
+    single model has, what that model says. The rows then sum to 1: what one model puts on labels
+    that the other does not have is weighed against them.
 
     Args:
         own: Probabilities, rows of texts and columns of labels; NaN in rows that a model knows
@@ -41,9 +37,7 @@ def combined(
     first, second = (np.zeros((len(own), len(tags))) for _ in range(2))
     first[:, : len(own_tags)] = np.nan_to_num(own)
     second[:, places] = np.nan_to_num(other)
-    mean = (first[:, shared] + LEAST) ** OWN_WEIGHT * (second[:, shared] + LEAST) ** (
-        1 - OWN_WEIGHT
-    )
+    mean = np.cbrt((first[:, shared] + LEAST) ** 2 * (second[:, shared] + LEAST))
     found = first + second
     found[:, shared] = mean
     found[np.isnan(own).all(axis=1) & np.isnan(other).all(axis=1)] = np.nan

@@ -35,7 +35,7 @@ def confusions(model: Path, held_out: Iterable[Text]) -> dict[str, Counter[str]]
     lines = passages.words(pa.array([piece.text for piece in chosen], pa.large_string()))
     loaded = load(str(model))
     vectors, _ = loaded.classifier.vectors(lines)
-    found = answers(loaded, vectors, passages.read(lines).scripts).labels.tolist()
+    found = answers(loaded, vectors, passages.read(lines).text_scripts).labels.tolist()
     counts: dict[str, Counter[str]] = {}
     for piece, number in zip(chosen, found, strict=True):
         answer = primary(loaded.tags[number]) if number >= 0 else "und"
