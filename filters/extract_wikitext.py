@@ -77,6 +77,7 @@ _SPACES = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r"\n{3,}")
 _BREAK = "\r"  # ends a line that has not ended
 _BREAKS = re.compile(r"\n?\r[\r ]*\n?")
+_TABLE_OR_BULLET = re.compile(r"\s*(?:\{?\||•$)")
 _BULLETS = re.compile(r"(?:• ?){2,}")
 # What stands in brackets once templates are gone: "( ; )", "(, born 1900)".
 _EMPTY_BRACKETS = re.compile(r"[^\S\n]*[(（][\s,;:،؛、，；·]*[)）]")
@@ -333,7 +334,7 @@ def _tidy(text: str) -> str:
     text = _OPEN_BRACKET.sub(r"\1", _EMPTY_BRACKETS.sub("", text))
     lines = _laid(text.split("\n"))
     # Lines of tables that do not close, and items of lists that held only what is left out.
-    lines = [line for line in lines if not line.startswith(("{|", "|")) and line != "•"]
+    lines = [line for line in lines if not _TABLE_OR_BULLET.match(line)]
     return _LINES.sub("\n\n", "\n".join(lines)).strip("\n")
 
 

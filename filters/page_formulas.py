@@ -17,8 +17,9 @@ _NOTE_DEPTH = 10  # elements between a formula and its TeX; pages have two at mo
 # Doxygen; and of LaTeX2HTML, where nothing else tells them.
 _PICTURES = (
     "img.math, img.tex, img.latex, img.formulaInl, img.formulaDsp, div.math img,"
-    " img[alt^='$'], img[alt^='\\\\(']"
+    " img[alt^='$'], img[alt^='\\\\']"
 )
+_COMMAND = re.compile(r"\\[A-Za-z]+(?![\w\\:.])")  # of TeX, and no path of Windows
 _DELIMITED = re.compile(r"(\$\$?|\\[(\[])(.*?)(?:\$\$?|\\[)\]])", re.DOTALL)
 _STYLE = re.compile(r"\{\\(?:displaystyle|textstyle)\s*(.*)\}", re.DOTALL)  # MediaWiki's wrapper
 
@@ -55,7 +56,7 @@ def _write_picture(tree: Any, picture: Any) -> None:
     delimited = _DELIMITED.fullmatch(said)
     if delimited:
         _write_tex(tree, picture, delimited[2], display=delimited[1] in {"$$", "\\["})
-    elif not said.startswith("$"):
+    elif said[:1] not in {"$", "\\"} or _COMMAND.match(said):
         around = (picture.parent, picture.parent.parent)
         display = any(node is not None and "math" in node.class_list for node in around)
         _write_tex(tree, picture, said, display=display)

@@ -214,6 +214,7 @@ def test_wikitext_keeps_the_indentation_of_lines_that_begin_with_a_blank() -> No
     shown = "def f(x):\n    if x:\n        return  x"
     assert _text(f"One:\n\n{code}\nTwo.") == f"One:\n\n{shown}\n\nTwo."
     assert _text(f"== Code ==\n{code}") == f"Code\n\n{shown}"
+    assert _text("{| open\n   | a\n   | b\nText") == "Text"
     assert _text(" Text  of one\nline.") == "Text of one\nline."
 
 

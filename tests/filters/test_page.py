@@ -315,6 +315,8 @@ def test_a_formula_stands_there_once_as_tex(formula: str) -> None:
 def test_a_picture_of_a_formula_stands_apart_as_the_page_has_it() -> None:
     assert _text("<p>So<div class=math><p><img src=a.png alt='E = m'></div>") == "So\n\n$$E = m$$"
     assert _text(r"<p><img class=formulaDsp alt='\[ a = b \]'>") == "$$a = b$$"
+    assert _text(r"<p>Is <img alt='\frac{1}{2}'> of") == r"Is $\frac{1}{2}$ of"
+    assert _text(r"<p>In <img alt='\\host\share'><img alt='\temp\x'> it") == "In it"
     assert _text("<p>Costs <img alt='$5 bill'> and <img class=tex alt=''>more") == "Costs and more"
 
 
