@@ -69,7 +69,7 @@ _NUMBER = re.compile(r"\d{1,12}")
 _NAME = re.compile(r"(PMC\d{1,12}\.\d{1,12})\.(json|xml)")
 _VERSION = re.compile(r"creativecommons\.org/.*\d\.\d")  # of an address, ported to a country or not
 
-VERSION = 2  # raised when it reads other documents out of the same bytes
+VERSION = 3  # raised when it reads other documents out of the same bytes
 LIBRARIES = ()
 SAYS_LICENSES = True  # of each document
 SAYS_DATES = True

@@ -46,10 +46,20 @@ _WORDS = re.compile(
     rf"creative\s+commons[\s,:]+attribution(?P<named>(?:[\s,/–-]+(?:{_ELEMENT}))*){_AGREEMENT}"
     rf"(?:\s*\(?\s*CC[\s-]BY(?:-(?:NC|ND|SA))*\)?)?{_AGREEMENT}[\s(]*(?P<version>[1-4]\.[05])?"
     r"(?P<port>(?-i:[\s,]+(?!Unported|Generic|International|Public|Licen[cs]e|Deed)[A-Z]))?"
-    r"|(?<!\w)CC[\s-]BY(?P<short>(?:-(?:NC|ND|SA))*)(?:[\s-]+(?P<number>[1-4]\.[05]))?(?![\w-])",
+    r"|(?<!\w)CC[\s-]BY(?P<short>(?:[\s-](?:NC|ND|SA))*)(?:[\s-]+(?P<number>[1-4]\.[05]))?(?![\w-])",
     re.IGNORECASE,
 )
 _SQUEEZED = re.compile(r"[\s-]")
+_DASH = re.compile("[\u2010-\u2015\u2212]")
+# What a statement reserves, wherever it says so, in the names of ports too.
+_RESERVES = {
+    short: re.compile(rf"(?<!\w)(?:{short}(?!\w)|{said})", re.IGNORECASE)
+    for short, said in {
+        "NC": r"non-?\s?commercial|(?:no|not for|pas d)\W.{0,20}commercial",
+        "SA": r"share-?\s?alike|partage",
+        "ND": r"no-?\s?deriv|pas\s+de\s+modification|sem\s+deriva|sin\s+obra|non\s+opere",
+    }.items()
+}
 
 
 def spdx_in(words: str, day: str | None) -> set[str]:
@@ -57,28 +67,31 @@ def spdx_in(words: str, day: str | None) -> set[str]:
 
     A licence that is named without a version, as in the Public Library of Science's articles until
     2013, is in the one that was the newest on the day of publication. Where it is not known whether
-    a newer one was there, such as for a year alone, the licence is left out.
+    a newer one was there, such as for a year alone, the licence is left out; so is one whose name
+    reserves less than the statement, as in `Attribution 4.0 (Non-Commercial)`.
 
     Args:
         words: The statement of the licence.
         day: Of publication, as far as it is known: ``2009-03-01``, ``2009-03`` or ``2009``.
     """
+    words = _DASH.sub("-", words)
+    reserved = {short for short, said in _RESERVES.items() if said.search(words)}
     found = set()
     for each in _WORDS.finditer(words):
-        if each["port"] and each["version"]:
+        elements = _elements(each)
+        if (each["port"] and each["version"]) or not reserved <= elements:
             continue
         version = each["version"] or each["number"] or _newest(day)
         if version:
-            found.add(f"CC-BY{_elements(each)}-{version}")
+            found.add("-".join(["CC-BY", *(e for e in _RESERVES if e in elements), version]))
     return found
 
 
-def _elements(found: re.Match[str]) -> str:
+def _elements(found: re.Match[str]) -> set[str]:
     if found["short"]:
-        return found["short"].upper()
+        return set(_SQUEEZED.sub(" ", found["short"]).upper().split())
     named = _SQUEEZED.sub("", found["named"] or "").lower()
-    kept = [short for name, short in _ELEMENTS.items() if name in named]
-    return "".join(f"-{short}" for short in kept)
+    return {short for name, short in _ELEMENTS.items() if name in named}
 
 
 def _newest(day: str | None) -> str | None:
