@@ -37,7 +37,7 @@ _CLASS, _ID, _ROLE, _REL, _STYLE, _HIDDEN, _ARIA, _TYPE, _REVERSED, _POPOVER, _A
     for name in "class id role rel style hidden aria-hidden type reversed popover alt".split()
 )
 _COLSPAN, _ROWSPAN = (np.uint64(word_hash(name)) for name in ("colspan", "rowspan"))
-_A, _BR, _HR = (np.uint64(word_hash(name)) for name in ("a", "br", "hr"))
+_A, _BR, _DIV, _HR = (np.uint64(word_hash(name)) for name in ("a", "br", "div", "hr"))
 _TRUE, _UNTIL_FOUND = (np.uint64(word_hash(word)) for word in ("true", "until-found"))
 _DISPLAY, _VISIBILITY, _SPACE, _WRAPPED, _MONO, _TEX, _SUPER, _SUB = (
     np.frombuffer(said.encode(), np.uint8)
@@ -104,6 +104,8 @@ def trim(
 ) -> tuple[int, bool]:
     """Write a page without comments, hidden elements, tags that part nothing, and spare blanks.
 
+    Of tags of <div> that follow one another the first alone stays: pages have most of them so.
+
     Returns how many bytes were written, and whether the page holds what is edited before.
 
     Args:
@@ -120,6 +122,7 @@ def trim(
     inside, depth = np.uint64(0), 0  # the name of the element that is passed over
     code, nested = np.uint64(0), 0  # that of the element whose text is code
     blank = True  # no blank is written next
+    parted = -1  # where the tag of a <div> ends that was written last
     while at < size:
         char = html[at]
         if char != LESS:
@@ -236,7 +239,9 @@ def trim(
                 if kind & BLOCK and nested == 0:
                     to -= int(to > 0 and blank and out[to - 1] == BLANK)
                     blank = True
-                to = _copy(html, at, end, out, to)
+                if parted != to or name != _DIV:
+                    to = _copy(html, at, end, out, to)
+                    parted = to if name == _DIV and nested == 0 else -1
             at = end
             continue
         edited |= kind & EDITED != 0 or said & EDITING != 0
@@ -284,9 +289,10 @@ def trim(
                 to = _copy(PRE, 0, PRE.size, out, to)
             elif kind & TOLD or (kind & BLOCK and spans):
                 to = _copy(html, at, end, out, to)
-            elif kind & (KEPT | BLOCK):
+            elif kind & (KEPT | BLOCK) and (parted != to or name != _DIV):
                 to = _copy(html, at, stop, out, to)
                 out[to] = MORE
                 to += 1
+                parted = to if name == _DIV and nested == 0 else -1
         at = end
     return to, edited

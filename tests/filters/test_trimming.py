@@ -43,6 +43,7 @@ def _reference(html: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0912, PLR09
     """What `trim` writes, and whether the page must be edited."""
     kinds, _ = _told()
     out, edited, blank = bytearray(), False, True
+    parted = -1  # where the tag of a <div> ends that was written last
     passed, depth = b"", 0  # the element that is passed over
     code, nested = b"", 0  # the element whose text is code
     at = 0
@@ -94,7 +95,10 @@ def _reference(html: bytes) -> tuple[bytes, bool]:  # noqa: C901, PLR0912, PLR09
             elif kind & (trimming.KEPT | trimming.BLOCK | trimming.TOLD):
                 spans = block and re.search(rb' (?:colspan|rowspan)="', attributes)
                 told = attributes if kind & trimming.TOLD or stroke or spans else b""
-                out += b"<%s%s%s>" % (stroke, name, told)
+                parts = name == b"div" and not nested and not spans
+                if not parts or parted != len(out):
+                    out += b"<%s%s%s>" % (stroke, name, told)
+                    parted = len(out) if parts else -1
     assert at == len(html)
     return bytes(out), edited
 
