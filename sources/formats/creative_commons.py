@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 
+ADDRESS = re.compile(
+    r"(?<![\w./-])(?:https?://)?(?:www\.)?creativecommons\.org/[^\s\"'<>()\[\]]*", re.IGNORECASE
+)
+"""An address of Creative Commons among words; a full stop at its end may be the sentence's."""
+
 _ADDRESS = re.compile(
     r"(?:https?:)?(?://)?(?:www\.)?creativecommons\.org/"
     r"(?:licenses/(?P<terms>by(?:-nc)?(?:-nd|-sa)?)/(?P<version>[1-4]\.[05])(?P<port>/igo)?"
@@ -45,8 +50,9 @@ _AGREEMENT = r"(?:[\s,(–-]+(?:international|generic|unported|public|licen[cs]e
 _WORDS = re.compile(
     rf"creative\s+commons[\s,:]+attribution(?P<named>(?:[\s,/–-]+(?:{_ELEMENT}))*){_AGREEMENT}"
     rf"(?:\s*\(?\s*CC[\s-]BY(?:-(?:NC|ND|SA))*\)?)?{_AGREEMENT}[\s(]*(?P<version>[1-4]\.[05])?"
-    r"(?P<port>(?-i:[\s,]+(?!Unported|Generic|International|Public|Licen[cs]e|Deed)[A-Z]))?"
-    r"|(?<!\w)CC[\s-]BY(?P<short>(?:[\s-](?:NC|ND|SA))*)(?:[\s-]+(?P<number>[1-4]\.[05]))?(?![\w-])",
+    r"(?P<port>(?-i:[\s,]+(?!Unported|Generic|International|Public|Licen[cs]e|Deed)[A-Z]\w*))?"
+    r"|(?<!\w)CC[\s-]BY(?P<short>(?:[\s-](?:NC|ND|SA))*)(?:[\s-]+(?P<number>[1-4]\.[05]))?(?![\w-])"
+    r"(?P<code>(?-i:[\s,(-]+[A-Z]{2,3}\b))?",
     re.IGNORECASE,
 )
 _SQUEEZED = re.compile(r"[\s-]")
@@ -63,12 +69,13 @@ _RESERVES = {
 
 
 def spdx_in(words: str, day: str | None) -> set[str]:
-    """The SPDX identifiers of the licences that a text names in words; none of a port.
+    """The SPDX identifiers of the licences that a text names in words; none of a country's port.
 
     A licence that is named without a version, as in the Public Library of Science's articles until
-    2013, is in the one that was the newest on the day of publication. Where it is not known whether
-    a newer one was there, such as for a year alone, the licence is left out; so is one whose name
-    reserves less than the statement, as in `Attribution 4.0 (Non-Commercial)`.
+    2013, is in the one of an address that stands there, else in the one that was the newest on the
+    day of publication. Where it is not known whether a newer one was there, such as for a year
+    alone, the licence is left out; so is one that reserves less than the statement, as in
+    `Attribution 4.0 (Non-Commercial)`.
 
     Args:
         words: The statement of the licence.
@@ -76,15 +83,22 @@ def spdx_in(words: str, day: str | None) -> set[str]:
     """
     words = _DASH.sub("-", words)
     reserved = {short for short, said in _RESERVES.items() if said.search(words)}
-    found = set()
-    for each in _WORDS.finditer(words):
-        elements = _elements(each)
-        if (each["port"] and each["version"]) or not reserved <= elements:
-            continue
-        version = each["version"] or each["number"] or _newest(day)
-        if version:
-            found.add("-".join(["CC-BY", *(e for e in _RESERVES if e in elements), version]))
-    return found
+    addresses = {spdx_of(each.rstrip(".,;:")) for each in ADDRESS.findall(words)}
+    found = addresses or {_named(each, day) for each in _WORDS.finditer(words)}
+    return {spdx for spdx in found if spdx and reserved <= set(spdx.split("-"))}
+
+
+def _named(found: re.Match[str], day: str | None) -> str | None:
+    """The identifier of a licence that is named in words; None of a port, or without version."""
+    elements, said = _elements(found), found["version"] or found["number"]
+    version = said or _newest(day)
+    port = (found["port"] or found["code"] or "").strip(" \t\r\n,(-") if said else ""
+    if not version or port not in {"", "IGO"}:
+        return None
+    terms = "-".join(["BY", *(each for each in _RESERVES if each in elements)])
+    if port and (version != "3.0" or terms.lower() not in _IGO):
+        return None
+    return f"CC-{terms}-{version}" + (port and f"-{port}")
 
 
 def _elements(found: re.Match[str]) -> set[str]:

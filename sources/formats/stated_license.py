@@ -9,11 +9,7 @@ import license_expression
 from license_expression import ExpressionError, ExpressionParseError, Licensing
 
 from phloem.catalog.licenses import MAX_EXPRESSION, PUBLIC_DOMAIN, UNKNOWN_LICENSE
-from phloem.sources.formats.creative_commons import spdx_of
-
-_ADDRESS = re.compile(
-    r"(?<![\w./-])(?:https?://)?(?:www\.)?creativecommons\.org/[^\s\"'<>()\[\]]*", re.IGNORECASE
-)
+from phloem.sources.formats.creative_commons import ADDRESS, spdx_of
 
 _FREE = re.compile(r"(?:in the )?public[\s_-]+domain", re.IGNORECASE)
 
@@ -31,7 +27,7 @@ def stated(said: str | None) -> str:
     addresses, and a `LicenseRef-` of any kind, since what such a name stands for is each maker's
     own.
     """
-    addresses = _ADDRESS.findall(said or "")
+    addresses = ADDRESS.findall(said or "")
     if addresses:
         found = {spdx_of(address.rstrip(".,;")) for address in addresses}
         return (found.pop() if len(found) == 1 else None) or UNKNOWN_LICENSE

@@ -148,6 +148,13 @@ PLOS = (
         ("Creative Commons Attribution - Pas d'Utilisation Commerciale 4.0", "2020", set()),
         ("CC BY 4.0 NC", None, set()),
         ("CC BY/ND 4.0", None, set()),
+        ("CC BY-NC-SA 3.0 IGO", None, {"CC-BY-NC-SA-3.0-IGO"}),
+        ("Creative Commons Attribution 3.0 IGO License", None, {"CC-BY-3.0-IGO"}),
+        ("Creative Commons Attribution 4.0 IGO License", None, set()),
+        ("licensed CC BY 3.0 US", "2010", set()),
+        (f"{PLOS[:-1]} (http://creativecommons.org/licenses/by/2.0).", "2009", {"CC-BY-2.0"}),
+        (f"{PLOS} See http://creativecommons.org/licenses/by/3.0/us/.", "2009-05-01", set()),
+        ("CC BY-NC, https://creativecommons.org/licenses/by/4.0/", "2020", set()),
         ("All rights reserved. Creative commons of the village.", "2010", set()),
     ],
 )
