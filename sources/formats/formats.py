@@ -53,6 +53,10 @@ ARCHIVES = frozenset({"zip", "tar"})
 """Formats whose members are files again."""
 
 
+BESIDE = (".[!./]*", "*/.[!./]*", "__MACOSX/*", "_SUCCESS", "*/_SUCCESS")
+"""Globs of what programs put into an archive beside data."""
+
+
 class Contents(Strict):
     """What of a file is a document, and where the parts of one are.
 
@@ -117,7 +121,10 @@ class Format(Contents):
     include: list[str] = Field(
         default=["*"], description="Globs over the members of an archive; * also matches /."
     )
-    exclude: list[str] = Field(default=[], description="Globs of members left out all the same.")
+    exclude: list[str] = Field(
+        default=list(BESIDE),
+        description="Globs of members left out all the same; unless given, hidden files.",
+    )
     languages: dict[str, str] = Field(
         default={}, description="Glob over names, addresses and members: BCP-47 tag."
     )

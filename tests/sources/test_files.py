@@ -546,6 +546,21 @@ def test_archives_members_are_documents_and_tables_rows(tmp_path: Path, name: st
     }
 
 
+@pytest.mark.parametrize("name", ["a.zip", "a.tgz"])
+def test_archives_hidden_files_are_read_where_a_card_asks_for_them(
+    tmp_path: Path, name: str
+) -> None:
+    own = dict.fromkeys(["./a.txt", "b/./c.txt", "d/e.f.txt"], b"Wote")
+    hidden = dict.fromkeys(
+        [".DS_Store", "__MACOSX/._a.txt", "./.git/x.txt", "b/._c.txt", "_SUCCESS"], b"x"
+    )
+    path = str(archive(tmp_path / name, own | hidden))
+    rows, faults = read_all(files.Params(path=path), tmp_path)
+    assert (contents(rows), faults) == (["Wote"] * len(own), [])
+    rows, faults = read_all(files.Params(path=path, exclude=[]), tmp_path)
+    assert (len(rows), faults) == (len(own | hidden), [])
+
+
 def test_archives_given_format_and_media_type_hold_for_all_members(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.zip", {"x/a": b"text\none\n", "x/b.dat": b"text\ntwo\n"})
     rows, faults = read_all(files.Params(path=str(path), format="csv"), tmp_path)
