@@ -94,9 +94,10 @@ _BREAKS = (0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
 _DROPPED = (0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB)
 
 # What prose does not hold and nearly every file of source code does: a quotation mark three times,
-# a call with a string, a literal that a name is given, a block's head, strings parted by commas.
-_SIGNS = re.compile(r"""(["'])\1\1|\w\(["']|=[ ]?["'({\[]|\):\n[ \t]|,"\w""", re.ASCII)
-_SIGN_BYTES = b"\"'(=),\t\n\r"
+# a call with a string, a literal that a name is given, a block's head, strings parted by commas;
+# and the head of a part of a patch, in which lines begin with a blank.
+_SIGNS = re.compile(r"""(["'])\1\1|\w\(["']|=[ ]?["'({\[]|\):\n[ \t]|,"\w|@@ -\d""", re.ASCII)
+_SIGN_BYTES = b"\"'(=),@\t\n\r"
 _TYPED = re.compile(r"""[.!?]|[.!?]["')]""")  # what a typist puts two spaces behind
 _JOINED = re.compile(r"[,;|][A-Za-z]")  # cells that no blank parts
 _CONTROLS = "".join(map(chr, range(0x21)))
@@ -180,11 +181,12 @@ def _clean_line(line: str) -> str:
 @op(
     reads=[TEXT],
     writes=[TEXT],
-    version=2,
+    version=3,
     examples=[
         ("a\r\n\r\n\r\n\r\nb.  C \u00a0 d\t\n", "a\n\nb. C d"),
         ("def f(x):\n    return 'a  b'\n", "def f(x):\n    return 'a  b'"),
         ("Oslo\t\tNO\r\nAccra\t\t\r\n", "Oslo\t\tNO\nAccra\t\t"),
+        ("@@ -1,2 +1,2 @@\n-if a  :\n+if a:\n \n", "@@ -1,2 +1,2 @@\n-if a  :\n+if a:\n "),
         ("می\u200cخواهم\x00 \u200bไทย", "می\u200cخواهم \u200bไทย"),
         (None, None),
     ],
@@ -205,9 +207,10 @@ def whitespace(batch: pa.RecordBatch) -> list[pa.Array]:
 
     Source code keeps all of it, or its strings would change, and so does a text with a tab in half
     of its lines; only carriage returns become line feeds, and line ends at both ends of the text
-    go. A text is source code that holds one of five signs: a quotation mark three times, a call
+    go. A text is source code that holds one of six signs: a quotation mark three times, a call
     with a string (`f("`), a literal that a name is given (`= [`), a block's head (`):` and an
-    indented line), or strings without a blank between them (`,"a`).
+    indented line), strings without a blank between them (`,"a`), or the head of a part of a patch
+    (`@@ -1`).
     """
     array = batch[TEXT.name]
     texts = strings(array)

@@ -1,6 +1,6 @@
 """The rewrite of blanks and line ends, and what decides whether a text keeps its own."""
 
-# ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0911, PLR0912, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ PLAIN, PARTING, OTHER = 0, 1, 2
 
 NEWLINE, RETURN, TABULATOR, BLANKSPACE = 0x0A, 0x0D, 0x09, 0x20
 QUOTE, APOSTROPHE, OPENING, CLOSING, COMMA, COLON, EQUALS = map(ord, "\"'(),:=")
+AT, DASH = ord("@"), ord("-")
 
 
 @inlined
@@ -72,6 +73,9 @@ def _is_sign(data: Bytes, place: Scalar, at: Scalar, end: Scalar) -> Scalar:
     if byte == OPENING:
         called = place > at and _is_word(data[place - 1])
         return called and left > 1 and data[place + 1] in (QUOTE, APOSTROPHE)
+    if byte == AT:
+        hunk = left > 4 and data[place + 1] == AT and data[place + 2] == BLANKSPACE
+        return hunk and data[place + 3] == DASH and 0x30 <= data[place + 4] <= 0x39
     if byte == COMMA:
         return left > 2 and data[place + 1] == QUOTE and _is_word(data[place + 2])
     if byte == EQUALS:
