@@ -335,3 +335,23 @@ def test_page_of_broken_tags_takes_one_pass(piece) -> None:
 
     seconds(1000)
     assert seconds(400_000) < 20 * max(seconds(100_000), 0.005)
+
+
+ITALIAN = "Ogni individuo ha diritto alla libertà perché è più di una città, e così ciò che può."
+BULGARIAN = "Всички хора се раждат свободни и равни по достойнство и права. Тя е моя и твоя."
+
+
+@pytest.mark.parametrize(
+    ("text", "charset"),
+    [
+        (ITALIAN, "cp1252"),
+        (BULGARIAN, "mac-cyrillic"),
+        (BULGARIAN, "cp1251"),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy, všichni lidé rodí se svobodní.", "cp852"),
+        ("Alle mennesker er født frie og like i verdighet og på jorden, så ære være.", "cp865"),
+    ],
+)
+def test_undeclared_page_is_read_as_what_leaves_no_capitals_within_words(
+    text: str, charset: str
+) -> None:
+    assert decode_page(f"<p>{text}".encode(charset), "text/html") == f"<p>{text}"
