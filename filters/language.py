@@ -29,7 +29,17 @@ from phloem.catalog.tags import (
 )
 from phloem.filters import passages
 from phloem.filters.fasttext_model import Floats
-from phloem.filters.language_models import LID, Answers, Model, answers, is_known, load, possible
+from phloem.filters.language_models import (
+    LID,
+    OWN,
+    Answers,
+    Model,
+    answers,
+    is_known,
+    load,
+    possible,
+    together,
+)
 from phloem.filters.op import op
 from phloem.filters.passages import Passages
 
@@ -272,7 +282,7 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
     ],
     version=5,
     files=[LID],
-    data=["kernels/categories.txt", "kernels/scripts.txt"],
+    data=["kernels/categories.txt", "kernels/scripts.txt", OWN],
     examples=[
         (("12 345", []), ("und", None, None, "none", None, 0.0)),
         (("12 345", ["swh"]), ("sw", None, None, "declared", None, 0.0)),
@@ -290,13 +300,14 @@ def language(
     override: float = OVERRIDE,
     model: Mapping[str, str] | None = None,
 ) -> list[pa.Array]:
-    """Identify the language with fastText lid.176 (Joulin et al. 2017), and heed what is declared.
+    """Identify the language with two fastText models, and heed what is declared.
 
-    The model reads passages from several places of a text, in lower case, without code, markup,
-    addresses and numbers (`passages`). Its label becomes a BCP-47 tag and is compared with the
-    declared ones by language: for `zh-Hant` declared and `zh` found, `zh-Hant`. A label that the
-    text's script is not written for is never given; a script that the model has no label for tells
-    its language, if it is that of one.
+    One is lid.176 (Joulin et al. 2017), one is the project's own (`phloem langid train`), which
+    tells languages that lid.176 does not know and counts more where both know one. They read
+    passages from several places of a text, in lower case, without code, markup, addresses and
+    numbers (`passages`). The best label's tag is compared with the declared ones by language: for
+    `zh-Hant` declared and `zh` found, `zh-Hant`. A label that the text's script is not written for
+    is never given; a script that neither has a label for tells its language, if it is that of one.
 
     The declaration holds unless the model contradicts it: from `override` on where the model knows
     the languages that are declared, from 0.8 on where it does not, later still for languages that
@@ -313,10 +324,10 @@ def language(
         places: Passages of a text that the model reads.
         chars: Characters of each passage.
         override: The least probability, 0-1, at which the model contradicts what is declared.
-        model: Another supervised model of fastText, `{path: …, sha256: …}` or `{url: …, sha256:
+        model: A supervised model of fastText to ask alone, `{path: …, sha256: …}` or `{url: …, sha256:
             …}`, whose labels are tags of languages: GlotLID's and OpenLID's are.
     """
-    used = load(files[model["sha256"]]) if model else load(files[LID.name])
+    used = load(files[model["sha256"]]) if model else together(files[LID.name])
     declared = [_tags(tags) for tags in batch[DECLARED_LANGUAGES.name].to_pylist()]
     texts = batch[TEXT.name]
     seen = _see(used, texts, places, chars)

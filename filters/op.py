@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import importlib.metadata
 import inspect
@@ -334,6 +335,8 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
 def _data_hash(name: str) -> str:
     """The hash of a file of `filters/`, or of all YAML files of a folder, 16 digits."""
     place = Path(__file__).parent / name
+    if place.suffix == ".ftz":  # a model; all else is text, whatever its line ends
+        return hashlib.sha256(place.read_bytes()).hexdigest()[:16]
     files = [place] if place.is_file() else sorted(place.glob("*.yaml"))
     return digest_of([[file.name, file.read_text(encoding="utf-8")] for file in files])[:16]
 

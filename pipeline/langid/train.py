@@ -47,7 +47,7 @@ class Settings:
         cut_epochs: Passes over the pieces when those that are kept are trained again.
     """
 
-    language_bytes: int = 100_000
+    language_bytes: int = 150_000
     rounds: int = 10
     least_bytes: int = 2_000
     least_chars: int = 20
@@ -57,7 +57,7 @@ class Settings:
     most_ngram: int = 5
     buckets: int = 2**19
     least_count: int = 5
-    epochs: int = 5
+    epochs: int = 6
     rate: float = 0.6
     cutoff: int = 100_000
     cut_epochs: int = 2

@@ -39,7 +39,7 @@ from phloem.catalog.policy import load_policy
 from phloem.catalog.store import Store
 from phloem.catalog.tags import UNKNOWN, agree, primary
 from phloem.filters.language import DECLARED, LANGUAGE_BASIS
-from phloem.filters.language_models import LID, is_known, load
+from phloem.filters.language_models import LID, is_known, together
 from phloem.pipeline.extraction import Asked, Extracted, complete, extract
 from phloem.pipeline.job import Job, Made, steps
 from phloem.pipeline.recipe import load_recipe
@@ -247,7 +247,7 @@ def _described(
     """What the stages made of a sample, in numbers and excerpts."""
     ledger = read_parquet(scratch, shards["decide"].path("ledger.parquet")).to_pylist()
     verdicts = Counter(KEPT if row["verdict"] == KEPT else row["reason"] for row in ledger)
-    model = load(job.models[LID.name].on_this_machine(store))
+    model = together(job.models[LID.name].on_this_machine(store))
     found = _documents(scratch, shards, job.readings[0].card, weights, model.known)
     languages = _languages(found)
     characters = np.array([each.characters for each in found])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phloem.filters.two_models import LEAST, combined
+from phloem.filters.two_models import OWN_WEIGHT, combined
 
 OWN, OTHER = ("zu", "en", "xh"), ("en", "fr")
 
@@ -16,7 +16,7 @@ def _both(own: list[float], other: list[float]) -> dict[str, float]:
 
 def test_a_label_of_both_has_their_mean_and_one_of_either_what_it_says() -> None:
     found = _both([0.2, 0.7, 0.1], [0.6, 0.4])
-    en = ((0.7 + LEAST) ** 2 * (0.6 + LEAST)) ** (1 / 3)
+    en = OWN_WEIGHT * 0.7 + (1 - OWN_WEIGHT) * 0.6
     total = 0.2 + en + 0.1 + 0.4
     assert found == pytest.approx(
         {"zu": 0.2 / total, "en": en / total, "xh": 0.1 / total, "fr": 0.4 / total}
