@@ -286,7 +286,7 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
     examples=[
         (("12 345", []), ("und", None, None, "none", None, 0.0)),
         (("12 345", ["swh"]), ("sw", None, None, "declared", None, 0.0)),
-        (("fn main() {}", ["zxx"]), ("zxx", None, "en", "declared", None, 0.0)),
+        (("print('the end')", ["zxx"]), ("zxx", None, None, "declared", None, 0.0)),
         (("ᏣᎳᎩ ᎦᏬᏂᎯᏍᏗ", []), ("chr", None, None, "script", None, 0.0)),
         ((None, ["fr"]), (None, None, None, None, None, None)),
     ],
@@ -324,8 +324,8 @@ def language(
         places: Passages of a text that the model reads.
         chars: Characters of each passage.
         override: The least probability, 0-1, at which the model contradicts what is declared.
-        model: A supervised model of fastText to ask alone, `{path: …, sha256: …}` or `{url: …, sha256:
-            …}`, whose labels are tags of languages: GlotLID's and OpenLID's are.
+        model: A supervised model of fastText to ask alone, `{path: …, sha256: …}` or `{url: …,
+            sha256: …}`, whose labels are tags of languages: GlotLID's and OpenLID's are.
     """
     used = load(files[model["sha256"]]) if model else together(files[LID.name])
     declared = [_tags(tags) for tags in batch[DECLARED_LANGUAGES.name].to_pylist()]

