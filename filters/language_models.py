@@ -35,6 +35,8 @@ _MEANS = {"lzh": "zh"}
 """Labels of the own model that count as another: formal modern Chinese is taken for
 the classical language where it is short."""
 
+_AT_ONCE = 64  # rows whose probabilities fit a core's cache: twice as fast as all at once
+
 _PREFIX = "__label__"
 
 # Labels of lid.176 are codes of Wikipedias; where these are another language's tag, or none, the
@@ -140,9 +142,13 @@ class Both:
 
     def best(self, vectors: Floats) -> tuple[Integers, npt.NDArray[np.float64]]:
         """As `FastText.best`."""
-        every = np.nan_to_num(self.every(vectors), nan=-1.0)
-        labels, chances = every.argmax(axis=1), every.max(axis=1)
-        return np.where(chances < 0, -1, labels), np.maximum(chances, 0.0)
+        labels, chances = np.full(len(vectors), -1, np.int64), np.zeros(len(vectors))
+        for start in range(0, len(vectors), _AT_ONCE):
+            own = slice(start, start + _AT_ONCE)
+            every = np.nan_to_num(self.every(vectors[own]), nan=-1.0)
+            labels[own] = np.where(every[:, 0] < 0, -1, every.argmax(axis=1))
+            chances[own] = np.maximum(every.max(axis=1), 0.0)
+        return labels, chances
 
 
 @dataclass(frozen=True)
