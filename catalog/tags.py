@@ -131,7 +131,7 @@ def _fault(tag: str) -> str:
     first, *rest = tag.replace("_", "-").lower().split("-")
     codes, names = _registered()
     wrong = next((each for each in [first, *rest] if each not in codes), first)
-    known = {**names, **codes} if wrong == first else codes
+    known = names if wrong == first else codes
     near = get_close_matches(wrong, known, n=1)
     meant = "such are sw and zh-Hant"
     if near:
@@ -142,7 +142,7 @@ def _fault(tag: str) -> str:
 
 @functools.cache
 def _registered() -> tuple[dict[str, str], dict[str, str]]:
-    """Every registered subtag by its lower case; the tag of a language by its English names."""
+    """Every registered subtag by its lower case; that of a language by itself and English names."""
     codes: dict[str, str] = {}
     names: dict[str, str] = {}
     entries: Iterator[dict[str, Any]] = parse_registry()  # type: ignore[no-untyped-call]
@@ -152,6 +152,6 @@ def _registered() -> tuple[dict[str, str], dict[str, str]]:
             continue
         codes.setdefault(subtag.lower(), subtag)
         if entry["Type"] == "language":
-            for name in entry["Description"]:
+            for name in [subtag, *entry["Description"]]:
                 names.setdefault(name.lower(), subtag)
     return codes, names

@@ -65,6 +65,7 @@ def test_a_tag_has_one_form(tag: str, wanted: str) -> None:
         ("English", "did you mean en (english)?"),
         ("swahili", "sw"),
         ("xx", "did you mean"),
+        ("un", "did you mean zun"),  # a region's subtag, and no language's
         ("zh-Hnas", "did you mean"),
         ("sw-KEE", "did you mean sw"),
         ("", "such are sw and zh-Hant"),
