@@ -29,6 +29,7 @@ from phloem.catalog.tags import (
 )
 from phloem.filters import passages
 from phloem.filters.fasttext_model import Floats
+from phloem.filters.kernels.utf8 import Integers
 from phloem.filters.language_models import (
     LID,
     OWN,
@@ -187,20 +188,32 @@ class _Seen:
 def _see(model: Model, texts: pa.Array, places: int, chars: int) -> _Seen:
     read = passages.read(texts, places, chars)
     vectors, counts = model.classifier.vectors(read.lines)
-    owner = np.repeat(np.arange(len(texts)), np.diff(read.first))
-    weighted = np.nan_to_num(vectors).astype(np.float64) * counts[:, None]
-    sums = np.zeros((len(texts), vectors.shape[1]))
-    np.add.at(sums, owner, weighted)
-    sizes = np.bincount(owner, counts, minlength=len(texts))
-    with np.errstate(invalid="ignore"):
-        whole = (sums / sizes[:, None]).astype(np.float32)
+    whole = _means(vectors, counts, read.first)
     of_texts = answers(model, whole, read.text_scripts)
-    is_one = np.diff(read.first)[owner] == 1
+    sizes = np.diff(read.first)
+    owner = np.repeat(np.arange(len(texts)), sizes)
     parts = Answers(of_texts.labels[owner], of_texts.chances[owner])
-    several = np.flatnonzero(~is_one)
-    own = answers(model, vectors[several], [read.scripts[number] for number in several])
+    several = np.flatnonzero(sizes[owner] > 1)
+    own = answers(
+        model.quick,
+        np.ascontiguousarray(vectors[several, : model.width]),
+        [read.scripts[number] for number in several],
+    )
     parts.labels[several], parts.chances[several] = own.labels, own.chances
     return _Seen(read, whole, of_texts, parts)
+
+
+def _means(vectors: Floats, counts: Integers, first: Integers) -> Floats:
+    """The mean vector of each text's passages; NaN where a model knows nothing of any."""
+    rows = np.flatnonzero(np.diff(first))
+    out = np.full((len(first) - 1, vectors.shape[1]), np.nan, np.float32)
+    if len(rows):
+        weights = np.broadcast_to(counts.reshape(len(counts), -1), vectors.shape)
+        sums = np.add.reduceat(np.nan_to_num(vectors).astype(np.float64) * weights, first[rows])
+        sizes = np.add.reduceat(weights, first[rows])
+        with np.errstate(invalid="ignore"):
+            out[rows] = sums / sizes
+    return out
 
 
 def _ranked(

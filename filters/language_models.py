@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +105,8 @@ _ALSO_IN = {
 class Both:
     """Two models that answer together (`two_models.combined`).
 
-    A vector is that of the first, and behind it that of the second.
+    A vector is that of the first, and behind it that of the second; NaN in the part of a model that
+    knows nothing of a line.
 
     Attributes:
         first: The model that counts more.
@@ -120,13 +121,12 @@ class Both:
     second_tags: tuple[str, ...]
 
     def vectors(self, lines: pa.Array) -> tuple[Floats, Integers]:
-        """As `FastText.vectors`; NaN and 0 where both know nothing of a line."""
+        """As `FastText.vectors`, with a count for each number of a vector."""
         one, of_one = self.first.vectors(lines)
         other, of_other = self.second.vectors(lines)
-        nothing = (of_one == 0) & (of_other == 0)
-        found = np.nan_to_num(np.hstack([one, other]))
-        found[nothing] = np.nan
-        return found, of_one + of_other
+        counts = [np.broadcast_to(of_one[:, None], one.shape)]
+        counts.append(np.broadcast_to(of_other[:, None], other.shape))
+        return np.hstack([one, other]), np.hstack(counts)
 
     def every(self, vectors: Floats) -> npt.NDArray[np.float64]:
         """As `FastText.every`, of the tags of both."""
@@ -164,6 +164,19 @@ class Model:
     classifier: FastText | Both
     tags: tuple[str, ...]
     known: frozenset[str]
+
+    @functools.cached_property
+    def quick(self) -> Model:
+        """What answers for passages: of two models the first alone, whose labels come first."""
+        if isinstance(self.classifier, FastText):
+            return self
+        return Model(self.classifier.first, self.classifier.first_tags, self.known)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector that `quick` reads: the first."""
+        first = self.classifier if isinstance(self.classifier, FastText) else self.classifier.first
+        return int(first.output.shape[1])
 
 
 def tag_of(label: str) -> str:
@@ -207,6 +220,21 @@ def together(path: str) -> Model:
 def is_known(tag: str, known: frozenset[str]) -> bool:
     """Whether some language that a model knows may be the one of a tag."""
     return primary(tag) in known or any(agree(tag, each) for each in known)
+
+
+def languages_unknown(
+    paths: Mapping[str, str], is_given: bool, tags: Iterable[str]
+) -> tuple[str, ...]:
+    """Those of some tags that the models of the language op do not know.
+
+    Args:
+        paths: Of its files, by name.
+        is_given: Whether a recipe gives it another model.
+        tags: To look for.
+    """
+    (path,) = paths.values()
+    known = (load(path) if is_given else together(path)).known
+    return tuple(tag for tag in tags if not is_known(tag, known))
 
 
 @functools.cache

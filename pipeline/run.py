@@ -11,15 +11,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from phloem.catalog.assembly import STAGES as RELEASED
+from phloem.catalog.bloom import NATURAL
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.handoff.tokenizer import end_of
 from phloem.catalog.ledger import check_balance
-from phloem.catalog.manifest import Shard
+from phloem.catalog.manifest import Ref, Shard
 from phloem.catalog.policy import LOCAL, admits, load_policy
 from phloem.catalog.release import GateError, make_release
 from phloem.catalog.released import Release
 from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
+from phloem.filters.language_models import languages_unknown
 from phloem.filters.op import Op
 from phloem.pipeline.engines.engine import Engine, Failure, Opened
 from phloem.pipeline.engines.local import open_pool
@@ -32,7 +34,7 @@ from phloem.pipeline.registry.registry import Registry, source_facts
 from phloem.pipeline.registry.splits import splits_name
 from phloem.pipeline.request import Request
 from phloem.pipeline.stage import Task, already, note_committed, require_whole
-from phloem.pipeline.stages.measure import chain
+from phloem.pipeline.stages.measure import chain, declared
 from phloem.pipeline.stages.tokenizer import given_tokenizer
 from phloem.pipeline.watch.account import Account, account_of
 from phloem.pipeline.watch.progress import Progress
@@ -111,9 +113,23 @@ def prepare(
     )
     for source, reason in paused.items():
         told(f"left out {source}: {reason}")
+    undeclared = any(card.id == LOCAL and not declared(card) for card in cards)
+    if undeclared and "language" in {op.name for op in ops}:
+        told(_untold(next(op for op in ops if op.name == "language"), models, store))
     refs = registry.license_refs
     job = Job(recipe, workspace, tuple(found), ops, models, policy, refs, tokenizer)
     return job, {**paused, **skipped}
+
+
+def _untold(op: Op, models: Mapping[str, Ref], store: Store) -> str:
+    """What the language op cannot know of texts whose language nobody declared."""
+    paths = {file.name: models[file.name].on_this_machine(store) for file in op.needs}
+    lacking = languages_unknown(paths, bool(op.given), NATURAL)
+    said = f"; of BLOOM's it does not know {', '.join(lacking)}" if lacking else ""
+    return (
+        f"no --language: each text's own language is told by a model{said}; a language that it does"
+        " not know is given for another or as und"
+    )
 
 
 def _listed(reasons: Mapping[str, str]) -> str:
