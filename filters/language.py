@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import yaml
 
 from phloem.catalog.columns import (
     DECLARED_LANGUAGES,
@@ -61,10 +64,10 @@ names all with more than 0.8; of the right ones, cousins alone (`NEAR`)."""
 
 NEVER = 2.0  # more than any probability
 
-# Least probability at which a declaration is contradicted by a near language, where that is more
-# than usual: declared -> answered -> probability. The model gives texts of the first so often for
-# the second that a weaker answer says nothing.
-NEAR: Mapping[str, Mapping[str, float]] = {}
+NEAR_FILE = Path(__file__).with_name("near_languages.yaml")
+"""The least probability at which a declaration is contradicted by a near language, where that is
+more than usual: the models give texts of the first so often for the second that a weaker answer
+says nothing. `phloem langid near` measures it."""
 
 CODE = 0.05
 """Least fraction of code and markup in what is declared `zxx`: of 1,600 files in C, Python, Perl
@@ -125,7 +128,16 @@ def weigh(
 
 
 def _near(declared: str, answered: str) -> float:
-    return NEAR.get(primary(declared), {}).get(primary(answered), 0.0)
+    return near().get(primary(declared), {}).get(primary(answered), 0.0)
+
+
+@functools.cache
+def near() -> Mapping[str, Mapping[str, float]]:
+    """The bounds of `NEAR_FILE`: declared -> answered -> probability."""
+    found: Mapping[str, Mapping[str, float]] = yaml.load(
+        NEAR_FILE.read_bytes(), Loader=yaml.CSafeLoader
+    )
+    return found
 
 
 def weigh_code(
@@ -295,7 +307,7 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
     ],
     version=5,
     files=[LID],
-    data=["kernels/categories.txt", "kernels/scripts.txt", OWN],
+    data=["kernels/categories.txt", "kernels/scripts.txt", "near_languages.yaml", OWN],
     examples=[
         (("12 345", []), ("und", None, None, "none", None, 0.0)),
         (("12 345", ["swh"]), ("sw", None, None, "declared", None, 0.0)),

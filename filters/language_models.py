@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from phloem.catalog.tags import agree, canonical, primary, script
-from phloem.filters.fasttext_model import FastText, Floats, read_model
+from phloem.filters.fasttext_model import AT_ONCE, FastText, Floats, read_model
 from phloem.filters.kernels.utf8 import Integers
 from phloem.filters.op import ModelFile
 from phloem.filters.two_models import combined
@@ -34,8 +34,6 @@ what."""
 _MEANS = {"lzh": "zh"}
 """Labels of the own model that count as another: formal modern Chinese is taken for
 the classical language where it is short."""
-
-_AT_ONCE = 64  # rows whose probabilities fit a core's cache: twice as fast as all at once
 
 _PREFIX = "__label__"
 
@@ -143,8 +141,8 @@ class Both:
     def best(self, vectors: Floats) -> tuple[Integers, npt.NDArray[np.float64]]:
         """As `FastText.best`."""
         labels, chances = np.full(len(vectors), -1, np.int64), np.zeros(len(vectors))
-        for start in range(0, len(vectors), _AT_ONCE):
-            own = slice(start, start + _AT_ONCE)
+        for start in range(0, len(vectors), AT_ONCE):
+            own = slice(start, start + AT_ONCE)
             every = np.nan_to_num(self.every(vectors[own]), nan=-1.0)
             labels[own] = np.where(every[:, 0] < 0, -1, every.argmax(axis=1))
             chances[own] = np.maximum(every.max(axis=1), 0.0)

@@ -26,6 +26,7 @@ MASK = 0xFFFFFFFF
 LANES = 8  # the length of every vector is a multiple of it
 CACHED = 2**14  # words whose vectors are held while a batch is read: 1.5 MB at 16 dimensions
 CACHED_BYTES = 24  # of the longest of them
+WAITING = 64  # n-grams whose rows are added at once
 
 
 class Tables(NamedTuple):
@@ -167,20 +168,28 @@ def add(rows: npt.NDArray[np.float32], row: Scalar, total: npt.NDArray[np.float3
 
 
 @inlined
-def row_of(own: Scalar, tables: Tables, inverse: Scalar) -> Scalar:
-    """The row of an n-gram's hash, or -1."""
-    bucket = len(tables.places)
-    # The remainder by way of a quotient that may be one too large or too small: a division of
-    # integers takes longer than all else here.
+def bucket_of(own: Scalar, buckets: Scalar, inverse: Scalar) -> Scalar:
+    """The bucket of an n-gram's hash: the remainder by their number."""
+    # By way of a quotient that may be one too large or too small: a division of integers takes
+    # longer than all else here.
     quotient = np.int64(np.float64(own) * inverse)
-    place = np.int64(own) - quotient * bucket
+    place = np.int64(own) - quotient * buckets
     if place < 0:
-        place += bucket
-    elif place >= bucket:
-        place -= bucket
-    if (tables.kept[place >> 6] >> np.uint64(place & 63)) & np.uint64(1):
-        return np.int64(tables.places[place])
-    return np.int64(-1)
+        place += buckets
+    elif place >= buckets:
+        place -= buckets
+    return place
+
+
+@inlined
+def add_all(
+    waiting: Integers, number: Scalar, tables: Tables, total: npt.NDArray[np.float32]
+) -> None:
+    """Add the rows of some buckets. None of them waits for another, and no branch is guessed."""
+    for each in range(number):
+        waiting[each] = tables.places[waiting[each]]
+    for each in range(number):
+        add(tables.rows, waiting[each], total)
 
 
 @inlined
@@ -189,10 +198,13 @@ def add_ngrams(
     size: Scalar,
     tables: Tables,
     inverse: Scalar,
+    waiting: Integers,
     total: npt.NDArray[np.float32],
 ) -> Scalar:
     """Add the n-grams of characters of a word with its marks around it; how many they were."""
+    buckets = len(tables.places)
     added = 0
+    number: Scalar = 0
     at = 0
     while at < size:
         if (word[at] & 0xC0) == 0x80:
@@ -212,12 +224,18 @@ def add_ngrams(
                     break
             chars += 1
             if chars >= tables.minn and not (chars == 1 and (at == 0 or place == size)):
-                row = row_of(own, tables, inverse)
-                if row >= 0:
-                    add(tables.rows, row, total)
-                    added += 1
+                bucket = bucket_of(own, buckets, inverse)
+                # Whether it is kept decides how far to go on, and is not asked.
+                waiting[number] = bucket
+                kept = (tables.kept[bucket >> 6] >> np.uint64(bucket & 63)) & np.uint64(1)
+                number += np.int64(kept)
+                if number == WAITING:
+                    add_all(waiting, number, tables, total)
+                    added += number
+                    number = 0
         at += 1
-    return added
+    add_all(waiting, number, tables, total)
+    return added + number
 
 
 @kernel
@@ -242,6 +260,7 @@ def vectors(
     numbers = np.zeros(CACHED, np.int32)
     alone = np.zeros((1, dim), np.float32)
     single = alone[0]
+    waiting = np.zeros(WAITING, np.int64)
     before = np.zeros(max(tables.ngrams, 1), np.uint64)  # hashes of the last words
     end_hash = hashed(END, 0, len(END))
     end_entry = found_entry(END, 0, len(END), end_hash, tables)
@@ -302,7 +321,7 @@ def vectors(
                         for place in range(size):
                             room[place + 1] = data[begin + place]
                         room[size + 1] = LINE_ENDS
-                        number += add_ngrams(room, size + 2, tables, inverse, single)
+                        number += add_ngrams(room, size + 2, tables, inverse, waiting, single)
                     add(alone, 0, total)
                     added += number
                     if size <= CACHED_BYTES:

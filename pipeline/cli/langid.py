@@ -128,3 +128,28 @@ def score(
     if out:
         written = json.dumps(value, ensure_ascii=False, indent=1)
         out.write_text(written + "\n", encoding="utf-8")
+
+
+@app.command("near")
+def near_(
+    out: Annotated[
+        Path, typer.Option("--out", help="File to write, such as filters/near_languages.yaml.")
+    ],
+    root: Root = ROOT,
+) -> None:
+    """Measure how sure the models must be of a near language to contradict a card.
+
+    [bold]phloem langid near --out filters/near_languages.yaml[/bold]
+    """
+    from phloem.pipeline.langid import score as scoring
+    from phloem.pipeline.langid.near import near_bounds, written
+    from phloem.pipeline.langid.peers import model_paths, own_answers
+    from phloem.pipeline.workspace import find_workspace
+
+    store = open_root(root)
+    held = scoring.held_out(store, find_workspace(), note)
+    pieces = scoring.tiers_of(held)[0][0].pieces
+    answers = own_answers([piece.text for piece in pieces], [[]] * len(pieces), model_paths(store))
+    bounds = near_bounds(pieces, answers)
+    out.write_text(written(bounds), encoding="utf-8", newline="")
+    put(f"{out}  {sum(map(len, bounds.values()))} pairs, out of {len(pieces)} pieces")
