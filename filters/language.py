@@ -62,6 +62,10 @@ OVERRIDE, STRONG = 0.5, 0.8
 of one that it does not. Of 149 texts under wrong cards of languages that lid.176 does not know it
 names all with more than 0.8; of the right ones, cousins alone (`NEAR`)."""
 
+SURE = 0.6
+"""The least probability at which a passage counts as another language's. Of passages of English
+manuals one in twenty is called otherwise with as much, names and quotations among them."""
+
 NEVER = 2.0  # more than any probability
 
 NEAR_FILE = Path(__file__).with_name("near_languages.yaml")
@@ -287,7 +291,7 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
     others: Counter[str] = Counter()
     for number in range(first, end):
         label, chance = seen.parts.labels[number], seen.parts.chances[number]
-        if label >= 0 and chance >= STRONG and not agree(model.tags[label], language):
+        if label >= 0 and chance >= SURE and not agree(model.tags[label], language):
             others[model.tags[label]] += 1
     if not others:
         return None, 0.0

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from phloem.catalog.tags import agree, canonical, primary, script
+from phloem.catalog.tags import agree, canonical, lookup, primary, script
 from phloem.filters.fasttext_model import AT_ONCE, FastText, Floats, read_model
 from phloem.filters.kernels.utf8 import Integers
 from phloem.filters.op import ModelFile
@@ -138,15 +138,38 @@ class Both:
         other = self.second.every(np.ascontiguousarray(vectors[:, cut:]))
         return combined(one, self.first_tags, other, self.second_tags)[0]
 
-    def best(self, vectors: Floats) -> tuple[Integers, npt.NDArray[np.float64]]:
-        """As `FastText.best`."""
+    def best(
+        self, vectors: Floats, allowed: Sequence[npt.NDArray[np.bool_]]
+    ) -> tuple[Integers, npt.NDArray[np.float64]]:
+        """The best of the labels that each vector's text may be in, and its probability among them.
+
+        The probability of a language counts those that it encompasses; -1 and 0 where none may be.
+        """
         labels, chances = np.full(len(vectors), -1, np.int64), np.zeros(len(vectors))
         for start in range(0, len(vectors), AT_ONCE):
             own = slice(start, start + AT_ONCE)
-            every = np.nan_to_num(self.every(vectors[own]), nan=-1.0)
-            labels[own] = np.where(every[:, 0] < 0, -1, every.argmax(axis=1))
-            chances[own] = np.maximum(every.max(axis=1), 0.0)
+            every = np.where(allowed[own], np.nan_to_num(self.every(vectors[own])), 0.0)
+            sums = every.sum(axis=1)
+            found = np.where(sums > 0, every.argmax(axis=1), -1)
+            best = every.max(axis=1)
+            for label in set(found.tolist()) & set(self._members):
+                rows = np.flatnonzero(found == label)
+                best[rows] += every[rows][:, self._members[label]].sum(axis=1)
+            labels[own] = found
+            np.divide(best, sums, out=chances[own], where=sums > 0)
         return labels, chances
+
+    @functools.cached_property
+    def _members(self) -> dict[int, list[int]]:
+        """The labels of languages that others encompass: `zh`, whose `yue` and `wuu` are."""
+        tags = list(dict.fromkeys([*self.first_tags, *self.second_tags]))
+        found: dict[int, list[int]] = {}
+        for number, tag in enumerate(tags):
+            wider = [other for other in lookup(tag)[1:] if primary(other) != primary(tag)]
+            for other in wider:
+                if other in tags:
+                    found.setdefault(tags.index(other), []).append(number)
+        return found
 
 
 @dataclass(frozen=True)
@@ -264,9 +287,12 @@ class Answers:
 def answers(model: Model, vectors: npt.NDArray[np.float32], scripts: Sequence[str]) -> Answers:
     """The best label for each vector, of those that its script is written for.
 
-    Where the model's best label is of another script, the best one that is not takes its place,
-    with the probability that the model gives it.
+    Of one model, where its best label is of another script, the best one that is not takes its
+    place, with the probability that the model gives it.
     """
+    if isinstance(model.classifier, Both):
+        allowed = [possible(each, model.tags) for each in scripts]
+        return Answers(*model.classifier.best(vectors, allowed))
     labels, chances = model.classifier.best(vectors)
     wrong = [
         row

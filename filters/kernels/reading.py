@@ -213,7 +213,7 @@ def passages(
                 )
             start = to
             line_to = to
-            line_words = line_code = np.int64(0)
+            line_words = line_code = line_signs = np.int64(0)
             counts[:] = 0
             seen = 0
             while at < until and seen < chars:
@@ -255,7 +255,7 @@ def passages(
                 stop = at
                 if core < 0:
                     if is_ascii:
-                        line_code += stop - word
+                        line_signs += stop - word
                     else:
                         figure_bytes += stop - word
                 elif is_ascii and stop - word >= LONG:
@@ -281,14 +281,18 @@ def passages(
                     seen += 1
                     at += wide
                 if ended or at >= until or seen >= chars:
-                    if line_code > line_words:
-                        code_bytes += line_code + line_words
+                    # Signs are code beside what is code, else no more than figures.
+                    if line_code:
+                        code_bytes += line_code + line_signs
+                    else:
+                        figure_bytes += line_signs
+                    if line_code + line_signs > line_words:
+                        code_bytes += line_words
                         to = line_to
                     else:
-                        code_bytes += line_code
                         words += line_words
                     line_to = to
-                    line_words = line_code = np.int64(0)
+                    line_words = line_code = line_signs = np.int64(0)
             at = until
             if to > start:
                 bounds[number] = start

@@ -6,7 +6,7 @@ import pytest
 
 from phloem.catalog.tags import canonical, primary
 from phloem.filters import passages
-from phloem.filters.language_models import LID, load, possible, together
+from phloem.filters.language_models import LID, Both, answers, load, possible, together
 from phloem.filters.op import models_folder
 
 TEXTS = {
@@ -31,7 +31,8 @@ def path() -> str:
 def test_languages_that_either_model_knows_are_told(tag: str, path: str) -> None:
     model = together(path)
     lines = passages.words(pa.array([TEXTS[tag]], pa.large_string()))
-    labels, chances = model.classifier.best(model.classifier.vectors(lines)[0])
+    found = answers(model, model.classifier.vectors(lines)[0], passages.read(lines).text_scripts)
+    labels, chances = found.labels, found.chances
     assert primary(model.tags[labels[0]]) == tag
     assert 0 < chances[0] <= 1
 
@@ -46,13 +47,31 @@ def test_every_label_is_a_tag_in_its_one_form_and_in_some_script(path: str) -> N
 
 def test_rows_sum_to_one_and_a_text_without_a_word_has_no_answer(path: str) -> None:
     classifier = together(path).classifier
+    assert isinstance(classifier, Both)
     lines = pa.array([*TEXTS.values(), "", None], pa.large_string())
     vectors, counts = classifier.vectors(lines)
     every = classifier.every(vectors)
     known = (counts > 0).any(axis=1)
     assert known.tolist()[-1:] == [False]
     np.testing.assert_allclose(every[known].sum(axis=1), 1)
-    labels, chances = classifier.best(vectors)
+    everything = [np.ones(every.shape[1], bool)] * len(vectors)
+    labels, chances = classifier.best(vectors, everything)
     assert (labels[~known] == -1).all()
     assert (chances[~known] == 0).all()
     assert (labels[known] == every[known].argmax(axis=1)).all()
+    labels, chances = classifier.best(vectors, [~each for each in everything])
+    assert set(labels.tolist()) == {-1}
+    assert not chances.any()
+
+
+def test_the_probability_is_among_labels_of_the_script_and_counts_what_is_encompassed(
+    path: str,
+) -> None:
+    model = together(path)
+    lines = passages.words(pa.array([TEXTS["zh"]], pa.large_string()))
+    vectors, _ = model.classifier.vectors(lines)
+    (raw,) = model.classifier.every(vectors)
+    found = answers(model, vectors, ["Hani"])
+    can = possible("Hani", model.tags)
+    own = sum(raw[model.tags.index(tag)] for tag in ("zh", "yue", "wuu"))
+    np.testing.assert_allclose(found.chances[0], own / raw[can].sum())

@@ -148,6 +148,7 @@ def test_any_size_of_any_character_is_read_within_bounds(char: str, size: int) -
         ("<p class='a'>Tere</p>\n" * 20, 1.0, 0.0),
         ("Zm9vYmFyYmF6Zm9vYmFyYmF6Zm9vYmFyYmF6Zm9vYmFyYmF6\n" * 20, 0.0, 1.0),
         ("1.5\t2.5\t-3\n" * 20, 0.0, 1.0),
+        ("=== ** 12 -- :: {} 7\n" * 20, 0.0, 1.0),
         ("http://example.org/a?b=c " * 20, 1.0, 0.0),
     ],
 )
