@@ -119,8 +119,8 @@ def weigh(
     same = [tag for tag in declared if agree(tag, best)]
     if same and score >= override:
         return Verdict(same[0], score, detected, MODEL)
-    bounds = [strong if unknown else override, *(_near(tag, best) for tag in declared)]
-    if not declared or (not same and score >= max(bounds)):
+    least = _bound(declared, best, strong if unknown else override)
+    if not declared or (not same and score >= least):
         return Verdict(best, score, detected, MODEL)
     # From here on the model is unsure, and its doubt is held against no text of a declared source.
     if one:
@@ -131,8 +131,10 @@ def weigh(
     return Verdict(declared[int(np.argmax(chances))], None, detected, MODEL)
 
 
-def _near(declared: str, answered: str) -> float:
-    return near().get(primary(declared), {}).get(primary(answered), 0.0)
+def _bound(declared: Sequence[str], answered: str, usual: float) -> float:
+    """The least probability at which an answer contradicts what is declared."""
+    of_near = (near().get(primary(tag), {}).get(primary(answered), 0.0) for tag in declared)
+    return max([usual, *of_near])
 
 
 @functools.cache
@@ -174,14 +176,17 @@ def weigh_code(
 
 
 def _tags(declared: Sequence[str] | None) -> tuple[str, ...]:
-    """The tags in their one form; what is no tag as it stands, since no model knows it."""
+    """The tags in their one form, each once, without those that leave the language open.
+
+    What is no tag stands as it is, since no model knows it.
+    """
     found = []
     for tag in declared or ():
         try:
             found.append(canonical(tag))
         except TagError:
             found.append(tag)
-    return tuple(found)
+    return tuple(dict.fromkeys(tag for tag in found if primary(tag) != UNKNOWN))
 
 
 @dataclass(frozen=True)
@@ -247,8 +252,9 @@ def _ranked(
             continue
         chance, tag = _rounded(seen.texts.chances[row]), model.tags[label]
         found.append([(chance, tag)])
-        several = len(declared[row]) > 1
-        if several and chance < override and not any(agree(tag, each) for each in declared[row]):
+        tags = declared[row]
+        is_weak = len(tags) > 1 and chance < _bound(tags, tag, override)
+        if is_weak and not any(agree(tag, each) for each in tags):
             weak.append(row)
     scripts = seen.read.text_scripts
     for row, own in zip(weak, model.classifier.every(seen.whole[weak]), strict=True):

@@ -233,6 +233,31 @@ def test_language_is_given_in_the_one_form_of_its_tag(
     assert _row(lid_path, TEXTS["zh"], declared)[0] == wanted
 
 
+@pytest.mark.parametrize(
+    ("text", "declared", "wanted"),
+    [
+        ("til lik betaling for likt arbeid.\n\nEnhver som arbeider har", ["nb", "nn"], "nb"),
+        ("sredstava uz pravične i povoljne uvjete rada za sve", ["bs", "hr"], "bs"),
+    ],
+)
+def test_of_several_declared_the_likeliest_is_taken_below_the_bound_of_near_ones(
+    lid_path: str, text: str, declared: list[str], wanted: str
+) -> None:
+    found, score, detected, _ = _row(lid_path, text, *declared)
+    assert (found, score) == (wanted, None)
+    assert detected not in declared
+
+
+def test_a_declaration_counts_once_and_that_it_is_unknown_not_at_all(lid_path: str) -> None:
+    weak, alone = WEAK["ca"], _row(lid_path, WEAK["ca"])
+    assert alone[0] == "ca"
+    for tag in ("und", "und-Latn"):
+        assert _row(lid_path, weak, tag) == alone
+        assert _row(lid_path, weak, tag, "fr") == _row(lid_path, weak, "fr")
+    assert _row(lid_path, weak, "akk", "AKK") == _row(lid_path, weak, "akk")
+    assert _row(lid_path, "12 345", "en", "eng") == ("en", None, None, "declared")
+
+
 BAD = {
     "empty": "",
     "one letter": "a",
