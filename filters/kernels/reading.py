@@ -91,6 +91,16 @@ def _begin(data: Bytes, kinds: Bytes, at: Scalar, room: Scalar, end: Scalar) -> 
 
 
 @inlined
+def _size(code: Scalar) -> Scalar:
+    """Bytes of a code point."""
+    if code < 0x80:
+        return 1
+    if code < 0x800:
+        return 2
+    return 3 if code < 0x10000 else 4
+
+
+@inlined
 def _put(out: Bytes, to: Scalar, code: Scalar) -> Scalar:
     """Write a code point; returns where it ends."""
     if code < 0x80:
@@ -145,8 +155,13 @@ def _word(
                 out[to] = kinds.lower[code]
                 to += 1
             else:
-                own = _put(out, to, np.int64(kinds.lower[code]))
-                to = own if own - to <= wide else _put(out, to, code)
+                small = np.int64(kinds.lower[code])
+                if _size(small) <= wide:
+                    to = _put(out, to, small)
+                else:  # there is room for as much as was read
+                    for place in range(at, at + wide):
+                        out[to] = data[place]
+                        to += 1
         at += wide
     return to
 

@@ -3,13 +3,16 @@ from __future__ import annotations
 import itertools
 import string
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phloem.filters.kernels import reading
 from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, MARK, NUMBER, SPACE, classes
-from phloem.filters.passages import CHARS, PLACES, read, words
+from phloem.filters.kernels.utf8 import strings
+from phloem.filters.passages import CHARS, PLACES, _kinds, read, words
 
 CODE = set(string.punctuation) - set(",/*!?'-")
 JOINERS = "\u200c\u200d"
@@ -138,6 +141,23 @@ def test_any_size_of_any_character_is_read_within_bounds(char: str, size: int) -
     assert read_chars <= min(len(text), PLACES * (CHARS + 32))
     if char in {"字", "é "}:
         assert read_chars >= min(len(text), PLACES * CHARS) * 0.9 - 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["Ⱥ".encode(), "ȺȾ".encode() * 300, b"\xaa" * 300, b"a \xc3", b"\xf0", bytes(range(256)) * 20],
+    ids=["longer in lower case", "many", "stray", "cut", "begun", "all"],
+)
+def test_no_bytes_take_more_room_than_they_have(data: bytes) -> None:
+    offsets = np.array([0, len(data)], np.int64)
+    texts = pa.Array.from_buffers(pa.large_string(), 1, [None, *map(pa.py_buffer, (offsets, data))])
+    room = np.full(2 * len(data) + 8, 7, np.uint8)
+    bounds, first = np.zeros(PLACES + 1, np.int64), np.zeros(2, np.int64)
+    seen = reading.Read(*(np.zeros(1, np.int64) for _ in reading.Read._fields))
+    scripts = np.zeros(PLACES, np.int64)
+    out = room[: len(data)]
+    reading.passages(strings(texts), _kinds(), PLACES, CHARS, out, bounds, first, seen, scripts)
+    assert (room[len(data) :] == 7).all()
 
 
 @pytest.mark.parametrize(
