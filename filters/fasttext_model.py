@@ -132,7 +132,9 @@ class FastText:
         return out
 
     def _flat(self, vectors: Floats) -> npt.NDArray[np.float64]:
-        found = (vectors @ self.output.T).astype(np.float64)
+        # In 64 bits what is left of the order of additions, which depends on how many rows there
+        # are, is far below what is told of a probability.
+        found = vectors.astype(np.float64) @ self.output.T.astype(np.float64)
         chances: npt.NDArray[np.float64]
         if self.loss == SOFTMAX:
             np.exp(found - found.max(axis=1, keepdims=True, initial=-np.inf), out=found)

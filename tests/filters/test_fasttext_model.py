@@ -142,6 +142,13 @@ def test_answers_do_not_depend_on_what_was_read_before(lid_path: str) -> None:
     assert model.best(model.vectors(pa.array(LINES[:60]))[0])[1].tolist() == alone
 
 
+def test_answers_do_not_depend_on_how_many_are_asked(trained: dict[str, Path]) -> None:
+    model = read_model(trained["softmax"])
+    vectors, _ = model.vectors(pa.array(LINES[:60]))
+    alone = [model.best(vectors[row : row + 1])[1][0] for row in range(60)]
+    assert np.abs(model.best(vectors)[1] - alone).max() < 1e-14
+
+
 @pytest.mark.parametrize("content", [b"", b"abc", b"{}" * 100, (793712314).to_bytes(4, "little")])
 def test_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.bin"
