@@ -239,7 +239,12 @@ def together(path: str) -> Model:
 
 @functools.cache
 def is_known(tag: str, known: frozenset[str]) -> bool:
-    """Whether some language that a model knows may be the one of a tag."""
+    """Whether some language that a model knows may be the one of a tag.
+
+    One in a script that it is not published in, `hi-Latn`, is as unknown as a language.
+    """
+    if not _scripts(tag) & _scripts(primary(tag)):
+        return False
     return primary(tag) in known or any(agree(tag, each) for each in known)
 
 

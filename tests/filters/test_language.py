@@ -304,6 +304,23 @@ def test_what_encompasses_a_known_language_is_known() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("Vsichki hora se razhdat svobodni i ravni po dostoinstvo i prava", "bg-Latn"),
+        ("oloi anthropoi gennountai eleftheroi kai isoi stin axioprepeia", "el-Latn"),
+    ],
+)
+def test_a_declared_script_that_no_label_is_of_is_unknown(
+    lid_path: str, text: str, tag: str
+) -> None:
+    assert _row(lid_path, text, tag)[:2] == (tag, None)
+    assert _row(lid_path, TEXTS["de"], tag)[0] == "de"
+    known = frozenset({"hi", "zh", "sr", "ja", "bg", "uz"})
+    tags = ("hi-Latn", "zh-Latn", "zh-Hant", "zh-TW", "sr-Latn", "ja-Hira", "bg-BG", "uz-AF")
+    assert [is_known(each, known) for each in tags] == [False, False, *[True] * 6]
+
+
 def test_model_is_loaded_once_and_lists_what_it_knows(lid_path: str) -> None:
     model = load(lid_path)
     assert load(lid_path) is model
