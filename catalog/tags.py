@@ -22,7 +22,7 @@ UNKNOWN, NO_LANGUAGE = "und", "zxx"  # RFC 5646, section 4.1
 
 # Languages of their own, declared and published by their own tags, for which CLDR puts another: a
 # macrolanguage, a region, or the other name of the same language.
-_KEPT = frozenset({"fat", "kmr", "mhr", "prs", "tl", "tw"})
+_KEPT = {tag: tag for tag in ("fat", "kmr", "mhr", "prs", "tl", "tw")} | {"tgl": "tl", "twi": "tw"}
 
 # One language under two names; and Norwegian, as nearly all of it is written.
 _SAME = {"fil": "tl", "no": "nb"}
@@ -31,6 +31,8 @@ _SAME = {"fil": "tl", "no": "nb"}
 _OWN_LANGUAGE_ONLY = frozenset({"ms"})
 
 _NO_SCRIPTS = frozenset({"Zinh", "Zyyy", "Zzzz"})  # of several, or of none (ISO 15924)
+
+_LONGEST_NAME = 40  # characters of what is looked for among the names of languages
 
 _EXTENDED = 3  # letters of a subtag that says what `zh-yue` says by `yue` (RFC 5646, 2.2.2)
 
@@ -51,19 +53,19 @@ def canonical(tag: str) -> str:
         TagError: it is no tag, or a subtag of it is not registered; says the nearest one.
     """
     first, *rest = tag.replace("_", "-").split("-")
-    is_kept = first.lower() in _KEPT
+    own = _KEPT.get(first.lower())
     try:
         # What follows a language whose tag is kept is put in order behind one that has no other.
-        asked = "-".join([UNKNOWN if is_kept else first, *rest])
+        asked = "-".join([UNKNOWN if own else first, *rest])
         found = langcodes.standardize_tag(asked, macro=True) if tag.isascii() else ""
     except LanguageTagError:
         found = ""
     language, *others = found.split("-")
+    kept = list(itertools.takewhile(lambda subtag: len(subtag) > 1, others))
     is_known = language.isalpha() and len(language) > 1 and langcodes.tag_is_valid(found)
-    if not is_known or any(len(each) == _EXTENDED and each.isalpha() for each in others):
+    if not is_known or any(len(each) == _EXTENDED and each.isalpha() for each in kept):
         raise TagError(_fault(tag))
-    kept = itertools.takewhile(lambda subtag: len(subtag) > 1, others)
-    return "-".join([first.lower() if is_kept else language, *kept])
+    return "-".join([own or language, *kept])
 
 
 @functools.cache
@@ -127,12 +129,13 @@ def _canonical_or_itself(tag: str) -> str:
         return tag
 
 
+@functools.lru_cache(1024)  # a search takes a tenth of a second
 def _fault(tag: str) -> str:
     first, *rest = tag.replace("_", "-").lower().split("-")
     codes, names = _registered()
     wrong = next((each for each in [first, *rest] if each not in codes), first)
     known = names if wrong == first else codes
-    near = get_close_matches(wrong, known, n=1)
+    near = get_close_matches(wrong, known, n=1) if len(wrong) <= _LONGEST_NAME else []
     meant = "such are sw and zh-Hant"
     if near:
         found = known[near[0]]
