@@ -44,7 +44,7 @@ from phloem.filters.language_models import (
     possible,
     together,
 )
-from phloem.filters.op import op
+from phloem.filters.op import OpError, op
 from phloem.filters.passages import Passages
 
 LANGUAGE_DETECTED = Column(
@@ -150,6 +150,7 @@ def weigh_code(
     ranked: Sequence[tuple[float, str]],
     others: Sequence[str],
     code: float,
+    signs: float,
     figures: float,
 ) -> Verdict | None:
     """Decide on a text that is declared to be in no language (`zxx`); None: let others decide.
@@ -161,12 +162,13 @@ def weigh_code(
         ranked: As `weigh` has them.
         others: The languages that are declared beside it.
         code: The fraction of it that is code or markup, 0-1.
+        signs: The fraction of it that is signs between words, as in `name = value`, 0-1.
         figures: The fraction of it that is numbers or no words, 0-1.
     """
     detected = ranked[0][1] if ranked else None
     if code < CODE and figures >= MOSTLY_FIGURES:
         return Verdict(UNKNOWN, None, detected, NONE)
-    if code >= CODE or not ranked:
+    if code + signs >= CODE or not ranked:
         return Verdict(NO_LANGUAGE, None, detected, DECLARED)
     if others:
         return None
@@ -186,6 +188,7 @@ def _tags(declared: Sequence[str] | None) -> tuple[str, ...]:
             found.append(canonical(tag))
         except TagError:
             found.append(tag)
+    found = [NO_LANGUAGE if primary(tag) == NO_LANGUAGE else tag for tag in found]
     return tuple(dict.fromkeys(tag for tag in found if primary(tag) != UNKNOWN))
 
 
@@ -273,12 +276,12 @@ def _verdict(
     declared: Sequence[str],
     known: frozenset[str],
     override: float,
-    read: tuple[str, float, float],
+    read: tuple[str, float, float, float],
 ) -> Verdict:
-    script, code, figures = read
+    script, code, signs, figures = read
     if NO_LANGUAGE in declared:
         others = [tag for tag in declared if tag != NO_LANGUAGE]
-        found = weigh_code(ranked, others, code, figures)
+        found = weigh_code(ranked, others, code, signs, figures)
         return found or weigh(ranked, others, known, override)
     if not declared and code >= MOSTLY_CODE:
         return Verdict(NO_LANGUAGE, None, ranked[0][1] if ranked else None, SIGNS)
@@ -362,13 +365,15 @@ def language(
         model: A supervised model of fastText to ask alone, `{path: …, sha256: …}` or `{url: …,
             sha256: …}`, whose labels are tags of languages: GlotLID's and OpenLID's are.
     """
+    if places < 1 or chars < 1:
+        raise OpError(f"op language: places is {places}, chars {chars}; each is at least 1")
     used = load(files[model["sha256"]]) if model else together(files[LID.name])
     declared = [_tags(tags) for tags in batch[DECLARED_LANGUAGES.name].to_pylist()]
     texts = batch[TEXT.name]
     seen = _see(used, texts, places, chars)
     ranked = _ranked(used, seen, declared, override)
-    fractions = seen.read.code_frac.tolist(), seen.read.figure_frac.tolist()
-    read = zip(seen.read.text_scripts, *fractions, strict=True)
+    fractions = (seen.read.code_frac, seen.read.sign_frac, seen.read.figure_frac)
+    read = zip(seen.read.text_scripts, *(each.tolist() for each in fractions), strict=True)
     verdicts: list[Verdict | None] = []
     mixed: list[tuple[str | None, float | None]] = []
     rows = zip(ranked, declared, read, texts.is_valid().to_pylist(), strict=True)

@@ -64,6 +64,11 @@ class Passages:
         return self.read.code / np.maximum(self._bytes, 1)
 
     @property
+    def sign_frac(self) -> npt.NDArray[np.float64]:
+        """Of each text, the fraction of bytes read that are signs in lines without code, 0-1."""
+        return self.read.signs / np.maximum(self._bytes, 1)
+
+    @property
     def figure_frac(self) -> npt.NDArray[np.float64]:
         """Of each text, the fraction of bytes read that are numbers, or no words at all, 0-1."""
         return (self.read.figures + self.read.blobs) / np.maximum(self._bytes, 1)

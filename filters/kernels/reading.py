@@ -58,7 +58,8 @@ class Read(NamedTuple):
     Attributes:
         words: Of what the passages hold.
         code: Of words and lines that are code, markup or addresses, and were left out.
-        figures: Of numbers and signs, left out too.
+        figures: Of numbers, and of signs in lines without code, left out too.
+        signs: Of those signs alone.
         blobs: Of what is too long for a word.
         script: The number of the script of most letters; 0: there are none.
     """
@@ -66,6 +67,7 @@ class Read(NamedTuple):
     words: Integers
     code: Integers
     figures: Integers
+    signs: Integers
     blobs: Integers
     script: Integers
 
@@ -218,7 +220,7 @@ def passages(
         several = min(places, (size + chars - 1) // chars)
         room = size // several
         every[:] = 0
-        words = code_bytes = figure_bytes = blob_bytes = np.int64(0)
+        words = code_bytes = figure_bytes = sign_bytes = blob_bytes = np.int64(0)
         at = begin
         for passage in range(several):
             until = end
@@ -301,6 +303,7 @@ def passages(
                         code_bytes += line_code + line_signs
                     else:
                         figure_bytes += line_signs
+                        sign_bytes += line_signs
                     if line_code + line_signs > line_words:
                         code_bytes += line_words
                         to = line_to
@@ -317,6 +320,7 @@ def passages(
         read.words[row] = words
         read.code[row] = code_bytes
         read.figures[row] = figure_bytes
+        read.signs[row] = sign_bytes
         read.blobs[row] = blob_bytes
         read.script[row] = _most(every)
     first[len(valid)] = number

@@ -139,26 +139,28 @@ def test_weigh_chooses_between_model_and_declared(
 
 
 @pytest.mark.parametrize(
-    ("ranked", "others", "code", "figures", "wanted"),
+    ("ranked", "others", "code", "signs", "figures", "wanted"),
     [
-        ([(0.9, "en")], [], 0.5, 0.1, ("zxx", "declared")),
-        ([(0.9, "en")], [], 0.01, 0.1, ("en", "model")),
-        ([(0.4, "en")], [], 0.01, 0.1, ("zxx", "declared")),
-        ([(0.9, "en")], [], 0.01, 0.7, ("und", "none")),
-        ([], [], 0.0, 1.0, ("und", "none")),
-        ([], [], 0.9, 0.1, ("zxx", "declared")),
-        ([(0.9, "en")], ["en"], 0.5, 0.1, ("zxx", "declared")),
-        ([(0.9, "en")], ["en"], 0.01, 0.1, None),
+        ([(0.9, "en")], [], 0.5, 0.0, 0.1, ("zxx", "declared")),
+        ([(0.9, "en")], [], 0.01, 0.0, 0.1, ("en", "model")),
+        ([(0.4, "en")], [], 0.01, 0.0, 0.1, ("zxx", "declared")),
+        ([(0.9, "en")], [], 0.01, 0.0, 0.7, ("und", "none")),
+        ([], [], 0.0, 0.0, 1.0, ("und", "none")),
+        ([(0.9, "en")], [], 0.0, 0.09, 0.09, ("zxx", "declared")),
+        ([], [], 0.9, 0.0, 0.1, ("zxx", "declared")),
+        ([(0.9, "en")], ["en"], 0.5, 0.0, 0.1, ("zxx", "declared")),
+        ([(0.9, "en")], ["en"], 0.01, 0.0, 0.1, None),
     ],
 )
 def test_weigh_code_lets_code_in_and_nothing_else(
     ranked: list[tuple[float, str]],
     others: list[str],
     code: float,
+    signs: float,
     figures: float,
     wanted: tuple[str, str] | None,
 ) -> None:
-    found = weigh_code(ranked, others, code, figures)
+    found = weigh_code(ranked, others, code, signs, figures)
     assert (found and (found.language, found.basis)) == wanted
 
 
@@ -209,6 +211,8 @@ def test_language_of_a_script_of_its_own_needs_no_model(
         ("2019\t1.5\t17\n2020\t1.7\t19\n" * 20, "zxx", "und"),
         ("def f(x):\n    return x[0] + self.y\n" * 20, "zxx", "zxx"),
         ("x[i] = self.y[j](k) + z.w\n" * 20, "", "zxx"),
+        ("timeout = never\nretries = many\nhost = local\n" * 20, "zxx", "zxx"),
+        ("def f(x):\n    return x[0] + self.y\n" * 20, "zxx-Latn", "zxx"),
     ],
 )
 def test_zxx_is_code_and_no_open_door(lid_path: str, text: str, declared: str, wanted: str) -> None:
