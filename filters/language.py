@@ -319,6 +319,7 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
         LANGUAGE_MIXED,
     ],
     version=5,
+    libraries=["langcodes"],
     files=[LID],
     data=["kernels/categories.txt", "kernels/scripts.txt", "near_languages.yaml", OWN],
     examples=[

@@ -70,42 +70,6 @@ def settled(texts: Strings, combining: Bytes, unsure: Flags, out: Flags) -> None
 
 
 @kernel
-def line(
-    texts: Strings, breaks: Flags, firsts: Flags, chars: int, out: Bytes, bounds: Integers
-) -> None:
-    """Write the first characters of every text as one line.
-
-    Args:
-        texts: In UTF-8.
-        breaks: The code points that a space stands for.
-        firsts: The bytes that one of them may begin with.
-        chars: How many characters of a text, at most.
-        out: Room for as many bytes as there are.
-        bounds: One more than there are texts: where each begins in `out`, and the end.
-    """
-    data, offsets, valid = texts
-    to = 0
-    for row in range(len(valid)):
-        bounds[row] = to
-        at, end = offsets[row], offsets[row + 1]
-        left = chars if valid[row] else 0
-        while at < end and left > 0:
-            left -= 1
-            size = width(data[at])
-            if at + size > end:
-                size = 1
-            if firsts[data[at]] and breaks[code_point(data, at, size)]:
-                out[to] = BLANKSPACE
-                to += 1
-            else:
-                for number in range(size):
-                    out[to + number] = data[at + number]
-                to += size
-            at += size
-    bounds[len(valid)] = to
-
-
-@kernel
 def spliced(
     texts: Strings,
     first: Integers,

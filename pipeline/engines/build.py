@@ -16,6 +16,7 @@ from phloem.sources.connector import connectors, find_connector
 
 ENGINE = {
     "apache-beam": "groups rows and hands batches on",
+    "langcodes": "gives a language's tag its one form",
     "license-expression": "a rule reads the licence of each document",
     "numba": "compiles the loops over text",
     "numpy": "hashes, signatures and tokens are its arrays",
@@ -69,7 +70,8 @@ def _code() -> str:
     digest = hashlib.sha256()
     root = Path(__file__).parents[2]
     for package in ("catalog", "filters", "pipeline", "sources"):
-        for suffix in ("*.py", "languages/*.yaml"):
+        data = ("*.yaml", "*.txt", "*.ftz") if package == "filters" else ()
+        for suffix in ("*.py", *data):
             for path in sorted((root / package).rglob(suffix)):
                 digest.update(str(path.relative_to(root)).encode() + b"\0")
                 digest.update(path.read_bytes() + b"\0")

@@ -128,7 +128,7 @@ def test_each_byte_of_text_is_opened_hashed_and_written_few_times(
     _run(root, files, counted, monkeypatch)
     assert counted.opened.total() <= 4 * text  # the pages of its report and its account, too
     assert counted.hashed - listed <= 3.5 * text  # when they are listed they are hashed first
-    assert counted.written <= 3 * text
+    assert counted.written <= 3.1 * text  # 40 columns of measures among it
     # What the driver lists is not there; `measure` asks which of its files were, and no one else.
     again = {name: times for (_, name), times in counted.asked.items() if times > 1}
     assert not again

@@ -61,7 +61,7 @@ DOCUMENTS = {
         Document("hi", "बंदरगाह का प्रमुख हर जहाज़ को पुस्तक में लिखता है।"),
         Document("th", "นายท่าเรือเขียนชื่อเรือทุกลำลงในสมุด"),
         Document("zh", "港务长把每艘船都写进簿子里。", lang="ja"),
-        Document("unsure", "lorem ipsum bricolage 混ぜ 😀 bob@correio.pt żółw kaputt"),
+        Document("unsure", "lorem ipsum 混ぜ 😀 bob@correio.pt kaputt banana"),
         Document("nc", "No trade is allowed in it.", license="CC-BY-NC-4.0"),
     ),
 }

@@ -206,7 +206,7 @@ MANUAL = (
         "A fable",
     ),
     Document("hi", "लोमड़ी ने बेल पर ऊँचे लटके पके अंगूर देखे और उन्हें खाना चाहा।", "लोमड़ी और अंगूर"),
-    Document("mix", "lorem ipsum bricolage 混ぜ 😀 really żółw kaputt", "Mixed"),
+    Document("mix", "lorem ipsum 混ぜ 😀 kaputt banana", "Mixed"),
     Document(
         "zh",
         "狐狸看见熟透的葡萄高高挂在藤上，想要吃到它们。这是一个古老的寓言故事，告诉我们得不到的东西往往被说成不好。",

@@ -179,8 +179,9 @@ def test_run_refuses_an_option_before_anything_runs(
 
 
 def test_run_with_a_language_that_is_none_says_what_is(workspace: Path) -> None:
-    line = refused(phloem("run", "tiny", "--input", "first.jsonl", "--language", "en_GB"), 2)
-    assert "'en_GB'" in line
+    line = refused(phloem("run", "tiny", "--input", "first.jsonl", "--language", "English"), 2)
+    assert "'English' is no language tag" in line
+    assert "did you mean en" in line
     assert "BCP-47" in line
 
 
