@@ -95,7 +95,7 @@ def test_languages_declared_and_found_are_told_apart(counted: Any, known: Any) -
     (text,) = (own.text for own in known.DOCUMENTS["letters"] if own.id == "hi")
     per_byte = _tokens(counted, "letters", "hi") / len(text.encode())
     assert by_tag["hi"].tokens_per_byte == pytest.approx(per_byte)
-    assert by_tag["pl"].tokens_per_byte is None
+    assert by_tag["bug"].tokens_per_byte is None
 
 
 SPOKEN = {
