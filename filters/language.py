@@ -21,6 +21,7 @@ from phloem.catalog.columns import (
     TEXT,
     Column,
 )
+from phloem.catalog.plain import Json
 from phloem.catalog.tags import (
     NO_LANGUAGE,
     UNKNOWN,
@@ -31,7 +32,7 @@ from phloem.catalog.tags import (
     primary,
 )
 from phloem.filters import passages
-from phloem.filters.fasttext_model import Floats
+from phloem.filters.fasttext_model import Floats, ModelError
 from phloem.filters.kernels.utf8 import Integers
 from phloem.filters.language_models import (
     LID,
@@ -44,7 +45,7 @@ from phloem.filters.language_models import (
     possible,
     together,
 )
-from phloem.filters.op import OpError, op
+from phloem.filters.op import OpError, given_name, op
 from phloem.filters.passages import Passages
 
 LANGUAGE_DETECTED = Column(
@@ -308,6 +309,18 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
     return second, round(others.total() / int(end - first), 4)
 
 
+def _ready(params: Mapping[str, Json], files: Mapping[str, str]) -> None:
+    """Raise OpError for a given model that names no languages."""
+    given = params["model"]
+    if given is None:
+        return
+    try:
+        load(files[given["sha256"]])
+    except (ModelError, TagError) as error:
+        msg = f"op language: {given_name(given)} is no model of languages: {error}"
+        raise OpError(msg) from error
+
+
 @op(
     reads=[TEXT, DECLARED_LANGUAGES],
     writes=[
@@ -320,6 +333,7 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
     ],
     version=5,
     libraries=["langcodes"],
+    ready=_ready,
     files=[LID],
     data=["kernels/categories.txt", "kernels/scripts.txt", "near_languages.yaml", OWN],
     examples=[

@@ -103,6 +103,7 @@ class Measured:
 
 OpFunction = Callable[..., "Sequence[pa.Array] | Measured"]
 CountFunction = Callable[..., npt.NDArray[np.uint64]]
+ReadyFunction = Callable[[Mapping[str, Json], Mapping[str, str]], None]
 
 
 class OpError(PhloemError):
@@ -129,6 +130,8 @@ class Op:
     examples: tuple[tuple[Any, Any], ...] = ()
     reference: OpFunction | None = None
     counts: CountFunction | None = None
+    ready: ReadyFunction | None = None
+    sample: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
     params: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
     given: GivenFile | None = None
 
@@ -147,16 +150,33 @@ class Op:
     @property
     def defaults(self) -> dict[str, Json]:
         """Its parameters and their defaults."""
-        parameters = inspect.signature(self.function).parameters.values()
         return {
             parameter.name: parameter.default
-            for parameter in parameters
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name != "files"
+            for parameter in self._parameters
+            if parameter.default is not inspect.Parameter.empty
         }
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Its parameters that have no default: a recipe must give them."""
+        return tuple(each.name for each in self._parameters if each.name not in self.defaults)
+
+    @property
+    def _parameters(self) -> list[inspect.Parameter]:
+        return [
+            parameter
+            for parameter in inspect.signature(self.function).parameters.values()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name != "files"
+        ]
+
+    @property
+    def sampled(self) -> Op:
+        """What the contract is tried with: itself, with its sample of what it requires."""
+        return self.bind(self.sample) if self.required and not self.params else self
 
     def bind(self, params: Mapping[str, Json]) -> Op:
         """The same op with these parameters. Raises OpError for one that it does not take."""
-        known = self.defaults
+        known = [*self.required, *self.defaults]
         unknown = sorted(set(params) - set(known))
         if unknown:
             msg = f"op {self.name} has no parameter {unknown[0]!r}; it takes {sorted(known)}"
@@ -217,6 +237,15 @@ class Op:
             **({"files": {name: paths[name] for name in names}} if names else {}),
         }
 
+    def check_files(self, paths: Mapping[str, str]) -> None:
+        """Look whether its files are what it needs, before any work is handed out.
+
+        Raises what its `ready` raises, an error of the project's; OpError for a missing file.
+        """
+        if self.ready is not None:
+            files = self.arguments(paths).get("files", {})
+            self.ready({**self.defaults, **self.params}, files)
+
     def hashes(self, batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
         """The hashes that an op that counts counts in a batch, each as often as it occurs.
 
@@ -250,6 +279,11 @@ class Op:
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
+def given_name(model: Mapping[str, str]) -> str:
+    """What a person calls a model that a recipe gives: its path or address."""
+    return str(model.get("path") or model.get("url"))
+
+
 def _given_file(name: str, given: Json) -> GivenFile:
     asked = set(given) if isinstance(given, Mapping) else set()
     if asked not in ({"path", "sha256"}, {"url", "sha256"}):
@@ -275,6 +309,8 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
     examples: Sequence[tuple[Any, Any]] = (),
     reference: OpFunction | None = None,
     counts: CountFunction | None = None,
+    ready: ReadyFunction | None = None,
+    sample: Mapping[str, Json] = MappingProxyType({}),
 ) -> Callable[[OpFunction], Op]:
     """Make an op of a function `(batch, *, parameter=default, ...) -> arrays`.
 
@@ -293,6 +329,10 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
             same parameters that gives the 64-bit hashes of what it counts in a batch. The op takes
             the parameter `occurrences`, and as `files["counted"]` the path of the hashes that
             occur so often in the source, as the op would be handed it (`counted.py`).
+        ready: A function of its parameters and of the paths of its files that raises an error of
+            the project's where these are not what it needs: asked once, before work is handed out.
+        sample: For an op with parameters that have no default, values of them that its examples
+            hold for and the contract is tried with.
 
     Example:
         >>> import phloem
@@ -322,7 +362,12 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
             examples=tuple(examples),
             reference=reference,
             counts=counts,
+            ready=ready,
+            sample=MappingProxyType(dict(sample)),
         )
+        if set(sample) != set(made.required):
+            msg = f"op {made.name} requires {list(made.required)}; its sample has {sorted(sample)}"
+            raise OpError(msg)
         if counts and type(made.defaults.get(OCCURRENCES)) is not int:
             msg = f"op {made.name} counts, so that it must take {OCCURRENCES}, with a number"
             raise OpError(msg)
@@ -386,4 +431,9 @@ def find_op(name: str, params: Mapping[str, Json], modules: Sequence[str] = ()) 
     if name not in known:
         msg = f"no op named {name!r}; {nearest(name, known)}"
         raise OpError(msg)
-    return known[name].bind(params)
+    found = known[name].bind(params)
+    lacking = [each for each in found.required if each not in params]
+    if lacking:
+        msg = f"op {name} lacks {', '.join(lacking)}; it takes {[*found.required, *found.defaults]}"
+        raise OpError(msg)
+    return found

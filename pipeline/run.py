@@ -100,7 +100,9 @@ def prepare(
     ops = tuple(recipe.bound_ops(workspace))
     chains = [chain(card, ops, workspace.ops) for card in cards]
     _check_card_rules(recipe, cards, chains)
-    models = fetch_models(store, [op for each in chains for op in each], told)
+    every = [op for each in chains for op in each]
+    models = fetch_models(store, every, told)
+    _check_files(every, models, store)
     skips = request.skip_unavailable or recipe.on_unavailable == "skip"
     found, skipped = fetch.readings(
         store,
@@ -119,6 +121,12 @@ def prepare(
     refs = registry.license_refs
     job = Job(recipe, workspace, tuple(found), ops, models, policy, refs, tokenizer)
     return job, {**paused, **skipped}
+
+
+def _check_files(ops: Sequence[Op], models: Mapping[str, Ref], store: Store) -> None:
+    """Raise the error of an op whose files are not what it needs."""
+    for op in {op.name: op for op in ops if op.ready}.values():
+        op.check_files({file.name: models[file.name].on_this_machine(store) for file in op.needs})
 
 
 def _untold(op: Op, models: Mapping[str, Ref], store: Store) -> str:

@@ -34,7 +34,8 @@ def list_(as_json: AsJson = False) -> None:
             "version": op.version,
             "reads": [column.name for column in op.reads],
             "writes": [column.name for column in op.writes],
-            "parameters": op.defaults,
+            "parameters": {**dict.fromkeys(op.required), **op.defaults},
+            "required": list(op.required),
             "does": (op.function.__doc__ or "").strip().split("\n")[0],
         }
         for op in ops(find_workspace().ops).values()
@@ -80,4 +81,4 @@ def _chosen(names: Sequence[str], known: Mapping[str, Op]) -> list[Op]:
     ]
     if faults:
         raise UseError("; ".join(faults))
-    return [known[name] for name in names or known]
+    return [known[name].sampled for name in names or known]

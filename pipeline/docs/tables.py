@@ -83,10 +83,9 @@ def ops_table() -> str:
 
 
 def _op_row(op: Op) -> list[str]:
-    required = inspect.Parameter.empty
     taken = [
-        f"`{name}` ({'required' if value is required else f'`{value}`'})"
-        for name, value in op.defaults.items()
+        *(f"`{name}` (required)" for name in op.required),
+        *(f"`{name}` (`{value}`)" for name, value in op.defaults.items()),
     ]
     return [
         f"`{op.name}`",

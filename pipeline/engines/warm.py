@@ -31,7 +31,7 @@ def warm() -> None:
         for given, _ in op.examples:
             if op.counts:
                 op.hashes(example(op, given))
-            elif not op.files:
+            elif not op.files and not op.required:
                 op(example(op, given))
     batch = pa.RecordBatch.from_pydict({TEXT.name: [SAID], LANGUAGE.name: ["en"]})
     (spans,) = pii.pii(batch).arrays[:1]

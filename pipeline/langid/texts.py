@@ -1,9 +1,4 @@
-"""Text by language and source, out of cards of the registry, and the pieces that it is cut in.
-
-What stands here reads as a run reads: the same files under the same pins, through the same
-connectors, extractors and rewrites. What is ingested is committed to the root, so that it is read
-once.
-"""
+"""Text by language and source, out of cards of the registry, and the pieces that it is cut in."""
 
 from __future__ import annotations
 
@@ -13,24 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
 from phloem.catalog.columns import DECLARED_LANGUAGE, ID, TEXT
-from phloem.catalog.manifest import arrow_batches
 from phloem.catalog.store import Store
 from phloem.catalog.tags import UNKNOWN
-from phloem.filters.op import REWRITE, Op, find_op
+from phloem.pipeline.cleaned import cleaned
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.registry.fetch import readings
 from phloem.pipeline.registry.registry import Registry, card_of
-from phloem.pipeline.stage import made
-from phloem.pipeline.stages import ingest, run_task
-from phloem.pipeline.stages.measure import chain, declared, declared_for, text_files, with_declared
+from phloem.pipeline.stages.measure import declared, declared_for
 from phloem.pipeline.workspace import Workspace
-from phloem.sources.limits import Limits
-
-REWRITES = ("nfc", "whitespace")
-"""What every recipe of the project does to a text before its language is told."""
 
 
 @dataclass(frozen=True)
@@ -81,30 +68,14 @@ def texts(
 
 
 def _texts_of(store: Store, workspace: Workspace, reading: Reading) -> Iterator[Text]:
-    """The documents of a source; what counts in all of a source is left out of its chain."""
-    of_all = [find_op(name, {}) for name in REWRITES]
-    ops = [op for op in chain(reading.card, of_all, workspace.ops) if op.kind == REWRITE]
-    rewrites = [op for op in ops if not op.counts]
+    """The documents of a source that say one language."""
     of_card = declared(reading.card)
-    for task in ingest.tasks(reading, (workspace.folder, workspace.ops), Limits()):
-        for _, file in text_files(made(store, task) or run_task(store, task)):
-            for batch in arrow_batches(store, file):
-                yield from _texts_in(batch, rewrites, reading.card.id, of_card)
-
-
-def _texts_in(
-    batch: pa.RecordBatch, rewrites: Sequence[Op], source: str, of_card: Sequence[str]
-) -> Iterator[Text]:
-    tags = [declared_for(tag, of_card) for tag in batch[DECLARED_LANGUAGE.name].to_pylist()]
-    wanted = [row for row, own in enumerate(tags) if len(own) == 1 and own[0] != UNKNOWN]
-    batch = with_declared(batch.take(pa.array(wanted, pa.int64())), of_card)
-    for op in rewrites:
-        place = batch.schema.get_field_index(TEXT.name)
-        batch = batch.set_column(place, TEXT.field, op(batch).arrays[0])
-    names, values = batch[ID.name].to_pylist(), batch[TEXT.name].to_pylist()
-    for row, document, text in zip(wanted, names, values, strict=True):
-        if text:
-            yield Text(tags[row][0], source, document, text)
+    for batch in cleaned(store, workspace, reading):
+        names, values = batch[ID.name].to_pylist(), batch[TEXT.name].to_pylist()
+        tags = [declared_for(tag, of_card) for tag in batch[DECLARED_LANGUAGE.name].to_pylist()]
+        for own, document, text in zip(tags, names, values, strict=True):
+            if text and len(own) == 1 and own[0] != UNKNOWN:
+                yield Text(own[0], reading.card.id, document, text)
 
 
 def pieces(texts: Iterable[Text], least: int, most: int, seed: int = 0) -> Iterator[Text]:

@@ -20,7 +20,7 @@ from phloem.filters import contract, versions
 from phloem.filters.op import Op, op, ops
 from phloem.filters.versions import entry, fault, model_paths, read_lock
 
-OPS = list(ops().values())
+OPS = [each.sampled for each in ops().values()]
 LENGTH = Column("length", pa.int64(), "Bytes.")
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
 from phloem.catalog.tags import TagError
 from phloem.filters.language import STRONG, language, weigh, weigh_code
 from phloem.filters.language_models import Model, is_known, load, possible, tag_of
+from phloem.filters.op import OpError, find_op
 
 TEXTS = {
     "de": "Alle Menschen sind frei und gleich an Würde und Rechten geboren.",
@@ -294,6 +297,14 @@ def test_labels_of_any_scheme_are_tags() -> None:
     assert tag_of("__label__zho_Hans") == "zh-Hans"
     with pytest.raises(TagError, match="no language tag"):
         tag_of("__label__sports")
+
+
+def test_given_model_that_names_no_languages_is_named_before_the_work() -> None:
+    own = Path(__file__).parents[2] / "filters" / "models" / "sample-quality.bin"
+    bound = find_op("language", {"model": {"path": "sports.bin", "sha256": "ab" * 32}})
+    said = r"op language: sports.bin is no model of languages: '[a-z]+' is no language tag"
+    with pytest.raises(OpError, match=said):
+        bound.check_files({"ab" * 32: str(own)})
 
 
 def test_what_encompasses_a_known_language_is_known() -> None:

@@ -1,0 +1,1 @@
+"""Classifiers of quality: trained on documents that somebody calls good and bad."""
