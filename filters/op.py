@@ -58,17 +58,19 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class GivenFile:
-    """A model file that a recipe gives an op: `model: {path: …, sha256: …}`, or `url`.
+    """A file that a recipe gives an op: `model: {path: …, sha256: …}`, or `url`.
 
     Attributes:
         sha256: Of the file, which is its name too.
         place: Its path, or its address.
         is_path: Which of both.
+        license: SPDX expression that the recipe says it is under; None: it says nothing.
     """
 
     sha256: str
     place: str
     is_path: bool
+    license: str | None = None
 
     @property
     def name(self) -> str:
@@ -78,6 +80,9 @@ class GivenFile:
 
 MODEL = "model"
 """The parameter of an op by which a recipe gives it another model than its own."""
+
+GIVEN = (MODEL, "pieces", "scores", "lists")
+"""Parameters by which a recipe gives an op a file, or a list of files."""
 
 
 def models_folder() -> Path:
@@ -133,12 +138,21 @@ class Op:
     ready: ReadyFunction | None = None
     sample: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
     params: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
-    given: GivenFile | None = None
+
+    @functools.cached_property
+    def given(self) -> Mapping[str, tuple[GivenFile, ...]]:
+        """The files that a recipe gives it, by parameter. Raises OpError for what is none."""
+        return {
+            name: _given_files(self.name, name, self.params[name])
+            for name in GIVEN
+            if self.params.get(name) is not None
+        }
 
     @property
     def needs(self) -> tuple[ModelFile | GivenFile, ...]:
-        """The files that it is handed: its own, or in their place the one that a recipe gives."""
-        return (self.given,) if self.given else self.files
+        """The files that it is handed: what a recipe gives, and its own unless that is a model."""
+        own = () if MODEL in self.given else self.files
+        return (*own, *(file for files in self.given.values() for file in files))
 
     @property
     def kind(self) -> str:
@@ -181,16 +195,17 @@ class Op:
         if unknown:
             msg = f"op {self.name} has no parameter {unknown[0]!r}; it takes {sorted(known)}"
             raise OpError(msg)
-        has_model = params.get(MODEL) is not None
-        given = _given_file(self.name, params[MODEL]) if has_model else self.given
-        return replace(self, params=MappingProxyType({**self.params, **params}), given=given)
+        bound = replace(self, params=MappingProxyType({**self.params, **params}))
+        _ = bound.given  # what is no file is told at once
+        return bound
 
     @functools.cached_property
     def identity(self) -> dict[str, Json]:
         """What a key depends on, as plain JSON: of a model's file not where it lies."""
         params = {**self.defaults, **self.params}
-        if params.get(MODEL) is not None:
-            params[MODEL] = params[MODEL]["sha256"]
+        for name, files in self.given.items():
+            hashes = [file.sha256 for file in files]
+            params[name] = hashes if isinstance(params[name], Sequence) else hashes[0]
         return {
             "op": self.name,
             "version": self.version,
@@ -279,22 +294,28 @@ class Op:
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def given_name(model: Mapping[str, str]) -> str:
-    """What a person calls a model that a recipe gives: its path or address."""
-    return str(model.get("path") or model.get("url"))
+def given_name(given: Mapping[str, str]) -> str:
+    """What a person calls a file that a recipe gives: its path or address."""
+    return str(given.get("path") or given.get("url"))
 
 
-def _given_file(name: str, given: Json) -> GivenFile:
-    asked = set(given) if isinstance(given, Mapping) else set()
+def _given_files(name: str, parameter: str, given: Json) -> tuple[GivenFile, ...]:
+    each = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    return tuple(_given_file(name, parameter, one) for one in each)
+
+
+def _given_file(name: str, parameter: str, given: Json) -> GivenFile:
+    asked = set(given) - {"license"} if isinstance(given, Mapping) else set()
     if asked not in ({"path", "sha256"}, {"url", "sha256"}):
-        msg = f"op {name} takes model: {{path: …, sha256: …}} or {{url: …, sha256: …}}"
+        msg = f"op {name} takes {parameter}: {{path: …, sha256: …}} or {{url: …, sha256: …}}"
         raise OpError(msg)
     sha256, place = str(given["sha256"]), str(given.get("path") or given.get("url") or "")
     if not _SHA256.fullmatch(sha256):
-        raise OpError(f"op {name}: model's sha256 is {sha256[:80]!r}; it has 64 of 0-9 and a-f")
+        said = f"{parameter}'s sha256 is {sha256[:80]!r}; it has 64 of 0-9 and a-f"
+        raise OpError(f"op {name}: {said}")
     if not place:
-        raise OpError(f"op {name}: model's path is empty")
-    return GivenFile(sha256, place, is_path="path" in asked)
+        raise OpError(f"op {name}: {parameter}'s path is empty")
+    return GivenFile(sha256, place, is_path="path" in asked, license=given.get("license"))
 
 
 def op(  # noqa: PLR0913 - an op is described in one place, by keyword

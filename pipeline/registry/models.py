@@ -53,11 +53,11 @@ def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> d
 
 
 def _keep_given(store: Store, file: GivenFile, told: Callable[[str], None]) -> None:
-    """Put a model's file that the recipe names into the root. Raises FetchError."""
+    """Put a file that the recipe gives an op into the root. Raises FetchError."""
     if file.is_path:
         path = Path(file.place)
         if not path.is_file():
-            msg = f"model {file.place} is not there; sought as {path.absolute()}"
+            msg = f"{file.place} is not there; sought as {path.absolute()}"
             raise FetchError(msg)
         _check_given(file, _sha256_of(path))
         keep_file(store, path, file.sha256)
@@ -71,16 +71,16 @@ def _keep_given(store: Store, file: GivenFile, told: Callable[[str], None]) -> N
         except SourceError as error:
             fault = str(error)
         if fault:
-            raise FetchError(f"model {masked(file.place)} cannot be had: {fault}")
+            raise FetchError(f"{masked(file.place)} cannot be had: {fault}")
         _check_given(file, _sha256_of(path))
         keep_file(store, path, file.sha256)
-    told(f"fetched model {masked(file.place)}")
+    told(f"fetched {masked(file.place)}")
 
 
 def _check_given(file: GivenFile, sha256: str) -> None:
     if sha256 != file.sha256:
         msg = (
-            f"model {masked(file.place)} has sha256 {sha256}, the recipe says {file.sha256};"
+            f"{masked(file.place)} has sha256 {sha256}, the recipe says {file.sha256};"
             " find out why they differ"
         )
         raise FetchError(msg)

@@ -188,5 +188,5 @@ def test_a_given_model_that_is_not_there_or_another_is_told(tmp_path: Path) -> N
     with pytest.raises(FetchError, match="the recipe says " + SHA256):
         models(store, [_given(tmp_path / "own.bin")], lambda _: None)
     bad = SimpleNamespace(needs=(GivenFile(SHA256, "ftp://a.example/m", is_path=False),))
-    with pytest.raises(FetchError, match=r"model ftp://a\.example/m cannot be had"):
+    with pytest.raises(FetchError, match=r"ftp://a\.example/m cannot be had"):
         models(store, [bad], lambda _: None)  # type: ignore[list-item]
