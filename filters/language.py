@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -262,7 +262,7 @@ def _ranked(
             weak.append(row)
     scripts = seen.read.text_scripts
     for row, own in zip(weak, model.classifier.every(seen.whole[weak]), strict=True):
-        can = possible(scripts[row], model.tags)
+        can = model.can(scripts[row])
         order = [label for label in np.argsort(-own, kind="stable").tolist() if can[label]]
         found[row] = [(_rounded(own[label]), model.tags[label]) for label in order]
     return found
@@ -275,18 +275,19 @@ def _rounded(chance: float) -> float:
 def _verdict(
     ranked: Sequence[tuple[float, str]],
     declared: Sequence[str],
-    known: frozenset[str],
+    model: Model,
     override: float,
     read: tuple[str, float, float, float],
 ) -> Verdict:
     script, code, signs, figures = read
+    known = model.known
     if NO_LANGUAGE in declared:
         others = [tag for tag in declared if tag != NO_LANGUAGE]
         found = weigh_code(ranked, others, code, signs, figures)
         return found or weigh(ranked, others, known, override)
     if not declared and code >= MOSTLY_CODE:
         return Verdict(NO_LANGUAGE, None, ranked[0][1] if ranked else None, SIGNS)
-    if not declared and not ranked:
+    if not declared and not ranked and not possible(script, model.tags).any():
         named = language_of_script(script)
         if named:
             return Verdict(named, None, None, SCRIPT)
@@ -310,15 +311,20 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
 
 
 def _ready(params: Mapping[str, Json], files: Mapping[str, str]) -> None:
-    """Raise OpError for a given model that names no languages."""
-    given = params["model"]
-    if given is None:
-        return
+    """Raise OpError for a given model that names no languages, or languages that there are not."""
+    given, among = params["model"], params["among"]
     try:
-        load(files[given["sha256"]])
+        loaded = load(files[given["sha256"]]) if given else together(files[LID.name])
     except (ModelError, TagError) as error:
         msg = f"op language: {given_name(given)} is no model of languages: {error}"
         raise OpError(msg) from error
+    try:
+        wanted = [canonical(tag) for tag in among]
+    except TagError as error:
+        raise OpError(f"op language: among: {error}") from error
+    unknown = [tag for tag in wanted if not is_known(tag, loaded.known)]
+    if unknown:
+        raise OpError(f"op language: among names {', '.join(unknown)}, which no model here knows")
 
 
 @op(
@@ -352,6 +358,7 @@ def language(
     chars: int = passages.CHARS,
     override: float = OVERRIDE,
     model: Mapping[str, str] | None = None,
+    among: Sequence[str] = (),
 ) -> list[pa.Array]:
     """Identify the language with two fastText models, and heed what is declared.
 
@@ -379,10 +386,14 @@ def language(
         override: The least probability, 0-1, at which the model contradicts what is declared.
         model: A supervised model of fastText to ask alone, `{path: …, sha256: …}` or `{url: …,
             sha256: …}`, whose labels are tags of languages: GlotLID's and OpenLID's are.
+        among: BCP-47 tags of the only languages that the model may answer, where it is known which
+            there are; scores are then probabilities among these. None: all.
     """
     if places < 1 or chars < 1:
         raise OpError(f"op language: places is {places}, chars {chars}; each is at least 1")
     used = load(files[model["sha256"]]) if model else together(files[LID.name])
+    if among:
+        used = replace(used, among=tuple(map(canonical, among)))
     declared = [_tags(tags) for tags in batch[DECLARED_LANGUAGES.name].to_pylist()]
     texts = batch[TEXT.name]
     seen = _see(used, texts, places, chars)
@@ -393,7 +404,7 @@ def language(
     mixed: list[tuple[str | None, float | None]] = []
     rows = zip(ranked, declared, read, texts.is_valid().to_pylist(), strict=True)
     for row, (own, tags, of_row, is_text) in enumerate(rows):
-        one = _verdict(own, tags, used.known, override, of_row) if is_text else None
+        one = _verdict(own, tags, used, override, of_row) if is_text else None
         verdicts.append(one)
         mixed.append(_mixed(used, seen, row, one.language) if one else (None, None))
     columns: tuple[tuple[Column, Sequence[object]], ...] = (

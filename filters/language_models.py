@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -180,18 +180,25 @@ class Model:
         classifier: The model, or two.
         tags: The BCP-47 tag of each of its labels.
         known: The languages that it has a label for, as `primary` names them.
+        among: Tags of the only languages that it may answer; none: all of them.
     """
 
     classifier: FastText | Both
     tags: tuple[str, ...]
     known: frozenset[str]
+    among: tuple[str, ...] = ()
+
+    def can(self, script_: str) -> npt.NDArray[np.bool_]:
+        """Which of its labels a text in a script (ISO 15924) may be given."""
+        own = possible(script_, self.tags)
+        return own & _among(self.tags, self.among) if self.among else own
 
     @functools.cached_property
     def quick(self) -> Model:
         """What answers for passages: of two models the first alone, whose labels come first."""
         if isinstance(self.classifier, FastText):
             return self
-        return Model(self.classifier.first, self.classifier.first_tags, self.known)
+        return replace(self, classifier=self.classifier.first, tags=self.classifier.first_tags)
 
     @property
     def width(self) -> int:
@@ -270,6 +277,11 @@ def possible(script_: str, tags: tuple[str, ...]) -> npt.NDArray[np.bool_]:
 
 
 @functools.cache
+def _among(tags: tuple[str, ...], among: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    return np.array([any(agree(tag, each) for each in among) for tag in tags], np.bool_)
+
+
+@functools.cache
 def _scripts(tag: str) -> frozenset[str]:
     usual = script(tag)
     others = _ALSO_IN.get(primary(tag), ()) if usual == script(primary(tag)) else ()
@@ -292,21 +304,21 @@ class Answers:
 def answers(model: Model, vectors: npt.NDArray[np.float32], scripts: Sequence[str]) -> Answers:
     """The best label for each vector, of those that its script is written for.
 
-    Of one model, where its best label is of another script, the best one that is not takes its
+    Of one model, where its best label may not be given, the best one that may takes its
     place, with the probability that the model gives it.
     """
     if isinstance(model.classifier, Both):
-        allowed = [possible(each, model.tags) for each in scripts]
+        allowed = [model.can(each) for each in scripts]
         return Answers(*model.classifier.best(vectors, allowed))
     labels, chances = model.classifier.best(vectors)
     wrong = [
         row
         for row, (label, each) in enumerate(zip(labels.tolist(), scripts, strict=True))
-        if label >= 0 and not possible(each, model.tags)[label]
+        if label >= 0 and not model.can(each)[label]
     ]
     every = model.classifier.every(vectors[wrong])
     for row, own in zip(wrong, every, strict=True):
-        right = np.where(possible(scripts[row], model.tags), own, -1.0)
+        right = np.where(model.can(scripts[row]), own, -1.0)
         labels[row] = right.argmax() if right.max() >= 0 else -1
         chances[row] = max(right.max(), 0.0)
     return Answers(labels, chances)

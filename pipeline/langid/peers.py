@@ -47,7 +47,10 @@ def model_paths(store: Store) -> dict[str, str]:
 
 
 def own_answers(
-    texts: Sequence[str], declared: Sequence[Sequence[str]], paths: Mapping[str, str]
+    texts: Sequence[str],
+    declared: Sequence[Sequence[str]],
+    paths: Mapping[str, str],
+    among: Sequence[str] = (),
 ) -> list[tuple[str, float | None]]:
     """Language and score of each text by the op, as a run has it.
 
@@ -55,8 +58,9 @@ def own_answers(
         texts: Any.
         declared: The tags that are declared for each.
         paths: The op's files.
+        among: The only languages that it may answer; none: all.
     """
-    op = find_op("language", {})
+    op = find_op("language", {"among": list(among)})
     found: list[tuple[str, float | None]] = []
     for start in range(0, len(texts), BATCH_ROWS):
         batch = pa.RecordBatch.from_arrays(

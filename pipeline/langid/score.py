@@ -181,7 +181,7 @@ def _beside(
     rated: Callable[..., Score],
     told: Callable[[str], None],
 ) -> Iterator[dict[str, Json]]:
-    """Each peer on each tier, over the languages that both know."""
+    """Each peer on each tier, over the languages that both know, the op asked among these."""
     ours = peers.library_languages(paths) | {
         primary(answer) for answers in said.values() for answer in answers
     }
@@ -190,14 +190,17 @@ def _beside(
         wanted = known - {UNKNOWN, NO_LANGUAGE}
         places = {tier.name: _first_of(tier.pieces, wanted, BESIDE) for tier in asked}
         shown = [tier.pieces[place].text for tier in asked for place in places[tier.name]]
+        # A tool of few languages takes none for one that it does not know: nor does ours here.
+        own = peers.own_answers(shown, [[]] * len(shown), paths, sorted(wanted))
+        answered = iter([language for language, _ in own])
         release, labels, seconds = peers.peer_answers(tool, python, shown)
         told(f"{release}: {len(shown):,} pieces, {seconds:.0f} CPU s")
         answers = iter(labels)
         for tier in asked:
             pieces = [tier.pieces[place] for place in places[tier.name]]
-            own = [said[tier.name][place] for place in places[tier.name]]
+            mine = [next(answered) for _ in pieces]
             theirs = [next(answers) for _ in pieces]
-            for name, given in ((peers.PHLOEM, own), (release, theirs)):
+            for name, given in ((peers.PHLOEM, mine), (release, theirs)):
                 made = rated(pieces, given)
                 yield {
                     "beside": release,

@@ -30,7 +30,7 @@ def _written(folder: Path, columns: dict[str, Any]) -> Path:
     return path
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(known=st.dictionaries(IDS, st.floats(allow_infinity=False)), asked=st.lists(IDS))
 def test_each_id_has_the_score_of_the_file(
     known: dict[str, float], asked: list[str], tmp_path_factory: pytest.TempPathFactory

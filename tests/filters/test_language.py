@@ -307,6 +307,38 @@ def test_given_model_that_names_no_languages_is_named_before_the_work() -> None:
         bound.check_files({"ab" * 32: str(own)})
 
 
+def _among(lid_path: str, texts: list[str], among: list[str]) -> list[tuple[str, float]]:
+    batch = pa.record_batch(
+        {
+            "text": pa.array(texts),
+            "declared_languages": pa.array([[]] * len(texts), pa.list_(pa.string())),
+        }
+    )
+    bound = find_op("language", {"among": among})
+    language_, score, *_ = bound(batch, {file.name: lid_path for file in bound.needs}).arrays
+    return list(zip(language_.to_pylist(), score.to_pylist(), strict=True))
+
+
+def test_only_languages_that_are_asked_for_are_answered(lid_path: str) -> None:
+    texts = ["Hvor er bogen", "Kje je knjiga, ki sem jo bral?", "Где книга?"]
+    asked = ["da", "nb", "sl", "hr"]
+    every, some = _among(lid_path, texts, []), _among(lid_path, texts, asked)
+    assert [language for language, _ in some] == ["da", "sl", "und"]  # none of these is Cyrillic
+    assert all(new >= old for (_, new), (_, old) in zip(some[:2], every[:2], strict=True))
+    assert [language for language, _ in _among(lid_path, texts, ["rus", "sv"])] == [
+        "sv",
+        "sv",
+        "ru",
+    ]
+
+
+def test_languages_that_are_asked_for_are_looked_at_before_the_work(lid_path: str) -> None:
+    for among, said in ((["English"], "among: 'English' is no"), (["xx", "tlh"], "xx")):
+        bound = find_op("language", {"among": among})
+        with pytest.raises(OpError, match=said):
+            bound.check_files({file.name: lid_path for file in bound.needs})
+
+
 def test_what_encompasses_a_known_language_is_known() -> None:
     known = frozenset({"nb", "arz", "tw"})
     assert [is_known(tag, known) for tag in ("no", "ar", "ak", "fat", "nn", "ig")] == [
