@@ -145,6 +145,11 @@ class Op:
         return EXTRACTOR if CONTENT in self.reads else REWRITE
 
     @property
+    def measures(self) -> tuple[Column, ...]:
+        """The columns that it adds: of a rewrite, what it tells beside the text; of none, none."""
+        return () if self.kind == EXTRACTOR else tuple(c for c in self.writes if c != TEXT)
+
+    @property
     def defaults(self) -> dict[str, Json]:
         """Its parameters and their defaults."""
         parameters = inspect.signature(self.function).parameters.values()
