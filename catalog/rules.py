@@ -16,9 +16,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from phloem.catalog.tags import TagError, canonical, lookup
+from phloem.catalog.tags import NO_LANGUAGE, UNKNOWN, TagError, canonical, lookup, script
 
 DEFAULT = "default"
+
+_OF_NO_SCRIPT = frozenset({UNKNOWN, NO_LANGUAGE, "mul"})
 
 
 def _by_language(bounds: Mapping[str, float]) -> Mapping[str, float]:
@@ -45,8 +47,9 @@ Values = Annotated[Mapping[str, tuple[str, ...]], Field(min_length=1)]
 class Rule(BaseModel):
     """A document is kept only if its value of a column lies within bounds.
 
-    A bound is a number, or numbers by language with `default` for the others; a language with
-    neither has no bound. A null value is not judged. Bounds are inclusive.
+    A bound is a number, or numbers by language, by script (`und-Cyrl`: for the languages in Cyrillic
+    letters that have none of their own), with `default` for the others; a language with none of
+    these has no bound. A null value is not judged. Bounds are inclusive.
 
     `only` and `unless` name columns and values of theirs: a document is judged only if it has one
     of the first, and none of the second. So a bound on lines spares files of data.
@@ -103,14 +106,14 @@ def sparing(rule: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
 
 
 def bound_of(bound: Bound | None, language: str | None) -> float | None:
-    """The bound that holds for a language: of its tag, of a coarser one (`lookup`), or the default.
+    """The bound that holds for a language: its tag's, a coarser one's, its script's, the default.
 
-    So what holds for `zh` holds for `zh-Hant` and for `yue`, which ISO 639-3 counts under it.
+    So what holds for `zh` holds for `zh-Hant` and for `yue`, which ISO 639-3 counts under it
+    (`lookup`), and what holds for `und-Cyrl` for Abkhaz, if it has no bound of its own.
     """
     if bound is None or isinstance(bound, (int, float)):
         return bound
-    tags = lookup(language) if language else ()
-    found = next((tag for tag in tags if tag in bound), DEFAULT)
+    found = next((tag for tag in _tags(language) if tag in bound), DEFAULT)
     return bound.get(found)
 
 
@@ -121,3 +124,12 @@ def source_of(source: str | Mapping[str, str] | None, language: str | None) -> s
     tags = sorted(source)
     place = bound_of({tag: float(number) for number, tag in enumerate(tags)}, language)
     return None if place is None else source[tags[int(place)]]
+
+
+def _tags(language: str | None) -> tuple[str, ...]:
+    """Where a bound is looked for; what is of no language is of no script's languages either."""
+    if not language:
+        return ()
+    if language in _OF_NO_SCRIPT:
+        return lookup(language)
+    return (*lookup(language), f"{UNKNOWN}-{script(language)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from phloem.catalog.errors import UseError
 from phloem.catalog.nearest import nearest
 from phloem.catalog.rules import DEFAULT, Rule
-from phloem.filters.language_files import derived_bounds
+from phloem.filters.language_files import Side, bounds, derived_bounds
 from phloem.filters.op import Op
 from phloem.pipeline.op_spec import OpSpecs
 from phloem.pipeline.workspace import Workspace
@@ -25,7 +25,6 @@ RULE_SETS = Path(__file__).parent / "rule_sets"
 DERIVED = "derived"
 """A bound so written is, in each language, the one that was derived from its reference text."""
 
-_DERIVED_FROM = "derived from the language's reference text"
 _CHANGED = "this recipe, in place of the set's"
 
 
@@ -34,24 +33,28 @@ class RuleSetError(UseError):
 
 
 def with_derived(value: Json) -> Json:
-    """A rule as it is written, with its bounds `derived` as numbers by language.
+    """A rule as it is written, with its bounds `derived` as numbers by language, and whence.
 
-    Raises ValueError for a column of which nothing was derived.
+    Raises LanguageFileError, a ValueError, for a column of which nothing was derived.
     """
     if not isinstance(value, dict):
         return value
     found, sources = dict(value), dict(_by_language(value.get("source")))
-    sides: tuple[Literal["min", "max"], ...] = ("min", "max")
+    sides: tuple[Side, ...] = ("min", "max")
     for side in sides:
-        if found.get(side) != DERIVED:
-            continue
-        found[side] = derived_bounds(str(value.get("column")), side)
-        if not found[side]:
-            said = "nothing is derived as {side} of {column}; give numbers, or derive them"
-            context = {"side": side, "column": str(value.get("column"))}
-            raise PydanticCustomError("not_derived", said, context)
-        sources |= dict.fromkeys(found[side], _DERIVED_FROM)
+        if found.get(side) == DERIVED:
+            found[side] = derived_bounds(str(value.get("column")), side)
+            sources |= {tag: _derivation(tag) for tag in found[side]}
     return {**found, "source": sources} if set(sources) - {DEFAULT} else found
+
+
+def _derivation(tag: str) -> str:
+    """What the bounds of a language or script were derived from, in words."""
+    own = bounds()[tag].derived
+    return (
+        f"derived for {tag} from {own.documents} documents of {', '.join(own.texts)}"
+        f" ({own.date}): {own.method}"
+    )
 
 
 def _by_language(source: Json) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Code is named by first line, name, type and text, and measured as its plain reference measures."""
+"""Code is named by first line, name, type and text, and measured as its reference measures."""
 
 from __future__ import annotations
 
