@@ -47,9 +47,9 @@ Values = Annotated[Mapping[str, tuple[str, ...]], Field(min_length=1)]
 class Rule(BaseModel):
     """A document is kept only if its value of a column lies within bounds.
 
-    A bound is a number, or numbers by language, by script (`und-Cyrl`: for the languages in Cyrillic
-    letters that have none of their own), with `default` for the others; a language with none of
-    these has no bound. A null value is not judged. Bounds are inclusive.
+    A bound is a number, or numbers by language, by script (`und-Cyrl`: for the languages in
+    Cyrillic letters that have none of their own), with `default` for the others; a language with
+    none of these has no bound. A null value is not judged. Bounds are inclusive.
 
     `only` and `unless` name columns and values of theirs: a document is judged only if it has one
     of the first, and none of the second. So a bound on lines spares files of data.
