@@ -220,7 +220,7 @@ def _has(char: str, flags: int) -> bool:
     return bool(classes()[ord(char)] & flags)
 
 
-def _tokens(text: str) -> list[str]:
+def tokens_of(text: str) -> list[str]:
     """Runs between spaces, cut before a letter of an unspaced script, and after one."""
     found: list[str] = []
     for run in "".join(" " if _has(char, SPACE) else char for char in text).split(" "):
@@ -245,7 +245,7 @@ def _count_one(text: str, stop_words: list[str]) -> list[int]:
     counts[k.LETTERS] = len(letters)
     counts[k.UPPERS] = sum(_has(char, UPPER) for char in letters)
     counts[k.DIGITS] = sum(_has(char, DIGIT) for char in text)
-    tokens = _tokens(text)
+    tokens = tokens_of(text)
     words = ["".join(char for char in token if _has(char, WORD)) for token in tokens]
     words = [word for word in words if word]
     counts[k.TOKENS] = len(tokens)
