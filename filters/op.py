@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from phloem.catalog.columns import CONTENT, TEXT, Column
 from phloem.catalog.errors import PhloemError
+from phloem.catalog.licenses import UNKNOWN, obligations
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.plain import Json
@@ -58,17 +59,21 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class GivenFile:
-    """A model file that a recipe gives an op: `model: {path: …, sha256: …}`, or `url`.
+    """A file that a recipe gives an op: `model: {path: …, sha256: …}`, or `url`; or a list so.
 
     Attributes:
         sha256: Of the file, which is its name too.
         place: Its path, or its address.
         is_path: Which of both.
+        kind: ``model`` or ``list``.
+        license: SPDX expression that the recipe states; empty for a model.
     """
 
     sha256: str
     place: str
     is_path: bool
+    kind: str = "model"
+    license: str = ""
 
     @property
     def name(self) -> str:
@@ -78,6 +83,9 @@ class GivenFile:
 
 MODEL = "model"
 """The parameter of an op by which a recipe gives it another model than its own."""
+
+LISTS = "lists"
+"""The parameter of an op by which a recipe gives it lists, each a file with its licence."""
 
 
 def models_folder() -> Path:
@@ -130,12 +138,13 @@ class Op:
     reference: OpFunction | None = None
     counts: CountFunction | None = None
     params: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
-    given: GivenFile | None = None
+    given: tuple[GivenFile, ...] = ()
+    list_keys: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[ModelFile | GivenFile, ...]:
-        """The files that it is handed: its own, or in their place the one that a recipe gives."""
-        return (self.given,) if self.given else self.files
+        """The files that it is handed: its own, or in their place those that a recipe gives."""
+        return self.given or self.files
 
     @property
     def kind(self) -> str:
@@ -166,8 +175,11 @@ class Op:
         if unknown:
             msg = f"op {self.name} has no parameter {unknown[0]!r}; it takes {sorted(known)}"
             raise OpError(msg)
-        has_model = params.get(MODEL) is not None
-        given = _given_file(self.name, params[MODEL]) if has_model else self.given
+        given = self.given
+        if params.get(MODEL) is not None:
+            given = (_given_file(self.name, params[MODEL]),)
+        if self.list_keys and LISTS in params:
+            given = _given_lists(self.name, self.list_keys, params[LISTS])
         return replace(self, params=MappingProxyType({**self.params, **params}), given=given)
 
     @functools.cached_property
@@ -176,6 +188,8 @@ class Op:
         params = {**self.defaults, **self.params}
         if params.get(MODEL) is not None:
             params[MODEL] = params[MODEL]["sha256"]
+        if self.list_keys:
+            params[LISTS] = [_without_place(each) for each in params[LISTS]]
         return {
             "op": self.name,
             "version": self.version,
@@ -268,6 +282,49 @@ def _given_file(name: str, given: Json) -> GivenFile:
     return GivenFile(sha256, place, is_path="path" in asked)
 
 
+_PLACES = ("path", "url")
+
+
+def _given_lists(name: str, keys: Sequence[str], given: Json) -> tuple[GivenFile, ...]:
+    """The files of lists. Raises OpError naming what is wrong with each."""
+    shape = f"{{{', '.join(f'{key}: …' for key in keys)}, path or url: …, sha256: …, license: …}}"
+    if not isinstance(given, (list, tuple)):
+        raise OpError(f"op {name} takes lists: [{shape}, …]")
+    found, faults = [], []
+    for number, each in enumerate(given, 1):
+        fault = _list_fault(each, keys)
+        if fault:
+            faults.append(f"list {number} {fault}")
+            continue
+        is_path = "path" in each
+        place = each["path" if is_path else "url"]
+        found.append(GivenFile(each["sha256"], place, is_path, "list", each["license"]))
+    if faults:
+        raise OpError(f"op {name}: {'; '.join(faults)}; a list is {shape}")
+    return tuple(found)
+
+
+def _list_fault(given: Json, keys: Sequence[str]) -> str | None:
+    wanted = {"sha256", "license", *keys}
+    asked = set(given) if isinstance(given, Mapping) else set()
+    if asked - set(_PLACES) != wanted or len(asked & set(_PLACES)) != 1:
+        return f"has {sorted(map(str, asked))}" if asked else "is no mapping"
+    if not all(isinstance(value, str) and value for value in given.values()):
+        return "has a value that is empty or no text"
+    if not _SHA256.fullmatch(given["sha256"]):
+        return f"has the sha256 {given['sha256'][:80]!r}, and one has 64 of 0-9 and a-f"
+    if UNKNOWN in obligations(given["license"]) and "LicenseRef-" not in given["license"]:
+        return (
+            f"has the license {given['license'][:80]!r}, which is no SPDX expression of known ids"
+        )
+    return None
+
+
+def _without_place(given: Mapping[str, Json]) -> dict[str, Json]:
+    """What of a list bears on what an op makes: not where it lies, nor under which licence."""
+    return {key: value for key, value in given.items() if key not in (*_PLACES, "license")}
+
+
 def op(  # noqa: PLR0913 - an op is described in one place, by keyword
     *,
     reads: Sequence[Column],
@@ -280,6 +337,7 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
     examples: Sequence[tuple[Any, Any]] = (),
     reference: OpFunction | None = None,
     counts: CountFunction | None = None,
+    list_keys: Sequence[str] = (),
 ) -> Callable[[OpFunction], Op]:
     """Make an op of a function `(batch, *, parameter=default, ...) -> arrays`.
 
@@ -298,6 +356,8 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
             same parameters that gives the 64-bit hashes of what it counts in a batch. The op takes
             the parameter `occurrences`, and as `files["counted"]` the path of the hashes that
             occur so often in the source, as the op would be handed it (`counted.py`).
+        list_keys: For an op that takes the parameter `lists`, what a recipe says of each of them
+            beside its file and licence; the op is handed their paths in `files`, by sha256.
 
     Example:
         >>> import phloem
@@ -327,6 +387,7 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
             examples=tuple(examples),
             reference=reference,
             counts=counts,
+            list_keys=tuple(list_keys),
         )
         if counts and type(made.defaults.get(OCCURRENCES)) is not int:
             msg = f"op {made.name} counts, so that it must take {OCCURRENCES}, with a number"

@@ -53,17 +53,17 @@ def models(store: Store, needed: Sequence[Op], told: Callable[[str], None]) -> d
 
 
 def _keep_given(store: Store, file: GivenFile, told: Callable[[str], None]) -> None:
-    """Put a model's file that the recipe names into the root. Raises FetchError."""
+    """Put a model or list that the recipe names into the root. Raises FetchError."""
     if file.is_path:
         path = Path(file.place)
         if not path.is_file():
-            msg = f"model {file.place} is not there; sought as {path.absolute()}"
+            msg = f"{file.kind} {file.place} is not there; sought as {path.absolute()}"
             raise FetchError(msg)
         _check_given(file, _sha256_of(path))
         keep_file(store, path, file.sha256)
         return
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
-        path = Path(folder) / "model"
+        path = Path(folder) / file.kind
         fault = addresses.fault(file.place)
         try:
             if not fault:
@@ -71,16 +71,17 @@ def _keep_given(store: Store, file: GivenFile, told: Callable[[str], None]) -> N
         except SourceError as error:
             fault = str(error)
         if fault:
-            raise FetchError(f"model {masked(file.place)} cannot be had: {fault}")
+            raise FetchError(f"{file.kind} {masked(file.place)} cannot be had: {fault}")
         _check_given(file, _sha256_of(path))
         keep_file(store, path, file.sha256)
-    told(f"fetched model {masked(file.place)}")
+    terms = f" ({file.license})" if file.license else ""
+    told(f"fetched {file.kind} {masked(file.place)}{terms}")
 
 
 def _check_given(file: GivenFile, sha256: str) -> None:
     if sha256 != file.sha256:
         msg = (
-            f"model {masked(file.place)} has sha256 {sha256}, the recipe says {file.sha256};"
+            f"{file.kind} {masked(file.place)} has sha256 {sha256}, the recipe says {file.sha256};"
             " find out why they differ"
         )
         raise FetchError(msg)
