@@ -15,7 +15,7 @@ from phloem.catalog.columns import ID, PII_SPANS, TEXT
 from phloem.catalog.manifest import Shard, arrow_batches, read_parquet
 from phloem.catalog.plain import Json
 from phloem.catalog.released import release_names, released_files
-from phloem.catalog.rules import bound_of
+from phloem.catalog.rules import bound_of, source_of, sparing
 from phloem.catalog.runs import (
     ViewError,
     dataset_of,
@@ -44,6 +44,9 @@ class Judged:
         max: Upper bound, if any.
         among: Values that are kept, if the rule names them.
         passed: Whether the document met it.
+        spared: Why it does not judge the document, if it does not.
+        of: Who asks it, such as ``set gopher``; None in records of before that was noted.
+        source: Where its bound for the document's language comes from, if that is said.
     """
 
     name: str
@@ -53,6 +56,9 @@ class Judged:
     max: float | None
     among: tuple[str, ...] | None
     passed: bool
+    spared: str | None = None
+    of: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -315,6 +321,9 @@ def _judged(
             max=bound_of(rule.get("max"), row["language"]),
             among=None if among is None else tuple(among),
             passed=not failed >> bit & 1,
+            spared=sparing(rule, {**row, **measures}),
+            of=rule.get("of"),
+            source=source_of(rule.get("source"), row["language"]),
         )
 
 

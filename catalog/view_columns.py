@@ -104,6 +104,21 @@ DUPLICATES = (
     Column("duplicate_of_source", pa.string(), "Source of the kept document."),
     ledger.SIMILARITY,
 )
+RULES = (
+    _RUN_ID,
+    Column("source", pa.string(), "Source that the rule is for; null for all of the run."),
+    Column("bit", pa.int64(), "Its place in `failed_rules`, from 0."),
+    Column("rule", pa.string(), "Its name, which is the reason of what it dropped."),
+    Column("of", pa.string(), "Who asks it: a set by name, the recipe or the source's card."),
+    Column("measured", pa.string(), "Column that it looks at."),
+    Column("tag", pa.string(), "BCP-47 tag that the bounds are for, or default; null for all."),
+    Column("least", pa.float64(), "Least value that is kept, if any."),
+    Column("most", pa.float64(), "Greatest value that is kept, if any."),
+    Column("among", pa.list_(pa.string()), "Values that are kept, if the rule names them."),
+    Column("only", pa.string(), "Columns and values that a document must have to be judged, JSON."),
+    Column("unless", pa.string(), "Columns and values for which it is not judged, JSON."),
+    Column("origin", pa.string(), "Where the bounds come from, if that is said."),
+)
 MEASURED = (
     ID,
     SOURCE,
@@ -137,6 +152,7 @@ VIEWS: Mapping[str, tuple[Column, ...]] = MappingProxyType(
         "decisions": ledger.LEDGER,
         "quarantine": QUARANTINE,
         "duplicates": DUPLICATES,
+        "rules": RULES,
         "measures": MEASURED,
         "releases": RELEASES,
     }

@@ -25,6 +25,7 @@ from phloem.catalog.packs import tables
 from phloem.catalog.plain import Json
 from phloem.catalog.policy import approval_fault
 from phloem.catalog.released import Release, ReleaseError, load_release, release_names
+from phloem.catalog.rules import source_of
 from phloem.catalog.runs import ViewError, load_run, load_runs, newest_run, run_ids, shards_of
 from phloem.catalog.store import Store
 from phloem.catalog.view_columns import MEASURED, VIEWS
@@ -35,10 +36,10 @@ Row = dict[str, Json]
 def connect(store: Store, run_id: str | None = None) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection in memory with the views of a root.
 
-    `sources`, `decisions`, `quarantine`, `duplicates` and `measures` tell of one run: the newest
-    finished one unless given; without any they are empty. The connection reaches the root's files
-    and no others, loads no extension, and cannot be set up otherwise. What others ask goes through
-    `select`: DuckDB itself would let SQL write where it may read.
+    `sources`, `rules`, `decisions`, `quarantine`, `duplicates` and `measures` tell of one run: the
+    newest finished one unless given; without any they are empty. The connection reaches the root's
+    files and no others, loads no extension, and cannot be set up otherwise. What others ask goes
+    through `select`: DuckDB itself would let SQL write where it may read.
 
     Raises ViewError if there is no such run.
     """
@@ -48,6 +49,7 @@ def connect(store: Store, run_id: str | None = None) -> duckdb.DuckDBPyConnectio
     views = {
         "runs": [_run(record) for record in load_runs(store, run_ids(store))],
         "sources": list(_sources(record)),
+        "rules": list(_rules(record)),
         "releases": [_release_row(store, name) for name in release_names(store)],
         "datasets": [*map(_dataset, datasets), *unread],
         "shards": [row for dataset in datasets for row in _shards(dataset)],
@@ -188,6 +190,36 @@ def _sources(record: Mapping[str, Json] | None) -> Iterator[Row]:
             "skipped": record["skipped"].get(id_) if record else None,
             **(record["balance"].get(id_, {}) if record else {}),
         }
+
+
+def _rules(record: Mapping[str, Json] | None) -> Iterator[Row]:
+    """A row for each rule and language that it has bounds for."""
+    if not record:
+        return
+    shared = record.get("rules", [])
+    own = record.get("source_rules", {})
+    asked = [(None, bit, rule) for bit, rule in enumerate(shared)]
+    for id_, rules in sorted(own.items()):
+        asked += [(id_, bit, rules[bit]) for bit in range(len(shared), len(rules))]
+    for source, bit, rule in asked:
+        bounds = [rule.get("min"), rule.get("max")]
+        tags = sorted({tag for bound in bounds if isinstance(bound, dict) for tag in bound})
+        for tag in tags or [None]:
+            least, most = (b.get(tag) if isinstance(b, dict) else b for b in bounds)
+            yield {
+                "run_id": record["run_id"],
+                "source": source,
+                "bit": bit,
+                "rule": rule["name"],
+                "of": rule.get("of"),
+                "measured": rule["column"],
+                "tag": tag,
+                "least": least,
+                "most": most,
+                "among": rule.get("among"),
+                **{n: json.dumps(rule[n]) if rule.get(n) else None for n in ("only", "unless")},
+                "origin": source_of(rule.get("source"), tag),
+            }
 
 
 def _release_row(store: Store, name: str) -> Row:

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from phloem.catalog.columns import ID, Column
 from phloem.catalog.plain import Json
-from phloem.filters.op import OpError, given_name, op
+from phloem.filters.given import given_name
+from phloem.filters.op import OpError, op
 
 JOINED_SCORE = Column(
     "joined_score", pa.float64(), "Score that was made elsewhere; null for a document without one."
@@ -63,8 +64,6 @@ def _ids(values: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.bytes_]:
 def _ready(params: Mapping[str, Json], files: Mapping[str, str]) -> None:
     """Raise OpError for a file that holds no scores."""
     given = params["scores"]
-    if not isinstance(given, Mapping):
-        raise OpError("op joined_scores takes one file as scores: {path: …, sha256: …}")
     try:
         _table(files[given["sha256"]])
     except OpError as error:

@@ -33,6 +33,7 @@ from phloem.catalog.tags import (
 )
 from phloem.filters import passages
 from phloem.filters.fasttext_model import Floats, ModelError
+from phloem.filters.given import given_name
 from phloem.filters.kernels.utf8 import Integers
 from phloem.filters.language_models import (
     LID,
@@ -45,7 +46,7 @@ from phloem.filters.language_models import (
     possible,
     together,
 )
-from phloem.filters.op import OpError, given_name, op
+from phloem.filters.op import OpError, op
 from phloem.filters.passages import Passages
 
 LANGUAGE_DETECTED = Column(

@@ -9,7 +9,6 @@ import importlib.metadata
 import inspect
 import os
 import pkgutil
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from phloem.catalog.errors import PhloemError
 from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.plain import Json
+from phloem.filters.given import GivenError, GivenFile, given_files, without_places
 
 MEASURE, REWRITE, EXTRACTOR = "measure", "rewrite", "extractor"
 
@@ -54,35 +54,6 @@ class ModelFile:
     version: str
     member: str
     license: str
-
-
-@dataclass(frozen=True)
-class GivenFile:
-    """A file that a recipe gives an op: `model: {path: …, sha256: …}`, or `url`.
-
-    Attributes:
-        sha256: Of the file, which is its name too.
-        place: Its path, or its address.
-        is_path: Which of both.
-        license: SPDX expression that the recipe says it is under; None: it says nothing.
-    """
-
-    sha256: str
-    place: str
-    is_path: bool
-    license: str | None = None
-
-    @property
-    def name(self) -> str:
-        """How the op asks for it."""
-        return self.sha256
-
-
-MODEL = "model"
-"""The parameter of an op by which a recipe gives it another model than its own."""
-
-GIVEN = (MODEL, "pieces", "scores", "lists")
-"""Parameters by which a recipe gives an op a file, or a list of files."""
 
 
 def models_folder() -> Path:
@@ -137,22 +108,21 @@ class Op:
     counts: CountFunction | None = None
     ready: ReadyFunction | None = None
     sample: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
+    list_keys: tuple[str, ...] = ()
     params: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
 
     @functools.cached_property
-    def given(self) -> Mapping[str, tuple[GivenFile, ...]]:
-        """The files that a recipe gives it, by parameter. Raises OpError for what is none."""
-        return {
-            name: _given_files(self.name, name, self.params[name])
-            for name in GIVEN
-            if self.params.get(name) is not None
-        }
+    def given(self) -> tuple[GivenFile, ...]:
+        """The files that a recipe gives it. Raises OpError for what is none."""
+        try:
+            return given_files(self.name, self.params, self.list_keys)
+        except GivenError as error:
+            raise OpError(str(error)) from None
 
     @property
     def needs(self) -> tuple[ModelFile | GivenFile, ...]:
-        """The files that it is handed: what a recipe gives, and its own unless that is a model."""
-        own = () if MODEL in self.given else self.files
-        return (*own, *(file for files in self.given.values() for file in files))
+        """The files that it is handed: its own, or in their place those that a recipe gives."""
+        return self.given or self.files
 
     @property
     def kind(self) -> str:
@@ -160,6 +130,11 @@ class Op:
         if TEXT not in self.writes:
             return MEASURE
         return EXTRACTOR if CONTENT in self.reads else REWRITE
+
+    @property
+    def measures(self) -> tuple[Column, ...]:
+        """The columns that it adds: of a rewrite, what it tells beside the text; of none, none."""
+        return () if self.kind == EXTRACTOR else tuple(c for c in self.writes if c != TEXT)
 
     @property
     def defaults(self) -> dict[str, Json]:
@@ -202,10 +177,7 @@ class Op:
     @functools.cached_property
     def identity(self) -> dict[str, Json]:
         """What a key depends on, as plain JSON: of a model's file not where it lies."""
-        params = {**self.defaults, **self.params}
-        for name, files in self.given.items():
-            hashes = [file.sha256 for file in files]
-            params[name] = hashes if isinstance(params[name], Sequence) else hashes[0]
+        params = without_places({**self.defaults, **self.params}, self.list_keys)
         return {
             "op": self.name,
             "version": self.version,
@@ -291,33 +263,6 @@ class Op:
             raise OpError(msg)
 
 
-_SHA256 = re.compile("[0-9a-f]{64}")
-
-
-def given_name(given: Mapping[str, str]) -> str:
-    """What a person calls a file that a recipe gives: its path or address."""
-    return str(given.get("path") or given.get("url"))
-
-
-def _given_files(name: str, parameter: str, given: Json) -> tuple[GivenFile, ...]:
-    each = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    return tuple(_given_file(name, parameter, one) for one in each)
-
-
-def _given_file(name: str, parameter: str, given: Json) -> GivenFile:
-    asked = set(given) - {"license"} if isinstance(given, Mapping) else set()
-    if asked not in ({"path", "sha256"}, {"url", "sha256"}):
-        msg = f"op {name} takes {parameter}: {{path: …, sha256: …}} or {{url: …, sha256: …}}"
-        raise OpError(msg)
-    sha256, place = str(given["sha256"]), str(given.get("path") or given.get("url") or "")
-    if not _SHA256.fullmatch(sha256):
-        said = f"{parameter}'s sha256 is {sha256[:80]!r}; it has 64 of 0-9 and a-f"
-        raise OpError(f"op {name}: {said}")
-    if not place:
-        raise OpError(f"op {name}: {parameter}'s path is empty")
-    return GivenFile(sha256, place, is_path="path" in asked, license=given.get("license"))
-
-
 def op(  # noqa: PLR0913 - an op is described in one place, by keyword
     *,
     reads: Sequence[Column],
@@ -332,6 +277,7 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
     counts: CountFunction | None = None,
     ready: ReadyFunction | None = None,
     sample: Mapping[str, Json] = MappingProxyType({}),
+    list_keys: Sequence[str] = (),
 ) -> Callable[[OpFunction], Op]:
     """Make an op of a function `(batch, *, parameter=default, ...) -> arrays`.
 
@@ -354,6 +300,8 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
             the project's where these are not what it needs: asked once, before work is handed out.
         sample: For an op with parameters that have no default, values of them that its examples
             hold for and the contract is tried with.
+        list_keys: For an op that takes the parameter `lists`, what a recipe says of each of them
+            beside its file and licence; the op is handed their paths in `files`, by sha256.
 
     Example:
         >>> import phloem
@@ -385,6 +333,7 @@ def op(  # noqa: PLR0913 - an op is described in one place, by keyword
             counts=counts,
             ready=ready,
             sample=MappingProxyType(dict(sample)),
+            list_keys=tuple(list_keys),
         )
         if set(sample) != set(made.required):
             msg = f"op {made.name} requires {list(made.required)}; its sample has {sorted(sample)}"

@@ -15,7 +15,8 @@ import xxhash
 from phloem.catalog.columns import TEXT, Column
 from phloem.catalog.plain import Json
 from phloem.filters.fasttext_model import LOG_ADDED, FastText, ModelError, read_model
-from phloem.filters.op import OpError, given_name, op
+from phloem.filters.given import given_name
+from phloem.filters.op import OpError, op
 
 QUALITY_SCORE = Column(
     "quality_score",

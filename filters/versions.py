@@ -15,7 +15,8 @@ from typing import Any
 
 from phloem.catalog.manifest import digest_of
 from phloem.filters.contract import count_paths, nasty, run
-from phloem.filters.op import GivenFile, Op, models_folder, ops
+from phloem.filters.given import GivenFile
+from phloem.filters.op import Op, models_folder, ops
 
 LOCK = Path(__file__).resolve().parents[1] / "tests" / "filters" / "versions.json"
 COMMAND = "python -m phloem.filters.versions"

@@ -23,8 +23,10 @@ from phloem.catalog.manifest import digest_of
 from phloem.catalog.nearest import nearest
 from phloem.catalog.policy import policies
 from phloem.catalog.rules import Rule
-from phloem.filters.op import EXTRACTOR, MEASURE, Op, OpError, find_op
+from phloem.filters.op import EXTRACTOR, Op, OpError, find_op
 from phloem.filters.pii import placeholders
+from phloem.pipeline.op_spec import OpSpecs
+from phloem.pipeline.rule_set import WrittenRule, expanded
 from phloem.pipeline.workspace import Workspace
 from phloem.sources.limits import Limits
 
@@ -40,26 +42,6 @@ class RecipeError(UseError):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def op_spec(value: Json) -> Json:
-    """The YAML spelling of an op, `name` or `{name: {parameter: value}}`, as name and params."""
-    if isinstance(value, str):
-        return {"name": value}
-    if isinstance(value, dict) and len(value) == 1 and "name" not in value:
-        (name, params), *_ = value.items()
-        return {"name": name, "params": params or {}}
-    return value
-
-
-class OpSpec(_Strict):
-    """An op by name, with its parameters: in YAML `name` or `name: {parameter: value}`."""
-
-    name: str
-    params: Mapping[str, Any] = {}
-
-
-OpSpecs = tuple[Annotated[OpSpec, BeforeValidator(op_spec)], ...]
 
 
 class Dedup(_Strict):
@@ -111,6 +93,11 @@ class Tokenizer(_Strict):
 class Recipe(_Strict):
     """A whole run as data.
 
+    `use` names rule sets (`rule_sets/`), whose rules come first; `without` leaves some of them out,
+    and `keep` adds rules, or stands in the place of a set's rule of the same name
+    (`gopher.too_short`). Once it is loaded, `keep` holds all of them, and so do digest and keys: a
+    set is no more than what it says.
+
     `on_unavailable` says what becomes of a source that is not to be had on the day: `stop` the run,
     or `skip` the source, which the release then names as left out. A source whose bytes are other
     than locked stops the run either way.
@@ -137,7 +124,9 @@ class Recipe(_Strict):
     sources: tuple[str, ...] = ()
     on_unavailable: Literal["stop", "skip"] = "stop"
     ops: OpSpecs
-    keep: tuple[Rule, ...] = ()
+    use: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    keep: tuple[WrittenRule, ...] = ()
     dedup: Dedup | None = None
     scrub: Annotated[Mapping[str, str], BeforeValidator(placeholders)] = {}
     tokenizer: Tokenizer
@@ -146,8 +135,8 @@ class Recipe(_Strict):
 
     @property
     def digest(self) -> str:
-        """The hash of what it says."""
-        return digest_of(self.model_dump(mode="json"))
+        """The hash of what it says, rules written out: not of the names of their sets."""
+        return digest_of(self.model_dump(mode="json", exclude={"use", "without"}))
 
     def bound_ops(self, workspace: Workspace) -> list[Op]:
         """Its ops, bound to their parameters, in order."""
@@ -176,7 +165,7 @@ def load_recipe(asked: str, workspace: Workspace, known_sources: Sequence[str]) 
         raise RecipeError(f"{path.name} is not YAML: {error}") from None
     except ValidationError as error:
         raise RecipeError(_told(path.name, error)) from None
-    faults = check_recipe(recipe, workspace, known_sources)
+    recipe, faults = _checked(recipe, workspace, known_sources)
     if recipe.name != path.stem:
         faults.insert(0, f"name is {recipe.name!r}, but the file is {path.name}; make them one")
     if faults:
@@ -195,7 +184,7 @@ def checked_recipe(recipe: Recipe, workspace: Workspace, known_sources: Sequence
         found = Recipe.model_validate(dict(recipe))
     except ValidationError as error:
         raise RecipeError(_told(f"the recipe {recipe.name}", error)) from None
-    faults = check_recipe(found, workspace, known_sources)
+    found, faults = _checked(found, workspace, known_sources)
     if faults:
         raise RecipeError(f"the recipe {found.name}: " + "; ".join(faults))
     return found
@@ -215,6 +204,13 @@ def _told(name: str, error: ValidationError) -> str:
 
 def check_recipe(recipe: Recipe, workspace: Workspace, known_sources: Sequence[str]) -> list[str]:
     """All that keeps a recipe from being run, in words."""
+    return _checked(recipe, workspace, known_sources)[1]
+
+
+def _checked(
+    recipe: Recipe, workspace: Workspace, known_sources: Sequence[str]
+) -> tuple[Recipe, list[str]]:
+    """A recipe with the rules of its sets written out, and all that keeps it from being run."""
     faults = [
         f"no source named {source!r}; {nearest(source, known_sources)}"
         for source in recipe.sources
@@ -226,16 +222,20 @@ def check_recipe(recipe: Recipe, workspace: Workspace, known_sources: Sequence[s
             f"no policy named {recipe.policy!r}; {nearest(recipe.policy, known_policies)}"
         )
     op_faults, found = _check_ops(recipe, workspace)
-    faults += op_faults
-    if not op_faults:
+    rules = expanded(recipe.use, recipe.without, recipe.keep, workspace)
+    lacking = [fault for each in rules.sets for fault in each.lacks(found)]
+    faults += [*op_faults, *rules.faults, *lacking]
+    recipe = recipe.model_copy(update={"keep": rules.rules})
+    if not (op_faults or lacking):  # what an op would write is no fault of the rules
         faults += check_rules(recipe.keep, found)
+    if not op_faults:
         faults += _check_ends(recipe, found)
-    return faults
+    return recipe, faults
 
 
 def columns_of(found: Sequence[Op]) -> dict[str, pa.DataType]:
     """The columns that a rule may look at, and their types: what ops write, and the text's size."""
-    columns = [TEXT_BYTES, *(column for op in found if op.kind == MEASURE for column in op.writes)]
+    columns = [TEXT_BYTES, *(column for op in found for column in op.measures)]
     return {column.name: column.type for column in columns}
 
 
@@ -280,7 +280,17 @@ def check_rules(rules: Sequence[Rule], found: Sequence[Op]) -> list[str]:
                 f"rule {rule.name} looks at {rule.column!r}, which no op of this recipe writes;"
                 f" {near}"
             )
-        elif rule.among is not None and not pa.types.is_string(kind):
+        faults += [
+            f"rule {rule.name} judges by {column!r}, which no op of this recipe writes;"
+            f" {nearest(column, types)}"
+            if column not in types
+            else f"rule {rule.name} judges by words, but {column} holds {types[column]}"
+            for column in rule.looks_at
+            if column not in types or not pa.types.is_string(types[column])
+        ]
+        if kind is None:
+            continue
+        if rule.among is not None and not pa.types.is_string(kind):
             faults.append(f"rule {rule.name} asks for words, but {rule.column} holds {kind}")
         elif rule.among is None and not _is_number(kind):
             faults.append(f"rule {rule.name} asks for numbers, but {rule.column} holds {kind}")

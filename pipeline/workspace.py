@@ -1,4 +1,4 @@
-"""A user's own op modules, cards, recipes and policies, named in `phloem.toml`: no fork needed."""
+"""A user's own ops, cards, recipes, policies and rule sets, named in `phloem.toml`: no fork."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from phloem.catalog.errors import UseError
 from phloem.catalog.nearest import nearest
 
 FILE = "phloem.toml"
-_KEYS = ("ops", "sources", "recipes", "policies")
+_KEYS = ("ops", "sources", "recipes", "policies", "rule_sets")
 
 
 class WorkspaceError(UseError):
@@ -28,6 +28,7 @@ class Workspace:
         sources: Folders of source cards.
         recipes: Folders of recipes.
         policies: Folders of policies.
+        rule_sets: Folders of rule sets.
     """
 
     folder: str = ""
@@ -35,6 +36,7 @@ class Workspace:
     sources: tuple[Path, ...] = ()
     recipes: tuple[Path, ...] = ()
     policies: tuple[Path, ...] = ()
+    rule_sets: tuple[Path, ...] = ()
 
 
 def find_workspace(start: Path | None = None) -> Workspace:

@@ -167,7 +167,11 @@ def asks(rule: Json) -> str:
         parts.append("one of " + ", ".join(str(value) for value in rule["among"]))
     if rule.get("equals") is not None:
         parts.append(f"equal to {_bound(rule['equals'])}")
-    return f"{rule.get('column', '')} {' and '.join(parts)}".strip()
+    told = f"{rule.get('column', '')} {' and '.join(parts)}".strip()
+    for word, given in (("where", rule.get("only")), ("unless", rule.get("unless"))):
+        for column, values in (given or {}).items():
+            told += f" {word} {column} is {' or '.join(values)}"
+    return told
 
 
 def _bound(bound: Json) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -65,7 +66,7 @@ def render_story(story: Story, *, excerpt: bool = False) -> str:
         ("licence", [story.license or "not stated"]),
         ("measures", _measures(story)),
         ("personal", [_personal(story)]),
-        ("rules", [_rule(rule) for rule in story.rules] or ["the run has none"]),
+        ("rules", _rules(story)),
         ("duplicates", _duplicates(story)),
         ("verdict", [_verdict(story)]),
         ("shard", [f"{story.composed} row {story.composed_row}" if story.composed else "none"]),
@@ -172,6 +173,16 @@ def _personal(story: Story) -> str:
     )
 
 
+def _rules(story: Story) -> Lines:
+    """Every rule, those that come from one place under a line that says which."""
+    lines: Lines = []
+    for (of, source), rules in itertools.groupby(story.rules, key=lambda r: (r.of, r.source)):
+        if of:
+            lines.append(f"{of}{f', after {source}' if source else ''}:")
+        lines += [_rule(rule) for rule in rules]
+    return lines or ["the run has none"]
+
+
 def _rule(rule: Judged) -> str:
     asked = []
     if rule.min is not None:
@@ -180,9 +191,13 @@ def _rule(rule: Judged) -> str:
         asked.append(f"at most {decimal(rule.max)}")
     if rule.among is not None:
         asked.append("one of " + ", ".join(rule.among))
+    if rule.spared:
+        return f"-    {rule.name}: {rule.column} not judged, as {rule.spared}"
+    if not asked:
+        return f"-    {rule.name}: {rule.column} {_value(rule.value)}, no bound for its language"
     mark = "-   " if rule.value is None and rule.passed else "pass" if rule.passed else "FAIL"
     told = "not judged" if rule.value is None and rule.passed else _value(rule.value)
-    return f"{mark} {rule.name}: {rule.column} {told}, asked {' and '.join(asked) or 'nothing'}"
+    return f"{mark} {rule.name}: {rule.column} {told}, asked {' and '.join(asked)}"
 
 
 def _duplicates(story: Story) -> Lines:

@@ -25,7 +25,7 @@ from phloem.pipeline.bench import cost
 from phloem.pipeline.bench.engine import prepared
 from phloem.pipeline.engines.local import open_pool
 from phloem.pipeline.job import Job, Made, Step, steps
-from phloem.pipeline.recipe import OpSpec
+from phloem.pipeline.op_spec import OpSpec
 from phloem.pipeline.stage import StageError, made
 from phloem.pipeline.stages import BY_NAME
 from phloem.pipeline.stages.measure import text_files

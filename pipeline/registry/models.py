@@ -17,7 +17,8 @@ from zipfile import BadZipFile, ZipFile
 from phloem.catalog.manifest import Ref
 from phloem.catalog.store import MissingError, Store
 from phloem.catalog.withheld import masked
-from phloem.filters.op import GivenFile, ModelFile, Op, models_folder, ops
+from phloem.filters.given import GivenFile
+from phloem.filters.op import ModelFile, Op, models_folder, ops
 from phloem.pipeline.registry.fetch import FETCHED, FetchError, keep_file
 from phloem.sources.connector import SourceError, find_connector
 from phloem.sources.web import addresses
@@ -57,13 +58,13 @@ def _keep_given(store: Store, file: GivenFile, told: Callable[[str], None]) -> N
     if file.is_path:
         path = Path(file.place)
         if not path.is_file():
-            msg = f"{file.place} is not there; sought as {path.absolute()}"
+            msg = f"{file.kind} {file.place} is not there; sought as {path.absolute()}"
             raise FetchError(msg)
         _check_given(file, _sha256_of(path))
         keep_file(store, path, file.sha256)
         return
     with tempfile.TemporaryDirectory(prefix="phloem-") as folder:
-        path = Path(folder) / "model"
+        path = Path(folder) / file.kind
         fault = addresses.fault(file.place)
         try:
             if not fault:
@@ -71,16 +72,17 @@ def _keep_given(store: Store, file: GivenFile, told: Callable[[str], None]) -> N
         except SourceError as error:
             fault = str(error)
         if fault:
-            raise FetchError(f"{masked(file.place)} cannot be had: {fault}")
+            raise FetchError(f"{file.kind} {masked(file.place)} cannot be had: {fault}")
         _check_given(file, _sha256_of(path))
         keep_file(store, path, file.sha256)
-    told(f"fetched {masked(file.place)}")
+    terms = f" ({file.license})" if file.license else ""
+    told(f"fetched {file.kind} {masked(file.place)}{terms}")
 
 
 def _check_given(file: GivenFile, sha256: str) -> None:
     if sha256 != file.sha256:
         msg = (
-            f"{masked(file.place)} has sha256 {sha256}, the recipe says {file.sha256};"
+            f"{file.kind} {masked(file.place)} has sha256 {sha256}, the recipe says {file.sha256};"
             " find out why they differ"
         )
         raise FetchError(msg)

@@ -22,7 +22,7 @@ from phloem.catalog.manifest import (
 )
 from phloem.catalog.rules import Rule, bound_of
 from phloem.catalog.store import Store
-from phloem.filters.op import MEASURE, Op
+from phloem.filters.op import Op
 from phloem.pipeline.stage import Stage, Task, Work
 from phloem.pipeline.stages.measure import CLEAN_FAULT, HASHES, MeasuredText, fault_column
 
@@ -100,7 +100,7 @@ def tasks(
         rules: The rules of each source, recipe's first.
         terms: What bears on the licences of each source.
     """
-    measuring = [op for op in ops if op.kind == MEASURE]
+    measuring = [op for op in ops if op.measures]
     made = []
     for file in files:
         text = file.text
@@ -130,10 +130,11 @@ def _columns(
 ) -> dict[str, tuple[str, ...]]:
     """What has to be read of what each op measured: what a rule needs, and faults if there are."""
     # The size of the text is there already, with the hashes; `statistics` writes it too.
-    need = {LANGUAGE.name, *(rule.column for rule in rules)} - {c.name for c in HASHES}
+    asked = {column for rule in rules for column in (rule.column, *rule.looks_at)}
+    need = {LANGUAGE.name, *asked} - {c.name for c in HASHES}
     found = {}
     for op in ops:
-        wanted = [column.name for column in op.writes if column.name in need]
+        wanted = [column.name for column in op.measures if column.name in need]
         faults = [fault_column(op.name)] if shards[op.name].facts["faults"] else []
         if wanted or faults:
             found[op.name] = (*wanted, *faults)
@@ -189,6 +190,7 @@ def judged(
     languages = table[LANGUAGE.name].to_pylist()
     for bit, rule in enumerate(rules):
         fails, values, bounds = _apply(rule, table[rule.column], languages)
+        fails = fails & _judges(rule, table)
         failed[fails] |= np.uint64(1) << np.uint64(bit)
         fresh = fails & (first < 0)
         first[fresh] = bit
@@ -255,6 +257,16 @@ def _apply(
         return np.zeros(0, dtype=bool), nothing, nothing
     below, above = values < low[index], values > high[index]  # false where either is NaN
     return below | above, values, np.where(below, low[index], high[index])
+
+
+def _judges(rule: Rule, table: pa.Table) -> np.ndarray:
+    """The rows that a rule judges, whatever their value."""
+    judged = np.ones(table.num_rows, dtype=bool)
+    for given, wanted in ((rule.only, True), (rule.unless, False)):
+        for column, values in (given or {}).items():
+            inside = pc.is_in(table[column], value_set=pa.array(values, table[column].type))
+            judged &= np.asarray(inside) == wanted
+    return judged
 
 
 def _or_nan(bound: float | None) -> float:

@@ -35,7 +35,8 @@ from phloem.catalog.manifest import (
 from phloem.catalog.store import Store
 from phloem.catalog.tags import UNKNOWN
 from phloem.filters.op import COUNTED, REWRITE, Op, find_op
-from phloem.pipeline.recipe import OpSpec, RecipeError, op_spec
+from phloem.pipeline.op_spec import OpSpec, op_spec
+from phloem.pipeline.recipe import RecipeError
 from phloem.pipeline.stage import Stage, Task, Work
 from phloem.pipeline.workspace import enter
 from phloem.sources.cards.source import Source
@@ -63,7 +64,7 @@ class TextFile:
         source: The card's id.
         ref: The file.
         clean: Key of the cleaned text.
-        ops: Key of each measuring op's file, by op name, in the recipe's order.
+        ops: Key of the file of each op that measures, by op name, in the recipe's order.
     """
 
     source: str
@@ -118,7 +119,8 @@ def text_files(ingested: Sequence[Shard]) -> list[tuple[str, Ref]]:
 def chain(source: Source, recipe_ops: Sequence[Op], workspace_ops: Sequence[str]) -> list[Op]:
     """The ops that run on a source: its card's own rewrites, then the recipe's ops.
 
-    Raises RecipeError where more than one of them counts: the texts of a source are counted once.
+    Raises RecipeError where more than one of them counts, as the texts of a source are counted
+    once, or where two measure the same.
     """
     own = [
         find_op(spec.name, spec.params, workspace_ops)
@@ -131,6 +133,11 @@ def chain(source: Source, recipe_ops: Sequence[Op], workspace_ops: Sequence[str]
             f"{source.id}: {len(counting)} ops of its card and the recipe count its texts"
             f" ({', '.join(counting)}), and one may; leave the others out"
         )
+        raise RecipeError(msg)
+    measuring = [op.name for op in ops if op.measures]
+    twice = sorted({name for name in measuring if measuring.count(name) > 1})
+    if twice:
+        msg = f"{source.id}: its card and the recipe both run {', '.join(twice)}; leave one out"
         raise RecipeError(msg)
     return ops
 
@@ -160,19 +167,19 @@ def keyed(source: Source, text: Ref, ops: Sequence[Op], tally: Ref | None = None
         identity = op.identity
         if tally and op.counts:
             identity = {**identity, COUNTED: tally.sha256}
-        if op.kind == REWRITE:
-            rewrites.append(identity)
-            continue
         reads = {c.name: makers[c.name] for c in op.reads if c.name in makers}
-        spec = {"op": identity, "rewrites": list(rewrites), "reads": reads}
-        keys[op.name] = MEASURE.key(spec, [text.sha256])
-        makers |= {column.name: keys[op.name] for column in op.writes}
+        if op.measures:
+            spec = {"op": identity, "rewrites": list(rewrites), "reads": reads}
+            keys[op.name] = MEASURE.key(spec, [text.sha256])
+            makers |= {column.name: keys[op.name] for column in op.measures}
+        if op.kind == REWRITE:
+            rewrites.append({**identity, "reads": reads} if reads else identity)
     clean = CLEAN.key({"rewrites": rewrites}, [text.sha256])
     return TextFile(source.id, text, clean, keys)
 
 
 class OpCall(Work):
-    """An op as the recipe binds it; `key` of what it measures, None for a rewrite."""
+    """An op as the recipe binds it; `key` of what it measures, None if it only rewrites."""
 
     name: str
     params: Mapping[str, Json]
@@ -321,16 +328,19 @@ def _pass(
         batch = with_declared(found, work.declared)
         broken: dict[int, str] = {}
         for op, column in zip(ops, columns, strict=True):
-            if column is not None and column.known is not None:
+            known = column.known if column else None
+            if column and known is not None and op.kind != REWRITE:
                 batch = _with_known(batch, column, start)
                 continue
             measured = op(batch, paths)
             batch = with_written(batch, op, measured.arrays)
-            if column is None:
+            if op.kind == REWRITE:
                 for row, reason in measured.faults.items():
                     broken.setdefault(row, f"{op.name}: {reason}")
+            if column is None or known is not None:
                 continue
-            column.chunks.append(list(measured.arrays))
+            pairs = zip(op.writes, measured.arrays, strict=True)
+            column.chunks.append([array for written, array in pairs if written in op.measures])
             column.faults += [measured.faults.get(row) for row in range(batch.num_rows)]
         start += batch.num_rows
         hashes.append(_hashes(batch, broken))
@@ -389,10 +399,10 @@ def _commit_op(store: Store, work: MeasureWork, column: _Column) -> Shard:
         return column.shard
     op = column.op
     if not column.chunks:  # no row at all: ask the op for columns of length 0
-        column.chunks.append([pa.array([], written.type) for written in op.writes])
+        column.chunks.append([pa.array([], written.type) for written in op.measures])
     arrays = [pa.chunked_array(list(parts)) for parts in zip(*column.chunks, strict=True)]
     faults = pa.chunked_array([pa.array(column.faults, pa.string())])
-    names = [written.name for written in op.writes] + [fault_column(op.name)]
+    names = [written.name for written in op.measures] + [fault_column(op.name)]
     table = pa.Table.from_arrays([*arrays, faults], names=names)
     file = write_parquet(store, f"{MEASURE.name}/{column.key}", f"{op.name}.parquet", table)
     facts = {

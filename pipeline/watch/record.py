@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import platform
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from phloem.catalog.manifest import canonical
+from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
 from phloem.pipeline.job import Job, Made, balance, dataset
 from phloem.pipeline.registry.registry import Registry, source_facts
 from phloem.pipeline.request import Request
+from phloem.pipeline.rule_set import set_of
 
 Json = Any
 
@@ -84,9 +87,22 @@ def note(record: Record, job: Job, store: Store, made: Made) -> None:
     if "decide" in made:
         counts = balance(job.cards, made["ingest"], made["decide"])
         record.value["balance"] = {source: asdict(each) for source, each in counts.items()}
-    record.value["rules"] = [rule.model_dump(mode="json") for rule in job.recipe.keep]
+    use = job.recipe.use
+    shared = [_rule(rule, _of(rule, use)) for rule in job.recipe.keep]
+    record.value["rules"] = shared
     record.value["source_rules"] = {
-        id_: [rule.model_dump(mode="json") for rule in rules]
+        id_: shared + [_rule(rule, "the source's card") for rule in rules[len(shared) :]]
         for id_, rules in job.rules.items()
-        if len(rules) > len(job.recipe.keep)
+        if len(rules) > len(shared)
     }
+
+
+def _of(rule: Rule, use: Sequence[str]) -> str:
+    """Who asks it: a set in use, or the recipe itself."""
+    name = set_of(rule.name, use)
+    return f"set {name}" if name else "the recipe"
+
+
+def _rule(rule: Rule, of: str) -> Json:
+    """A rule with where it comes from, which is in no key."""
+    return {**rule.model_dump(mode="json"), "of": of, "source": rule.source}

@@ -81,7 +81,7 @@ def test_identity_changes_with_a_data_file_that_the_op_depends_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = find_op("statistics", {}).bind({}).identity
-    assert set(before["data"]) == {"languages", "kernels/categories.txt"}
+    assert {"languages", "kernels/categories.txt"} <= set(before["data"])
     monkeypatch.setattr("phloem.filters.op._data_hash", lambda name: f"other {name}")
     assert find_op("statistics", {}).bind({}).identity["data"] != before["data"]
 
@@ -103,8 +103,8 @@ def test_a_given_model_takes_the_place_of_the_ops_own() -> None:
         ("a.bin", r"takes model: \{path: …, sha256: …\}"),
         ({"path": "a.bin"}, r"takes model: \{path: …, sha256: …\}"),
         ({"path": "a.bin", "url": "b", "sha256": SHA256}, r"takes model: \{path"),
-        ({"path": "a.bin", "sha256": "ab"}, "model's sha256 is 'ab'; it has 64"),
-        ({"path": "", "sha256": SHA256}, "path is empty"),
+        ({"path": "a.bin", "sha256": "ab"}, "the sha256 of model is 'ab'; it has 64"),
+        ({"path": "", "sha256": SHA256}, "the path of model is empty"),
     ],
 )
 def test_a_model_given_wrongly_is_refused(model: object, said: str) -> None:

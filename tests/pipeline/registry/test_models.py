@@ -10,7 +10,8 @@ import pytest
 
 from phloem.catalog.manifest import Ref
 from phloem.catalog.store import Store
-from phloem.filters.op import GivenFile, ModelFile
+from phloem.filters.given import GivenFile
+from phloem.filters.op import ModelFile
 from phloem.pipeline.registry import models as module
 from phloem.pipeline.registry.fetch import FetchError
 from phloem.pipeline.registry.models import main, models
@@ -188,5 +189,5 @@ def test_a_given_model_that_is_not_there_or_another_is_told(tmp_path: Path) -> N
     with pytest.raises(FetchError, match="the recipe says " + SHA256):
         models(store, [_given(tmp_path / "own.bin")], lambda _: None)
     bad = SimpleNamespace(needs=(GivenFile(SHA256, "ftp://a.example/m", is_path=False),))
-    with pytest.raises(FetchError, match=r"ftp://a\.example/m cannot be had"):
+    with pytest.raises(FetchError, match=r"model ftp://a\.example/m cannot be had"):
         models(store, [bad], lambda _: None)  # type: ignore[list-item]
