@@ -87,6 +87,7 @@ def test_tokens_equal_their_reference(text: str) -> None:
         ("cannot gonna Im", "can not gon na I m"),
         ("你好。世界", "你好。世界"),
         ("«Да», сказал", "« Да » , сказал"),
+        ("L<http://a-b.org/c-d> x.y@a-b.org", "L < http://a - b.org / c - d > x.y@a-b.org"),
         ("", ""),
     ],
 )
