@@ -22,6 +22,7 @@ from phloem.filters.kernels import damaging
 from phloem.filters.kernels.classes import (
     CODE_POINTS,
     DIGIT,
+    FORMAT,
     LETTER,
     SPACE,
     UNSPACED,
@@ -29,6 +30,7 @@ from phloem.filters.kernels.classes import (
     WORD,
     classes,
     lower,
+    sentence_ends,
 )
 from phloem.filters.kernels.hashing import mixed, word_hash
 from phloem.filters.kernels.utf8 import Flags, Integers, nullable, strings
@@ -43,8 +45,17 @@ LONGEST_WORD_CHARS = Column(
     "longest_word_chars", pa.int64(), "Letters, marks and digits of the longest word."
 )
 LINE_COUNT = Column("line_count", pa.int64(), "Lines that are not blank.")
-SYMBOL_WORD_RATIO = Column(
-    "symbol_word_ratio", pa.float64(), "Signs '#', '…' and '...' per word; 0 without words."
+SENTENCE_COUNT = Column(
+    "sentence_count",
+    pa.int64(),
+    "Sentences: what ends with a sentence's end and holds a word, and the rest.",
+)
+HASH_WORD_RATIO = Column("hash_word_ratio", pa.float64(), "Signs '#' per word; 0 without words.")
+ELLIPSIS_WORD_RATIO = Column(
+    "ellipsis_word_ratio", pa.float64(), "Signs '…' and '...' per word; 0 without words."
+)
+NEWLINE_WORD_RATIO = Column(
+    "newline_word_ratio", pa.float64(), "Line feeds per word; 0 without words."
 )
 BULLET_LINE_FRAC = Column(
     "bullet_line_frac", pa.float64(), "Fraction of lines that begin with a bullet, 0-1."
@@ -70,12 +81,16 @@ DIGIT_FRAC = Column(
     "digit_frac", pa.float64(), "Decimal digits per character that is not a space, 0-1."
 )
 UPPERCASE_FRAC = Column("uppercase_frac", pa.float64(), "Upper-case letters per letter, 0-1.")
+SPACE_FRAC = Column("space_frac", pa.float64(), "Spaces and line ends per character, 0-1.")
 
 # Signs that begin a list item: NeMo Curator's twelve, less the dash forms that also begin speech;
 # hyphen and asterisk count where a space follows (`--option` begins no item).
 BULLETS = "•‣⁃∙○●◦▪▫■□▶"
-# What may close a sentence after its end mark (C4 counts the quote: arXiv 1910.10683, 2.2).
-CLOSERS = '"”»›’」』）)'
+# What may stand behind the mark that ends a sentence: quotation marks and brackets that close, „…“
+# among them. By itself none ends one (C4 counts the quotation mark: arXiv 1910.10683, 2.2).
+CLOSERS = "\"'”“’‘»›«‹)]）］」』｣】〕》〉"
+# Signs of some language that end a sentence in its own script alone: `ends_sentence`.
+_ELSEWHERE = ":;；"
 
 _MAX_STOP_WORDS = 64  # one bit each
 
@@ -91,7 +106,8 @@ def ratio(part: Integers, whole: Integers) -> npt.NDArray[np.float64]:
 def _marks() -> npt.NDArray[np.uint8]:
     """BULLET, ENDS and CLOSES of every code point."""
     table = np.zeros(CODE_POINTS, np.uint8)
-    ends = "".join(mark for one in languages().values() for mark in one.sentence_ends)
+    listed = {mark for one in languages().values() for mark in one.sentence_ends}
+    ends = sentence_ends() + "".join(listed - set(CLOSERS) - set(_ELSEWHERE))
     for chars, bit in ((BULLETS, k.BULLET), (ends, k.ENDS), (CLOSERS, k.CLOSES)):
         table[[ord(char) for char in chars]] |= bit
     return table
@@ -164,7 +180,10 @@ def _columns(
         (ratio(one[k.WORD_CHARS], words), MEAN_WORD_CHARS),
         (one[k.LONGEST], LONGEST_WORD_CHARS),
         (lines, LINE_COUNT),
-        (ratio(one[k.SYMBOLS], words), SYMBOL_WORD_RATIO),
+        (one[k.SENTENCES], SENTENCE_COUNT),
+        (ratio(one[k.HASHES], words), HASH_WORD_RATIO),
+        (ratio(one[k.ELLIPSIS_SIGNS], words), ELLIPSIS_WORD_RATIO),
+        (ratio(one[k.NEWLINES], words), NEWLINE_WORD_RATIO),
         (ratio(one[k.BULLETS], lines), BULLET_LINE_FRAC),
         (ratio(one[k.ELLIPSES], lines), ELLIPSIS_LINE_FRAC),
         (ratio(one[k.TERMINALS], lines), TERMINAL_LINE_FRAC),
@@ -172,6 +191,7 @@ def _columns(
         (ratio(one[k.ALPHA_TOKENS], one[k.TOKENS]), ALPHA_WORD_FRAC),
         (ratio(one[k.DIGITS], marks), DIGIT_FRAC),
         (ratio(one[k.UPPERS], one[k.LETTERS]), UPPERCASE_FRAC),
+        (ratio(one[k.SPACES], one[k.CHARS]), SPACE_FRAC),
     ]
     arrays = [nullable(values, valid, column.type) for values, column in columns]
     arrays.append(nullable(one[k.STOP_WORDS], valid & known, STOP_WORD_COUNT.type))
@@ -200,7 +220,7 @@ def _has(char: str, flags: int) -> bool:
     return bool(classes()[ord(char)] & flags)
 
 
-def _tokens(text: str) -> list[str]:
+def tokens_of(text: str) -> list[str]:
     """Runs between spaces, cut before a letter of an unspaced script, and after one."""
     found: list[str] = []
     for run in "".join(" " if _has(char, SPACE) else char for char in text).split(" "):
@@ -225,7 +245,7 @@ def _count_one(text: str, stop_words: list[str]) -> list[int]:
     counts[k.LETTERS] = len(letters)
     counts[k.UPPERS] = sum(_has(char, UPPER) for char in letters)
     counts[k.DIGITS] = sum(_has(char, DIGIT) for char in text)
-    tokens = _tokens(text)
+    tokens = tokens_of(text)
     words = ["".join(char for char in token if _has(char, WORD)) for token in tokens]
     words = [word for word in words if word]
     counts[k.TOKENS] = len(tokens)
@@ -234,11 +254,54 @@ def _count_one(text: str, stop_words: list[str]) -> list[int]:
     counts[k.WORD_CHARS] = sum(map(len, words))
     counts[k.LONGEST] = max(map(len, words), default=0)
     runs = "".join(char if char == "." else " " for char in text).split()
-    counts[k.SYMBOLS] = text.count("#") + text.count("…") + sum("..." in run for run in runs)
+    counts[k.HASHES] = text.count("#")
+    counts[k.ELLIPSIS_SIGNS] = text.count("…") + sum("..." in run for run in runs)
+    counts[k.NEWLINES] = text.count("\n")
+    counts[k.SENTENCES] = sum(any(_has(char, WORD) for char in each) for each in _sentences(text))
     lowered = {"".join(chr(lower()[ord(char)]) for char in word) for word in words}
     counts[k.STOP_WORDS] = len(lowered & set(stop_words))
     _count_lines(text, counts)
     return counts
+
+
+def _ends(text: str, place: int) -> bool:
+    """Whether the sign at a place ends a sentence."""
+    if text[place] in _ELSEWHERE:
+        before = next((char for char in reversed(text[:place]) if not _has(char, SPACE)), "")
+    if text[place] == ":":
+        return "\u0531" <= before <= "\u0587"
+    if text[place] == ";":
+        return "\u0370" <= before <= "\u03ff" or "\u1f00" <= before <= "\u1fff"
+    return bool(_marks()[ord(text[place])] & k.ENDS)
+
+
+def _closes(char: str) -> bool:
+    return bool(_marks()[ord(char)] & k.CLOSES) or _has(char, FORMAT)
+
+
+def _is_ended(line: str) -> bool:
+    """Whether a line ends with a sentence's end: a mark, and what closes behind it."""
+    places = [at for at, char in enumerate(line) if not (_closes(char) or _has(char, SPACE))]
+    return bool(places) and _ends(line, places[-1])
+
+
+def _sentences(text: str) -> list[str]:
+    """The text cut behind each sentence's end: a mark and what closes behind it.
+
+    A space must follow, unless the mark is of a script that needs none.
+    """
+    cuts = [0]
+    for place in range(len(text)):
+        if not _ends(text, place):
+            continue
+        after = place + 1
+        while after < len(text) and _closes(text[after]):
+            after += 1
+        mark = text[place]
+        apart = ord(mark) >= k.ASCII and mark != "…" and not _has(mark, WORD)
+        if after == len(text) or _has(text[after], SPACE) or (apart and _has(text[after], WORD)):
+            cuts.append(after)
+    return [text[first:end] for first, end in zip(cuts, [*cuts[1:], len(text)], strict=True)]
 
 
 def _count_lines(text: str, counts: list[int]) -> None:
@@ -251,7 +314,7 @@ def _count_lines(text: str, counts: list[int]) -> None:
         listed = line[1:2] == " " if line[0] in "-*" else marks[ord(line[0])] & k.BULLET > 0
         counts[k.BULLETS] += bool(listed)
         counts[k.ELLIPSES] += line.endswith(("…", "..."))
-        counts[k.TERMINALS] += bool(marks[ord(line[-1])] & (k.ENDS | k.CLOSES))
+        counts[k.TERMINALS] += _is_ended(line)
         counts[k.SHORTS] += len(line) <= k.SHORT_LINE
 
 
@@ -264,7 +327,10 @@ def _count_lines(text: str, counts: list[int]) -> None:
         MEAN_WORD_CHARS,
         LONGEST_WORD_CHARS,
         LINE_COUNT,
-        SYMBOL_WORD_RATIO,
+        SENTENCE_COUNT,
+        HASH_WORD_RATIO,
+        ELLIPSIS_WORD_RATIO,
+        NEWLINE_WORD_RATIO,
         BULLET_LINE_FRAC,
         ELLIPSIS_LINE_FRAC,
         TERMINAL_LINE_FRAC,
@@ -272,29 +338,39 @@ def _count_lines(text: str, counts: list[int]) -> None:
         ALPHA_WORD_FRAC,
         DIGIT_FRAC,
         UPPERCASE_FRAC,
+        SPACE_FRAC,
         STOP_WORD_COUNT,
         REPLACEMENT_FRAC,
         MOJIBAKE_FRAC,
         ZAWGYI_FRAC,
     ],
-    version=4,
-    data=["languages", "kernels/categories.txt"],
+    version=5,
+    data=["languages", "kernels/categories.txt", "kernels/sentence_ends.txt"],
     examples=[
         (
             ("The end of the line...\n- 3 apples", "en"),
-            (33, 33, 7, 3.1429, 6, 2, 0.1429, 0.5, 0.5, 0.5, 1.0, 0.75, 0.0385, 0.0476, 2, 0, 0, 0),
+            (
+                *(33, 33, 7, 3.1429, 6, 2, 2, 0.0, 0.1429, 0.1429, 0.5, 0.5, 0.5, 1.0, 0.75),
+                *(0.0385, 0.0476, 0.2121, 2, 0, 0, 0),
+            ),
         ),
         (
             ("你好。", "und"),
-            (9, 3, 2, 1.0, 1, 1, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, None, 0, 0, 0),
+            (
+                *(9, 3, 2, 1.0, 1, 1, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0),
+                *(0.0, 0.0, 0.0, None, 0, 0, 0),
+            ),
         ),
         (
             ("Ã©tÃ© \ufffd", "fr"),
-            (13, 7, 1, 3.0, 3, 1, 0.0, 0.0, 0.0, 0.0, 1.0, 0.5, 0.0, 0.6667, 0, 0.1667, 0.3333, 0),
+            (
+                *(13, 7, 1, 3.0, 3, 1, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.5),
+                *(0.0, 0.6667, 0.1429, 0, 0.1667, 0.3333, 0),
+            ),
         ),
         (
             ("", "en"),
-            (0, 0, 0, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0),
+            (0, 0, 0, 0.0, 0, 0, *[0.0] * 12, 0, 0, 0, 0),
         ),
     ],
     reference=_statistics_reference,
@@ -306,12 +382,15 @@ def statistics(batch: pa.RecordBatch) -> list[pa.Array]:
     Lao, Khmer, Myanmar, Tibetan …; UAX #14 classes SA and ID) each letter with its marks is one,
     whatever the document's language. A word is a token with a letter, mark or digit, so for these
     scripts `word_count` counts characters and `mean_word_chars` is near 1. A line is what stands
-    between line feeds and is not blank. Ratios are integers divided and rounded to 1e-4. Damage is
-    counted by what sound text does not hold (`damage.py`); a rule drops what holds too much of it.
+    between line feeds and is not blank. A sentence ends with a mark of Unicode's property
+    Sentence_Terminal (UAX #29) or of the language files, and what closes behind it; a bracket by
+    itself ends none. Abbreviations are not told from sentences. Ratios are integers divided and
+    rounded to 1e-4. Damage is counted by what sound text does not hold (`damage.py`); a rule drops
+    what holds too much of it.
 
     The measures are those of Gopher (Rae et al. 2021, arXiv 2112.11446, A1.1: words, mean length,
-    symbols, bullets, ellipses, words with a letter, different stop words) and FineWeb (arXiv
-    2406.17557, 3.6: line ends, short lines).
+    '#' and ellipses each alone, bullets, lines with ellipses, words with a letter, different stop
+    words) and FineWeb (arXiv 2406.17557, 3.6: line ends, short lines, line feeds per word).
     """
     texts = strings(batch[TEXT.name])
     hashes = _language_hashes(batch[LANGUAGE.name])

@@ -1,7 +1,8 @@
 """What each code point is: letter, mark, digit, space; upper case; of a script without spaces.
 
-The general categories are those of Unicode 14.0.0, kept in `categories.txt`, and the scripts those
-in `scripts.txt`, so that measures do not change with the interpreter.
+The general categories are those of Unicode 14.0.0, kept in `categories.txt`, the scripts those in
+`scripts.txt` and the marks that end a sentence those in `sentence_ends.txt`, so that measures do
+not change with the interpreter.
 `python tests/support/code_points.py` rewrites the files from the running interpreter.
 """
 
@@ -20,6 +21,7 @@ WORD = LETTER | MARK | DIGIT | NUMBER
 CODE_POINTS = 0x110000
 CATEGORIES = Path(__file__).with_name("categories.txt")
 SCRIPTS = Path(__file__).with_name("scripts.txt")
+SENTENCE_ENDS = Path(__file__).with_name("sentence_ends.txt")
 
 _FLAGS = {
     **dict.fromkeys(("Lu", "Lt"), LETTER | UPPER),
@@ -101,6 +103,16 @@ def scripts() -> tuple[tuple[str, ...], npt.NDArray[np.uint8]]:
     table = np.repeat(runs, np.diff(starts))
     table.flags.writeable = False
     return names, table
+
+
+@functools.cache
+def sentence_ends() -> str:
+    """Every mark that ends a sentence: the property Sentence_Terminal of Unicode (UAX #29)."""
+    _, starts, kinds = read_runs(SENTENCE_ENDS)
+    runs = zip(starts, starts[1:], kinds, strict=False)
+    return "".join(
+        chr(code) for first, end, kind in runs if kind == "STerm" for code in range(first, end)
+    )
 
 
 @functools.cache

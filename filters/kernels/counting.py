@@ -8,15 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.classes import DIGIT, LETTER, SPACE, UNSPACED, UPPER, WORD
+from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, SPACE, UNSPACED, UPPER, WORD
 from phloem.filters.kernels.hashing import BASIS, fold, mix
 from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar, Strings, code_point, width
 
 # Columns of the counts.
 CHARS, SPACES, LETTERS, UPPERS, DIGITS = 0, 1, 2, 3, 4
-WORDS, WORD_CHARS, LONGEST, TOKENS, ALPHA_TOKENS, SYMBOLS, STOP_WORDS = 5, 6, 7, 8, 9, 10, 11
+WORDS, WORD_CHARS, LONGEST, TOKENS, ALPHA_TOKENS, STOP_WORDS, SENTENCES = 5, 6, 7, 8, 9, 10, 11
 LINES, BULLETS, ELLIPSES, TERMINALS, SHORTS = 12, 13, 14, 15, 16
-COUNTS = 17
+HASHES, ELLIPSIS_SIGNS, NEWLINES = 17, 18, 19
+COUNTS = 20
 
 # Bits of the table of marks.
 BULLET, ENDS, CLOSES = 1, 2, 4
@@ -24,8 +25,19 @@ BULLET, ENDS, CLOSES = 1, 2, 4
 ASCII = 0x80
 NEWLINE, HASH, DOT, ELLIPSIS = 0x0A, 0x23, 0x2E, 0x2026
 HYPHEN, ASTERISK = 0x2D, 0x2A
+COLON, SEMICOLON = 0x3A, 0x3B
 
 SHORT_LINE = 30  # characters; FineWeb (arXiv 2406.17557, section 3.6) calls such a line short
+
+
+@inlined
+def ends_sentence(marks: Bytes, code: Scalar, before: Scalar) -> bool:
+    """Whether a sign behind another ends a sentence: a colon in Armenian, a semicolon in Greek."""
+    if code == COLON:
+        return bool(0x531 <= before <= 0x587)
+    if code == SEMICOLON:
+        return bool(0x370 <= before <= 0x3FF or 0x1F00 <= before <= 0x1FFF)
+    return bool(marks[code] & ENDS)
 
 
 @inlined
@@ -78,6 +90,7 @@ def _end_line(
     second_space: bool,
     last: Scalar,
     dots: Scalar,
+    ended: bool,
     chars: Scalar,
 ) -> None:
     """Count a line that is not blank."""
@@ -85,7 +98,7 @@ def _end_line(
     dashed = first in (HYPHEN, ASTERISK)
     counts[BULLETS] += second_space if dashed else marks[first] & BULLET > 0
     counts[ELLIPSES] += last == ELLIPSIS or dots >= 3
-    counts[TERMINALS] += marks[last] & (ENDS | CLOSES) > 0
+    counts[TERMINALS] += ended
     counts[SHORTS] += chars <= SHORT_LINE
 
 
@@ -121,13 +134,15 @@ def count(
         language = languages[row]
         stops = np.uint64(0)
         in_token = unspaced = alpha = False
+        ended = apart = worded = False  # a sentence; with no space to follow; with a word in it
         word_chars = 0
         word = BASIS
         first: Scalar = -1
         last: Scalar = -1
         second_space = False
         line_chars = pending = dots = tail = 0
-        chars = spaces = letters = uppers = digits = symbols = 0
+        chars = spaces = letters = uppers = digits = 0
+        hashes = ellipses = newlines = sentences = 0
         while at < end:
             code = np.int64(data[at])
             if code < ASCII:
@@ -150,12 +165,16 @@ def count(
                     in_token = unspaced = alpha = False
                     word_chars = 0
                     word = BASIS
+                if ended and worded:
+                    sentences += 1
+                    worded = False
                 if code == NEWLINE:
+                    newlines += 1
                     if first >= 0:
-                        _end_line(counts, marks, first, second_space, last, tail, line_chars)
+                        _end_line(counts, marks, first, second_space, last, tail, ended, line_chars)
                     first = -1
                     line_chars = pending = tail = 0
-                    second_space = False
+                    second_space = ended = False
                 elif first >= 0:
                     pending += 1
                 continue
@@ -186,6 +205,9 @@ def count(
                 if language:
                     word = fold(word, lower[code])
                 dots = 0
+                sentences += ended and apart and worded
+                worded = True
+                ended = False
                 if code < ASCII:  # no more of a run in ASCII begins a token or a line
                     begin = at
                     figures = digits
@@ -201,15 +223,21 @@ def count(
                     chars += run
                     word_chars += run
                     line_chars += run
-            elif code == HASH:
-                symbols += 1
-                dots = 0
-            elif code == DOT:
-                dots += 1
-                symbols += dots == 3
+                elif marks[code] & ENDS:  # a few are letters: ฯ
+                    ended, apart = True, False
             else:
-                symbols += code == ELLIPSIS
-                dots = 0
+                if code == DOT:
+                    dots += 1
+                    ellipses += dots == 3
+                else:
+                    hashes += code == HASH
+                    ellipses += code == ELLIPSIS
+                    dots = 0
+                if ends_sentence(marks, code, last):
+                    ended = True
+                    apart = bool(code >= ASCII and code != ELLIPSIS)
+                elif not (marks[code] & CLOSES or flags & FORMAT):
+                    ended = False
             last = code
             tail = dots
         if in_token:
@@ -217,11 +245,14 @@ def count(
             if language and word_chars:
                 stops = _with_word(stops, word, language, slots, bits)
         if first >= 0:
-            _end_line(counts, marks, first, second_space, last, tail, line_chars)
+            _end_line(counts, marks, first, second_space, last, tail, ended, line_chars)
         counts[CHARS] = chars
         counts[SPACES] = spaces
         counts[LETTERS] = letters
         counts[UPPERS] = uppers
         counts[DIGITS] = digits
-        counts[SYMBOLS] = symbols
+        counts[HASHES] = hashes
+        counts[ELLIPSIS_SIGNS] = ellipses
+        counts[NEWLINES] = newlines
+        counts[SENTENCES] = sentences + worded  # the rest is one too, though no mark ends it
         counts[STOP_WORDS] = _ones(stops)

@@ -30,6 +30,13 @@ WORDS = [
     "4",
     "٣",
     ".",
+    "。",
+    ")",
+    "”",
+    "α;",
+    "ա:",
+    "\u200f",
+    "ฯ",
 ]
 MIXED = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=30).map("".join),
@@ -110,6 +117,59 @@ def test_lines_are_judged_by_their_ends() -> None:
 )
 def test_stop_words_are_those_of_the_language(text: str, tag: str, count: int | None) -> None:
     assert _measures(text, tag)["stop_word_count"] == count
+
+
+@pytest.mark.parametrize(
+    ("line", "ended"),
+    [
+        ("He went home.", True),
+        ("“He went home.”", True),
+        ("He went (home).", True),
+        ("(He went home.)", True),
+        ("« Il rentra. »", True),
+        ("He went (home)", False),
+        ("“A title”", False),
+        ("Ingredients:", False),
+        ("one; two;", False),
+        ("and then…", True),
+        ("他回家了。”", True),
+        ("他回家了", False),
+        ("वह घर गया।", True),
+        ("Πού πήγε;", True),
+        ("Նա տուն գնաց:", True),
+        ("عاد إلى البيت؟\u200f", True),
+        ("ወደ ቤት ሄደ።", True),
+        ("သူအိမ်ပြန်သည်။", True),
+    ],
+)
+def test_line_ends_are_those_of_sentences(line: str, ended: bool) -> None:
+    assert _measures(line)["terminal_line_frac"] == float(ended)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("One. Two! Three?", 3),
+        ("One.\nTwo", 2),
+        ("It costs 3.14 at example.com", 1),
+        ("他回家了。她没有！为什么？", 3),
+        ("他说：“好。”她笑了。", 2),
+        ("Wait... what? ... No.", 3),
+        ("« Oui. » Non.", 2),
+        ("# - ...", 0),
+        ("", 0),
+    ],
+)
+def test_sentences_are_counted_by_their_ends(text: str, count: int) -> None:
+    assert _measures(text)["sentence_count"] == count
+
+
+def test_signs_are_counted_each_alone() -> None:
+    found = _measures("# one\n... two … # four\n")
+    assert found["word_count"] == 3
+    assert found["hash_word_ratio"] == found["ellipsis_word_ratio"] == 0.6667
+    assert found["newline_word_ratio"] == 0.6667
+    assert found["space_frac"] == 0.3043
 
 
 def test_fractions_of_characters() -> None:

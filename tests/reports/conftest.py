@@ -30,7 +30,7 @@ sources: [SOURCES]
 ops: [frail_rewrite, nfc, language, statistics, minhash, pii]
 keep:
   - {name: too_short, column: word_count, min: {default: 5, th: 2}}
-  - {name: too_symbolic, column: symbol_word_ratio, max: 0.25}
+  - {name: too_symbolic, column: hash_word_ratio, max: 0.25}
   - {name: unsure, column: language_score, min: 0.6}
 dedup: {bands: 14, rows: 8, jaccard: 0.7}
 scrub: {email: "<EMAIL>", ip: "<IP>", phone: "<PHONE>"}

@@ -17,7 +17,7 @@ from tokenizers import pre_tokenizers
 
 from phloem.filters import bpe
 from phloem.filters.kernels import merging as k
-from phloem.filters.kernels.classes import CATEGORIES, CODE_POINTS, SCRIPTS
+from phloem.filters.kernels.classes import CATEGORIES, CODE_POINTS, SCRIPTS, SENTENCE_ENDS
 
 
 def _runs(kinds: Iterable[object]) -> Iterator[str]:
@@ -53,6 +53,19 @@ def scripts_of_library() -> str:
     return "\n".join([f"unicode {unicodedata.unidata_version}", *_runs(kinds)]) + "\n"
 
 
+def sentence_ends_of_library() -> str:
+    """The property Sentence_Terminal as the installed `regex` has it, for `sentence_ends.txt`.
+
+    Only of code points that `categories.txt` knows, as for the scripts.
+    """
+    terminal = regex.compile(r"\p{Sentence_Terminal}")
+    kinds = [
+        "STerm" if unicodedata.category(char) != "Cn" and terminal.match(char) else "other"
+        for char in map(chr, range(CODE_POINTS))
+    ]
+    return "\n".join([f"unicode {unicodedata.unidata_version}", *_runs(kinds)]) + "\n"
+
+
 def classes_of_library(codes: Sequence[int]) -> list[int]:
     """The class of each code point, found by how `tokenizers` cuts a text of them.
 
@@ -83,4 +96,5 @@ def bpe_classes_of_library() -> str:
 if __name__ == "__main__":
     CATEGORIES.write_text(categories_of_interpreter())
     SCRIPTS.write_text(scripts_of_library())
+    SENTENCE_ENDS.write_text(sentence_ends_of_library())
     bpe.CLASSES.write_text(bpe_classes_of_library())

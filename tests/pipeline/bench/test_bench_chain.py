@@ -137,7 +137,8 @@ def test_the_first_rule_that_a_document_breaks_is_named() -> None:
     sound = {
         "word_count": 50,
         "mean_word_chars": 10.0,
-        "symbol_word_ratio": 0.1,
+        "hash_word_ratio": 0.1,
+        "ellipsis_word_ratio": 0.1,
         "bullet_line_frac": 0.9,
         "ellipsis_line_frac": 0.3,
         "alpha_word_frac": 0.8,
