@@ -39,7 +39,7 @@ FEEDS, CASE = np.uint64(NEWLINE) * ONES, np.uint64(0x20) * ONES
 FROM_A, BEHIND_Z = np.uint64(0x80 - ord("a")) * ONES, np.uint64(0x7F - ord("z")) * ONES
 FROM_0, BEHIND_9 = np.uint64(0x80 - ord("0")) * ONES, np.uint64(0x7F - ord("9")) * ONES
 
-SIEVE = 4  # counters for each word: so one bigram in five at most falls on that of another
+SIEVE = 4  # counters for each key at least: so one in five at most falls on that of another
 STAMP = np.uint64(32)  # bits below the stamp of a table's entry
 SEEN = np.uint64(1 << 31)  # of an n-gram that the search for repeated ones came by
 TIMES = SEEN - np.uint64(1)
@@ -279,24 +279,22 @@ def spelt_words(
 
 
 @inlined
-def _sieve(hashes: Hashes, count: Scalar, sieve: Bytes, grams: Hashes, starts: Integers) -> Scalar:
-    """Find where bigrams begin that may recur, and few that do not; returns how many there are.
+def recurring(keys: Hashes, count: Scalar, sieve: Bytes, starts: Integers) -> Scalar:
+    """Note the numbers of keys that may occur twice, and of few that do not; how many these are.
 
-    Neither pass waits for what the memory holds, so that the processor works at many words at once.
+    Neither pass waits for what the memory holds, so that the processor works at many keys at once.
     """
     last = np.uint64(SIEVE // 2 * (table_end(count) + 1) - 1)
     room = sieve[: np.int64(last) + 1]
     room[:] = 0
-    for start in range(count - 1):
-        gram = (hashes[start] * MULTIPLIER + hashes[start + 1]) * MULTIPLIER
-        grams[start] = gram
-        place = (gram >> np.uint64(24)) & last
+    for number in range(count):
+        place = (keys[number] >> np.uint64(24)) & last
         times = sieve[place]
         sieve[place] = times + (times < 2)
     kept = 0
-    for start in range(count - 1):
-        starts[kept] = start
-        kept += sieve[(grams[start] >> np.uint64(24)) & last] > 1
+    for number in range(count):
+        starts[kept] = number
+        kept += sieve[(keys[number] >> np.uint64(24)) & last] > 1
     return kept
 
 
@@ -318,7 +316,9 @@ def _grams(
     Only what recurs is measured, and an n-gram that recurs is made of two shorter ones that do: of
     each size, those alone are looked at that begin where such stand one behind the other.
     """
-    left = _sieve(hashes, count, sieve, grams, starts)
+    for start in range(count - 1):
+        grams[start] = (hashes[start] * MULTIPLIER + hashes[start + 1]) * MULTIPLIER
+    left = recurring(grams, max(count - 1, 0), sieve, starts)
     for size in range(TOP_SIZES[0], REPEATED_SIZES[-1] + 1):
         if size > TOP_SIZES[0]:
             kept = 0
