@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -70,19 +69,23 @@ _DELIMITERS = "".join(map(chr, range(0x21))) + '"<>\\^`{|}\x7f'
 _BEGIN = re.compile(r"(?:https?|ftp)://|(?<![a-z0-9])www\.", re.ASCII | re.IGNORECASE)
 
 
-class _Tables(NamedTuple):
-    signs: npt.NDArray[np.uint8]
-    delimits: npt.NDArray[np.uint8]
-    joins: npt.NDArray[np.uint8]
-    phrases: npt.NDArray[np.uint8]
-    sizes: Integers
-    anchors: Integers
-    kinds: Integers
+@functools.cache
+def phrases() -> k.Phrases:
+    """C4's phrases: placeholder text, JavaScript, notices."""
+    letters = np.zeros((len(_ANCHORS), max(map(len, _ANCHORS))), np.uint8)
+    for row, phrase in enumerate(_ANCHORS):
+        letters[row, : len(phrase)] = list(phrase.encode())
+    return k.Phrases(
+        letters,
+        np.array([len(phrase) for phrase in _ANCHORS], np.int64),
+        np.array(list(_ANCHORS.values()), np.int64),
+        np.array([_KINDS[phrase] for phrase in _ANCHORS], np.int64),
+    )
 
 
 @functools.cache
-def _tables() -> _Tables:
-    """What the kernel looks for, as it takes it."""
+def _tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """What each byte may be the sign of, what ends an address, and what goes before none."""
     signs = np.where(leads(classes() & SPACE > 0), k.WIDE, k.PLAIN).astype(np.uint8)
     for chars, sign in (
         ("".join(chr(code) for code in range(0x80) if classes()[code] & SPACE), k.BLANK),
@@ -94,21 +97,10 @@ def _tables() -> _Tables:
         ("".join(phrase[at] + phrase[at].upper() for phrase, at in _ANCHORS.items()), k.PHRASE),
     ):
         signs[[ord(char) for char in chars]] = sign
-    phrases = np.zeros((len(_ANCHORS), max(map(len, _ANCHORS))), np.uint8)
-    for row, phrase in enumerate(_ANCHORS):
-        phrases[row, : len(phrase)] = list(phrase.encode())
     delimits, joins = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
     delimits[[ord(char) for char in _DELIMITERS]] = 1
     joins[[code for code in range(0x80) if chr(code).isalnum()]] = 1
-    return _Tables(
-        signs,
-        delimits,
-        joins,
-        phrases,
-        np.array([len(phrase) for phrase in _ANCHORS], np.int64),
-        np.array(list(_ANCHORS.values()), np.int64),
-        np.array([_KINDS[phrase] for phrase in _ANCHORS], np.int64),
-    )
+    return signs, delimits, joins
 
 
 def _columns(counts: Integers, valid: Flags) -> list[pa.Array]:
@@ -200,5 +192,5 @@ def boilerplate(batch: pa.RecordBatch) -> list[pa.Array]:
     """
     texts = strings(batch[TEXT.name])
     counts = np.zeros((texts.rows, k.COUNTS), np.int64)
-    k.count_marks(texts, classes(), *_tables(), counts)
+    k.count_marks(texts, classes(), *_tables(), phrases(), counts)
     return _columns(counts, texts.valid)

@@ -1,11 +1,14 @@
 """One pass over a text that counts the phrases, brackets and addresses of web pages."""
 
-# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917, PLR2004, SIM110 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR2004, SIM110 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from phloem.filters.kernels import inlined, kernel
 from phloem.filters.kernels.classes import SPACE, UNSPACED, WORD
@@ -25,6 +28,22 @@ DOT, SLASH = 0x2E, 0x2F
 LOWER_F, LOWER_H, LOWER_P, LOWER_S, LOWER_T, LOWER_W = 0x66, 0x68, 0x70, 0x73, 0x74, 0x77
 
 
+class Phrases(NamedTuple):
+    """Phrases as kernels take them.
+
+    Attributes:
+        letters: A phrase in lower case a row.
+        sizes: Of each phrase.
+        anchors: The place in each phrase of the byte that it is looked for by.
+        kinds: The column of the counts that each phrase counts in.
+    """
+
+    letters: npt.NDArray[np.uint8]
+    sizes: Integers
+    anchors: Integers
+    kinds: Integers
+
+
 @inlined
 def lower_byte(byte: Scalar) -> Scalar:
     """The lower case of a letter of ASCII; any other byte as it is."""
@@ -32,7 +51,7 @@ def lower_byte(byte: Scalar) -> Scalar:
 
 
 @inlined
-def _stands(data: Bytes, begin: Scalar, end: Scalar, phrase: Bytes, size: Scalar) -> bool:
+def stands(data: Bytes, begin: Scalar, end: Scalar, phrase: Bytes, size: Scalar) -> bool:
     """Whether a phrase in lower case stands at a place, in any case."""
     if begin + size > end:
         return False
@@ -101,10 +120,7 @@ def count_marks(
     signs: Bytes,
     delimits: Bytes,
     joins: Bytes,
-    phrases: Bytes,
-    sizes: Integers,
-    anchors: Integers,
-    kinds: Integers,
+    phrases: Phrases,
     out: Integers,
 ) -> None:
     """Fill one row of counts for each valid text.
@@ -115,13 +131,11 @@ def count_marks(
         signs: What each of the 256 bytes may be the sign of.
         delimits: Whether each byte of ASCII ends an address.
         joins: Whether each byte is a letter or digit of ASCII, behind which none begins with `www`.
-        phrases: A phrase in lower case a row.
-        sizes: Of each phrase.
-        anchors: The place in each phrase of the byte that it is looked for by.
-        kinds: The column that each phrase counts in.
+        phrases: What is looked for.
         out: Zeros, one row a text, COUNTS columns.
     """
     data, offsets, valid = texts
+    letters, sizes, anchors, kinds = phrases
     for row in range(len(valid)):
         if not valid[row]:
             continue
@@ -142,10 +156,10 @@ def count_marks(
                 wanted = lower_byte(byte)
                 for number in range(len(sizes)):
                     first = at - anchors[number]
-                    phrase = phrases[number]
+                    phrase = letters[number]
                     if phrase[anchors[number]] != wanted or first < begin:
                         continue
-                    if _stands(data, first, end, phrase, sizes[number]):
+                    if stands(data, first, end, phrase, sizes[number]):
                         scripted |= kinds[number] == SCRIPT_LINES
                         policy |= kinds[number] == POLICY_LINES
                         counts[PLACEHOLDERS] += kinds[number] == PLACEHOLDERS
