@@ -118,7 +118,7 @@ def test_contributing_op_gives_what_its_examples_say(tmp_path, monkeypatch):
 
 def test_contributing_workspace_names_known_keys():
     (text,) = _examples("toml")
-    assert set(tomllib.loads(text)) == {"ops", "sources", "recipes", "policies"}
+    assert set(tomllib.loads(text)) == {"ops", "sources", "recipes", "policies", "rule_sets"}
 
 
 WHEEL = "tomlkit-0.15.2-py3-none-any.whl"

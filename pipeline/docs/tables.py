@@ -24,6 +24,7 @@ from phloem.pipeline.recipe import RECIPES
 from phloem.pipeline.registry.page import entries
 from phloem.pipeline.registry.registry import load_registry
 from phloem.pipeline.registry.stats import TEXT_COLUMNS, stats, text_rows
+from phloem.pipeline.rule_set import RuleSet, load_rule_set, rule_set_files
 from phloem.pipeline.stages import STAGES
 from phloem.pipeline.workspace import Workspace
 from phloem.reports.registry import (
@@ -117,6 +118,20 @@ def stages_table() -> str:
 def _plain(pattern: str) -> str:
     """The pattern of a file's name as people write it."""
     return pattern.replace("\\d{5,}", "00000").replace("[A-Za-z_]\\w*", "OP").replace("\\", "")
+
+
+def rule_sets_table() -> str:
+    """Every rule set: what it is, where it was published, what must measure for it."""
+    found = [load_rule_set(path) for _, path in sorted(rule_set_files(Workspace()).items())]
+    return table(
+        ["set", "is", "as published in", "needs", "rules"],
+        [(f"`{own.name}`", own.summary, own.source, _needed(own), len(own.rules)) for own in found],
+    )
+
+
+def _needed(own: RuleSet) -> str:
+    params = [(op.name, ", ".join(f"{k}: {v}" for k, v in op.params.items())) for op in own.ops]
+    return ", ".join(f"`{name}`" + (f" (`{told}`)" if told else "") for name, told in params)
 
 
 def recipes_table() -> str:
@@ -275,6 +290,7 @@ TABLES: Mapping[str, Maker] = MappingProxyType(
         "op-columns": op_columns_table,
         "stages": stages_table,
         "recipes": recipes_table,
+        "rule-sets": rule_sets_table,
         "connectors": connectors_table,
         "reports": sections_table,
         "card": lambda: fields_table(Source),

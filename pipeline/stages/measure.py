@@ -14,6 +14,7 @@ from phloem.catalog.columns import (
     DECLARED_LANGUAGE,
     DECLARED_LANGUAGES,
     ID,
+    INGESTED,
     LICENSE,
     TEXT,
     TEXT_BYTES,
@@ -120,12 +121,21 @@ def chain(source: Source, recipe_ops: Sequence[Op], workspace_ops: Sequence[str]
     """The ops that run on a source: its card's own rewrites, then the recipe's ops.
 
     Raises RecipeError where more than one of them counts, as the texts of a source are counted
-    once, or where two measure the same.
+    once, where two measure the same, or where a card's reads what only a recipe's ops write.
     """
     own = [
         find_op(spec.name, spec.params, workspace_ops)
         for spec in (OpSpec.model_validate(op_spec(item)) for item in source.clean)
     ]
+    there = {column.name for column in (*INGESTED, DECLARED_LANGUAGES)}
+    for op in own:
+        lacking = [column.name for column in op.reads if column.name not in there]
+        if lacking:
+            msg = (
+                f"{source.id}: {op.name} of its card reads {lacking}; put it into the recipe's ops"
+            )
+            raise RecipeError(msg)
+        there |= {column.name for column in op.writes}
     ops = [*own, *recipe_ops]
     counting = [op.name for op in ops if op.counts]
     if len(counting) > 1:
