@@ -265,7 +265,7 @@ def roots_repeats(
         stamp += np.uint64(1)
         for number in range(left):
             places[number] = count_key(table, stamp, last, keys[starts[number]])
-        recur = in_recur = 0  # different ones that recur, and all occurrences of these
+        recur = in_recur = np.int64(0)  # different ones that recur, and all occurrences of these
         for number in range(left):
             times = np.int64(table[places[number]] & TIMES)
             if times > 1 and not table[places[number]] & SEEN:
@@ -274,7 +274,7 @@ def roots_repeats(
                 recur += 1
                 in_recur += times
         different = found - in_recur + recur
-        most = min(np.int64(np.sqrt(different)), recur)
+        most: Scalar = min(np.int64(np.sqrt(different)), np.int64(recur))
         ordered = np.sort(starts[:recur])
         out[row, CHAR_GRAMS] = found
         out[row, TOP_CHAR_GRAMS] = ordered[recur - most :].sum()
