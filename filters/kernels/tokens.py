@@ -266,6 +266,14 @@ def _is_label(code: Scalar) -> bool:
 
 
 @inlined
+def _is_schemes(code: Scalar, rules: Rules) -> bool:
+    """Whether a sign may be of the scheme of an address: one of a word, + - or a full stop."""
+    if code < ASCII:
+        return bool(_is_label(code) or code in (0x5F, PLUS, DASH, DOT))
+    return bool(rules.classes[code] & ALPHA)
+
+
+@inlined
 def _is_tail(codes: Integers, at: Scalar, high: Scalar) -> bool:
     """Whether what follows a host is a port, a path or nothing."""
     if at < high and codes[at] == COLON:
@@ -303,11 +311,15 @@ def _is_address(codes: Integers, low: Scalar, high: Scalar, rules: Rules) -> boo
     """Whether a chunk is a web or mail address, which is one token."""
     if _is_host(codes, low, high, rules):
         return True
-    for at in range(low + 1, high):
-        scheme = codes[at] == SLASH and codes[at - 1] == SLASH and at - 4 >= low
-        if scheme and codes[at - 2] == COLON and _is_host(codes, at + 1, high, rules):
-            return True
-        if codes[at] == AT and _is_host(codes, at + 1, high, rules):
+    at = low
+    while at < high and _is_schemes(codes[at], rules):
+        at += 1
+    scheme = at - low >= 2 and at + 2 < high and codes[at] == COLON
+    scheme = scheme and codes[at + 1] == SLASH and codes[at + 2] == SLASH
+    if scheme and _is_host(codes, at + 3, high, rules):
+        return True
+    for place in range(low + 1, high):
+        if codes[place] == AT and _is_host(codes, place + 1, high, rules):
             return True
     return False
 
@@ -404,6 +416,14 @@ def _split(codes: Integers, high: Scalar, cut: Bytes, rules: Rules) -> None:
 
 
 @inlined
+def _is_closed(data: Bytes, at: Scalar, end: Scalar) -> bool:
+    """Whether . , ! ? or ; stands before a space: but for the first, no exception ends with it."""
+    if at >= end or data[at] not in (DOT, COMMA, 0x21, 0x3F, 0x3B):
+        return False
+    return bool(at + 1 == end or data[at + 1] in (0x20, 0x0A))
+
+
+@inlined
 def tokenize(
     data: Bytes,
     at: Scalar,
@@ -439,12 +459,28 @@ def tokenize(
                 break
             seen = fold(seen, byte)
             at += 1
+        cuts: Scalar = np.int64(0)
+        if 0 < at - begin <= LONGEST_CASE:
+            place = _slot(rules.slots, mix(seen))
+            if place >= 0:
+                cuts = rules.cuts[place]
+        if at > begin and cuts == 0 and _is_closed(data, at, end):
+            alone = data[at] != DOT
+            if not alone and _slot(rules.slots, mix(fold(seen, DOT))) < 0:
+                single = at - begin == 1
+                alone = data[at - 1] >= 0x61 or not (single or data[at - 2] >= 0x61)
+                if not alone:  # X. and McD. are one
+                    begins[found], ends[found] = begin, at + 1
+                    found += 1
+                    at += 2
+                    continue
+            if alone:
+                begins[found], ends[found] = begin, at
+                begins[found + 1], ends[found + 1] = at, at + 1
+                found += 2
+                at += 2
+                continue
         if at > begin and (at == end or data[at] in (0x20, 0x0A)):
-            cuts: Scalar = np.int64(0)
-            if at - begin <= LONGEST_CASE:
-                place = _slot(rules.slots, mix(seen))
-                if place >= 0:
-                    cuts = rules.cuts[place]
             last = begin
             for size in range(1, min(at - begin, LONGEST_CASE)):
                 if cuts >> size & 1:
