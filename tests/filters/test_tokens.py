@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phloem.filters.kernels import kernel
-from phloem.filters.kernels.tokens import Rules, english_rules, tokenize
+from phloem.filters.kernels.tokens import Rules, cases, english_rules, tokenize
 from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar
 from phloem.filters.tokens import english_tokens
 
@@ -36,7 +40,7 @@ PIECES = [
     ],
     *["http://", "www.", "a.org", "x.co.uk", ":80", "/p?q=1", "km", "m²", "%", "€", "°", "C"],
     *["5", "12", "A", "AB", "é", "É", "я", "漢", "。", "한", "ก", "🙂", "\u200d", "\u0301"],
-    *[" ", "\n", "\u00a0", "\u3000", "word", "Word"],
+    *[" ", "\n", "\u00a0", "\u3000", "word", "Word", "Mr", "co", "dont", "X", "McD", "!", "?", ";"],
 ]
 MIXED = st.one_of(
     st.lists(st.sampled_from(PIECES), max_size=12).map("".join),
@@ -93,3 +97,29 @@ def test_tokens_equal_their_reference(text: str) -> None:
 )
 def test_tokens_are_those_of_spacy(text: str, tokens: str) -> None:
     assert _tokens(text) == tokens.split()
+
+
+def test_no_exception_ends_with_a_sign_that_is_cut_off_unseen() -> None:
+    texts = ["".join(parts) for parts, _ in cases()]
+    assert [text for text in texts if text[-1] in ",!?;" and text[:-1].isalpha()] == []
+
+
+def _declarations() -> dict[str, str]:
+    path = Path(__file__).parents[2] / "sources" / "bundled" / "udhr.jsonl.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return {row["language"]: row["text"] for row in map(json.loads, lines)}
+
+
+def test_tokens_of_real_text_in_every_language_are_those_of_spacy() -> None:
+    """Where spaCy is installed (the extra `ner`); no token of the declarations differs."""
+    tokenizer = pytest.importorskip("spacy").blank("en").tokenizer
+    texts = _declarations()
+    assert len(texts) >= 40
+    for language, text in texts.items():
+        wanted = [token.text for token in tokenizer(text) if token.text.strip()]
+        assert _tokens(text) == wanted, language
+
+
+def test_tokens_of_real_text_in_every_language_are_those_of_the_reference() -> None:
+    for language, text in _declarations().items():
+        assert _tokens(text) == english_tokens(text), language
