@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from phloem.catalog.columns import TEXT, Column
 from phloem.filters.kernels import repeating as k
-from phloem.filters.kernels.classes import SPACE, classes, lower
+from phloem.filters.kernels.classes import SPACE, classes
 from phloem.filters.kernels.utf8 import Flags, Integers, leads, nullable, strings
 from phloem.filters.minhash import words_of
 from phloem.filters.op import op
@@ -52,10 +52,8 @@ DUP_NGRAMS = tuple(
 
 @functools.cache
 def _firsts() -> npt.NDArray[np.uint8]:
-    """Whether a space may begin with a byte; the blank stands for itself."""
-    table = np.where(leads(classes() & SPACE > 0), k.OTHER, k.PLAIN).astype(np.uint8)
-    table[ord(" ")] = k.BLANK
-    return table
+    """Whether a space may begin with a byte."""
+    return np.where(leads(classes() & SPACE > 0), k.SPACES, k.PLAIN).astype(np.uint8)
 
 
 def _columns(counts: Integers, valid: Flags) -> list[pa.Array]:
@@ -163,20 +161,19 @@ def repetition(batch: pa.RecordBatch) -> list[pa.Array]:
     without folding: a script without spaces is measured in n-grams of characters.
     """
     texts = strings(batch[TEXT.name])
-    longest = int(np.diff(texts.offsets).max(initial=0)) + 1
+    longest = int(np.diff(texts.offsets).max(initial=0))
     places = 1 << (2 * longest + 2).bit_length()
+    words = longest // 2 + 2
     counts = np.zeros((texts.rows, k.COUNTS), np.int64)
     k.repeats(
         texts,
         classes(),
         _firsts(),
-        lower(),
-        np.empty(places, np.uint64),
-        np.zeros(places, np.uint32),
-        np.empty(places, np.int64),
-        np.empty(longest, np.uint64),
-        np.empty(longest, np.uint64),
-        np.empty((4, longest), np.int64),
+        np.zeros(2 * places, np.uint64),
+        np.empty(places, np.uint8),
+        np.empty(words, np.uint64),
+        np.empty(words, np.uint64),
+        np.empty((3, words + 1), np.int64),
         counts,
     )
     return _columns(counts, texts.valid)
