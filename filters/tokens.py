@@ -49,7 +49,8 @@ def _patterns() -> _Patterns:
     )
     label = "A-Za-z0-9\u00a1-\uffff"
     host = rf"(?:(?:[{label}][{label}_-]{{0,62}})?[{label}]\.)+{lower}{{2,63}}"
-    address = rf"(?:.{{2,}}://|.+@)?{host}(?::[0-9]{{2,5}})?(?:[/?#].*)?"
+    scheme = _set(k.ALPHA)[:-1] + "0-9_+.-]"
+    address = rf"(?:{scheme}{{2,}}://|.+@)?{host}(?::[0-9]{{2,5}})?(?:[/?#].*)?"
     return _Patterns(*map(re.compile, (prefix, suffix, infix, address)))
 
 

@@ -266,6 +266,14 @@ def _is_label(code: Scalar) -> bool:
 
 
 @inlined
+def _is_schemes(code: Scalar, rules: Rules) -> bool:
+    """Whether a sign may be of the scheme of an address: one of a word, + - or a full stop."""
+    if code < ASCII:
+        return bool(_is_label(code) or code in (0x5F, PLUS, DASH, DOT))
+    return bool(rules.classes[code] & ALPHA)
+
+
+@inlined
 def _is_tail(codes: Integers, at: Scalar, high: Scalar) -> bool:
     """Whether what follows a host is a port, a path or nothing."""
     if at < high and codes[at] == COLON:
@@ -303,11 +311,15 @@ def _is_address(codes: Integers, low: Scalar, high: Scalar, rules: Rules) -> boo
     """Whether a chunk is a web or mail address, which is one token."""
     if _is_host(codes, low, high, rules):
         return True
-    for at in range(low + 1, high):
-        scheme = codes[at] == SLASH and codes[at - 1] == SLASH and at - 4 >= low
-        if scheme and codes[at - 2] == COLON and _is_host(codes, at + 1, high, rules):
-            return True
-        if codes[at] == AT and _is_host(codes, at + 1, high, rules):
+    at = low
+    while at < high and _is_schemes(codes[at], rules):
+        at += 1
+    scheme = at - low >= 2 and at + 2 < high and codes[at] == COLON
+    scheme = scheme and codes[at + 1] == SLASH and codes[at + 2] == SLASH
+    if scheme and _is_host(codes, at + 3, high, rules):
+        return True
+    for place in range(low + 1, high):
+        if codes[place] == AT and _is_host(codes, place + 1, high, rules):
             return True
     return False
 

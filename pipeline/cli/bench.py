@@ -29,11 +29,12 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[ops|breakdown|engine|chain|start|extraction]",
+            metavar="[ops|breakdown|engine|chain|parity|start|extraction]",
             help="Every op and a whole run; or what each stage and op opens, writes, computes and"
             " costs; or what Beam adds to a plain loop, what a second worker"
             " gains, and how time and memory grow with the corpus; or a whole chain beside those of"
-            " other makers, and how often both decide alike; or how long commands take to begin;"
+            " other makers, and how often both decide alike; or how often each of datatrove's rules"
+            " decides as ours, and how fast; or how long commands take to begin;"
             " or how faithful the text of HTML is to the sources that pages were made of.",
         ),
     ] = "ops",
@@ -70,7 +71,8 @@ def bench(
         typer.Option(
             "--datatrove",
             metavar="PYTHON",
-            help="For chain: interpreter of an environment with datatrove[processing,io].",
+            help="For chain and parity: interpreter of an environment with"
+            " datatrove[processing,io].",
         ),
     ] = None,
     dolma: Annotated[
@@ -95,7 +97,7 @@ def bench(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure ops and the whole run, the engine, chains, first seconds, or what extraction keeps.
+    """Measure ops and the whole run, the engine, chains, rules, first seconds, or extraction.
 
     [bold]phloem bench --data texts --op statistics --peers[/bold]
     [bold]phloem bench chain --data texts --datatrove other/bin/python[/bold]
@@ -126,6 +128,14 @@ def bench(
         others = {"datatrove": datatrove} | ({"dolma": dolma} if dolma else {})
         columns = chain.COLUMNS
         rows = _noted(chain.bench_chain(data, peers=others, repeat=repeat, told=note), "says")
+    elif what == "parity":
+        if datatrove is None:
+            raise typer.BadParameter("parity needs --datatrove PYTHON, an interpreter that has it")
+        from phloem.pipeline.bench import parity
+
+        columns = parity.COLUMNS
+        given = parity.bench_parity(data, datatrove=datatrove, repeat=repeat, told=note)
+        rows = _noted(given, "alike")
     elif what == "start":
         from phloem.pipeline.bench import start
 

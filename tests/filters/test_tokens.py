@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,8 +91,30 @@ def test_tokens_equal_their_reference(text: str) -> None:
         ("cannot gonna Im", "can not gon na I m"),
         ("你好。世界", "你好。世界"),
         ("«Да», сказал", "« Да » , сказал"),
+        ("L<http://a-b.org/c-d> x.y@a-b.org", "L < http://a - b.org / c - d > x.y@a-b.org"),
         ("", ""),
     ],
 )
 def test_tokens_are_those_of_spacy(text: str, tokens: str) -> None:
     assert _tokens(text) == tokens.split()
+
+
+def _declarations() -> dict[str, str]:
+    path = Path(__file__).parents[2] / "sources" / "bundled" / "udhr.jsonl.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return {row["language"]: row["text"] for row in map(json.loads, lines)}
+
+
+def test_tokens_of_real_text_in_every_language_are_those_of_spacy() -> None:
+    """Where spaCy is installed (the extra `ner`); no token of the declarations differs."""
+    tokenizer = pytest.importorskip("spacy").blank("en").tokenizer
+    texts = _declarations()
+    assert len(texts) >= 40
+    for language, text in texts.items():
+        wanted = [token.text for token in tokenizer(text) if token.text.strip()]
+        assert _tokens(text) == wanted, language
+
+
+def test_tokens_of_real_text_in_every_language_are_those_of_the_reference() -> None:
+    for language, text in _declarations().items():
+        assert _tokens(text) == english_tokens(text), language
