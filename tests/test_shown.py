@@ -17,8 +17,8 @@ from shown import ROOT, Block
 from phloem.pipeline.docs import pages as docs
 from phloem.pipeline.logs import JsonLines
 from phloem.pipeline.recipe import Recipe
-from phloem.pipeline.stages import BY_NAME
 from phloem.pipeline.rule_set import expanded
+from phloem.pipeline.stages import BY_NAME
 from phloem.pipeline.workspace import Workspace, load_workspace
 from phloem.sources.cards.source import Source
 from phloem.sources.limits import Limits
