@@ -165,7 +165,7 @@ def _dolma_reference(batch: pa.RecordBatch) -> list[pa.Array]:
     return _counted(batch, _count_dolma, _DOLMA_PARTS)
 
 
-def _tables(texts: Strings) -> tuple[int, npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+def tables(texts: Strings) -> tuple[int, npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
     """Room for the longest text: its bytes and some more, the table, and the sieve."""
     longest = int(np.diff(texts.offsets).max(initial=0)) + 3
     places = 1 << (2 * longest).bit_length()
@@ -200,7 +200,7 @@ def datatrove_repetition(batch: pa.RecordBatch) -> list[pa.Array]:
     without the spaces, and the search goes on behind each. Lines and paragraphs keep their spaces.
     """
     texts = strings(batch[TEXT.name])
-    longest, table, sieve = _tables(texts)
+    longest, table, sieve = tables(texts)
     counts = np.zeros((texts.rows, k.COUNTS), np.int64)
     k.datatrove_repeats(
         texts,
@@ -236,7 +236,7 @@ def dolma_repetition(batch: pa.RecordBatch) -> list[pa.Array]:
     between spaces; every occurrence of a line or n-gram that occurs twice counts, the first too.
     """
     texts = strings(batch[TEXT.name])
-    longest, table, sieve = _tables(texts)
+    longest, table, sieve = tables(texts)
     counts = np.zeros((texts.rows, k.COUNTS), np.int64)
     k.dolma_repeats(
         texts,

@@ -37,7 +37,7 @@ REPEATED_SIZES = (5, 6, 7, 8, 9, 10)
 
 
 @inlined
-def _count(table: Hashes, stamp: np.uint64, last: Scalar, key: np.uint64) -> Scalar:
+def count_key(table: Hashes, stamp: np.uint64, last: Scalar, key: np.uint64) -> Scalar:
     """Count a key in the table; the place of its count."""
     place = place_of(table, stamp, last, key)
     if table[place + 1] >> STAMP != stamp:
@@ -48,7 +48,7 @@ def _count(table: Hashes, stamp: np.uint64, last: Scalar, key: np.uint64) -> Sca
 
 
 @inlined
-def _sequences(hashes: Hashes, count: Scalar, size: Scalar, keys: Hashes) -> Scalar:
+def sequences(hashes: Hashes, count: Scalar, size: Scalar, keys: Hashes) -> Scalar:
     """The keys of the runs of so many words; how many there are."""
     found = max(count - size + 1, 0)
     for start in range(found):
@@ -77,7 +77,7 @@ def _top(
     left = recurring(keys, found, sieve, starts)
     last = table_end(left)
     for number in range(left):
-        places[number] = _count(table, stamp, last, keys[starts[number]])
+        places[number] = count_key(table, stamp, last, keys[starts[number]])
     most, first = np.int64(1), np.int64(0)
     for number in range(left):
         often = np.int64(table[places[number]] & TIMES)
@@ -215,7 +215,7 @@ def datatrove_repeats(
         for place in range(len(TOP_SIZES)):
             size = TOP_SIZES[place]
             stamp += np.uint64(1)
-            found = _sequences(own, count, size, keys)
+            found = sequences(own, count, size, keys)
             chars, often = _top(keys, found, size, sums, table, stamp, sieve, starts, places)
             counts[TOP + place] = (chars + size - 1) * often
         for place in range(len(REPEATED_SIZES)):
@@ -277,7 +277,7 @@ def dolma_repeats(
                 continue
             counts[LINES] += 1
             key = mix(hash_of(data, begin, at))
-            often = table[_count(table, stamp, last, key)] & TIMES
+            often = table[count_key(table, stamp, last, key)] & TIMES
             if often > np.uint64(1):  # at the second, the first counts too
                 added = 2 if often == np.uint64(2) else 1
                 counts[DUP_LINES] += added
@@ -288,19 +288,19 @@ def dolma_repeats(
         for place in range(len(TOP_SIZES)):
             size = TOP_SIZES[place]
             stamp += np.uint64(1)
-            found = _sequences(own, count, size, keys)
+            found = sequences(own, count, size, keys)
             chars, often = _top(keys, found, size, sums, table, stamp, sieve, starts, places)
             counts[TOP + place] = chars * often
         for place in range(len(REPEATED_SIZES)):
             size = REPEATED_SIZES[place]
             stamp += np.uint64(1)
-            found = _sequences(own, count, size, keys)
+            found = sequences(own, count, size, keys)
             for number in range(found):
                 counts[IN_GRAMS + place] += sums[number + size] - sums[number]
             left = recurring(keys, found, sieve, starts)
             last = table_end(left)
             for candidate in range(left):
-                places[candidate] = _count(table, stamp, last, keys[starts[candidate]])
+                places[candidate] = count_key(table, stamp, last, keys[starts[candidate]])
             for candidate in range(left):
                 if table[places[candidate]] & TIMES > np.uint64(1):
                     number = starts[candidate]

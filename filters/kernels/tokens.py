@@ -416,6 +416,14 @@ def _split(codes: Integers, high: Scalar, cut: Bytes, rules: Rules) -> None:
 
 
 @inlined
+def _is_closed(data: Bytes, at: Scalar, end: Scalar) -> bool:
+    """Whether . , ! ? or ; stands before a space: but for the first, no exception ends with it."""
+    if at >= end or data[at] not in (DOT, COMMA, 0x21, 0x3F, 0x3B):
+        return False
+    return bool(at + 1 == end or data[at + 1] in (0x20, 0x0A))
+
+
+@inlined
 def tokenize(
     data: Bytes,
     at: Scalar,
@@ -451,12 +459,28 @@ def tokenize(
                 break
             seen = fold(seen, byte)
             at += 1
+        cuts: Scalar = np.int64(0)
+        if 0 < at - begin <= LONGEST_CASE:
+            place = _slot(rules.slots, mix(seen))
+            if place >= 0:
+                cuts = rules.cuts[place]
+        if at > begin and cuts == 0 and _is_closed(data, at, end):
+            alone = data[at] != DOT
+            if not alone and _slot(rules.slots, mix(fold(seen, DOT))) < 0:
+                single = at - begin == 1
+                alone = data[at - 1] >= 0x61 or not (single or data[at - 2] >= 0x61)
+                if not alone:  # X. and McD. are one
+                    begins[found], ends[found] = begin, at + 1
+                    found += 1
+                    at += 2
+                    continue
+            if alone:
+                begins[found], ends[found] = begin, at
+                begins[found + 1], ends[found + 1] = at, at + 1
+                found += 2
+                at += 2
+                continue
         if at > begin and (at == end or data[at] in (0x20, 0x0A)):
-            cuts: Scalar = np.int64(0)
-            if at - begin <= LONGEST_CASE:
-                place = _slot(rules.slots, mix(seen))
-                if place >= 0:
-                    cuts = rules.cuts[place]
             last = begin
             for size in range(1, min(at - begin, LONGEST_CASE)):
                 if cuts >> size & 1:

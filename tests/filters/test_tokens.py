@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phloem.filters.kernels import kernel
-from phloem.filters.kernels.tokens import Rules, english_rules, tokenize
+from phloem.filters.kernels.tokens import Rules, cases, english_rules, tokenize
 from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar
 from phloem.filters.tokens import english_tokens
 
@@ -40,7 +40,7 @@ PIECES = [
     ],
     *["http://", "www.", "a.org", "x.co.uk", ":80", "/p?q=1", "km", "m²", "%", "€", "°", "C"],
     *["5", "12", "A", "AB", "é", "É", "я", "漢", "。", "한", "ก", "🙂", "\u200d", "\u0301"],
-    *[" ", "\n", "\u00a0", "\u3000", "word", "Word"],
+    *[" ", "\n", "\u00a0", "\u3000", "word", "Word", "Mr", "co", "dont", "X", "McD", "!", "?", ";"],
 ]
 MIXED = st.one_of(
     st.lists(st.sampled_from(PIECES), max_size=12).map("".join),
@@ -97,6 +97,11 @@ def test_tokens_equal_their_reference(text: str) -> None:
 )
 def test_tokens_are_those_of_spacy(text: str, tokens: str) -> None:
     assert _tokens(text) == tokens.split()
+
+
+def test_no_exception_ends_with_a_sign_that_is_cut_off_unseen() -> None:
+    texts = ["".join(parts) for parts, _ in cases()]
+    assert [text for text in texts if text[-1] in ",!?;" and text[:-1].isalpha()] == []
 
 
 def _declarations() -> dict[str, str]:
