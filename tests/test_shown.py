@@ -17,8 +17,9 @@ from shown import ROOT, Block
 from phloem.pipeline.docs import pages as docs
 from phloem.pipeline.logs import JsonLines
 from phloem.pipeline.recipe import Recipe
+from phloem.pipeline.rule_set import expanded
 from phloem.pipeline.stages import BY_NAME
-from phloem.pipeline.workspace import load_workspace
+from phloem.pipeline.workspace import Workspace, load_workspace
 from phloem.sources.cards.source import Source
 from phloem.sources.limits import Limits
 
@@ -114,6 +115,12 @@ def yaml_is_sound(block: Block, folder: Path) -> None:
     made = yaml.load(block.text, Loader=yaml.CSafeLoader)
     if "access" in made:
         assert Source.model_validate(made).id == Path(block.place).stem
+    elif "ops" in made and "name" not in made:  # a part of a recipe
+        (recipe,) = [b for b in shown.blocks(ROOT / "CONTRIBUTING.md") if "tokenizer:" in b.text]
+        whole = yaml.load(recipe.text, Loader=yaml.CSafeLoader) | made
+        found = Recipe.model_validate(whole)
+        assert found.bound_ops(Workspace())
+        assert expanded(found.use, found.without, found.keep, Workspace()).faults == ()
     elif "ops" in made:
         assert Recipe.model_validate(made).name == Path(block.place).stem
     elif "limits" in made:
@@ -137,10 +144,10 @@ def toml_is_sound(block: Block, folder: Path) -> None:
     """As a workspace, with an empty part for each that it names."""
     (folder / "phloem.toml").write_text(block.text, encoding="utf-8")
     (folder / "our_ops.py").touch()
-    for part in ("cards", "recipes", "policies"):
+    for part in ("cards", "recipes", "policies", "rule_sets"):
         (folder / part).mkdir()
-    workspace = load_workspace(folder)
-    assert all((workspace.ops, workspace.sources, workspace.recipes, workspace.policies))
+    found = load_workspace(folder)
+    assert all((found.ops, found.sources, found.recipes, found.policies, found.rule_sets))
 
 
 def json_is_sound(block: Block, folder: Path) -> None:

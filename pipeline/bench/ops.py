@@ -26,16 +26,19 @@ from phloem.catalog.columns import (
     DECLARED_LANGUAGE,
     DECLARED_LANGUAGES,
     ID,
+    LANGUAGE,
     MEDIA_TYPE,
     NATIVE_ID,
     SOURCE,
     TEXT,
+    URL,
     schema,
 )
 from phloem.catalog.handoff.tokenizer import Encoded, find_end, library_encoder, train_tokenizer
 from phloem.catalog.nearest import nearest
 from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
+from phloem.catalog.tags import NO_LANGUAGE
 from phloem.filters.bpe import kernel_encoder
 from phloem.filters.counted import FREQUENT, counted
 from phloem.filters.language_models import LID
@@ -54,11 +57,15 @@ BATCH_ROWS = 2000
 EDITED = 300  # documents whose edited copies are compared
 VOCAB_SIZE = 50_000
 PEER_BYTES = 2_000_000  # a plain-Python peer is measured on this much of the sample
+CODE = "code"
 TOKENIZE = "tokenize"
 WHOLE = "whole run"
 
 TYPES = ("text/html", "text/plain", "text/x-wiki")
-INPUT = (ID, SOURCE, NATIVE_ID, MEDIA_TYPE, CONTENT, TEXT, DECLARED_LANGUAGE, DECLARED_LANGUAGES)
+INPUT = (
+    *(ID, SOURCE, NATIVE_ID, URL, MEDIA_TYPE, CONTENT, TEXT),
+    *(DECLARED_LANGUAGE, DECLARED_LANGUAGES),
+)
 
 
 def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list[dict[str, Json]]:
@@ -73,7 +80,8 @@ def bench(data: Path, *, names: Sequence[str], repeat: int, peers: bool) -> list
     Raises:
         StageError: the folder holds no sample, or a name is no row.
     """
-    measured = {name: op for name, op in ops().items() if _type_for(op)}
+    # What a list names is of no speed without a list.
+    measured = {name: op for name, op in ops().items() if _type_for(op) and not op.list_keys}
     known = [*measured, MODEL, TOKENIZE, WHOLE]
     for name in names:
         if name not in known:
@@ -121,6 +129,7 @@ def sample(data: Path) -> list[pa.RecordBatch]:
             pa.array([document_id("bench", str(record["id"])) for record in part]),
             pa.array(["bench"] * len(part)),
             pa.array([str(record["id"]) for record in part]),
+            pa.nulls(len(part), URL.type),
             pa.array(["text/plain"] * len(part)),
             pa.array([text.encode() for text in texts], pa.binary()),
             pa.array(texts),
@@ -178,6 +187,8 @@ def _op_row(
     *,
     peers: bool,
 ) -> dict[str, Json]:
+    if op.name == CODE:
+        batches = [_as_code(batch) for batch in batches]
     for batch in batches[:1]:
         op(batch, paths)  # compiles kernels and loads models outside the clock
     if op.kind == EXTRACTOR:
@@ -225,6 +236,13 @@ def _type_for(op: Op) -> str | None:
     if op.kind != EXTRACTOR:
         return "text/plain"
     return next((kind for kind in TYPES if kind in op.media_types), None)
+
+
+def _as_code(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch as if it were in no human language: of all else `code` measures nothing."""
+    place = batch.schema.get_field_index(LANGUAGE.name)
+    tags = pa.array([NO_LANGUAGE] * batch.num_rows, LANGUAGE.type)
+    return batch.set_column(place, LANGUAGE.field, tags)
 
 
 def _of_type(batch: pa.RecordBatch, kind: str) -> pa.RecordBatch:
