@@ -126,7 +126,7 @@ def _roots_reference(
     writes=[ROOTS_CHAR_REPETITION_FRAC, ROOTS_WORD_REPETITION_FRAC],
     data=["kernels/categories.txt"],
     examples=[
-        ("to be or not, to be or not, to be.", (0.36, 0.5)),
+        ("to be or not, to be or not, to be.", (0.24, 0.6667)),
         ("", (0.0, 0.0)),
         (None, (None, None)),
     ],

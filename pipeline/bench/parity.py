@@ -52,6 +52,24 @@ FAMILIES: Mapping[str, tuple[str, tuple[Rule, ...]]] = {
             _rule("too_few_stop_words", "stop_word_count", least=2),
         ),
     ),
+    "Gopher repetition": (
+        "datatrove_repetition",
+        (
+            _rule("paragraphs_repeat", "gopher_dup_paragraph_frac", most=0.3),
+            _rule("paragraph_chars_repeat", "gopher_dup_paragraph_char_frac", most=0.2),
+            _rule("lines_repeat", "gopher_dup_line_frac", most=0.3),
+            _rule("line_chars_repeat", "gopher_dup_line_char_frac", most=0.2),
+            _rule("top_2gram", "gopher_top_2gram_char_frac", most=0.2),
+            _rule("top_3gram", "gopher_top_3gram_char_frac", most=0.18),
+            _rule("top_4gram", "gopher_top_4gram_char_frac", most=0.16),
+            _rule("5grams_repeat", "gopher_dup_5gram_char_frac", most=0.15),
+            _rule("6grams_repeat", "gopher_dup_6gram_char_frac", most=0.14),
+            _rule("7grams_repeat", "gopher_dup_7gram_char_frac", most=0.13),
+            _rule("8grams_repeat", "gopher_dup_8gram_char_frac", most=0.12),
+            _rule("9grams_repeat", "gopher_dup_9gram_char_frac", most=0.11),
+            _rule("10grams_repeat", "gopher_dup_10gram_char_frac", most=0.1),
+        ),
+    ),
     "FineWeb quality": (
         "datatrove_quality",
         (

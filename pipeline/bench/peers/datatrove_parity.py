@@ -24,6 +24,7 @@ def filters() -> dict[str, tuple[Any, dict[str, tuple[Any, str | None]]]]:
         C4QualityFilter,
         FineWebQualityFilter,
         GopherQualityFilter,
+        GopherRepetitionFilter,
     )
 
     def gopher(**on: Any) -> Any:
@@ -32,6 +33,16 @@ def filters() -> dict[str, tuple[Any, dict[str, tuple[Any, str | None]]]]:
         last = ("max_non_alpha_words_ratio", "min_stop_words")
         off = dict.fromkeys((*names, *more, *last))
         return GopherQualityFilter(**{**off, **on})
+
+    def repetition(**on: Any) -> Any:
+        off = dict.fromkeys(
+            ("dup_line_frac", "dup_para_frac", "dup_line_char_frac", "dup_para_char_frac")
+        )
+        return GopherRepetitionFilter(**{**off, "top_n_grams": (), "dup_n_grams": (), **on})
+
+    whole = GopherRepetitionFilter()
+    top = {f"top_{n}gram": repetition(top_n_grams=((n, most),)) for n, most in whole.top_n_grams}
+    again = {f"{n}grams_repeat": repetition(dup_n_grams=((n, m),)) for n, m in whole.dup_n_grams}
 
     def fineweb(**on: Any) -> Any:
         off = {"line_punct_thr": 0, "short_line_thr": 1, "char_duplicates_ratio": 1}
@@ -56,6 +67,16 @@ def filters() -> dict[str, tuple[Any, dict[str, tuple[Any, str | None]]]]:
                 "too_many_ellipses": (gopher(max_ellipsis_lines_ratio=0.3), None),
                 "too_few_letters": (gopher(max_non_alpha_words_ratio=0.8), None),
                 "too_few_stop_words": (gopher(min_stop_words=2), None),
+            },
+        ),
+        "Gopher repetition": (
+            whole,
+            {
+                "paragraphs_repeat": (repetition(dup_para_frac=0.3), None),
+                "paragraph_chars_repeat": (repetition(dup_para_char_frac=0.2), None),
+                "lines_repeat": (repetition(dup_line_frac=0.3), None),
+                "line_chars_repeat": (repetition(dup_line_char_frac=0.2), None),
+                **{rule: (one, None) for rule, one in {**top, **again}.items()},
             },
         ),
         "FineWeb quality": (

@@ -31,9 +31,10 @@ def test_our_rules_are_each_asked_alone() -> None:
     drops, seconds = our_drops([{"id": str(n), "text": each} for n, each in enumerate(texts)], 1)
     assert "Gopher quality: too_short" in drops["0"]
     assert "Gopher quality: too_many_hashes" in drops["0"]
-    assert not {name for name in drops["1"] if name.startswith("Gopher")}
+    assert not {name for name in drops["1"] if name.startswith("Gopher quality")}
+    assert "Gopher repetition: lines_repeat" in drops["2"]
     assert {"C4 quality: braces", "FineWeb quality: line_chars_repeat"} <= drops["2"]
-    assert set(seconds) == {"datatrove_quality", "datatrove_c4"}
+    assert set(seconds) == {"datatrove_quality", "datatrove_repetition", "datatrove_c4"}
 
 
 def test_documents_count_as_alike_where_both_drop_or_both_keep() -> None:
@@ -64,5 +65,5 @@ def test_datatrove_decides_as_our_measures(tmp_path: Path) -> None:
     data = write_sample(documents(30), tmp_path / "data")
     told: list[str] = []
     rows = list(bench_parity(data, datatrove=str(DATATROVE), repeat=1, told=told.append))
-    assert [row["alike"] for row in rows] == ["100.00%"] * 20
+    assert [row["alike"] for row in rows] == ["100.00%"] * 34
     assert {"MB/s", "peer MB/s", "ratio"} <= set(rows[0])
