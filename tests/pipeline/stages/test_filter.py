@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phloem.catalog.rules import Rule, bound_of
+from phloem.catalog.rules import Rule, bound_of, sparing
 from phloem.pipeline.stages.filter import Terms, judged, licenses_of
 
 TERMS = Terms(card="MIT", forbidden=("unknown",), refs={})
@@ -98,3 +98,25 @@ def test_filter_agrees_with_rules_read_one_by_one(
         long = words is not None and words > 100
         assert row["failed_rules"] == short + 2 * long
         assert row["verdict"] == ("dropped" if short or long else "kept")
+
+
+KINDS = st.sampled_from(["a", "b", None])
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), KINDS), max_size=6), KINDS, KINDS)
+def test_filter_spares_what_only_and_unless_name(
+    rows: list[tuple[float, str | None]], only: str | None, unless: str | None
+) -> None:
+    rule = Rule(
+        name="long",
+        column="words",
+        max=5,
+        only={"kind": (only,)} if only else None,
+        unless={"kind": (unless,)} if unless else None,
+    )
+    table = _table([{"words": words, "language": "en", "kind": kind} for words, kind in rows])
+    found = judged(table, [rule], ["MIT"] * len(rows), TERMS, [])
+    told = rule.model_dump(mode="json")
+    wanted = [words > 5 and sparing(told, {"kind": kind}) is None for words, kind in rows]
+    assert [row["verdict"] == "dropped" for row in found.to_pylist()] == wanted
+    assert [row["failed_rules"] == 1 for row in found.to_pylist()] == wanted
