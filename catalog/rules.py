@@ -8,9 +8,11 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from phloem.catalog.tags import TagError, canonical, lookup
+from phloem.catalog.tags import NO_LANGUAGE, UNKNOWN, TagError, canonical, lookup, script
 
 DEFAULT = "default"
+
+_OF_NO_SCRIPT = frozenset({UNKNOWN, NO_LANGUAGE, "mul"})
 
 
 def _by_language(bounds: Mapping[str, float]) -> Mapping[str, float]:
@@ -34,8 +36,9 @@ Bound = float | Annotated[Mapping[str, float], AfterValidator(_by_language)]
 class Rule(BaseModel):
     """A document is kept only if its value of a column lies within bounds.
 
-    A bound is a number, or numbers by language with `default` for the others; a language with
-    neither has no bound. A null value is not judged. Bounds are inclusive.
+    A bound is a number, or numbers by language, by script (`und-Cyrl`: for the languages in Cyrillic
+    letters that have none of their own), with `default` for the others; a language with none of
+    these has no bound. A null value is not judged. Bounds are inclusive.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -55,12 +58,21 @@ class Rule(BaseModel):
 
 
 def bound_of(bound: Bound | None, language: str | None) -> float | None:
-    """The bound that holds for a language: of its tag, of a coarser one (`lookup`), or the default.
+    """The bound that holds for a language: its tag's, a coarser one's, its script's, the default.
 
-    So what holds for `zh` holds for `zh-Hant` and for `yue`, which ISO 639-3 counts under it.
+    So what holds for `zh` holds for `zh-Hant` and for `yue`, which ISO 639-3 counts under it
+    (`lookup`), and what holds for `und-Cyrl` for Abkhaz, if it has no bound of its own.
     """
     if bound is None or isinstance(bound, (int, float)):
         return bound
-    tags = lookup(language) if language else ()
-    found = next((tag for tag in tags if tag in bound), DEFAULT)
+    found = next((tag for tag in _tags(language) if tag in bound), DEFAULT)
     return bound.get(found)
+
+
+def _tags(language: str | None) -> tuple[str, ...]:
+    """Where a bound is looked for; what is of no language is of no script's languages either."""
+    if not language:
+        return ()
+    if language in _OF_NO_SCRIPT:
+        return lookup(language)
+    return (*lookup(language), f"{UNKNOWN}-{script(language)}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +9,11 @@ from phloem.filters import language_files
 from phloem.filters.language_files import (
     UNLISTED,
     LanguageFileError,
+    derived_bounds,
     language_of,
     languages,
 )
+from phloem.filters.op import ops
 
 # Languages of BLOOM's corpus (ROOTS, arXiv 2303.03915, table 3) for which there must be a file.
 BLOOM = [
@@ -92,3 +95,54 @@ def test_language_file_with_an_unknown_key_names_it(
     monkeypatch.setattr(language_files, "FOLDER", tmp_path)
     with pytest.raises(LanguageFileError, match=r"xx.yaml.*scripts"):
         languages.__wrapped__()
+
+
+BOUNDS_OF_CYRILLIC = """
+derived:
+  date: 2026-01-31
+  texts: [udhr]
+  documents: 200
+  method: quantiles
+  versions: {statistics: %d}
+bounds:
+  mean_word_chars: {min: 3.5, max: 9.25}
+"""
+
+
+def with_bounds(folder: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    (folder / "und-Cyrl.yaml").write_text(BOUNDS_OF_CYRILLIC % version)
+    monkeypatch.setattr(language_files, "BOUNDS", folder)
+    monkeypatch.setattr(language_files, "bounds", language_files.bounds.__wrapped__)
+
+
+def test_derived_bounds_are_those_of_the_column_and_side_by_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bounds(tmp_path, monkeypatch, ops()["statistics"].version)
+    assert derived_bounds("mean_word_chars", "min") == {"und-Cyrl": 3.5}
+    assert derived_bounds("mean_word_chars", "max") == {"und-Cyrl": 9.25}
+
+
+def test_derived_bounds_of_another_version_of_the_op_are_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bounds(tmp_path, monkeypatch, ops()["statistics"].version - 1)
+    with pytest.raises(LanguageFileError, match=r"^.*und-Cyrl.*statistics.*thresholds derive`$"):
+        derived_bounds("mean_word_chars", "min")
+
+
+def test_derived_bounds_that_nobody_derived_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bounds(tmp_path, monkeypatch, ops()["statistics"].version)
+    with pytest.raises(LanguageFileError, match="no min of 'digit_frac'"):
+        derived_bounds("digit_frac", "min")
+
+
+def test_a_bounds_file_that_says_too_little_names_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_bounds(tmp_path, monkeypatch, 1)
+    (tmp_path / "xx.yaml").write_text("bounds: {digit_frac: {least: 1}}\n")
+    with pytest.raises(LanguageFileError, match=r"(?s)xx.yaml.*derived.*least"):
+        derived_bounds("mean_word_chars", "min")

@@ -97,6 +97,12 @@ def test_bound_of_takes_the_nearest_language() -> None:
     assert bound_of({"zh": 2.0}, "fr") is None
 
 
+def test_bound_of_a_script_holds_for_its_languages_without_their_own() -> None:
+    bounds = {"und-Cyrl": 3.0, "ru": 2.0, "und-Latn": 5.0, "default": 1.0}
+    tags = ["ru", "uk", "sr-Latn", "am", "und", "zxx", None]
+    assert [bound_of(bounds, tag) for tag in tags] == [2, 3, 5, 1, 1, 1, 1]
+
+
 @given(st.floats(-1e6, 1e6), st.text(max_size=5))
 def test_bound_of_a_number_holds_for_every_language(bound: float, language: str) -> None:
     assert bound_of(bound, language) == bound
