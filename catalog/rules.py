@@ -36,7 +36,7 @@ Bound = float | Annotated[Mapping[str, float], AfterValidator(_by_language)]
 class Rule(BaseModel):
     """A document is kept only if its value of a column lies within bounds.
 
-    A bound is a number, or numbers by language, by script (`und-Cyrl`: for the languages in Cyrillic
+    A bound is a number, or numbers by language, by script (`und-Cyrl`: for languages in Cyrillic
     letters that have none of their own), with `default` for the others; a language with none of
     these has no bound. A null value is not judged. Bounds are inclusive.
     """

@@ -164,7 +164,7 @@ def derived_bounds(column: str, side: Side) -> dict[str, float]:
         tag, version = next(iter(stale.items()))
         msg = (
             f"bounds of {column} for {len(stale)} languages ({tag} first) were derived with"
-            f" {wanted[0]} {version}, which is at version {wanted[1]}; run `phloem thresholds derive`"
+            f" {wanted[0]} {version}, which is now {wanted[1]}; run `phloem thresholds derive`"
         )
         raise LanguageFileError(msg)
     return holding
