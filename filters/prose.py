@@ -62,6 +62,8 @@ LETTER_PAIR_RATIO = Column(
 
 JOINERS = "'’ʼ-‐‑.·/:_@\\&"  # between the letters of words, names, addresses and paths
 
+ODD = "|!~^$%*+=#{}"  # that no writing without spaces has between two of its letters
+
 _FEW_ENDS = 4  # an abbreviation is no broken sentence
 _FEW_PAIRS = 100  # of fewer the ratio says little: its standard error is above a tenth
 _GEORGIAN = range(0x10D0, 0x1100)  # has capitals, but no sentence begins with one
@@ -69,10 +71,11 @@ _GEORGIAN = range(0x10D0, 0x1100)  # has capitals, but no sentence begins with o
 
 @functools.cache
 def _signs() -> npt.NDArray[np.uint8]:
-    """END, JOINER and SMALL of every code point."""
+    """END, JOINER, SMALL and ODD of every code point."""
     table = np.zeros(CODE_POINTS, np.uint8)
-    ends = {mark for one in languages().values() for mark in one.sentence_ends} - {"…"}
-    for chars, bit in ((ends, k.END), (JOINERS, k.JOINER)):
+    # In Greek a semicolon ends a question, in Armenian a colon a statement; elsewhere neither does.
+    ends = {mark for one in languages().values() for mark in one.sentence_ends} - set("…;:")
+    for chars, bit in ((ends, k.END), (JOINERS, k.JOINER), (ODD, k.ODD)):
         table[[ord(char) for char in chars]] |= bit
     small = lower()[np.flatnonzero(classes() & UPPER)]
     table[small[(classes()[small] & UPPER) == 0]] |= k.SMALL
@@ -128,15 +131,36 @@ def _tokens(line: str) -> list[tuple[str, bool]]:
     return found
 
 
+def _has_loose_mark(token: str) -> bool:
+    """Whether a mark stands behind a digit or an odd sign, with a letter somewhere before it."""
+    held: list[str] | None = None  # since the last letter
+    for char in token:
+        if _has(char, LETTER):
+            held = []
+        elif held and _has(char, MARK):
+            if not any(_signs()[ord(each)] & k.JOINER for each in held):
+                return True
+        elif held is not None and not _has(char, MARK):
+            held.append(char)
+    return False
+
+
 def _is_noisy(token: str) -> bool:
     """Whether digits or odd signs stand between letters, or capitals behind small ones twice."""
     places = [place for place, char in enumerate(token) if _has(char, LETTER)]
-    odd, shifts = False, 0
+    odd, shifts = _has_loose_mark(token), 0
     for left, right in itertools.pairwise(places):
         between = [char for char in token[left + 1 : right] if not _has(char, MARK)]
         odd |= bool(between) and not any(_signs()[ord(char)] & k.JOINER for char in between)
         shifts += bool(_signs()[ord(token[left])] & k.SMALL) and _has(token[right], UPPER)
     return odd or shifts > 1
+
+
+def _is_odd(token: str) -> bool:
+    """Whether an odd sign follows a letter of a script without spaces."""
+    tail = itertools.takewhile(lambda char: not _has(char, WORD), reversed(token))
+    is_unspaced = any(_has(char, UNSPACED) for char in token)
+    return is_unspaced and any(_signs()[ord(char)] & k.ODD for char in tail)
 
 
 def _count_one(text: str) -> list[int]:
@@ -183,7 +207,7 @@ def _count_line(tokens: list[tuple[str, bool]], counts: list[int]) -> list[str]:
             found.append(token)
             stretch += 1
             weight += 1 if any(_has(char, UNSPACED) for char in token) else 2
-            counts[k.NOISY] += _is_noisy(token)
+            counts[k.NOISY] += _is_noisy(token) or (not parted and _is_odd(token))
             begin = token[is_word.index(True)]
             small = bool(_signs()[ord(begin)] & k.SMALL)
             if ended and (small or _has(begin, UPPER)):
@@ -194,6 +218,7 @@ def _count_line(tokens: list[tuple[str, bool]], counts: list[int]) -> list[str]:
             stretch = 0
         tail = itertools.takewhile(lambda char: not _has(char, WORD), reversed(token))
         ends = any(_signs()[ord(char)] & k.END for char in tail)
+        ends &= sum(_has(char, LETTER) for char in token) >= k.WHOLE
         ended = ends or (ended and not any(is_word))
     counts[k.STRETCHES] += stretch > 0
     if found and weight <= k.FRAGMENT and _has(tokens[-1][0][-1], WORD):

@@ -1,6 +1,6 @@
 """One pass over a text that counts what prose is made of: stretches, lines, letters in pairs."""
 
-# ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR2004 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0912, PLR0915, PLR2004 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ WINDOW_WORDS, WINDOW_TYPES, LETTERS, PAIRS, SAME_LETTERS, SAME_PAIRS = 6, 7, 8, 
 COUNTS = 12
 
 # Bits of the table of signs.
-END, JOINER, SMALL = 1, 2, 4
+END, JOINER, SMALL, ODD = 1, 2, 4, 8
 
 NEWLINE = 0x0A
 WINDOW = 100  # words; the segments of the mean segmental type-token ratio (Johnson 1944)
 SLOTS = 256  # of a window's words
 LETTERS_KNOWN = 128  # letters are told apart by their last seven bits: those of a block are
+WHOLE = 3  # letters from which on a word with a full stop is no abbreviation, and no number
 FRAGMENT = 8  # a line of four words, or of eight letters of a script without spaces
 
 
@@ -53,7 +54,7 @@ def measure(
         texts: In UTF-8.
         classes: Flags of each code point.
         lower: Lower case of each code point.
-        signs: END, JOINER and SMALL of each code point.
+        signs: END, JOINER, SMALL and ODD of each code point.
         out: Zeros, one row a text, COUNTS columns.
     """
     data, offsets, valid = texts
@@ -73,9 +74,11 @@ def measure(
         stretch = line = weight = 0
         line_marked = ended = False
         # Of the token: its word characters, case shifts, first letter's case, and what it holds.
-        chars = shifts = first = 0
+        chars = letters = shifts = first = 0
         word = BASIS
-        opens = marked = tail_end = unspaced = met = odd = joined = was_small = is_noisy = False
+        opens = marked = tail_end = tail_odd = unspaced = odd = joined = was_small = is_noisy = (
+            False
+        )
         before: Scalar = -1
         while at <= end:
             size = 1
@@ -100,7 +103,7 @@ def measure(
                     line += 1
                     stretch += 1
                     weight += 1 if unspaced else 2
-                    noisy += is_noisy or shifts > 1
+                    noisy += is_noisy or shifts > 1 or (tail_odd and unspaced and not is_space)
                     if ended and first:
                         ends += 1
                         lower_starts += first == 1
@@ -114,11 +117,11 @@ def measure(
                 if stretch and (marked or (unspaced and is_space)):
                     stretches += 1
                     stretch = 0
-                ended = tail_end or (ended and chars == 0)
+                ended = (tail_end and letters >= WHOLE) or (ended and chars == 0)
                 line_marked = marked
-                chars = shifts = first = 0
+                chars = letters = shifts = first = 0
                 word = BASIS
-                opens = marked = tail_end = met = odd = joined = was_small = is_noisy = False
+                opens = marked = tail_end = tail_odd = odd = joined = was_small = is_noisy = False
                 before = -1
             if is_space:
                 unspaced = False
@@ -137,13 +140,15 @@ def measure(
                     upper = flags & UPPER > 0
                     if chars == 0:
                         first = 1 if small else 2 * upper
-                    is_noisy |= met and odd and not joined
+                    is_noisy |= letters > 0 and odd and not joined
                     shifts += was_small and upper
                     unspaced = flags & UNSPACED > 0
-                    met = True
+                    letters += 1
                     odd = joined = False
                     was_small = small
-                elif not flags & MARK:
+                elif flags & MARK:
+                    is_noisy |= odd and not joined and letters > 0
+                else:
                     odd = True
                     if flags & DIGIT:
                         unspaced = False
@@ -156,13 +161,14 @@ def measure(
                 else:
                     before = -1
                 chars += 1
-                marked = tail_end = False
+                marked = tail_end = tail_odd = False
                 word = fold(word, lower[code])
             elif not flags & FORMAT:
                 opens |= chars == 0
                 odd = marked = True
                 joined |= signs[code] & JOINER > 0
                 tail_end |= signs[code] & END > 0
+                tail_odd |= signs[code] & ODD > 0
                 before = -1
         if full_words == 0:
             full_words, full_types = window, types

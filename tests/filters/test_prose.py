@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +9,7 @@ from phloem.filters.op import find_op
 
 PROSE = find_op("prose", {})
 
-ALPHABET = "aBcé 1²!.,-'\n。你我กา़िкЖ\u200d\u200b\u0301—(…\"ა"
+ALPHABET = "aBcé 1²!.,-'\n。你我กา़िкЖ\u200d\u200b\u0301—(…|!\"ა"
 
 
 def measured(text: str) -> dict[str, float | None]:
