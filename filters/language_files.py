@@ -1,7 +1,7 @@
 """What is known about each language: one YAML file a language in `languages/`, one in `bounds/`.
 
 A file's name is its BCP-47 tag. Adding a language is adding a file. `languages/` is written by hand
-and is what measures depend on; `bounds/` is written by `phloem thresholds derive` and no measure
+and is what measures depend on; `bounds/` holds what was derived from reference texts: no measure
 depends on it, so that a bound moves without measuring anew. There `und-Cyrl` is the script family:
 what holds for a language in Cyrillic letters of which there is too little text to derive from.
 """
@@ -164,8 +164,7 @@ def derived_bounds(column: str, side: Side) -> dict[str, float]:
         tag, version = next(iter(stale.items()))
         msg = (
             f"bounds of {column} for {len(stale)} languages ({tag} first) were derived with"
-            f" {wanted[0]} {version}, which is at version {wanted[1]};"
-            " run `phloem thresholds derive`"
+            f" {wanted[0]} {version}, which is at version {wanted[1]}; derive them anew"
         )
         raise LanguageFileError(msg)
     return holding

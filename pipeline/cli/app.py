@@ -32,6 +32,7 @@ from phloem.pipeline.cli import (
     root,
     run,
     sources,
+    thresholds,
 )
 from phloem.pipeline.cli.console import note
 
@@ -46,6 +47,7 @@ GROUPS = (
     ops,
     langid,
     quality,
+    thresholds,
     sources,
     catalog,
     release,

@@ -18,6 +18,9 @@ VALUES = {"int": "NUMBER", "float": "NUMBER", "Path": "PATH", "str": "TEXT"}
 Command = Any  # typer carries its own copy of click, whose classes it does not offer
 
 
+AGAIN = " (again for more)"
+
+
 def commands(app: typer.Typer) -> Iterator[tuple[str, Command]]:
     """Every command with its whole name, such as `phloem ops list`, groups after the others."""
     built = typer.main.get_command(app)
@@ -53,7 +56,7 @@ def reference(app: typer.Typer) -> str:
 def _section(title: str, command: Command) -> str:
     found = parameters(command)
     needed = [
-        spelling
+        spelling.removesuffix(AGAIN)
         for (spelling, _), each in zip(found, command.params, strict=True)
         if each.required or each.param_type_name == "argument"
     ]
@@ -82,5 +85,5 @@ def _spelling(parameter: Command, kind: str) -> str:
         return shown if parameter.required else f"[{shown}]"
     flag = ", ".join([*parameter.opts, *parameter.secondary_opts])
     value = parameter.metavar or next((name for key, name in VALUES.items() if key in kind), "")
-    again = " (again for more)" if parameter.multiple else ""
+    again = AGAIN if parameter.multiple else ""
     return " ".join(part for part in (flag, value) if part) + again

@@ -16,6 +16,7 @@ from pathlib import Path
 from phloem.catalog.errors import PhloemError
 from phloem.pipeline.cli.app import app
 from phloem.pipeline.docs import commands as docs_cli
+from phloem.pipeline.docs import fairness as docs_fairness
 from phloem.pipeline.docs import languages as docs_languages
 from phloem.pipeline.docs import rooms as docs_rooms
 from phloem.pipeline.docs import scale as docs_scale
@@ -44,6 +45,7 @@ def blocks() -> dict[str, docs_tables.Maker]:
     """What can stand in a block, by name."""
     return {
         **docs_tables.TABLES,
+        **docs_fairness.TABLES,
         **docs_languages.TABLES,
         **docs_scale.TABLES,
         **docs_rooms.TABLES,

@@ -127,7 +127,7 @@ def test_derived_bounds_of_another_version_of_the_op_are_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_bounds(tmp_path, monkeypatch, ops()["statistics"].version - 1)
-    with pytest.raises(LanguageFileError, match=r"^.*und-Cyrl.*statistics.*thresholds derive`$"):
+    with pytest.raises(LanguageFileError, match=r"^.*und-Cyrl.*statistics.*derive them anew$"):
         derived_bounds("mean_word_chars", "min")
 
 
