@@ -314,6 +314,8 @@ def _mixed(model: Model, seen: _Seen, row: int, language: str) -> tuple[str | No
 def _ready(params: Mapping[str, Json], files: Mapping[str, str]) -> None:
     """Raise OpError for a given model that names no languages, or languages that there are not."""
     given, among = params["model"], params["among"]
+    if given is None and not among:
+        return
     try:
         loaded = load(files[given["sha256"]]) if given else together(files[LID.name])
     except (ModelError, TagError) as error:

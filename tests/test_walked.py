@@ -29,6 +29,8 @@ NOT_TYPED = {
     r"\S*phloem sources (lock|sample) ": "asks a package index",
     r"\S*phloem sources review main\.\.HEAD": "samples the new card out of a package index",
     r"phloem bench": "measures for minutes",
+    r"phloem quality train": "reads a folder `web` of one's own",
+    r"phloem thresholds": "reads a dozen packages, and measures for minutes",
     r"phloem langid": "reads dozens of packages, and trains or measures for minutes",
     r"phloem plan .*--runner dataflow": "needs Beam's client: test_dataflow.py",
     r"export AWS_|.* --root s3:": "needs a bucket: test_object_store_run.py has one",
