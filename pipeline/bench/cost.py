@@ -40,7 +40,7 @@ TREE_BYTES = 8 + 8 + 1  # candidates: a row's parent, its tree's size, whether i
 SHAPE_BYTES = 8  # dedup: a file that a task names, which all tasks hold as one object
 REMOVAL_BYTES = 145  # removals: a duplicate, as it was found and in order, in Arrow
 SHARD_BYTES = 1020  # the driver: a shard's record
-OPS = 5  # of the measured recipe, each with a shard of its own
+OPS = 6  # of the measured recipe, each with a shard of its own
 SHARDS_OF_FILE = OPS + sum(stage.tasks == "files" for stage in STAGES)  # `measure`: the clean one
 
 
