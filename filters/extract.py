@@ -81,7 +81,7 @@ def plain_text(batch: pa.RecordBatch) -> Measured:
 @op(
     reads=[CONTENT, MEDIA_TYPE],
     writes=[TEXT],
-    version=5,
+    version=6,
     media_types=HTML_TYPES,
     libraries=["resiliparse"],
     data=[SIGNS],

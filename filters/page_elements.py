@@ -97,6 +97,7 @@ def tables() -> tuple[npt.NDArray[Any], ...]:
     says |= {f"&{name}": (LEADING, "a") for name in WAYS.split()}
     says |= {".contents": (CONTENTS, ""), ".topic": (TOPIC, "")}
     says |= {"@tabpanel": (SHOWN, ""), ".MathJax": (EDITING, ""), ".fragment": (CODED, "div")}
+    says |= {".js-file-line-container": (CODED, "table")}
     says |= {f".{name}": (EDITING, "span") for name in ("superscript", "subscript")}
     says |= {f".{name}": (EDITING, "img") for name in "tex latex formulaInl formulaDsp".split()}
     says |= {".math": (EDITING, "")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
 
@@ -14,9 +15,12 @@ from phloem.sources.formats.columns import Columns
 from phloem.sources.formats.stated_license import stated
 from phloem.sources.formats.text_lines import (
     BOM,
+    Line,
     Span,
     lines_between,
+    member_lines,
 )
+from phloem.sources.formats.unpack import compression_of
 from phloem.sources.limits import Limits
 from phloem.sources.records import Record, Records, batched
 
@@ -33,8 +37,11 @@ TOO_DEEP = "JSON nested too deep"
 
 @batched
 def jsonl(name: str, path: str, columns: Columns, span: Span, limits: Limits) -> Records:
-    """The records of a JSON Lines file whose lines begin in a span."""
-    for line in lines_between(path, name, span, limits):
+    """The records of a JSON Lines file whose lines begin in a span.
+
+    A packed file is read as a whole; where a member breaks, on from the next that begins a record.
+    """
+    for line in _lines(name, path, span, limits):
         if isinstance(line, Fault):
             yield line
             continue
@@ -42,6 +49,13 @@ def jsonl(name: str, path: str, columns: Columns, span: Span, limits: Limits) ->
         raw = raw.removeprefix(BOM) if offset == 0 else raw
         if raw.strip():
             yield _json_record(f"{name}@{offset}", offset, raw, columns)
+
+
+def _lines(name: str, path: str, span: Span, limits: Limits) -> Iterator[Line]:
+    kind = compression_of(name)[0]
+    return (
+        member_lines(path, kind, b"{", limits) if kind else lines_between(path, name, span, limits)
+    )
 
 
 def _json_record(native_id: str, offset: int, raw: bytes, columns: Columns) -> Record | Fault:

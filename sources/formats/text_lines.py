@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from phloem.sources.connector import Fault
-from phloem.sources.formats.unpack import UnpackError, compression_of, unpack
+from phloem.sources.formats.unpack import UnpackError, compression_of, next_member, unpack
 from phloem.sources.limits import Limits
 
 BOM = b"\xef\xbb\xbf"
@@ -99,30 +99,64 @@ def lines_of(chunks: Iterator[bytes], limits: Limits, base: int = 0) -> Iterator
     A line longer than `limits.record_bytes` is a fault and is passed over; a stream that breaks
     gives the lines that were whole, then a fault with the byte offset in the packed stream.
     """
-    rest: list[bytes] = []  # of a line that begins in a chunk before
-    start, size = base, 0
     try:
-        for chunk in chunks:
-            at = 0
-            # Not `split`, which looks at each byte by itself.
-            while (end := chunk.find(b"\n", at)) >= 0:
-                size += end - at
-                if size > limits.record_bytes:
-                    yield Fault(None, start, too_large(limits))
-                else:
-                    yield start, b"".join([*rest, chunk[at:end]]) if rest else chunk[at:end]
-                start += size + 1
-                at, rest, size = end + 1, [], 0
-            size += len(chunk) - at
-            # What is over the limit is only counted.
-            rest = [*rest, chunk[at:]] if size <= limits.record_bytes else []
+        yield from _whole_lines(chunks, limits, base)
     except UnpackError as error:
         yield Fault(None, error.offset, error.reason, rest=True)
-        return
+
+
+def _whole_lines(chunks: Iterator[bytes], limits: Limits, base: int) -> Iterator[Line]:
+    """As `lines_of`, but raises UnpackError where the stream breaks."""
+    rest: list[bytes] = []  # of a line that begins in a chunk before
+    start, size = base, 0
+    for chunk in chunks:
+        at = 0
+        # Not `split`, which looks at each byte by itself.
+        while (end := chunk.find(b"\n", at)) >= 0:
+            size += end - at
+            if size > limits.record_bytes:
+                yield Fault(None, start, too_large(limits))
+            else:
+                yield start, b"".join([*rest, chunk[at:end]]) if rest else chunk[at:end]
+            start += size + 1
+            at, rest, size = end + 1, [], 0
+        size += len(chunk) - at
+        # What is over the limit is only counted.
+        rest = [*rest, chunk[at:]] if size <= limits.record_bytes else []
     if size > limits.record_bytes:
         yield Fault(None, start, too_large(limits))
     elif size:
         yield start, b"".join(rest)
+
+
+def member_lines(path: str, kind: str, begins: bytes, limits: Limits) -> Iterator[Line]:
+    """The lines of a packed file; where a member breaks, on from the next that begins so.
+
+    A broken member is a fault that stands for a rest. Offsets behind it go on from the last line
+    that came whole, as nobody knows how much is lost.
+
+    Args:
+        path: Of the file.
+        kind: How it is packed; only of gzip and zstd is another member found.
+        begins: First bytes of a line with which a member may begin.
+        limits: How long a line may be, and how much may come out.
+    """
+    place: int | None = 0
+    base = 0
+    with Path(path).open("rb") as file:
+        while place is not None:
+            file.seek(begun := place)
+            place = None
+            chunks = unpack(file, kind, limits)
+            try:
+                for line in _whole_lines(at_newlines(in_utf8(chunks)), limits, base):
+                    base = line.offset if isinstance(line, Fault) else line[0] + len(line[1])
+                    base += 1
+                    yield line
+            except UnpackError as error:
+                yield Fault(None, begun + error.offset, error.reason, rest=True)
+                if error.member is not None:  # no limit was met
+                    place = next_member(file, kind, begun + error.member + 1, begins, limits)
 
 
 def too_large(limits: Limits) -> str:

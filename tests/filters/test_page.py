@@ -87,6 +87,11 @@ def test_code_keeps_its_lines_wherever_it_stands(around: str) -> None:
         "<pre class=line-numbers><span>1</span>\n<span>2</span>\n3\n</pre><pre>%s\n%s\n%s\n</pre>",
         "<pre><table><tr><td class=hljs-ln-numbers>1<td>%s<tr><td>%s<tr><td>%s</table></pre>",
         (
+            "<table class='highlight js-file-line-container'><tr><td class='blob-num' id=L1>"
+            "<td class='blob-code'>%s<tr><td class='blob-num'><td class='blob-code'>%s"
+            "<tr><td class='blob-num'><td class='blob-code'>%s</table>"
+        ),
+        (
             "<div class=fragment><div class=line><a></a><span class=lineno> 1</span>&#160;%s"
             "</div>\n<div class=line><span class=lineno> 2</span>&#160;%s</div>\n"
             "<div class=line><span class=lineno> 3</span>&#160;%s</div>\n</div>"

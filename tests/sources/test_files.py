@@ -5,11 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import itertools
 import json
 import lzma
 import struct
 import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,39 @@ def test_jsonl_bytes_that_are_not_utf8_stay(tmp_path: Path) -> None:
     rows, faults = read_all(files.Params(path=str(tmp_path / "a.jsonl")), tmp_path)
     assert faults == []
     assert [row["content"] for row in rows] == [b"caf\xe9 \xff", b"lone \xed\xa0\x80", b"a\xc3\xa9"]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+@pytest.mark.parametrize("broken", [0, 3, 6])
+def test_jsonl_member_that_breaks_loses_no_other(tmp_path: Path, suffix: str, broken: int) -> None:
+    pack = (
+        gzip.compress if suffix == "gz" else zstandard.ZstdCompressor(write_checksum=True).compress
+    )
+    members = [bytearray(pack(jsonl({"text": f"{text} {n}"}) * 50)) for n, text in enumerate(TEXTS)]
+    members[broken][len(members[broken]) // 2] ^= 0xFF
+    path = tmp_path / f"a.jsonl.{suffix}"
+    path.write_bytes(b"".join(members))
+    rows, faults = read_all(files.Params(path=str(path)), tmp_path)
+    whole = [f"{text} {n}".encode() for n, text in enumerate(TEXTS) if n != broken]
+    found = Counter(row["content"] for row in rows)
+    assert {text: found[text] for text in whole} == dict.fromkeys(whole, 50)
+    assert len({row["native_id"] for row in rows}) == len(rows)
+    start = sum(map(len, members[:broken]))
+    (fault,) = faults
+    assert fault.rest
+    assert start <= fault.offset <= start + len(members[broken])
+    assert fault.reason in {"broken gzip", "broken zstd", "truncated gzip"}
+
+
+def test_jsonl_member_that_begins_within_a_line_is_joined_to_nothing(tmp_path: Path) -> None:
+    data = jsonl(*({"text": f"{n} {'{' * 9}"} for n in range(90)))
+    cuts = [0, 300, 900, 1500, len(data)]  # as bgzip cuts, wherever a block is full
+    members = [bytearray(gzip.compress(data[a:b])) for a, b in itertools.pairwise(cuts)]
+    members[1][len(members[1]) // 2] ^= 0xFF
+    (tmp_path / "a.jsonl.gz").write_bytes(b"".join(members))
+    rows, faults = read_all(files.Params(path=str(tmp_path / "a.jsonl.gz")), tmp_path)
+    assert set(contents(rows)) <= {f"{n} {'{' * 9}" for n in range(90)}
+    assert any(fault.rest for fault in faults)
 
 
 def test_jsonl_truncated_gzip_gives_good_records_and_one_fault(tmp_path: Path) -> None:
