@@ -375,7 +375,7 @@ def heavy_tasks(folder: Path, contents: dict[str, str]) -> Iterator[Callable[[Li
 
 @pytest.mark.beam
 def test_task_too_long_fails_alone_and_passes_when_raised(tmp_path: Path) -> None:
-    contents = {"day": "sleep 25", "big": f"hold {600 * MIB}", "hi": "नमस्ते", "zh": "你好 👋🏽"}
+    contents = {"day": "sleep 15", "big": f"hold {600 * MIB}", "hi": "नमस्ते", "zh": "你好 👋🏽"}
     low = Limits(task_seconds=12)
     high = Limits(task_seconds=600)
     root = tmp_path / "root"

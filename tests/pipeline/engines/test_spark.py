@@ -410,11 +410,13 @@ def test_worker_pool_that_is_ended_waits_for_no_worker_and_leaves_nothing(tmp_pa
         grpc.channel_ready_future(channel).result(timeout=60)
         asked = beam_fn_api_pb2.StartWorkerRequest(worker_id="1-1")
         asked.control_endpoint.url = f"localhost:{nobody}"
-        beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel).StartWorker.future(asked)
+        stub = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel)
+        call = stub.StartWorker.future(asked)  # one that nobody holds is cancelled
         until = time.monotonic() + 60
         while len(pool.children(recursive=True)) < 3 and time.monotonic() < until:
             time.sleep(0.1)  # the server of forks, what watches over it, and the worker
         family = pool.children(recursive=True)
+        assert not call.done()
         pool.terminate()
         assert pool.wait(timeout=10) == 0
     _, left = psutil.wait_procs(family, timeout=10)
