@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 
@@ -51,8 +52,8 @@ def _longest(text: str) -> float:
 
 def _shared(one: str, other: str) -> int:
     """How many characters two texts begin with alike."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+    sizes = range(min(len(one), len(other)))
+    return bisect_left(sizes, True, key=lambda size: one[: size + 1] != other[: size + 1])
 
 
 @op(
