@@ -58,7 +58,7 @@ def bench_breakdown(data: Path, prices: Prices, *, told: Callable[[str], None]) 
         few = write_sample(list(islice(records_of(data), SMALL)), folder / "few")
         _done(few, folder / "warm", lambda _: None)  # loads kernels, tables and the model
         job, store, made, stages = _done(data, folder / "root", told)
-        ops = _op_seconds(job, store, made)
+        ops = op_seconds(job, store, made)
     size = sum(shard.facts["content_bytes"] for shard in made["ingest"]) / 1e6
     if not size:
         raise StageError(f"{data} holds no text; name a folder of jsonl.gz files that do")
@@ -102,7 +102,7 @@ def _done(
             return job, store, made, stages
 
 
-def _op_seconds(job: Job, store: Store, made: Made) -> dict[str, float]:
+def op_seconds(job: Job, store: Store, made: Made) -> dict[str, float]:
     """CPU seconds of each op on all texts, as the stage `measure` calls it."""
     paths = {name: ref.on_this_machine(store) for name, ref in job.models.items()}
     seconds: dict[str, float] = {}

@@ -88,9 +88,9 @@ def _shuffled(text: str, random: Random) -> str:
     return "\n".join(lines)
 
 
-def prepared(root: str, input_: str) -> Job:
-    """The job of the recipe `quickstart` on files of one's own."""
-    request, registry, workspace = find_request("quickstart", root, workers=1, own=OwnFiles(input_))
+def prepared(root: str, input_: str, recipe: str = "quickstart") -> Job:
+    """The job of a recipe on files of one's own."""
+    request, registry, workspace = find_request(recipe, root, workers=1, own=OwnFiles(input_))
     return prepare(Store(root), request, registry, workspace, lambda _: None)[0]
 
 

@@ -29,12 +29,13 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[ops|breakdown|engine|chain|parity|start|extraction]",
+            metavar="[ops|breakdown|engine|chain|parity|dedup|start|extraction]",
             help="Every op and a whole run; or what each stage and op opens, writes, computes and"
             " costs; or what Beam adds to a plain loop, what a second worker"
             " gains, and how time and memory grow with the corpus; or a whole chain beside those of"
             " other makers, and how often both decide alike; or how often each of datatrove's rules"
-            " decides as ours, and how fast; or how long commands take to begin;"
+            " decides as ours, and how fast; or what deduplication finds of copies that are"
+            " planted, in each language, and how fast; or how long commands take to begin;"
             " or how faithful the text of HTML is to the sources that pages were made of.",
         ),
     ] = "ops",
@@ -71,8 +72,22 @@ def bench(
         typer.Option(
             "--datatrove",
             metavar="PYTHON",
-            help="For chain and parity: interpreter of an environment with"
+            help="For chain, parity and dedup: interpreter of an environment with"
             " datatrove[processing,io].",
+        ),
+    ] = None,
+    rensa: Annotated[
+        str | None,
+        typer.Option(
+            "--rensa",
+            metavar="PYTHON",
+            help="For dedup: interpreter of an environment with rensa, measured too.",
+        ),
+    ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--seed", help="For dedup: of the copies; again for more. By default 1 and 2."
         ),
     ] = None,
     dolma: Annotated[
@@ -97,7 +112,7 @@ def bench(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure ops and the whole run, the engine, chains, rules, first seconds, or extraction.
+    """Measure ops and the whole run, the engine, chains, rules, dedup, starts, or extraction.
 
     [bold]phloem bench --data texts --op statistics --peers[/bold]
     [bold]phloem bench chain --data texts --datatrove other/bin/python[/bold]
@@ -121,21 +136,26 @@ def bench(
         columns = engine.COLUMNS
         rows = _noted(engine.bench_engine(data, sizes_mb=size or [10, 100, 1000]), "wall s", " s")
     elif what == "chain":
-        if datatrove is None:
-            raise typer.BadParameter("chain needs --datatrove PYTHON, an interpreter that has it")
         from phloem.pipeline.bench import chain
 
-        others = {"datatrove": datatrove} | ({"dolma": dolma} if dolma else {})
+        others = {"datatrove": _needed(what, datatrove)} | ({"dolma": dolma} if dolma else {})
         columns = chain.COLUMNS
         rows = _noted(chain.bench_chain(data, peers=others, repeat=repeat, told=note), "says")
     elif what == "parity":
-        if datatrove is None:
-            raise typer.BadParameter("parity needs --datatrove PYTHON, an interpreter that has it")
         from phloem.pipeline.bench import parity
 
         columns = parity.COLUMNS
-        given = parity.bench_parity(data, datatrove=datatrove, repeat=repeat, told=note)
+        given = parity.bench_parity(
+            data, datatrove=_needed(what, datatrove), repeat=repeat, told=note
+        )
         rows = _noted(given, "alike")
+    elif what == "dedup":
+        from phloem.pipeline.bench import dedup
+
+        asked = {"datatrove": datatrove, "rensa": rensa}
+        named = {tool: python for tool, python in asked.items() if python}
+        columns = dedup.COLUMNS
+        rows = dedup.bench_dedup(data, peers=named, seeds=seed or [1, 2], told=note)
     elif what == "start":
         from phloem.pipeline.bench import start
 
@@ -148,9 +168,15 @@ def bench(
         made = extraction.load_generators(generator or [])
         rows = extraction.bench_extraction(data, made, trafilatura=trafilatura, told=note)
     else:
-        known = "ops, breakdown, engine, chain, start and extraction"
+        known = "ops, breakdown, engine, chain, parity, dedup, start and extraction"
         raise typer.BadParameter(f"{what!r} is nothing to measure; there are {known}")
     listing(list(rows), columns, as_json=as_json)
+
+
+def _needed(what: str, datatrove: str | None) -> str:
+    if datatrove is None:
+        raise typer.BadParameter(f"{what} needs --datatrove PYTHON, an interpreter that has it")
+    return datatrove
 
 
 def _noted(rows: Iterable[dict[str, Any]], column: str, unit: str = "") -> Iterable[dict[str, Any]]:
