@@ -178,8 +178,7 @@ def _decisions(job: Job, store: Store, files: Sequence[MeasuredText], made: Made
     made["candidates"] = _flat((yield Step("candidates", (joining,))))
     filtering = filter_stage.tasks(files, job.ops, job.rules, _terms(job))
     made["filter"] = _flat((yield Step("filter", tuple(filtering))))
-    comparing = dedup_stage.tasks(
-        store,
+    comparing = dedup_stage.task(
         made["candidates"][0],
         files,
         made["filter"],
@@ -187,8 +186,8 @@ def _decisions(job: Job, store: Store, files: Sequence[MeasuredText], made: Made
         minhash=next((op for op in job.ops if op.name == "minhash"), None) if dedup else None,
         priority=[reading.card.id for reading in job.readings],
     )
-    made["dedup"] = _flat((yield Step("dedup", tuple(comparing))))
-    sharing = removals.task(made["dedup"], files)
+    made["dedup"] = _flat((yield Step("dedup", (comparing,))))
+    sharing = removals.task(made["dedup"][0], files)
     made["removals"] = _flat((yield Step("removals", (sharing,))))
     removed = removals.of_files(made["removals"][0], len(files))
     ledgers = decide.tasks(files, made["filter"], removed)

@@ -5,6 +5,7 @@ They are found generously, since each removal is verified: see `dedup`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ from phloem.catalog.manifest import (
     commit,
     read_arrow,
     read_parquet,
-    write_row_groups,
+    write_parquet,
 )
 from phloem.catalog.store import Store
 from phloem.filters.kernels import kernel
@@ -29,18 +30,30 @@ from phloem.pipeline.stage import Stage, StageError, Task, Work
 from phloem.pipeline.stages.ingest import ONCE, several
 from phloem.pipeline.stages.measure import MeasuredText
 
-COMPONENTS = pa.schema([("component", pa.int64()), ("row", pa.int64())])
+MEMBERS = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("component", pa.int64()),
+        ("text", pa.int64()),
+        ("is_mixed", pa.bool_()),
+        ("range", pa.int32()),
+    ]
+)
+"""A document that shares a band with another, in the order of the rows: its component, named by the
+first row of it; the first row of those that hold the same text, -1 if no other does; whether the
+component holds more than one text; and the range of components that is settled together.
+"""
 
 TOLD = 3
 """Native ids that an error names."""
 
-CHUNK_ROWS = 4096
-"""Documents of whole components that one task compares: their texts are in its memory."""
+MEMBER_ROWS = 2**20
+"""Documents whose members lie in one file: a text file of 28,000 documents stands in one or two."""
 
-FILE_CHUNKS = 16
-"""Each a row group of its file: a task that compares one opens few that are not its own."""
+RANGE_ROWS = 2**15
+"""Documents of whole components that are settled together: about 70 MB of verification records."""
 
-CANDIDATES = Kind("candidates", {r"components(-\d{5,})?\.parquet": COMPONENTS}, version=2)
+CANDIDATES = Kind("candidates", {r"members-\d{5,}\.parquet": MEMBERS}, version=3)
 
 
 class CandidatesWork(Work):
@@ -48,12 +61,14 @@ class CandidatesWork(Work):
 
     Attributes:
         edges: Of each range of each band.
+        same: Of those, the ones of whole texts.
         hashes: Ids and hashes of each text file, in order.
         texts: Names of the text files as they were ingested: opened only to say what is wrong.
         shared: How many files each split reads that reads several, by its source and name.
     """
 
     edges: tuple[Ref, ...]
+    same: tuple[Ref, ...]
     hashes: tuple[Ref, ...]
     texts: tuple[str, ...]
     shared: Mapping[str, int]
@@ -67,6 +82,7 @@ def task(
     key = CANDIDATES.key({}, [shard.digest for shard in (*bands, *cleaned)])
     work = CandidatesWork(
         edges=tuple(shard.ref(file.name) for shard in bands for file in shard.files),
+        same=tuple(bands[0].ref(file.name) for file in bands[0].files),
         hashes=tuple(shard.ref("hashes.parquet") for shard in cleaned),
         texts=tuple(file.text.ref.path for file in files),
         shared={
@@ -80,43 +96,89 @@ def task(
 
 
 def run(store: Store, key: str, work: CandidatesWork) -> list[Shard]:
-    """Union-find over all edges; writes the members of every component of two or more.
+    """Union-find over all edges; writes the members of every component of two or more, by row.
 
-    A row group holds the members of some whole components.
+    It holds a bit for each document, and 16 bytes for each that shares a band with another.
     """
     check_ids(store, work)
     rows = sum(file.rows or 0 for file in work.hashes)
-    parent = np.arange(rows, dtype=np.int64)
-    for file in work.edges:
-        for batch in arrow_batches(store, file):
-            _union(parent, batch["row"].to_numpy(), batch["other"].to_numpy())
-    members = np.flatnonzero(_shared(parent))
-    roots = parent[members]
-    order = np.lexsort((members, roots))
-    table = pa.table([pa.array(roots[order]), pa.array(members[order])], schema=COMPONENTS)
-    found = [table.slice(low, high - low) for low, high in chunks(roots[order])]
+    members = _members(store, work.edges, rows)
+    parent = np.arange(len(members), dtype=np.int32 if len(members) < 2**31 else np.int64)
+    for left, right in _joined(store, work.edges, members):
+        _union(parent, left, right)
+    _flatten(parent)
+    text = np.full_like(parent, -1)
+    for left, right in _joined(store, work.same, members):
+        text[left], text[right] = left, left
     folder = f"{CANDIDATES.name}/{key}"
+    table = components(members, parent, text)
+    bounds = np.searchsorted(members, np.arange(0, rows + MEMBER_ROWS, MEMBER_ROWS))
     files = tuple(
-        write_row_groups(store, folder, _name(first), found[first : first + FILE_CHUNKS])
-        for first in range(0, len(found), FILE_CHUNKS)
+        write_parquet(store, folder, name_of(number), table.slice(low, high - low))
+        for number, (low, high) in enumerate(itertools.pairwise(bounds.tolist()))
     )
-    facts = {"documents": rows, "candidates": len(members), "components": len(np.unique(roots))}
+    ranges = 1 + max(table["range"].to_numpy(), default=0)
+    facts = {
+        "documents": rows,
+        "candidates": len(members),
+        "components": int((parent == np.arange(len(parent))).sum()),
+        "ranges": int(ranges),
+    }
     return [commit(store, Shard(CANDIDATES.name, key, files, facts))]
 
 
-def _name(first: int) -> str:
-    return f"components-{first // FILE_CHUNKS:05d}.parquet"
+def name_of(number: int) -> str:
+    """Of the file that holds the members among so many rows."""
+    return f"members-{number:05d}.parquet"
 
 
-def chunks(components: np.ndarray) -> list[tuple[int, int]]:
-    """Bounds of runs of whole components of about `CHUNK_ROWS` rows; the components are sorted."""
-    ends = np.flatnonzero(np.diff(components, append=-1)) + 1
-    bounds, start = [], 0
-    for end in ends.tolist():
-        if end - start >= CHUNK_ROWS or end == len(components):
-            bounds.append((start, end))
-            start = end
-    return bounds
+def of_rows(shard: Shard, start: int, rows: int) -> tuple[Ref, ...]:
+    """The files in which the members of a run of rows stand."""
+    numbers = range(start // MEMBER_ROWS, -(-(start + rows) // MEMBER_ROWS))
+    return tuple(shard.ref(name_of(number)) for number in numbers)
+
+
+def _members(store: Store, edges: Sequence[Ref], rows: int) -> np.ndarray:
+    """The rows that an edge names, ascending."""
+    named = np.zeros(rows, dtype=np.bool_)
+    for file in edges:
+        for batch in arrow_batches(store, file):
+            named[batch["row"].to_numpy()] = True
+            named[batch["other"].to_numpy()] = True
+    return np.flatnonzero(named)
+
+
+def _joined(
+    store: Store, edges: Sequence[Ref], members: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both ends of edges, as places among the members."""
+    for file in edges:
+        for batch in arrow_batches(store, file):
+            left, right = batch["row"].to_numpy(), batch["other"].to_numpy()
+            yield np.searchsorted(members, left), np.searchsorted(members, right)
+
+
+def components(members: np.ndarray, parent: np.ndarray, text: np.ndarray) -> pa.Table:
+    """The members as `MEMBERS` has them.
+
+    Args:
+        members: Rows, ascending.
+        parent: The place of the first of its component, for each.
+        text: The place of the first that holds the same text, for each; -1 if none else does.
+    """
+    size = np.bincount(parent, minlength=len(members))
+    own = np.arange(len(members))
+    texts = np.bincount(parent[(text < 0) | (text == own)], minlength=len(members))
+    # Whole components in the order of their first rows: a range ends with the one that fills it.
+    numbers = (np.cumsum(size) - size) // RANGE_ROWS
+    columns = [
+        pa.array(members),
+        pa.array(members[parent]),
+        pa.array(np.where(text < 0, -1, members[text])),
+        pa.array(texts[parent] > 1),
+        pa.array(numbers[parent].astype(np.int32)),
+    ]
+    return pa.table(columns, schema=MEMBERS)
 
 
 def check_ids(store: Store, work: CandidatesWork) -> None:
@@ -153,10 +215,10 @@ def _places(store: Store, ids: Sequence[str], work: CandidatesWork) -> Iterator[
 
 
 def compile_kernels() -> None:
-    """Compile both loops ahead of the first edge, for columns as Arrow hands them out."""
-    parent, column = np.arange(1), pa.array([0]).to_numpy()
+    """Compile both loops ahead of the first edge."""
+    parent, column = np.arange(1, dtype=np.int32), np.zeros(1, dtype=np.int64)
     _union(parent, column, column)
-    _shared(parent)
+    _flatten(parent)
 
 
 @kernel
@@ -178,19 +240,10 @@ def _union(parent: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
 
 
 @kernel
-def _shared(parent: np.ndarray) -> np.ndarray:
-    """Flatten all trees; whether each row is in a component of two or more."""
-    size = np.zeros(len(parent), dtype=np.int64)
+def _flatten(parent: np.ndarray) -> None:
+    """Let each name the root of its tree, which lies before it."""
     for i in range(len(parent)):
-        root = i
-        while parent[root] != root:
-            root = parent[root]
-        parent[i] = root
-        size[root] += 1
-    shared = np.zeros(len(parent), dtype=np.bool_)
-    for i in range(len(parent)):
-        shared[i] = size[parent[i]] > 1
-    return shared
+        parent[i] = parent[parent[i]]
 
 
 STAGE = Stage(

@@ -3,10 +3,16 @@
 A component's eligible documents are taken from best to worst; one is dropped only if its exact
 Jaccard similarity with a kept one that shares a band reaches the threshold. Nothing is dropped
 along a chain of resemblances.
+
+What that takes of each document, its verification record, is made by whoever has its text file
+open, once; one shuffle brings the records of whole components together. Of a text that several
+documents hold, the first alone has its shingles recorded, and none where a component holds one text
+only.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +25,12 @@ import pyarrow.compute as pc
 from phloem.catalog.columns import ID, MINHASH, TEXT, TEXT_BYTES, TEXT_HASH
 from phloem.catalog.ledger import KEPT
 from phloem.catalog.manifest import (
+    File,
     Kind,
     Ref,
     Shard,
     arrow_batches,
     commit,
-    digest_of,
-    open_parquet,
     read_parquet,
     write_parquet,
 )
@@ -34,7 +39,9 @@ from phloem.filters.minhash import bands as band_hashes
 from phloem.filters.minhash import jaccard, shingles
 from phloem.filters.op import Op
 from phloem.pipeline.recipe import Dedup
-from phloem.pipeline.stage import Stage, Task, Work, inputs_verified
+from phloem.pipeline.stage import Shuffle, Stage, Task, Work
+from phloem.pipeline.stages import candidates
+from phloem.pipeline.grouped import grouped_here
 from phloem.pipeline.stages.measure import MeasuredText
 
 Json = Any
@@ -48,6 +55,37 @@ DUPLICATES = pa.schema(
         ("duplicate_of", pa.string()),
     ]
 )
+
+RECORD = pa.schema(
+    [
+        ("component", pa.int64()),
+        ("row", pa.int64()),
+        ("text", pa.int64()),
+        ("is_eligible", pa.bool_()),
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("license_rank", pa.int64()),
+        ("priority", pa.int64()),
+        ("text_bytes", pa.int64()),
+        ("text_hash", pa.binary()),
+        ("bands", pa.binary()),
+        ("shingles", pa.large_binary()),
+    ]
+)
+"""A document's verification record.
+
+`text` is the row whose bands and shingles are its own, since it holds the same text; they are
+packed as uint32 and uint64, and empty where nothing is to be compared. One that is not eligible
+only lends its own. The threshold stands in the schema's metadata: a reducer knows nothing else.
+"""
+
+BAND_BITS = 32
+"""Of a band's hash, the upper ones stand in a record: two documents of one component that share no
+band, and whose similarity reaches the threshold all the same, fall together in one of 28 bands once
+in 150 million such pairs."""
+
+SLOTS = 2**24
+"""Most counters of shingles: a component of more than four million is counted more coarsely."""
 
 
 @dataclass(frozen=True)
@@ -71,152 +109,258 @@ class Candidate:
     bands: tuple[int, ...]
 
 
-DEDUP = Kind("dedup", {r"duplicates\.parquet": DUPLICATES}, version=2)
+DEDUP = Kind("dedup", {r"duplicates-\d{5,}\.parquet": DUPLICATES}, version=3)
 
 
 class DedupFile(Work):
-    """A text file that rows of a chunk stand in.
+    """A text file.
 
     Attributes:
         source: Id of the card.
-        start: Dense number of its first row.
+        priority: Its place in the recipe's order.
+        members: Those that hold its rows.
         clean: Its cleaned text.
         verdicts: What the rules say of its rows.
         signatures: Of its rows; None for whole texts.
     """
 
     source: str
-    start: int
+    priority: int
+    members: tuple[Ref, ...]
     clean: Ref
     verdicts: Ref
     signatures: Ref | None
 
 
 class DedupWork(Work):
-    """Some whole components.
+    """All components.
 
     Attributes:
-        components: The file that their members stand in.
-        row_group: The one of it that holds them.
-        files: Those that the chunk's rows stand in.
+        key: Of the shard.
+        files: Text files in order.
         dedup: Bands, rows and threshold; None drops equal texts only.
         ngram: Of the shingles.
-        priority: Source ids, the preferred first.
     """
 
-    components: Ref
-    row_group: int
+    key: str
     files: tuple[DedupFile, ...]
     dedup: Dedup | None
     ngram: int
-    priority: tuple[str, ...]
 
 
-def tasks(
-    store: Store,
-    candidates: Shard,
+class DedupPart(Work):
+    """One text file's, and the dense number of its first row; the rest is as the work's."""
+
+    key: str
+    file: DedupFile
+    start: int
+    dedup: Dedup | None
+    ngram: int
+
+
+def task(
+    found: Shard,
     files: Sequence[MeasuredText],
     filtered: Sequence[Shard],
     *,
     dedup: Dedup | None,
     minhash: Op | None,
     priority: Sequence[str],
-) -> list[Task]:
-    """One task for each row group of components; it depends on the files that its rows stand in.
+) -> Task:
+    """The one task that settles all components: an engine spreads it over text files, then ranges.
 
     Args:
-        store: The root, to read which rows the components hold.
-        candidates: The components.
+        found: The candidates.
         files: Text files in order.
         filtered: The verdicts of each.
         dedup: Bands, rows and threshold; None drops equal texts only.
         minhash: The op as the recipe binds it.
         priority: Source ids, the preferred first.
     """
-    starts = np.cumsum([0, *(file.text.ref.rows or 0 for file in files)])
     spec = {
         "dedup": dedup.model_dump() if dedup else None,
         "minhash": minhash.identity if minhash else None,
         "priority": list(priority),
+        "sources": [file.text.source for file in files],
     }
-    made = []
-    known: dict[int, DedupFile] = {}  # held once, however many tasks name it
-    behind = 0  # of the row groups so far
-    for components, row_group, table in _row_groups(store, candidates):
-        members = table["row"].to_numpy()
-        touched = np.unique(np.searchsorted(starts, members, side="right") - 1).tolist()
-        inputs, own = [], []
-        for number in touched:
-            file, verdicts = files[number], filtered[number]
-            signatures = file.ops["minhash"] if dedup else None
-            inputs += [file.clean.digest, verdicts.digest]
-            inputs += [signatures.digest] if signatures else []
-            if number not in known:
-                known[number] = DedupFile(
-                    source=file.text.source,
-                    start=int(starts[number]),
-                    clean=file.clean.ref("text.arrow"),
-                    verdicts=verdicts.ref("verdicts.parquet"),
-                    signatures=signatures.ref("minhash.parquet") if signatures else None,
-                )
-            own.append(known[number])
-        place = [[file.start, file.source] for file in own]
-        chunk = digest_of([table["component"].to_pylist(), members.tolist()])
-        key = DEDUP.key({**spec, "chunk": chunk, "files": place}, inputs)
-        work = DedupWork(
-            components=components,
-            row_group=row_group,
-            files=tuple(own),
-            dedup=dedup,
-            ngram=minhash.identity["params"]["ngram"] if minhash else 0,
-            priority=tuple(priority),
+    inputs, own, start = [found.digest], [], 0
+    for file, verdicts in zip(files, filtered, strict=True):
+        signatures = file.ops["minhash"] if dedup else None
+        inputs += [file.clean.digest, verdicts.digest]
+        inputs += [signatures.digest] if signatures else []
+        rows = file.text.ref.rows or 0
+        one = DedupFile(
+            source=file.text.source,
+            priority=priority.index(file.text.source),
+            members=candidates.of_rows(found, start, rows),
+            clean=file.clean.ref("text.arrow"),
+            verdicts=verdicts.ref("verdicts.parquet"),
+            signatures=signatures.ref("minhash.parquet") if signatures else None,
         )
-        label = f"components, documents {behind}-{behind + len(members)}"
-        made.append(STAGE.task(key, label, work))
-        behind += len(members)
-    return made
+        own.append(one)
+        start += rows
+    key = DEDUP.key(spec, inputs)
+    ngram = minhash.identity["params"]["ngram"] if minhash else 0
+    work = DedupWork(key=key, files=tuple(own), dedup=dedup, ngram=ngram)
+    return STAGE.task(key, "components", work)
 
 
-def _row_groups(store: Store, candidates: Shard) -> Iterator[tuple[Ref, int, pa.Table]]:
-    """(file, number, rows) of each row group of the components, one at a time."""
-    for file in candidates.files:
-        components = candidates.ref(file.name)
-        with inputs_verified(store):
-            opened = open_parquet(store, components)
-        for number in range(opened.num_row_groups):
-            yield components, number, opened.read_row_group(number)
+# A text file's records ----------------------------------------------------------------------------
+def parts(work: DedupWork) -> Iterator[DedupPart]:
+    """What is read of each text file, with its first dense row."""
+    start = 0
+    for file in work.files:
+        yield DedupPart(key=work.key, file=file, start=start, dedup=work.dedup, ngram=work.ngram)
+        start += file.clean.rows or 0
 
 
-def run(store: Store, key: str, work: DedupWork) -> list[Shard]:
-    """Find the duplicates of one chunk of components."""
-    table = open_parquet(store, work.components).read_row_group(work.row_group)
-    members = table["row"].to_numpy()
-    candidates, hashes = _load(store, work, np.sort(members))
-    component_of = dict(zip(members.tolist(), table["component"].to_pylist(), strict=True))
-    by_component: dict[int, list[Candidate]] = {}
-    for candidate in candidates:
-        by_component.setdefault(component_of[candidate.row], []).append(candidate)
-    threshold = work.dedup.jaccard if work.dedup else 1.0
-    rows: list[dict[str, Json]] = [
-        {
-            "row": loser.row,
-            "duplicate_of_row": winner.row,
-            "similarity": similarity,
-            "source": loser.source,
-            "duplicate_of": winner.id,
-        }
-        for group in by_component.values()
-        for loser, winner, similarity in duplicates(group, hashes, threshold)
-    ]
-    rows.sort(key=lambda entry: entry["row"])
-    file = write_parquet(
-        store,
-        f"{DEDUP.name}/{key}",
-        "duplicates.parquet",
-        pa.Table.from_pylist(rows, DUPLICATES),
+def blocks(store: Store, part: DedupPart) -> Iterator[tuple[str, int, pa.RecordBatch]]:
+    """(key of the shard, range, records) of one text file's rows.
+
+    There is one of the first range, though it be empty: the shard is to be written.
+    """
+    threshold = part.dedup.jaccard if part.dedup else 1.0
+    schema = RECORD.with_metadata({"threshold": str(threshold)})
+    numbers, found = _records(store, part)
+    if part.start == 0 and not (numbers == 0).any():
+        yield part.key, 0, pa.RecordBatch.from_pylist([], schema)
+    for number in np.unique(numbers).tolist():
+        own = found.take(pa.array(np.flatnonzero(numbers == number))).combine_chunks()
+        (batch,) = own.to_batches()
+        yield part.key, number, pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+
+
+def _records(store: Store, part: DedupPart) -> tuple[np.ndarray, pa.Table]:
+    """The range of each record of a text file, and the records."""
+    members = _members(store, part)
+    own = members["row"].to_numpy() - part.start
+    names = [ID.name, TEXT_HASH.name, TEXT_BYTES.name, "verdict", "license_rank"]
+    verdicts = read_parquet(store, part.file.verdicts, names).take(pa.array(own))
+    eligible = np.asarray(pc.equal(verdicts["verdict"], KEPT).combine_chunks())
+    text = members["text"].to_numpy()
+    is_first = (text < 0) & eligible | (text == members["row"].to_numpy())
+    compared = is_first & members["is_mixed"].to_numpy() & (part.dedup is not None)
+    rows = len(own)
+    table = pa.table(
+        [
+            members["component"],
+            members["row"],
+            pa.array(np.where(text < 0, members["row"].to_numpy(), text)),
+            pa.array(eligible),
+            verdicts[ID.name],
+            pa.array([part.file.source] * rows, pa.string()),
+            verdicts["license_rank"].cast(pa.int64()),
+            pa.array(np.full(rows, part.file.priority)),
+            verdicts[TEXT_BYTES.name].cast(pa.int64()),
+            pa.array(map(bytes.fromhex, verdicts[TEXT_HASH.name].to_pylist()), pa.binary()),
+            _among(_bands(store, part, own[compared]), compared, pa.binary()),
+            _among(_shingles(store, part, own[compared]), compared, pa.large_binary()),
+        ],
+        schema=RECORD,
     )
-    facts = {"candidates": len(members), "eligible": len(candidates), "duplicates": len(rows)}
-    return [commit(store, Shard(DEDUP.name, key, (file,), facts))]
+    sent = eligible | compared
+    return members["range"].to_numpy()[sent], table.filter(pa.array(sent))
+
+
+def _members(store: Store, part: DedupPart) -> pa.Table:
+    """Those of a text file's rows that share a band."""
+    tables = [read_parquet(store, file) for file in part.file.members]
+    found = pa.concat_tables([candidates.MEMBERS.empty_table(), *tables])
+    rows = found["row"].to_numpy()
+    low, high = np.searchsorted(rows, [part.start, part.start + (part.file.clean.rows or 0)])
+    return found.slice(low, high - low)
+
+
+def _among(found: Sequence[bytes], places: np.ndarray, type_: pa.DataType) -> pa.Array:
+    """Values at some places, nothing at the others."""
+    values = [b""] * len(places)
+    for place, value in zip(np.flatnonzero(places).tolist(), found, strict=True):
+        values[place] = value
+    return pa.array(values, type_)
+
+
+def _bands(store: Store, part: DedupPart, own: np.ndarray) -> list[bytes]:
+    """The packed band hashes of some rows of a file; empty where there is no signature."""
+    if not part.dedup or not part.file.signatures or not len(own):
+        return []
+    table = read_parquet(store, part.file.signatures, [MINHASH.name])
+    flat = pa.concat_arrays(table[MINHASH.name].take(pa.array(own)).chunks)
+    hashed = band_hashes(flat, bands=part.dedup.bands, rows=part.dedup.rows)
+    upper = (hashed.T.astype(np.int64).view(np.uint64) >> np.uint64(BAND_BITS)).astype("<u4")
+    valid = flat.is_valid().to_pylist()
+    return [upper[n].tobytes() if ok else b"" for n, ok in enumerate(valid)]
+
+
+def _shingles(store: Store, part: DedupPart, own: np.ndarray) -> list[bytes]:
+    """The packed shingle hashes of some rows of a file, ascending."""
+    if not len(own):
+        return []
+    offsets, values = shingles(take_rows(store, part.file.clean, own, TEXT.name), ngram=part.ngram)
+    return [values[low:high].astype("<u8").tobytes() for low, high in itertools.pairwise(offsets)]
+
+
+def take_rows(store: Store, file: str | Ref, rows: np.ndarray, column: str) -> pa.Array:
+    """Some rows, ascending, of one column of an Arrow file: only their batches are touched."""
+    found, start = [], 0
+    for batch in arrow_batches(store, file, [column]):
+        inside = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
+        if len(inside):
+            found.append(batch[column].take(pa.array(inside)))
+        start += batch.num_rows
+    return pa.concat_arrays(found) if found else pa.array([], pa.string())
+
+
+# A range's components ----------------------------------------------------------------------------
+def write(store: Store, key: str, number: int, found: Sequence[pa.RecordBatch]) -> File:
+    """Settle one range of components, and write its duplicates by row."""
+    rows = pa.Table.from_pylist(
+        sorted(settled(found), key=lambda entry: entry["row"]),
+        DUPLICATES,
+    )
+    return write_parquet(store, f"{DEDUP.name}/{key}", f"duplicates-{number:05d}.parquet", rows)
+
+
+def settled(found: Sequence[pa.RecordBatch]) -> Iterator[dict[str, Json]]:
+    """The duplicates among the records of whole components, as rows of `DUPLICATES`."""
+    threshold = float(found[0].schema.metadata[b"threshold"])
+    table = pa.Table.from_batches(found)
+    row, component = table["row"].to_numpy(), table["component"].to_numpy()
+    order = np.lexsort((row, component))
+    ends = np.flatnonzero(np.diff(component[order], append=-1)) + 1
+    for low, high in itertools.pairwise([0, *ends.tolist()]):
+        group, hashes = _read(table.take(pa.array(order[low:high])))
+        for loser, winner, similarity in duplicates(group, hashes, threshold):
+            yield {
+                "row": loser.row,
+                "duplicate_of_row": winner.row,
+                "similarity": similarity,
+                "source": loser.source,
+                "duplicate_of": winner.id,
+            }
+
+
+def _read(records: pa.Table) -> tuple[list[Candidate], dict[int, np.ndarray]]:
+    """The eligible documents of a component, and the shingles of each by its row."""
+    rows = records.to_pylist()
+    lent = {each["row"]: each for each in rows}
+    group, hashes = [], {}
+    unpacked: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
+    for each in rows:
+        if not each["is_eligible"]:
+            continue
+        holder = lent.get(each["text"], each)
+        if holder["text_hash"] != each["text_hash"]:  # 64 bits of the hashes fell together
+            holder = each
+        if holder["row"] not in unpacked:
+            unpacked[holder["row"]] = (
+                tuple(np.frombuffer(holder["bands"], "<u4").tolist()),
+                np.frombuffer(holder["shingles"], "<u8").astype(np.uint64, copy=False),
+            )
+        bands, hashes[each["row"]] = unpacked[holder["row"]]
+        rank = (each["license_rank"], each["priority"], -each["text_bytes"], each["id"])
+        text_hash = each["text_hash"].hex()
+        group.append(Candidate(each["row"], each["id"], each["source"], text_hash, rank, bands))
+    return group, hashes
 
 
 class _Kept:
@@ -250,18 +394,22 @@ def rare_shingles(hashes: Sequence[np.ndarray], threshold: float) -> list[list[i
     one order and the last t of each is left out, but for one, they still share a shingle (prefix
     filter: Bayardo et al. 2007; Xiao et al. 2008). The rarest come first, so that texts of one
     form and other numbers, which share all that is frequent, are not compared with each other;
-    those that stand in one set alone are left out.
+    those that stand in one set alone are left out. Any order will do, as long as it is the same
+    for all: shingles are counted in slots, several in one where there are many.
 
     Args:
         hashes: Sorted unique shingle hashes of each.
         threshold: The similarity t, 0-1.
     """
-    values, counts = np.unique(
-        np.concatenate([np.zeros(0, np.uint64), *hashes]), return_counts=True
-    )
+    total = sum(map(len, hashes))
+    slots = min(SLOTS, 1 << (4 * total).bit_length())
+    mask = np.uint64(slots - 1)
+    counts = np.zeros(slots, np.int32)
+    for own in hashes:
+        np.add.at(counts, own & mask, 1)
     found = []
     for own in hashes:
-        times = counts[np.searchsorted(values, own)]
+        times = counts[own & mask]
         shared = math.ceil(threshold * len(own) - 1e-9)  # a product may be off in its last bit
         first = np.argsort(times, kind="stable")[: len(own) - shared + 1]
         found.append(own[first[times[first] > 1]].tolist())
@@ -280,96 +428,46 @@ def duplicates(
     """
     kept = _Kept()
     none = np.zeros(0, np.uint64)
-    rare = rare_shingles([hashes.get(each.row, none) for each in group], threshold)
-    ranked = sorted(zip(group, rare, strict=True), key=lambda each: each[0].rank)
-    for candidate, own in ranked:
+    texts = {each.text_hash: hashes.get(each.row, none) for each in group}
+    rare = dict(zip(texts, rare_shingles(list(texts.values()), threshold), strict=True))
+    for candidate in sorted(group, key=lambda each: each.rank):
         same = kept.by_text.get(candidate.text_hash)
         if same is not None:
             yield candidate, same, 1.0
             continue
         scored = [
             (jaccard(hashes[candidate.row], hashes[other.row]), other)
-            for other in kept.near(candidate, own)
+            for other in kept.near(candidate, rare[candidate.text_hash])
         ]
         best = max(scored, key=lambda pair: (pair[0], -pair[1].row), default=None)
         if best is not None and best[0] >= threshold:
             yield candidate, best[1], round(float(best[0]), 4)
         else:
-            kept.add(candidate, own)
+            kept.add(candidate, rare[candidate.text_hash])
 
 
-def _load(
-    store: Store, work: DedupWork, members: np.ndarray
-) -> tuple[list[Candidate], dict[int, np.ndarray]]:
-    """The eligible members of a chunk, and their shingles by dense row."""
-    candidates: list[Candidate] = []
-    hashes: dict[int, np.ndarray] = {}
-    for file in work.files:
-        rows = file.clean.rows or 0
-        own = members[(members >= file.start) & (members < file.start + rows)] - file.start
-        found = _load_file(store, work, file, own)
-        candidates += found
-        if work.dedup and found:
-            eligible = np.array([candidate.row - file.start for candidate in found], dtype=np.int64)
-            hashes |= _shingles(store, work, file, eligible)
-    return candidates, hashes
+def commit_all(store: Store, key: str, files: Sequence[File]) -> Shard:
+    """Commit all duplicates once every range is settled."""
+    ordered = tuple(sorted(files, key=lambda file: file.name))
+    facts = {"duplicates": sum(file.rows or 0 for file in ordered)}
+    return commit(store, Shard(DEDUP.name, key, ordered, facts))
 
 
-def _load_file(store: Store, work: DedupWork, file: DedupFile, own: np.ndarray) -> list[Candidate]:
-    names = [ID.name, TEXT_HASH.name, TEXT_BYTES.name, "verdict", "license_rank"]
-    verdicts = read_parquet(store, file.verdicts, names).take(own)
-    keep = np.asarray(pc.equal(verdicts["verdict"], KEPT).combine_chunks())
-    own, verdicts = own[keep], verdicts.filter(pa.array(keep))
-    bands = _bands(store, work.dedup, file, own)
-    priority = work.priority.index(file.source)
-    return [
-        Candidate(
-            row=int(own[place]) + file.start,
-            id=row[ID.name],
-            source=file.source,
-            text_hash=row[TEXT_HASH.name],
-            rank=(row["license_rank"], priority, -row[TEXT_BYTES.name], row[ID.name]),
-            bands=bands[place],
-        )
-        for place, row in enumerate(verdicts.to_pylist())
-    ]
+SHUFFLE = Shuffle(DedupPart, parts, blocks, write, commit_all)
 
 
-def _bands(
-    store: Store, dedup: Dedup | None, file: DedupFile, own: np.ndarray
-) -> list[tuple[int, ...]]:
-    """The band hashes of some rows of a file; empty where there is no signature."""
-    if not dedup or not file.signatures or not len(own):
-        return [()] * len(own)
-    column = read_parquet(store, file.signatures, [MINHASH.name])[MINHASH.name].take(own)
-    flat = pa.concat_arrays(column.chunks)
-    hashed = band_hashes(flat, bands=dedup.bands, rows=dedup.rows)
-    valid = flat.is_valid().to_pylist()
-    return [tuple(hashed[:, n].tolist()) if ok else () for n, ok in enumerate(valid)]
-
-
-def _shingles(
-    store: Store, work: DedupWork, file: DedupFile, own: np.ndarray
-) -> dict[int, np.ndarray]:
-    texts = take_rows(store, file.clean, own, TEXT.name)
-    offsets, values = shingles(texts, ngram=work.ngram)
-    return {
-        int(row) + file.start: values[offsets[place] : offsets[place + 1]]
-        for place, row in enumerate(own)
-    }
-
-
-def take_rows(store: Store, file: str | Ref, rows: np.ndarray, column: str) -> pa.Array:
-    """Some rows, ascending, of one column of an Arrow file: only their batches are touched."""
-    found, start = [], 0
-    for batch in arrow_batches(store, file, [column]):
-        inside = rows[(rows >= start) & (rows < start + batch.num_rows)] - start
-        if len(inside):
-            found.append(batch[column].take(pa.array(inside)))
-        start += batch.num_rows
-    return pa.concat_arrays(found) if found else pa.array([], pa.string())
+def run(store: Store, key: str, work: DedupWork) -> list[Shard]:
+    """Settle all components; an engine may spread this over many workers."""
+    return [grouped_here(SHUFFLE, store, key, work)]
 
 
 STAGE = Stage(
-    "dedup", DedupWork, run, (DEDUP,), grows="documents", tasks="components", bears="dedup"
+    "dedup",
+    DedupWork,
+    run,
+    (DEDUP,),
+    grows="documents",
+    tasks="components",
+    bears="dedup",
+    shuffle=SHUFFLE,
 )

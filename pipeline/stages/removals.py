@@ -37,7 +37,7 @@ class RemovalsWork(Work):
     """All duplicates.
 
     Attributes:
-        duplicates: Of each chunk of components.
+        duplicates: Of each range of components.
         files: (source, rows) of each text file, in order.
     """
 
@@ -45,11 +45,11 @@ class RemovalsWork(Work):
     files: tuple[tuple[str, int], ...]
 
 
-def task(found: Sequence[Shard], files: Sequence[MeasuredText]) -> Task:
+def task(found: Shard, files: Sequence[MeasuredText]) -> Task:
     """The one task that shares out what deduplication found."""
     shape = tuple((file.text.source, file.text.ref.rows or 0) for file in files)
-    key = REMOVALS.key({"files": [list(file) for file in shape]}, [shard.digest for shard in found])
-    refs = tuple(shard.ref("duplicates.parquet") for shard in found)
+    key = REMOVALS.key({"files": [list(file) for file in shape]}, [found.digest])
+    refs = tuple(found.ref(file.name) for file in found.files)
     return STAGE.task(key, "removals", RemovalsWork(duplicates=refs, files=shape))
 
 

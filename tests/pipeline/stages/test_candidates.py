@@ -38,12 +38,6 @@ def test_edges_do_not_depend_on_the_order_of_blocks(pairs: list[tuple[int, int]]
     assert one.equals(other)
 
 
-def test_chunks_never_cut_a_component() -> None:
-    components = np.array([0] * 3000 + [1] * 3000 + [2] * 10)
-    assert chunks(components) == [(0, 6000), (6000, 6010)]
-    assert chunks(np.array([], dtype=np.int64)) == []
-
-
 def _candidates(store: Store, pairs: list[tuple[int, int]], rows: int) -> Shard:
     """What the stage writes of these edges among so many documents."""
     joined = pa.table(list(zip(*pairs, strict=True)) or [[], []], schema=EDGES)
@@ -53,6 +47,7 @@ def _candidates(store: Store, pairs: list[tuple[int, int]], rows: int) -> Shard:
     hashes = write_parquet(store, "clean/k", "hashes.parquet", table.cast(schema(HASHES)))
     work = CandidatesWork(
         edges=(Shard("bands", "k", (edge,)).ref(edge.name),),
+        same=(),
         hashes=(Shard("clean", "k", (hashes,)).ref(hashes.name),),
         texts=(),
         shared={},
