@@ -1,4 +1,4 @@
-"""Bands: which documents share a band of their signatures.
+"""Bands: which documents share a band of their signatures, or their text, or even their id.
 
 Nothing here depends on a rule: a moved threshold leaves bands and candidates as they are.
 A document is addressed by its dense row number: its place in the sequence of all text files.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from phloem.catalog.columns import MINHASH, TEXT_BYTES, TEXT_HASH
+from phloem.catalog.columns import ID, MINHASH, TEXT_BYTES, TEXT_HASH
 from phloem.catalog.manifest import File, Kind, Ref, Shard, commit, read_parquet, write_arrow
 from phloem.catalog.store import Store
 from phloem.filters.minhash import band as band_hashes
@@ -21,6 +21,7 @@ from phloem.pipeline.stage import Shuffle, Stage, Task, Work
 from phloem.pipeline.stages.measure import MeasuredText
 
 EXACT = -1  # the band of the whole text's hash
+IDS = -2  # that of the document's id: nobody may share it, see `candidates`
 PAIR_BYTES = 16  # a hash and a row: what crosses a shuffle of each document in each band
 RANGE_ROWS = 4_000_000  # rows that one reducer sorts: about 64 MB of (hash, row)
 GROUP_BYTES = 512 * 2**20  # pairs of bands that one task takes together, and holds in memory
@@ -33,7 +34,7 @@ BANDS = Kind("bands", {r"edges-\d{5,}\.arrow": EDGES})
 
 
 class Band(Work):
-    """A band, and the key of its shard; its number is EXACT for whole texts."""
+    """A band, and the key of its shard; its number is EXACT for whole texts, IDS for ids."""
 
     number: int
     key: str
@@ -46,8 +47,8 @@ class BandsWork(Work):
         bands: Which.
         rows: Hashes of a signature that make a band; None if there are no signatures.
         ranges: Into how many the hashes are shared out.
-        hashes: The whole texts' of each text file in order; none if EXACT is not asked for.
-        signatures: Of each text file in order; none if only EXACT is asked for.
+        hashes: Ids and whole texts' of each text file in order; none if neither is asked for.
+        signatures: Of each text file in order; none if no band of them is asked for.
     """
 
     bands: tuple[Band, ...]
@@ -82,9 +83,9 @@ def tasks(files: Sequence[MeasuredText], dedup: Dedup | None) -> list[Task]:
     hashes = tuple(file.clean.ref("hashes.parquet") for file in files)
     signatures = tuple(file.ops["minhash"].ref("minhash.parquet") for file in files if dedup)
     found = []
-    for number in [EXACT, *range(dedup.bands if dedup else 0)]:
+    for number in [IDS, EXACT, *range(dedup.bands if dedup else 0)]:
         spec = {"band": number, "rows": dedup.rows if dedup else None, "ranges": ranges}
-        read = hashes if number == EXACT else signatures
+        read = hashes if number < 0 else signatures
         found.append(Band(number=number, key=BANDS.key(spec, [file.sha256 for file in read])))
     made = []
     together = at_once(rows)
@@ -95,8 +96,8 @@ def tasks(files: Sequence[MeasuredText], dedup: Dedup | None) -> list[Task]:
             bands=group,
             rows=dedup.rows if dedup else None,
             ranges=ranges,
-            hashes=hashes if EXACT in numbers else (),
-            signatures=signatures if max(numbers) > EXACT else (),
+            hashes=hashes if min(numbers) < 0 else (),
+            signatures=signatures if max(numbers) >= 0 else (),
         )
         makes = tuple((BANDS.name, band.key) for band in group)
         size = PAIR_BYTES * rows * len(group)
@@ -111,7 +112,8 @@ def at_once(documents: int) -> int:
 
 def label(numbers: Sequence[int]) -> str:
     """What a person sees of some bands, in order."""
-    names = ["whole texts" if number == EXACT else f"band {number}" for number in numbers]
+    other = {IDS: "ids", EXACT: "whole texts"}
+    names = [other.get(number, f"band {number}") for number in numbers]
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
@@ -150,14 +152,16 @@ def _hashed(store: Store, part: BandsPart) -> Iterator[tuple[str, np.ndarray, np
     """(key of a band, hash of each row in it, which rows have one): each file is read once."""
     if part.hashes:
         for band in part.bands:
-            if band.number == EXACT:
+            if band.number == IDS:
+                yield band.key, *_hash_column(read_parquet(store, part.hashes, [ID.name])[ID.name])
+            elif band.number == EXACT:
                 yield band.key, *_whole_texts(store, part.hashes)
     if part.signatures:
         table = read_parquet(store, part.signatures, [MINHASH.name])
         signatures = table[MINHASH.name].combine_chunks()
         valid = np.asarray(signatures.is_valid())
         for band in part.bands:
-            if band.number != EXACT:
+            if band.number >= 0:
                 hashes = band_hashes(signatures, number=band.number, rows=part.rows or 0)
                 yield band.key, hashes, valid
 

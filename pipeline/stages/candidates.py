@@ -6,6 +6,7 @@ They are found generously, since each removal is verified: see `dedup`.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -27,6 +28,7 @@ from phloem.catalog.store import Store
 from phloem.filters.kernels import kernel
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.stage import Stage, StageError, Task, Work
+from phloem.pipeline.stages.bands import EDGES
 from phloem.pipeline.stages.ingest import ONCE, several
 from phloem.pipeline.stages.measure import MeasuredText
 
@@ -62,6 +64,7 @@ class CandidatesWork(Work):
     Attributes:
         edges: Of each range of each band.
         same: Of those, the ones of whole texts.
+        twice: Rows whose ids may be one, beside each other.
         hashes: Ids and hashes of each text file, in order.
         texts: Names of the text files as they were ingested: opened only to say what is wrong.
         shared: How many files each split reads that reads several, by its source and name.
@@ -69,6 +72,7 @@ class CandidatesWork(Work):
 
     edges: tuple[Ref, ...]
     same: tuple[Ref, ...]
+    twice: tuple[Ref, ...]
     hashes: tuple[Ref, ...]
     texts: tuple[str, ...]
     shared: Mapping[str, int]
@@ -77,12 +81,20 @@ class CandidatesWork(Work):
 def task(
     bands: Sequence[Shard], files: Sequence[MeasuredText], readings: Sequence[Reading]
 ) -> Task:
-    """The one task that joins all bands' edges into components, and checks that ids are unique."""
+    """The one task that joins all bands' edges into components, and checks that ids are unique.
+
+    Args:
+        bands: That of ids, that of whole texts, and those of signatures.
+        files: Text files in order.
+        readings: What was read, to say where an id was given twice.
+    """
+    ids, texts, *_ = bands
     cleaned = [file.clean for file in files]
     key = CANDIDATES.key({}, [shard.digest for shard in (*bands, *cleaned)])
     work = CandidatesWork(
-        edges=tuple(shard.ref(file.name) for shard in bands for file in shard.files),
-        same=tuple(bands[0].ref(file.name) for file in bands[0].files),
+        edges=tuple(shard.ref(file.name) for shard in bands[1:] for file in shard.files),
+        same=tuple(texts.ref(file.name) for file in texts.files),
+        twice=tuple(ids.ref(file.name) for file in ids.files),
         hashes=tuple(shard.ref("hashes.parquet") for shard in cleaned),
         texts=tuple(file.text.ref.path for file in files),
         shared={
@@ -186,14 +198,25 @@ def check_ids(store: Store, work: CandidatesWork) -> None:
 
     One split has told it before, as it was ingested.
     """
-    columns = [read_parquet(store, file, [ID.name])[ID.name] for file in work.hashes]
-    digits = [np.array(column.to_pylist(), dtype="S32") for column in columns if len(column)]
-    ids = np.sort(np.concatenate(digits)) if digits else np.array([], dtype="S32")
-    twice = ids[1:][ids[1:] == ids[:-1]]
-    if len(twice):
-        first = [each.decode() for each in np.unique(twice)[:TOLD]]
-        more = f" and {len(np.unique(twice)) - TOLD:,} more" if len(np.unique(twice)) > TOLD else ""
-        told = "; ".join(_places(store, first, work))
+    rows = [
+        batch[end].to_numpy()
+        for file in work.twice
+        for batch in arrow_batches(store, file)
+        for end in EDGES.names
+    ]
+    if not rows:
+        return
+    ids, start = [], 0
+    wanted = np.unique(np.concatenate(rows))
+    for file in work.hashes:
+        bounds = np.searchsorted(wanted, [start, start + (file.rows or 0)])
+        own = wanted[slice(*bounds)] - start
+        ids += read_parquet(store, file, [ID.name])[ID.name].take(pa.array(own)).to_pylist()
+        start += file.rows or 0
+    twice = sorted(id_ for id_, times in Counter(ids).items() if times > 1)
+    if twice:
+        more = f" and {len(twice) - TOLD:,} more" if len(twice) > TOLD else ""
+        told = "; ".join(_places(store, twice[:TOLD], work))
         raise StageError(f"{told}{more}; {ONCE}")
 
 

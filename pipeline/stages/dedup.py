@@ -38,10 +38,10 @@ from phloem.catalog.store import Store
 from phloem.filters.minhash import bands as band_hashes
 from phloem.filters.minhash import jaccard, shingles
 from phloem.filters.op import Op
+from phloem.pipeline.grouped import grouped_here
 from phloem.pipeline.recipe import Dedup
 from phloem.pipeline.stage import Shuffle, Stage, Task, Work
 from phloem.pipeline.stages import candidates
-from phloem.pipeline.grouped import grouped_here
 from phloem.pipeline.stages.measure import MeasuredText
 
 Json = Any
@@ -88,12 +88,12 @@ SLOTS = 2**24
 """Most counters of shingles: a component of more than four million is counted more coarsely."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """What is known of one document beside its text.
 
     Attributes:
-        row: Dense row number.
+        row: Its dense number.
         id: Document id.
         source: Id of the card.
         text_hash: Of the cleaned text.
@@ -104,7 +104,7 @@ class Candidate:
     row: int
     id: str
     source: str
-    text_hash: str
+    text_hash: bytes
     rank: tuple[int, int, int, str]
     bands: tuple[int, ...]
 
@@ -313,53 +313,62 @@ def take_rows(store: Store, file: str | Ref, rows: np.ndarray, column: str) -> p
 # A range's components ----------------------------------------------------------------------------
 def write(store: Store, key: str, number: int, found: Sequence[pa.RecordBatch]) -> File:
     """Settle one range of components, and write its duplicates by row."""
-    rows = pa.Table.from_pylist(
-        sorted(settled(found), key=lambda entry: entry["row"]),
-        DUPLICATES,
-    )
-    return write_parquet(store, f"{DEDUP.name}/{key}", f"duplicates-{number:05d}.parquet", rows)
+    columns = list(zip(*sorted(settled(found)), strict=True)) or [()] * len(DUPLICATES)
+    arrays = [pa.array(own, field.type) for own, field in zip(columns, DUPLICATES, strict=True)]
+    table = pa.table(arrays, schema=DUPLICATES)
+    return write_parquet(store, f"{DEDUP.name}/{key}", f"duplicates-{number:05d}.parquet", table)
 
 
-def settled(found: Sequence[pa.RecordBatch]) -> Iterator[dict[str, Json]]:
+def settled(found: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, int, float, str, str]]:
     """The duplicates among the records of whole components, as rows of `DUPLICATES`."""
     threshold = float(found[0].schema.metadata[b"threshold"])
     table = pa.Table.from_batches(found)
-    row, component = table["row"].to_numpy(), table["component"].to_numpy()
-    order = np.lexsort((row, component))
+    packed = _Packed(table["row"].to_numpy(), table["bands"], table["shingles"])
+    component = table["component"].to_numpy()
+    order = np.argsort(component, kind="stable")
     ends = np.flatnonzero(np.diff(component[order], append=-1)) + 1
+    table = table.drop_columns(["component", "bands", "shingles"]).take(pa.array(order))
     for low, high in itertools.pairwise([0, *ends.tolist()]):
-        group, hashes = _read(table.take(pa.array(order[low:high])))
-        for loser, winner, similarity in duplicates(group, hashes, threshold):
-            yield {
-                "row": loser.row,
-                "duplicate_of_row": winner.row,
-                "similarity": similarity,
-                "source": loser.source,
-                "duplicate_of": winner.id,
-            }
+        group, hashes = _group(table.slice(low, high - low), packed)
+        for loser, winner, score in duplicates(group, hashes, threshold):
+            yield loser.row, winner.row, score, loser.source, winner.id
 
 
-def _read(records: pa.Table) -> tuple[list[Candidate], dict[int, np.ndarray]]:
+class _Packed:
+    """Bands and shingles as records hold them, each unpacked when it is asked for."""
+
+    def __init__(self, rows: np.ndarray, bands: pa.ChunkedArray, shingles: pa.ChunkedArray) -> None:
+        """Of records in any order."""
+        self._place = {row: place for place, row in enumerate(rows.tolist())}
+        self._bands, self._shingles = bands, shingles
+
+    def __call__(self, row: int) -> tuple[tuple[int, ...], np.ndarray]:
+        """Those of a row."""
+        place = self._place[row]
+        bands = np.frombuffer(self._bands[place].as_buffer(), "<u4")
+        found = np.frombuffer(self._shingles[place].as_buffer(), "<u8")
+        return tuple(bands.tolist()), found.astype(np.uint64, copy=False)
+
+
+def _group(records: pa.Table, packed: _Packed) -> tuple[list[Candidate], dict[int, np.ndarray]]:
     """The eligible documents of a component, and the shingles of each by its row."""
-    rows = records.to_pylist()
-    lent = {each["row"]: each for each in rows}
-    group, hashes = [], {}
+    names = [name for name in RECORD.names if name in records.column_names]
+    columns = {name: records[name].to_pylist() for name in names}
+    hash_of = dict(zip(columns["row"], columns["text_hash"], strict=True))
     unpacked: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
-    for each in rows:
-        if not each["is_eligible"]:
+    group, hashes = [], {}
+    for row, text, eligible, id_, source, terms, priority, size, _ in zip(
+        *columns.values(), strict=True
+    ):
+        if not eligible:
             continue
-        holder = lent.get(each["text"], each)
-        if holder["text_hash"] != each["text_hash"]:  # 64 bits of the hashes fell together
-            holder = each
-        if holder["row"] not in unpacked:
-            unpacked[holder["row"]] = (
-                tuple(np.frombuffer(holder["bands"], "<u4").tolist()),
-                np.frombuffer(holder["shingles"], "<u8").astype(np.uint64, copy=False),
-            )
-        bands, hashes[each["row"]] = unpacked[holder["row"]]
-        rank = (each["license_rank"], each["priority"], -each["text_bytes"], each["id"])
-        text_hash = each["text_hash"].hex()
-        group.append(Candidate(each["row"], each["id"], each["source"], text_hash, rank, bands))
+        # Unlike hashes: their first 64 bits fell together, and it stands alone.
+        holder = text if hash_of.get(text) == hash_of[row] else row
+        if holder not in unpacked:
+            unpacked[holder] = packed(holder)
+        bands, hashes[row] = unpacked[holder]
+        rank = (terms, priority, -size, id_)
+        group.append(Candidate(row, id_, source, hash_of[holder], rank, bands))
     return group, hashes
 
 
@@ -368,7 +377,7 @@ class _Kept:
 
     def __init__(self) -> None:
         """None yet."""
-        self.by_text: dict[str, Candidate] = {}
+        self.by_text: dict[bytes, Candidate] = {}
         self.by_shingle: dict[int, list[Candidate]] = {}
 
     def add(self, candidate: Candidate, rare: Sequence[int]) -> None:

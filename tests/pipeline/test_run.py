@@ -335,7 +335,8 @@ def test_run_releases_nothing_made_of_what_a_disk_changed(copied: Finished, name
 
 def test_run_heals_components_that_a_disk_changed(copied: Finished) -> None:
     folder, root, record = copied
-    (victim,) = root.glob("candidates/*/components-00000.parquet")
+    (victim,) = root.glob("candidates/*/members-00000.parquet")
+    shutil.rmtree(root / "dedup")  # which opens them
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(bytes(data))

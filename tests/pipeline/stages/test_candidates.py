@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phloem.catalog.columns import ID, schema
-from phloem.catalog.manifest import Shard, open_parquet, write_arrow, write_parquet
+from phloem.catalog.manifest import Shard, read_parquet, write_arrow, write_parquet
 from phloem.catalog.store import Store
 from phloem.pipeline.stages import candidates
 from phloem.pipeline.stages.bands import BLOCK, EDGES, edges
-from phloem.pipeline.stages.candidates import CandidatesWork, _shared, _union, chunks, run
+from phloem.pipeline.stages.candidates import MEMBERS, CandidatesWork, _flatten, _union, run
 from phloem.pipeline.stages.measure import HASHES
 
 
@@ -48,6 +48,7 @@ def _candidates(store: Store, pairs: list[tuple[int, int]], rows: int) -> Shard:
     work = CandidatesWork(
         edges=(Shard("bands", "k", (edge,)).ref(edge.name),),
         same=(),
+        twice=(),
         hashes=(Shard("clean", "k", (hashes,)).ref(hashes.name),),
         texts=(),
         shared={},
@@ -56,29 +57,47 @@ def _candidates(store: Store, pairs: list[tuple[int, int]], rows: int) -> Shard:
     return shard
 
 
-def test_a_row_group_holds_whole_components_and_a_file_few_row_groups(
+def test_members_are_written_by_row_and_a_range_holds_whole_components(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "CHUNK_ROWS", 3)
-    monkeypatch.setattr(candidates, "FILE_CHUNKS", 2)
+    monkeypatch.setattr(candidates, "RANGE_ROWS", 3)
+    monkeypatch.setattr(candidates, "MEMBER_ROWS", 8)
     store = Store(tmp_path)
     pairs = [(0, 5), (5, 9), (1, 2), (3, 4), (6, 7), (8, 10), (10, 11), (11, 12)]
     shard = _candidates(store, pairs, 14)
-    found = []
-    for file in shard.files:
-        opened = open_parquet(store, shard.path(file.name))
-        groups = [opened.read_row_group(n).to_pydict() for n in range(opened.num_row_groups)]
-        found.append([list(zip(g["component"], g["row"], strict=True)) for g in groups])
-    assert found == [
-        [[(0, 0), (0, 5), (0, 9)], [(1, 1), (1, 2), (3, 3), (3, 4)]],
-        [[(6, 6), (6, 7), (8, 8), (8, 10), (8, 11), (8, 12)]],
+    found = [
+        list(
+            zip(
+                *(read_parquet(store, shard.ref(file.name))[name].to_pylist() for name in names),
+                strict=True,
+            )
+        )
+        for file in shard.files
+        for names in [("row", "component", "range")]
     ]
-    assert shard.facts == {"documents": 14, "candidates": 13, "components": 5}
+    assert found == [
+        [(0, 0, 0), (1, 1, 1), (2, 1, 1), (3, 3, 1), (4, 3, 1), (5, 0, 0), (6, 6, 2), (7, 6, 2)],
+        [(8, 8, 3), (9, 0, 0), (10, 8, 3), (11, 8, 3), (12, 8, 3)],
+    ]
+    assert shard.facts == {"documents": 14, "candidates": 13, "components": 5, "ranges": 4}
+    assert [ref.path[-7:] for ref in candidates.of_rows(shard, 7, 2)] == ["parquet", "parquet"]
+    assert len(candidates.of_rows(shard, 8, 6)) == 1
+    assert candidates.of_rows(shard, 8, 0) == ()
+
+
+def test_members_know_the_first_of_their_text_and_whether_there_is_another() -> None:
+    """Rows 2, 3 and 9 hold one text; 5 resembles 2; 6 and 7 hold another one."""
+    members = np.array([2, 3, 5, 6, 7, 9])
+    parent, text = np.array([0, 0, 0, 3, 3, 0]), np.array([0, 0, -1, 3, 3, 0])
+    table = candidates.components(members, parent, text)
+    assert table.schema == MEMBERS
+    assert table["text"].to_pylist() == [2, 2, -1, 6, 6, 2]
+    assert table["is_mixed"].to_pylist() == [True, True, True, False, False, True]
 
 
 def test_no_component_is_no_file(tmp_path: Path) -> None:
     shard = _candidates(Store(tmp_path), [], 3)
-    assert (shard.files, shard.facts["candidates"]) == ((), 0)
+    assert sum(file.rows or 0 for file in shard.files) == shard.facts["candidates"] == 0
 
 
 def _reference(rows: int, pairs: list[tuple[int, int]]) -> list[set[int]]:
@@ -96,7 +115,8 @@ def test_union_find_agrees_with_merging_sets(pairs: list[tuple[int, int]]) -> No
     if pairs:
         left, right = np.array(pairs, dtype=np.int64).T.copy()
         _union(parent, left, right)
-    shared = _shared(parent)
+    _flatten(parent)
+    shared = np.bincount(parent, minlength=20)[parent] > 1
     found: dict[int, set[int]] = {}
     for row in np.flatnonzero(shared):
         found.setdefault(int(parent[row]), set()).add(int(row))

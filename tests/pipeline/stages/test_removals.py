@@ -1,13 +1,16 @@
 """Removals: each duplicate reaches the text file of its row, and that of the kept one."""
 
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phloem.catalog.manifest import Shard, read_parquet, write_parquet
+from phloem.catalog.store import Store
 from phloem.pipeline.stages.dedup import DUPLICATES
-from phloem.pipeline.stages.removals import TOUCHED, touched
+from phloem.pipeline.stages.removals import TOUCHED, RemovalsWork, of_files, run
 
 Json = Any
 
@@ -18,9 +21,24 @@ def _losses(*rows: tuple[int, int, float, str, str]) -> pa.Table:
     return pa.Table.from_pylist(values, DUPLICATES)
 
 
+def touched(found: pa.Table, files: list[tuple[str, int]]) -> list[tuple[int, pa.Table]]:
+    """What the stage writes for each text file: the duplicates come in two files."""
+    with TemporaryDirectory() as folder:
+        store = Store(folder)
+        halves = [found.slice(0, len(found) // 2), found.slice(len(found) // 2)]
+        written = [
+            write_parquet(store, "dedup/k", f"duplicates-{n:05d}.parquet", half)
+            for n, half in enumerate(halves)
+        ]
+        refs = tuple(Shard("dedup", "k", (each,)).ref(each.name) for each in written)
+        (shard,) = run(store, "k", RemovalsWork(key="k", duplicates=refs, files=tuple(files)))
+        named = enumerate(of_files(shard, len(files)))
+        return [(number, read_parquet(store, ref)) for number, ref in named if ref]
+
+
 def test_removals_reach_their_files_and_name_other_sources() -> None:
     found = _losses((3, 0, 0.9, "b", "x"), (1, 0, 0.8, "a", "x"))
-    (first, second) = touched(found, [("a", 2), ("c", 0), ("b", 2)])
+    first, second = touched(found, [("a", 2), ("c", 0), ("b", 2)])
     assert [number for number, _ in (first, second)] == [0, 2]
     assert first[1].to_pylist() == [
         {"row": 0, "duplicate_of": None, "similarity": None, "found_in": ["b"]},
@@ -32,7 +50,7 @@ def test_removals_reach_their_files_and_name_other_sources() -> None:
 
 
 def test_removals_of_no_duplicates_are_none() -> None:
-    assert list(touched(_losses(), [("a", 2), ("b", 0)])) == []
+    assert touched(_losses(), [("a", 2), ("b", 0)]) == []
 
 
 def _reference(
