@@ -49,7 +49,7 @@ texts, the number of documents; or nothing, since it works on a sample of one si
 
 Tasks = Literal["files", "counted files", "counted sources", "bands", "components", "one"]
 """What a stage has a task for: each text file, or each of those that are counted, each source of
-theirs, each band of the signatures, each run of components; or for all together."""
+theirs, each band of the signatures, each range of components; or for all together."""
 
 
 @dataclass(frozen=True)

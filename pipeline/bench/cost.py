@@ -20,7 +20,7 @@ from phloem.pipeline.job import Job, steps
 from phloem.pipeline.stage import StageError, made
 from phloem.pipeline.stages import BY_NAME, STAGES
 from phloem.pipeline.stages.bands import PAIR_BYTES, at_once
-from phloem.pipeline.stages.candidates import CHUNK_ROWS, FILE_CHUNKS
+from phloem.pipeline.stages.candidates import RANGE_ROWS
 from phloem.pipeline.stages.count import counting
 from phloem.pipeline.stages.ingest import SHARD_TEXT_BYTES, IngestWork
 
@@ -29,16 +29,14 @@ Json = Any
 COSTS = Path(__file__).parent / "costs"
 PRICES = COSTS / "prices.yaml"
 
-BANDS = 15  # of the measured recipe: fourteen of signatures, and one of whole texts
+OTHER_BANDS = 2  # beside those of signatures: ids, and whole texts
 TEXT_PER_PACKED = 4  # as in `plan.disk_needed`: measured on the Debian documentation sources
 HOUR = 3600
 GB = 1e9
 
 # Memory of the steps that one process does alone, by row; tests hold the code to them.
-ID_BYTES = 3 * 32  # candidates: ids as hexadecimal digits, read, joined and sorted
-TREE_BYTES = 8 + 8 + 1  # candidates: a row's parent, its tree's size, whether it shares one
-SHAPE_BYTES = 8  # dedup: a file that a task names, which all tasks hold as one object
-REMOVAL_BYTES = 145  # removals: a duplicate, as it was found and in order, in Arrow
+NAMED_BYTES = 2 / 8  # candidates: a document's bit, and its part of the counts of bits
+TREE_BYTES = 4 + 4 + 4 + 1  # candidates: a row's parent, text, range, and whether texts differ
 SHARD_BYTES = 1020  # the driver: a shard's record
 OPS = 6  # of the measured recipe, each with a shard of its own
 SHARDS_OF_FILE = OPS + sum(stage.tasks == "files" for stage in STAGES)  # `measure`: the clean one
@@ -73,9 +71,8 @@ class MeasuredRun(_Facts):
     read_bytes: Mapping[str, int]
     task_bytes: Mapping[str, int]
     file_bytes: Mapping[str, int]
-    clean_bytes: PositiveInt
-    row_bytes: Mapping[str, PositiveFloat]
-    component_bytes: PositiveFloat
+    bands: PositiveInt
+    record_bytes: PositiveFloat
     html: Html
 
 
@@ -193,19 +190,6 @@ def candidates(size: Size, run: MeasuredRun) -> int:
     return round(size.documents * run.candidates / run.documents)
 
 
-def touched(size: Size, run: MeasuredRun) -> float:
-    """Files that a task of dedup reads: those of its rows, the first of each component aside.
-
-    Components are ordered by their first row, so that those of a task lie side by side; the other
-    members lie anywhere.
-    """
-    files = text_files(size)
-    rows = min(CHUNK_ROWS, candidates(size, run))
-    anywhere = rows * (1 - run.components / run.candidates)
-    missed: float = (1 - 1 / files) ** anywhere  # the share of files that none of them lies in
-    return min(files, 1 + files * (1 - missed))
-
-
 def tasks(size: Size, run: MeasuredRun) -> dict[str, int]:
     """Tasks of each stage that has any, of `bands` its parts: what can be done side by side."""
     files = text_files(size)
@@ -214,17 +198,17 @@ def tasks(size: Size, run: MeasuredRun) -> dict[str, int]:
         "files": files,
         "counted files": counted,
         "counted sources": min(counted, 1),  # of which the largest may be nearly all
-        "bands": _groups(size) * files,
-        "components": max(1, math.ceil(candidates(size, run) / CHUNK_ROWS)),
+        "bands": _groups(size, run) * files,
+        "components": max(1, math.ceil(candidates(size, run) / RANGE_ROWS)),
         "one": 1,
     }
     measured_stages = [stage for stage in STAGES if stage.name in run.cpu_seconds]
     return {stage.name: split for stage in measured_stages if (split := number[stage.tasks])}
 
 
-def _groups(size: Size) -> int:
+def _groups(size: Size, run: MeasuredRun) -> int:
     """Tasks of `bands`: each takes as many bands as fit memory together."""
-    return math.ceil(BANDS / at_once(size.documents))
+    return math.ceil((run.bands + OTHER_BANDS) / at_once(size.documents))
 
 
 def unmeasured(run: MeasuredRun) -> list[str]:
@@ -278,35 +262,30 @@ def _compute_seconds(stage: str, size: Size, run: MeasuredRun) -> float:
 
 def _read_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
     if stage == "bands":
-        return round(run.read_bytes[stage] * _grown(stage, size, run) * _groups(size))
-    if BY_NAME[stage].tasks != "components":
-        return round(run.read_bytes[stage] * _grown(stage, size, run))
-    # An object store hands over whole files: of components, text, and what was measured of it.
-    rows = sum(run.row_bytes.values()) * size.documents
-    text = run.clean_bytes * size.text_bytes / run.text_bytes
-    file_bytes = (text + rows) / text_files(size)
-    members = min(CHUNK_ROWS * FILE_CHUNKS, candidates(size, run))
-    components = run.component_bytes * members
-    return round(tasks(size, run)[stage] * (components + touched(size, run) * file_bytes))
+        return round(run.read_bytes[stage] * _grown(stage, size, run) * _groups(size, run))
+    return round(run.read_bytes[stage] * _grown(stage, size, run))
 
 
 def listed_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
     """Of a stage's tasks as JSON, which the driver lists: each names the files that it reads."""
     split = tasks(size, run)
-    # The tasks of `bands` are groups of bands, each of as many parts.
-    listed = _groups(size) if stage == "bands" else split.get(stage, 0)
-    other = {"dedup": touched(size, run), "tally": split.get("count", 0)}
-    named = other.get(stage, text_files(size))
+    # The tasks of `bands` are groups of bands; one task settles all components, one all removals.
+    whole = {"bands": _groups(size, run), "dedup": 1, "removals": 1}
+    listed = whole.get(stage, split.get(stage, 0))
+    named = split.get("count", 0) if stage == "tally" else text_files(size)
     return listed * (run.task_bytes[stage] + round(named * run.file_bytes.get(stage, 0)))
 
 
 def _shuffle_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
-    """Tasks are spread twice, where they are listed and by their stage; `bands` groups hashes."""
+    """Tasks are spread twice, where they are listed and by their stage; three stages group rows."""
     listed = listed_bytes(stage, size, run)
-    if stage != "bands":
-        return 2 * listed
-    parts = tasks(size, run)[stage] * (run.task_bytes[stage] + run.file_bytes[stage])
-    return listed + parts + BANDS * size.documents * PAIR_BYTES
+    parts = text_files(size) * (run.task_bytes[stage] + run.file_bytes.get(stage, 0))
+    if stage == "bands":
+        pairs = (run.bands + OTHER_BANDS) * size.documents * PAIR_BYTES
+        return listed + _groups(size, run) * parts + pairs
+    if stage == "dedup":
+        return listed + parts + round(run.record_bytes * candidates(size, run))
+    return 2 * listed
 
 
 def machine_price(machine_hours: float, prices: Prices) -> float:
@@ -329,15 +308,15 @@ def _kwh(machine_hours: float, busy_hours: float, prices: Prices) -> float:
 
 def held(size: Size, run: MeasuredRun) -> list[Held]:
     """Memory of the steps that one process does alone, at their height."""
-    naming = tasks(size, run)["dedup"] * touched(size, run)
-    duplicates = size.documents * run.duplicates / run.documents
+    joined = NAMED_BYTES * size.documents + TREE_BYTES * candidates(size, run)
+    records = run.record_bytes * min(RANGE_ROWS, candidates(size, run))
     shards = SHARDS_OF_FILE * text_files(size)
+    listed = max(listed_bytes(stage, size, run) for stage in tasks(size, run))
     return [
-        Held("candidates: are all ids unique", "one task", ID_BYTES * size.documents),
-        Held("candidates: join the components", "one task", TREE_BYTES * size.documents),
+        Held("candidates: join the components", "one task", round(joined)),
+        Held("dedup: settle a range of components", "each task", round(records)),
         Held("records of all shards", "driver", SHARD_BYTES * shards),
-        Held("dedup: list the files of each task", "driver", round(SHAPE_BYTES * naming)),
-        Held("removals: share out the duplicates", "one task", round(REMOVAL_BYTES * duplicates)),
+        Held("tasks of the longest stage, as JSON", "driver", listed),
     ]
 
 

@@ -26,7 +26,7 @@ from phloem.pipeline.bench.engine import prepared
 from phloem.pipeline.engines.local import open_pool
 from phloem.pipeline.job import Job, Made, Step, steps
 from phloem.pipeline.op_spec import OpSpec
-from phloem.pipeline.stage import StageError, made
+from phloem.pipeline.stage import StageError, Task, made
 from phloem.pipeline.stages import BY_NAME
 from phloem.pipeline.stages.measure import text_files
 
@@ -37,12 +37,10 @@ HEAD = """\
 # Written by `python -m phloem.pipeline.bench.measured FOLDER`; do not change it by hand.
 # cpu_seconds: of the worker, the start of each pipeline (0.2 s) among them. The recipe counts
 #   nothing: `count` and `tally` are measured on the same text with the op `drop_frequent_lines`.
-# read_bytes: what the tasks of a stage open, models aside. That of `dedup` depends on how many
-#   files there are, and is not scaled from here.
+# read_bytes: what the tasks of a stage open, models aside.
 # task_bytes, file_bytes: a task as JSON, which is what crosses a shuffle: its own bytes, and those
-#   for each text file that it names. The files of `bands` are parts, each spread alone.
-# clean_bytes: of the cleaned text, as it lies on the root.
-# row_bytes, component_bytes: of a document, or of a candidate, in the files that `dedup` opens.
+#   for each text file that it names. The files of `bands` and `dedup` are parts, each spread alone.
+# record_bytes: of a candidate, what crosses the shuffle of `dedup`.
 # html: taken over from a run of the recipe `debian`, 93.1 MB of text (docs/bench.md).
 """
 
@@ -63,8 +61,12 @@ def measure(folder: Path) -> dict[str, Json]:
         )
         shards: Made = {}
         found = {step.stage: facts for step, facts in _stages(counting, store, {}, until="tally")}
-        found |= {step.stage: facts for step, facts in _stages(job, store, shards)}
-    return _written(folder, shards, found)
+        crossed = 0
+        for step, facts in _stages(job, store, shards):
+            found[step.stage] = facts
+            if step.stage == "dedup":
+                crossed = sum(shuffled(store, task) for task in step.tasks)
+    return _written(folder, shards, found, crossed)
 
 
 def _stages(
@@ -90,6 +92,15 @@ def _stages(
             step = going.send([made(store, task) or [] for task in step.tasks])
         except StopIteration:
             return
+
+
+def shuffled(store: Store, task: Task) -> int:
+    """Bytes of Arrow buffers that cross between the parts of a task and its ranges."""
+    shuffle = BY_NAME[task.stage].shuffle
+    if shuffle is None:
+        return 0
+    blocks = (shuffle.blocks(store, part) for part in shuffle.parts(task.work))
+    return sum(block.nbytes for each in blocks for _, _, block in each)
 
 
 def sizes(step: Step, files: int) -> dict[str, Json]:
@@ -119,14 +130,12 @@ def sizes(step: Step, files: int) -> dict[str, Json]:
     return facts | ({"file_bytes": round(named / number / entries)} if entries else {})
 
 
-def _written(folder: Path, shards: Made, found: dict[str, dict[str, Json]]) -> dict[str, Json]:
+def _written(
+    folder: Path, shards: Made, found: dict[str, dict[str, Json]], crossed: int
+) -> dict[str, Json]:
     last = cost.measured()
     packed = sum(path.stat().st_size for path in folder.glob("*.jsonl.gz"))
     candidates, documents = shards["candidates"][0], _sum(shards["ingest"], "documents")
-
-    def by_row(stage: str, name: str) -> float:
-        files = [file for shard in shards[stage] for file in shard.files if file.name == name]
-        return round(sum(file.bytes for file in files) / documents, 1)
 
     return {
         "date": datetime.now(UTC).date(),
@@ -144,12 +153,8 @@ def _written(folder: Path, shards: Made, found: dict[str, dict[str, Json]]) -> d
             name: {stage: facts[name] for stage, facts in found.items() if name in facts}
             for name in ("cpu_seconds", "read_bytes", "task_bytes", "file_bytes")
         },
-        "clean_bytes": sum(shard.file("text.arrow").bytes for shard in shards["clean"]),
-        "row_bytes": {
-            "minhash": by_row("measure", "minhash.parquet"),
-            "verdicts": by_row("filter", "verdicts.parquet"),
-        },
-        "component_bytes": round(candidates.bytes / candidates.facts["candidates"], 1),
+        "bands": len(shards["bands"]) - cost.OTHER_BANDS,
+        "record_bytes": round(crossed / candidates.facts["candidates"], 1),
         "html": last.html.model_dump(),
     }
 

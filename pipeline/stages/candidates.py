@@ -5,7 +5,6 @@ They are found generously, since each removal is verified: see `dedup`.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -25,7 +24,7 @@ from phloem.catalog.manifest import (
     write_parquet,
 )
 from phloem.catalog.store import Store
-from phloem.filters.kernels import kernel
+from phloem.filters.kernels import inlined, kernel
 from phloem.pipeline.reading import Reading
 from phloem.pipeline.stage import Stage, StageError, Task, Work
 from phloem.pipeline.stages.bands import EDGES
@@ -110,32 +109,33 @@ def task(
 def run(store: Store, key: str, work: CandidatesWork) -> list[Shard]:
     """Union-find over all edges; writes the members of every component of two or more, by row.
 
-    It holds a bit for each document, and 16 bytes for each that shares a band with another.
+    It holds two bits for each document, and 13 bytes for each that shares a band with another.
     """
     check_ids(store, work)
     rows = sum(file.rows or 0 for file in work.hashes)
-    members = _members(store, work.edges, rows)
-    parent = np.arange(len(members), dtype=np.int32 if len(members) < 2**31 else np.int64)
-    for left, right in _joined(store, work.edges, members):
-        _union(parent, left, right)
-    _flatten(parent)
+    named = Named(rows)
+    for left, right in _edges(store, work.edges):
+        mark(named.words, left, right)
+    count = named.close()
+    parent = np.arange(count, dtype=np.int32 if count < 2**31 else np.int64)
+    for left, right in _edges(store, work.edges):
+        union(parent, named.words, named.before, left, right)
     text = np.full_like(parent, -1)
-    for left, right in _joined(store, work.same, members):
-        text[left], text[right] = left, left
+    for left, right in _edges(store, work.same):
+        same(text, named.words, named.before, left, right)
+    number, is_mixed = np.zeros_like(parent), np.zeros(count, np.bool_)
+    ranges, components = settle(parent, text, number, is_mixed, RANGE_ROWS)
     folder = f"{CANDIDATES.name}/{key}"
-    table = components(members, parent, text)
-    bounds = np.searchsorted(members, np.arange(0, rows + MEMBER_ROWS, MEMBER_ROWS))
     files = tuple(
-        write_parquet(store, folder, name_of(number), table.slice(low, high - low))
-        for number, (low, high) in enumerate(itertools.pairwise(bounds.tolist()))
+        write_parquet(
+            store,
+            folder,
+            name_of(first // MEMBER_ROWS),
+            members(named, first, parent, text, number, is_mixed),
+        )
+        for first in range(0, rows, MEMBER_ROWS)
     )
-    ranges = 1 + max(table["range"].to_numpy(), default=0)
-    facts = {
-        "documents": rows,
-        "candidates": len(members),
-        "components": int((parent == np.arange(len(parent))).sum()),
-        "ranges": int(ranges),
-    }
+    facts = {"documents": rows, "candidates": count, "components": components, "ranges": ranges}
     return [commit(store, Shard(CANDIDATES.name, key, files, facts))]
 
 
@@ -150,45 +150,65 @@ def of_rows(shard: Shard, start: int, rows: int) -> tuple[Ref, ...]:
     return tuple(shard.ref(name_of(number)) for number in numbers)
 
 
-def _members(store: Store, edges: Sequence[Ref], rows: int) -> np.ndarray:
-    """The rows that an edge names, ascending."""
-    named = np.zeros(rows, dtype=np.bool_)
+def _edges(store: Store, edges: Sequence[Ref]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both ends of edges."""
     for file in edges:
         for batch in arrow_batches(store, file):
-            named[batch["row"].to_numpy()] = True
-            named[batch["other"].to_numpy()] = True
-    return np.flatnonzero(named)
+            yield batch["row"].to_numpy(), batch["other"].to_numpy()
 
 
-def _joined(
-    store: Store, edges: Sequence[Ref], members: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Both ends of edges, as places among the members."""
-    for file in edges:
-        for batch in arrow_batches(store, file):
-            left, right = batch["row"].to_numpy(), batch["other"].to_numpy()
-            yield np.searchsorted(members, left), np.searchsorted(members, right)
+class Named:
+    """The rows that an edge names, as bits: a row's place among them is counted out of these.
+
+    Attributes:
+        words: A bit for each row, 64 to a word.
+        before: How many are set before each word; what lies behind the last, too.
+    """
+
+    def __init__(self, rows: int) -> None:
+        """None of so many rows yet."""
+        self.words = np.zeros(-(-rows // 64), np.uint64)
+        self.before = np.zeros(len(self.words) + 1, np.int32 if rows < 2**31 else np.int64)
+
+    def close(self) -> int:
+        """Count them, once all are marked."""
+        count_bits(self.words, self.before)
+        return int(self.before[-1])
+
+    def among(self, first: int, rows: int) -> tuple[np.ndarray, int]:
+        """The named rows among some, of which the first is the first of a word; its place."""
+        own = self.words[first // 64 : -(-(first + rows) // 64)]
+        bits = np.unpackbits(own.astype("<u8").view(np.uint8), bitorder="little")
+        return np.flatnonzero(bits) + first, int(self.before[first // 64])
 
 
-def components(members: np.ndarray, parent: np.ndarray, text: np.ndarray) -> pa.Table:
-    """The members as `MEMBERS` has them.
+def members(
+    named: Named,
+    first: int,
+    parent: np.ndarray,
+    text: np.ndarray,
+    number: np.ndarray,
+    is_mixed: np.ndarray,
+) -> pa.Table:
+    """The members among `MEMBER_ROWS` rows, as `MEMBERS` has them.
 
     Args:
-        members: Rows, ascending.
-        parent: The place of the first of its component, for each.
-        text: The place of the first that holds the same text, for each; -1 if none else does.
+        named: The rows of all members.
+        first: The first row.
+        parent: The place of the first of its component, for each member.
+        text: The place of the first that holds the same text; -1 if none else does.
+        number: The range of each place that is the first of a component.
+        is_mixed: Whether that component holds more than one text.
     """
-    size = np.bincount(parent, minlength=len(members))
-    own = np.arange(len(members))
-    texts = np.bincount(parent[(text < 0) | (text == own)], minlength=len(members))
-    # Whole components in the order of their first rows: a range ends with the one that fills it.
-    numbers = (np.cumsum(size) - size) // RANGE_ROWS
+    rows, place = named.among(first, MEMBER_ROWS)
+    own = slice(place, place + len(rows))
+    roots, texts = parent[own], text[own]
     columns = [
-        pa.array(members),
-        pa.array(members[parent]),
-        pa.array(np.where(text < 0, -1, members[text])),
-        pa.array(texts[parent] > 1),
-        pa.array(numbers[parent].astype(np.int32)),
+        pa.array(rows),
+        pa.array(row_of(roots.astype(np.int64), named.words, named.before)),
+        pa.array(row_of(texts.astype(np.int64), named.words, named.before)),
+        pa.array(is_mixed[roots]),
+        pa.array(number[roots].astype(np.int32)),
     ]
     return pa.table(columns, schema=MEMBERS)
 
@@ -238,18 +258,73 @@ def _places(store: Store, ids: Sequence[str], work: CandidatesWork) -> Iterator[
 
 
 def compile_kernels() -> None:
-    """Compile both loops ahead of the first edge."""
-    parent, column = np.arange(1, dtype=np.int32), np.zeros(1, dtype=np.int64)
-    _union(parent, column, column)
-    _flatten(parent)
+    """Compile all loops ahead of the first edge, for columns as Arrow hands them out."""
+    named, column = Named(1), pa.array([0]).to_numpy()
+    mark(named.words, column, column)
+    parent = np.arange(named.close(), dtype=np.int32)
+    text = np.full_like(parent, -1)
+    union(parent, named.words, named.before, column, column)
+    same(text, named.words, named.before, column, column)
+    settle(parent, text, text.copy(), np.zeros(1, np.bool_), 1)
+    row_of(np.zeros(1, np.int64), named.words, named.before)
+
+
+@inlined
+def bits(word: np.uint64) -> np.int64:
+    """How many bits of a word are set (Warren, Hacker's Delight, 5-1)."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    word = (word & np.uint64(0x3333333333333333)) + (
+        (word >> np.uint64(2)) & np.uint64(0x3333333333333333)
+    )
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@inlined
+def place_of(row: np.int64, words: np.ndarray, before: np.ndarray) -> np.int64:
+    """The place of a named row among all that are named."""
+    below = (np.uint64(1) << np.uint64(row & 63)) - np.uint64(1)
+    return before[row >> 6] + bits(words[row >> 6] & below)
 
 
 @kernel
-def _union(parent: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
-    """Join the trees of each pair, the smaller row becoming the root (Tarjan, path halving)."""
+def mark(words: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+    """Set the bits of both ends of each edge."""
     for i in range(len(left)):
-        a = left[i]
-        b = right[i]
+        words[left[i] >> 6] |= np.uint64(1) << np.uint64(left[i] & 63)
+        words[right[i] >> 6] |= np.uint64(1) << np.uint64(right[i] & 63)
+
+
+@kernel
+def count_bits(words: np.ndarray, before: np.ndarray) -> None:
+    """How many bits are set before each word."""
+    for i in range(len(words)):
+        before[i + 1] = before[i] + bits(words[i])
+
+
+@kernel
+def row_of(places: np.ndarray, words: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """The rows at some places; -1 for -1."""
+    rows = np.full(len(places), -1, np.int64)
+    for i in range(len(places)):
+        if places[i] < 0:
+            continue
+        at = np.searchsorted(before, places[i], side="right") - 1
+        word = words[at]
+        for _ in range(places[i] - before[at]):
+            word &= word - np.uint64(1)
+        rows[i] = at * 64 + bits((word & (~word + np.uint64(1))) - np.uint64(1))
+    return rows
+
+
+@kernel
+def union(
+    parent: np.ndarray, words: np.ndarray, before: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> None:
+    """Join the trees of each edge, the smaller row becoming the root (Tarjan, path halving)."""
+    for i in range(len(left)):
+        a = place_of(left[i], words, before)
+        b = place_of(right[i], words, before)
         while parent[a] != a:
             parent[a] = parent[parent[a]]
             a = parent[a]
@@ -263,10 +338,45 @@ def _union(parent: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
 
 
 @kernel
-def _flatten(parent: np.ndarray) -> None:
-    """Let each name the root of its tree, which lies before it."""
+def same(
+    text: np.ndarray, words: np.ndarray, before: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> None:
+    """Note the first that holds the text of each, out of edges that begin at it."""
+    for i in range(len(left)):
+        first = place_of(left[i], words, before)
+        text[first] = first
+        text[place_of(right[i], words, before)] = first
+
+
+@kernel
+def settle(
+    parent: np.ndarray, text: np.ndarray, number: np.ndarray, is_mixed: np.ndarray, rows: int
+) -> tuple[int, int]:
+    """Flatten all trees, and tell of each root its range and whether texts differ below it.
+
+    Whole components in the order of their roots fill a range: one that goes beyond `rows` ends it.
+
+    Returns:
+        (ranges, components).
+    """
     for i in range(len(parent)):
-        parent[i] = parent[parent[i]]
+        root = parent[parent[i]]  # which lies before it: it is flat already
+        parent[i] = root
+        number[root] += 1
+        if i != root and (text[i] < 0 or text[i] != text[root]):
+            is_mixed[root] = True
+    total = components = 0
+    ranges = 0
+    for i in range(len(parent)):
+        if parent[i] == i:
+            size = number[i]
+            number[i] = ranges
+            components += 1
+            total += size
+            if total >= rows:
+                ranges += 1
+                total = 0
+    return max(1, ranges + (total > 0)), components
 
 
 STAGE = Stage(

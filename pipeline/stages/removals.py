@@ -172,7 +172,7 @@ STAGE = Stage(
     run,
     (REMOVALS,),
     grows="documents",
-    tasks="one",
+    tasks="components",
     bears="dedup",
     shuffle=SHUFFLE,
 )

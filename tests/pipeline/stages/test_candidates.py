@@ -1,6 +1,9 @@
 """Bands and components, against a readable reference."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phloem.catalog.columns import ID, schema
-from phloem.catalog.manifest import Shard, read_parquet, write_arrow, write_parquet
+from phloem.catalog.manifest import Ref, Shard, read_parquet, write_arrow, write_parquet
 from phloem.catalog.store import Store
 from phloem.pipeline.stages import candidates
 from phloem.pipeline.stages.bands import BLOCK, EDGES, edges
-from phloem.pipeline.stages.candidates import MEMBERS, CandidatesWork, _flatten, _union, run
+from phloem.pipeline.stages.candidates import MEMBERS, CandidatesWork, run
 from phloem.pipeline.stages.measure import HASHES
 
 
@@ -38,16 +41,25 @@ def test_edges_do_not_depend_on_the_order_of_blocks(pairs: list[tuple[int, int]]
     assert one.equals(other)
 
 
-def _candidates(store: Store, pairs: list[tuple[int, int]], rows: int) -> Shard:
-    """What the stage writes of these edges among so many documents."""
+def _edge_file(store: Store, name: str, pairs: Sequence[tuple[int, int]]) -> Ref:
     joined = pa.table(list(zip(*pairs, strict=True)) or [[], []], schema=EDGES)
-    edge = write_arrow(store, "bands/k", "edges-00000.arrow", EDGES, iter(joined.to_batches()))
+    edge = write_arrow(store, f"bands/{name}", "edges.arrow", EDGES, iter(joined.to_batches()))
+    return Shard("bands", name, (edge,)).ref(edge.name)
+
+
+def _candidates(
+    store: Store,
+    pairs: Sequence[tuple[int, int]],
+    rows: int,
+    exact: Sequence[tuple[int, int]] = (),
+) -> Shard:
+    """What the stage writes of these edges among so many documents."""
     ids = [f"{row:032x}" for row in range(rows)]
     table = pa.table({column.name: ids if column is ID else [None] * rows for column in HASHES})
     hashes = write_parquet(store, "clean/k", "hashes.parquet", table.cast(schema(HASHES)))
     work = CandidatesWork(
-        edges=(Shard("bands", "k", (edge,)).ref(edge.name),),
-        same=(),
+        edges=(_edge_file(store, "all", pairs),),
+        same=(_edge_file(store, "same", exact),),
         twice=(),
         hashes=(Shard("clean", "k", (hashes,)).ref(hashes.name),),
         texts=(),
@@ -61,36 +73,33 @@ def test_members_are_written_by_row_and_a_range_holds_whole_components(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(candidates, "RANGE_ROWS", 3)
-    monkeypatch.setattr(candidates, "MEMBER_ROWS", 8)
+    monkeypatch.setattr(candidates, "MEMBER_ROWS", 64)
     store = Store(tmp_path)
     pairs = [(0, 5), (5, 9), (1, 2), (3, 4), (6, 7), (8, 10), (10, 11), (11, 12)]
-    shard = _candidates(store, pairs, 14)
+    shard = _candidates(store, [(8 * left, 8 * right) for left, right in pairs], 8 * 14)
+    tables = [read_parquet(store, shard.ref(file.name)) for file in shard.files]
     found = [
-        list(
-            zip(
-                *(read_parquet(store, shard.ref(file.name))[name].to_pylist() for name in names),
-                strict=True,
-            )
-        )
-        for file in shard.files
-        for names in [("row", "component", "range")]
+        [(each["row"] // 8, each["component"] // 8, each["range"]) for each in table.to_pylist()]
+        for table in tables
     ]
     assert found == [
         [(0, 0, 0), (1, 1, 1), (2, 1, 1), (3, 3, 1), (4, 3, 1), (5, 0, 0), (6, 6, 2), (7, 6, 2)],
-        [(8, 8, 3), (9, 0, 0), (10, 8, 3), (11, 8, 3), (12, 8, 3)],
+        [(8, 8, 2), (9, 0, 0), (10, 8, 2), (11, 8, 2), (12, 8, 2)],
     ]
-    assert shard.facts == {"documents": 14, "candidates": 13, "components": 5, "ranges": 4}
-    assert [ref.path[-7:] for ref in candidates.of_rows(shard, 7, 2)] == ["parquet", "parquet"]
-    assert len(candidates.of_rows(shard, 8, 6)) == 1
-    assert candidates.of_rows(shard, 8, 0) == ()
+    assert shard.facts == {"documents": 112, "candidates": 13, "components": 5, "ranges": 3}
+    assert len(candidates.of_rows(shard, 63, 2)) == 2
+    assert len(candidates.of_rows(shard, 64, 48)) == 1
+    assert candidates.of_rows(shard, 64, 0) == ()
 
 
-def test_members_know_the_first_of_their_text_and_whether_there_is_another() -> None:
-    """Rows 2, 3 and 9 hold one text; 5 resembles 2; 6 and 7 hold another one."""
-    members = np.array([2, 3, 5, 6, 7, 9])
-    parent, text = np.array([0, 0, 0, 3, 3, 0]), np.array([0, 0, -1, 3, 3, 0])
-    table = candidates.components(members, parent, text)
+def test_members_know_the_first_of_their_text_and_whether_there_is_another(tmp_path: Path) -> None:
+    """Rows 2, 3 and 70 hold one text; 5 resembles 2; 6 and 7 hold another one."""
+    exact = [(2, 3), (2, 70), (6, 7)]
+    shard = _candidates(Store(tmp_path), [*exact, (2, 5)], 90, exact)
+    table = read_parquet(Store(tmp_path), shard.ref("members-00000.parquet"))
     assert table.schema == MEMBERS
+    assert table["row"].to_pylist() == [2, 3, 5, 6, 7, 70]
+    assert table["component"].to_pylist() == [2, 2, 2, 6, 6, 2]
     assert table["text"].to_pylist() == [2, 2, -1, 6, 6, 2]
     assert table["is_mixed"].to_pylist() == [True, True, True, False, False, True]
 
@@ -109,16 +118,41 @@ def _reference(rows: int, pairs: list[tuple[int, int]]) -> list[set[int]]:
     return sorted((g for g in groups if len(g) > 1), key=min)
 
 
-@given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=30))
-def test_union_find_agrees_with_merging_sets(pairs: list[tuple[int, int]]) -> None:
-    parent = np.arange(20, dtype=np.int64)
-    if pairs:
-        left, right = np.array(pairs, dtype=np.int64).T.copy()
-        _union(parent, left, right)
-    _flatten(parent)
-    shared = np.bincount(parent, minlength=20)[parent] > 1
+PAIRS = st.tuples(st.integers(0, 199), st.integers(0, 199))
+
+
+@given(st.lists(PAIRS, max_size=60))
+def test_components_agree_with_merging_sets(pairs: list[tuple[int, int]]) -> None:
+    pairs = [pair for pair in pairs if pair[0] != pair[1]]
+    with TemporaryDirectory() as folder:
+        shard = _candidates(Store(folder), pairs, 200)
+        table = read_parquet(Store(folder), shard.ref("members-00000.parquet"))
     found: dict[int, set[int]] = {}
-    for row in np.flatnonzero(shared):
-        found.setdefault(int(parent[row]), set()).add(int(row))
-    assert sorted(found.values(), key=min) == _reference(20, pairs)
+    for component, row in zip(
+        table["component"].to_pylist(), table["row"].to_pylist(), strict=True
+    ):
+        found.setdefault(component, set()).add(row)
+    assert sorted(found.values(), key=min) == _reference(200, pairs)
     assert all(root == min(members) for root, members in found.items())
+
+
+def test_steps_of_union_find_grow_as_the_edges_of_a_chain() -> None:
+    """Each look at a parent is counted: twice the chain, in the worst order, is twice the work."""
+
+    class Counted(np.ndarray):
+        looks = 0
+
+        def __getitem__(self, place: Any) -> Any:
+            Counted.looks += 1
+            return super().__getitem__(place)
+
+    looked = []
+    for rows in (500, 1000):
+        named = candidates.Named(rows)
+        right = np.arange(rows - 1, 0, -1)
+        candidates.mark(named.words, right - 1, right)
+        parent = np.arange(named.close()).view(Counted)
+        Counted.looks = 0
+        candidates.union.py_func(parent, named.words, named.before, right - 1, right)
+        looked.append(Counted.looks)
+    assert looked[1] <= 2.2 * looked[0]
