@@ -151,11 +151,12 @@ def blocks(store: Store, part: BandsPart) -> Iterator[tuple[str, int, pa.RecordB
 def _hashed(store: Store, part: BandsPart) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """(key of a band, hash of each row in it, which rows have one): each file is read once."""
     if part.hashes:
+        table = read_parquet(store, part.hashes, [ID.name, TEXT_HASH.name, TEXT_BYTES.name])
         for band in part.bands:
             if band.number == IDS:
-                yield band.key, *_hash_column(read_parquet(store, part.hashes, [ID.name])[ID.name])
+                yield band.key, *_hash_column(table[ID.name])
             elif band.number == EXACT:
-                yield band.key, *_whole_texts(store, part.hashes)
+                yield band.key, *_whole_texts(table)
     if part.signatures:
         table = read_parquet(store, part.signatures, [MINHASH.name])
         signatures = table[MINHASH.name].combine_chunks()
@@ -166,9 +167,8 @@ def _hashed(store: Store, part: BandsPart) -> Iterator[tuple[str, np.ndarray, np
                 yield band.key, hashes, valid
 
 
-def _whole_texts(store: Store, file: Ref) -> tuple[np.ndarray, np.ndarray]:
+def _whole_texts(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of whole texts, and which rows have one: empty texts are no duplicates."""
-    table = read_parquet(store, file, [TEXT_HASH.name, TEXT_BYTES.name])
     hashes, valid = _hash_column(table[TEXT_HASH.name])
     return hashes, valid & (table[TEXT_BYTES.name].fill_null(0).to_numpy() > 0)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from tempfile import TemporaryFile
 
 import numpy as np
 import pyarrow as pa
@@ -40,16 +42,18 @@ MEMBERS = pa.schema(
         ("range", pa.int32()),
     ]
 )
-"""A document that shares a band with another, in the order of the rows: its component, named by the
-first row of it; the first row of those that hold the same text, -1 if no other does; whether the
-component holds more than one text; and the range of components that is settled together.
+"""A document that shares a band with another, by its row, in a file for each text file.
+
+Its component is named by the first row of it. `text` is the first row of those that hold the same
+text, -1 if no other does. `is_mixed` tells whether the component holds more than one text, `range`
+which components are settled together.
 """
 
 TOLD = 3
 """Native ids that an error names."""
 
-MEMBER_ROWS = 2**20
-"""Documents whose members lie in one file: a text file of 28,000 documents stands in one or two."""
+AT_ONCE = 2**20
+"""Edges that are joined at once: 16 MB."""
 
 RANGE_ROWS = 2**15
 """Documents of whole components that are settled together: about 70 MB of verification records."""
@@ -61,18 +65,20 @@ class CandidatesWork(Work):
     """All bands.
 
     Attributes:
-        edges: Of each range of each band.
-        same: Of those, the ones of whole texts.
+        same: Edges of each range of whole texts.
+        edges: Those of each range of each band of signatures.
         twice: Rows whose ids may be one, beside each other.
-        hashes: Ids and hashes of each text file, in order.
+        rows: How many each text file has, in order.
+        hashes: Names of the files of its ids and hashes: opened only where ids may be one.
         texts: Names of the text files as they were ingested: opened only to say what is wrong.
         shared: How many files each split reads that reads several, by its source and name.
     """
 
-    edges: tuple[Ref, ...]
     same: tuple[Ref, ...]
+    edges: tuple[Ref, ...]
     twice: tuple[Ref, ...]
-    hashes: tuple[Ref, ...]
+    rows: tuple[int, ...]
+    hashes: tuple[str, ...]
     texts: tuple[str, ...]
     shared: Mapping[str, int]
 
@@ -87,14 +93,15 @@ def task(
         files: Text files in order.
         readings: What was read, to say where an id was given twice.
     """
-    ids, texts, *_ = bands
+    ids, texts, *signed = bands
     cleaned = [file.clean for file in files]
     key = CANDIDATES.key({}, [shard.digest for shard in (*bands, *cleaned)])
     work = CandidatesWork(
-        edges=tuple(shard.ref(file.name) for shard in bands[1:] for file in shard.files),
         same=tuple(texts.ref(file.name) for file in texts.files),
+        edges=tuple(shard.ref(file.name) for shard in signed for file in shard.files),
         twice=tuple(ids.ref(file.name) for file in ids.files),
-        hashes=tuple(shard.ref("hashes.parquet") for shard in cleaned),
+        rows=tuple(file.text.ref.rows or 0 for file in files),
+        hashes=tuple(shard.path("hashes.parquet") for shard in cleaned),
         texts=tuple(file.text.ref.path for file in files),
         shared={
             f"{reading.card.id} {split.name}": len(split.files)
@@ -112,49 +119,40 @@ def run(store: Store, key: str, work: CandidatesWork) -> list[Shard]:
     It holds two bits for each document, and 13 bytes for each that shares a band with another.
     """
     check_ids(store, work)
-    rows = sum(file.rows or 0 for file in work.hashes)
+    rows = sum(work.rows)
     named = Named(rows)
-    for left, right in _edges(store, work.edges):
-        mark(named.words, left, right)
-    count = named.close()
-    parent = np.arange(count, dtype=np.int32 if count < 2**31 else np.int64)
-    for left, right in _edges(store, work.edges):
-        union(parent, named.words, named.before, left, right)
-    text = np.full_like(parent, -1)
-    for left, right in _edges(store, work.same):
-        same(text, named.words, named.before, left, right)
+    with TemporaryFile() as copy:  # edges are gone through twice, and fetched once
+        for batch in (
+            batch for file in (*work.same, *work.edges) for batch in arrow_batches(store, file)
+        ):
+            ends = np.stack([batch["row"].to_numpy(), batch["other"].to_numpy()], axis=1)
+            mark(named.words, *ends.T)
+            ends.tofile(copy)
+        count = named.close()
+        parent = np.arange(count, dtype=np.int32 if count < 2**31 else np.int64)
+        text = np.full_like(parent, -1)
+        left_of_same = sum(file.rows or 0 for file in work.same)
+        copy.seek(0)
+        while (ends := np.fromfile(copy, np.int64, 2 * AT_ONCE).reshape(-1, 2).T).size:
+            union(parent, named.words, named.before, *ends)
+            same(text, named.words, named.before, *ends[:, :left_of_same])
+            left_of_same = max(0, left_of_same - ends.shape[1])
     number, is_mixed = np.zeros_like(parent), np.zeros(count, np.bool_)
     ranges, components = settle(parent, text, number, is_mixed, RANGE_ROWS)
+    joined = Joined(parent, text, number, is_mixed)
     folder = f"{CANDIDATES.name}/{key}"
-    files = tuple(
-        write_parquet(
-            store,
-            folder,
-            name_of(first // MEMBER_ROWS),
-            members(named, first, parent, text, number, is_mixed),
-        )
-        for first in range(0, rows, MEMBER_ROWS)
-    )
+    files, first = [], 0
+    for place, count_of_file in enumerate(work.rows):
+        own = members(named, joined, first, count_of_file)
+        files.append(write_parquet(store, folder, name_of(place), own))
+        first += count_of_file
     facts = {"documents": rows, "candidates": count, "components": components, "ranges": ranges}
-    return [commit(store, Shard(CANDIDATES.name, key, files, facts))]
+    return [commit(store, Shard(CANDIDATES.name, key, tuple(files), facts))]
 
 
 def name_of(number: int) -> str:
-    """Of the file that holds the members among so many rows."""
+    """Of the file that holds the members of a text file."""
     return f"members-{number:05d}.parquet"
-
-
-def of_rows(shard: Shard, start: int, rows: int) -> tuple[Ref, ...]:
-    """The files in which the members of a run of rows stand."""
-    numbers = range(start // MEMBER_ROWS, -(-(start + rows) // MEMBER_ROWS))
-    return tuple(shard.ref(name_of(number)) for number in numbers)
-
-
-def _edges(store: Store, edges: Sequence[Ref]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Both ends of edges."""
-    for file in edges:
-        for batch in arrow_batches(store, file):
-            yield batch["row"].to_numpy(), batch["other"].to_numpy()
 
 
 class Named:
@@ -176,39 +174,42 @@ class Named:
         return int(self.before[-1])
 
     def among(self, first: int, rows: int) -> tuple[np.ndarray, int]:
-        """The named rows among some, of which the first is the first of a word; its place."""
-        own = self.words[first // 64 : -(-(first + rows) // 64)]
+        """The named rows among some, and the place of the first of them."""
+        word, skipped = divmod(first, 64)
+        own = self.words[word : -(-(first + rows) // 64)]
         bits = np.unpackbits(own.astype("<u8").view(np.uint8), bitorder="little")
-        return np.flatnonzero(bits) + first, int(self.before[first // 64])
+        place = int(self.before[word]) + int(bits[:skipped].sum())
+        return np.flatnonzero(bits[skipped : skipped + rows]) + first, place
 
 
-def members(
-    named: Named,
-    first: int,
-    parent: np.ndarray,
-    text: np.ndarray,
-    number: np.ndarray,
-    is_mixed: np.ndarray,
-) -> pa.Table:
-    """The members among `MEMBER_ROWS` rows, as `MEMBERS` has them.
+@dataclass(frozen=True)
+class Joined:
+    """What is known of each member, by its place.
 
-    Args:
-        named: The rows of all members.
-        first: The first row.
-        parent: The place of the first of its component, for each member.
+    Attributes:
+        parent: The place of the first of its component.
         text: The place of the first that holds the same text; -1 if none else does.
-        number: The range of each place that is the first of a component.
-        is_mixed: Whether that component holds more than one text.
+        number: The range, where it is the first of its component.
+        is_mixed: There, too: whether the component holds more than one text.
     """
-    rows, place = named.among(first, MEMBER_ROWS)
+
+    parent: np.ndarray
+    text: np.ndarray
+    number: np.ndarray
+    is_mixed: np.ndarray
+
+
+def members(named: Named, joined: Joined, first: int, count: int) -> pa.Table:
+    """The members among so many rows from `first` on, as `MEMBERS` has them."""
+    rows, place = named.among(first, count)
     own = slice(place, place + len(rows))
-    roots, texts = parent[own], text[own]
+    roots, texts = joined.parent[own], joined.text[own]
     columns = [
         pa.array(rows),
         pa.array(row_of(roots.astype(np.int64), named.words, named.before)),
         pa.array(row_of(texts.astype(np.int64), named.words, named.before)),
-        pa.array(is_mixed[roots]),
-        pa.array(number[roots].astype(np.int32)),
+        pa.array(joined.is_mixed[roots]),
+        pa.array(joined.number[roots].astype(np.int32)),
     ]
     return pa.table(columns, schema=MEMBERS)
 
@@ -228,11 +229,11 @@ def check_ids(store: Store, work: CandidatesWork) -> None:
         return
     ids, start = [], 0
     wanted = np.unique(np.concatenate(rows))
-    for file in work.hashes:
-        bounds = np.searchsorted(wanted, [start, start + (file.rows or 0)])
+    for file, count in zip(work.hashes, work.rows, strict=True):
+        bounds = np.searchsorted(wanted, [start, start + count])
         own = wanted[slice(*bounds)] - start
         ids += read_parquet(store, file, [ID.name])[ID.name].take(pa.array(own)).to_pylist()
-        start += file.rows or 0
+        start += count
     twice = sorted(id_ for id_, times in Counter(ids).items() if times > 1)
     if twice:
         more = f" and {len(twice) - TOLD:,} more" if len(twice) > TOLD else ""
@@ -258,8 +259,8 @@ def _places(store: Store, ids: Sequence[str], work: CandidatesWork) -> Iterator[
 
 
 def compile_kernels() -> None:
-    """Compile all loops ahead of the first edge, for columns as Arrow hands them out."""
-    named, column = Named(1), pa.array([0]).to_numpy()
+    """Compile all loops ahead of the first edge, for columns as they come."""
+    named, column = Named(1), np.zeros((1, 2), np.int64).T[0]
     mark(named.words, column, column)
     parent = np.arange(named.close(), dtype=np.int32)
     text = np.full_like(parent, -1)

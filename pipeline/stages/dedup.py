@@ -13,10 +13,7 @@ only.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -36,15 +33,14 @@ from phloem.catalog.manifest import (
 )
 from phloem.catalog.store import Store
 from phloem.filters.minhash import bands as band_hashes
-from phloem.filters.minhash import jaccard, shingles
+from phloem.filters.minhash import shingles
 from phloem.filters.op import Op
 from phloem.pipeline.grouped import grouped_here
 from phloem.pipeline.recipe import Dedup
+from phloem.pipeline.settling import RECORD, settled
 from phloem.pipeline.stage import Shuffle, Stage, Task, Work
 from phloem.pipeline.stages import candidates
 from phloem.pipeline.stages.measure import MeasuredText
-
-Json = Any
 
 DUPLICATES = pa.schema(
     [
@@ -56,58 +52,10 @@ DUPLICATES = pa.schema(
     ]
 )
 
-RECORD = pa.schema(
-    [
-        ("component", pa.int64()),
-        ("row", pa.int64()),
-        ("text", pa.int64()),
-        ("is_eligible", pa.bool_()),
-        ("id", pa.string()),
-        ("source", pa.string()),
-        ("license_rank", pa.int64()),
-        ("priority", pa.int64()),
-        ("text_bytes", pa.int64()),
-        ("text_hash", pa.binary()),
-        ("bands", pa.binary()),
-        ("shingles", pa.large_binary()),
-    ]
-)
-"""A document's verification record.
-
-`text` is the row whose bands and shingles are its own, since it holds the same text; they are
-packed as uint32 and uint64, and empty where nothing is to be compared. One that is not eligible
-only lends its own. The threshold stands in the schema's metadata: a reducer knows nothing else.
-"""
-
 BAND_BITS = 32
 """Of a band's hash, the upper ones stand in a record: two documents of one component that share no
 band, and whose similarity reaches the threshold all the same, fall together in one of 28 bands once
 in 150 million such pairs."""
-
-SLOTS = 2**24
-"""Most counters of shingles: a component of more than four million is counted more coarsely."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What is known of one document beside its text.
-
-    Attributes:
-        row: Its dense number.
-        id: Document id.
-        source: Id of the card.
-        text_hash: Of the cleaned text.
-        rank: Smaller is better: licence, source, length, id.
-        bands: Hash of each band; empty without a signature.
-    """
-
-    row: int
-    id: str
-    source: str
-    text_hash: bytes
-    rank: tuple[int, int, int, str]
-    bands: tuple[int, ...]
-
 
 DEDUP = Kind("dedup", {r"duplicates-\d{5,}\.parquet": DUPLICATES}, version=3)
 
@@ -118,7 +66,7 @@ class DedupFile(Work):
     Attributes:
         source: Id of the card.
         priority: Its place in the recipe's order.
-        members: Those that hold its rows.
+        members: Those of its rows that share a band.
         clean: Its cleaned text.
         verdicts: What the rules say of its rows.
         signatures: Of its rows; None for whole texts.
@@ -126,7 +74,7 @@ class DedupFile(Work):
 
     source: str
     priority: int
-    members: tuple[Ref, ...]
+    members: Ref
     clean: Ref
     verdicts: Ref
     signatures: Ref | None
@@ -183,22 +131,20 @@ def task(
         "priority": list(priority),
         "sources": [file.text.source for file in files],
     }
-    inputs, own, start = [found.digest], [], 0
-    for file, verdicts in zip(files, filtered, strict=True):
+    inputs, own = [found.digest], []
+    for number, (file, verdicts) in enumerate(zip(files, filtered, strict=True)):
         signatures = file.ops["minhash"] if dedup else None
         inputs += [file.clean.digest, verdicts.digest]
         inputs += [signatures.digest] if signatures else []
-        rows = file.text.ref.rows or 0
         one = DedupFile(
             source=file.text.source,
             priority=priority.index(file.text.source),
-            members=candidates.of_rows(found, start, rows),
+            members=found.ref(candidates.name_of(number)),
             clean=file.clean.ref("text.arrow"),
             verdicts=verdicts.ref("verdicts.parquet"),
             signatures=signatures.ref("minhash.parquet") if signatures else None,
         )
         own.append(one)
-        start += rows
     key = DEDUP.key(spec, inputs)
     ngram = minhash.identity["params"]["ngram"] if minhash else 0
     work = DedupWork(key=key, files=tuple(own), dedup=dedup, ngram=ngram)
@@ -232,7 +178,9 @@ def blocks(store: Store, part: DedupPart) -> Iterator[tuple[str, int, pa.RecordB
 
 def _records(store: Store, part: DedupPart) -> tuple[np.ndarray, pa.Table]:
     """The range of each record of a text file, and the records."""
-    members = _members(store, part)
+    members = read_parquet(store, part.file.members)
+    if not len(members):
+        return np.zeros(0, np.int32), RECORD.empty_table()
     own = members["row"].to_numpy() - part.start
     names = [ID.name, TEXT_HASH.name, TEXT_BYTES.name, "verdict", "license_rank"]
     verdicts = read_parquet(store, part.file.verdicts, names).take(pa.array(own))
@@ -260,15 +208,6 @@ def _records(store: Store, part: DedupPart) -> tuple[np.ndarray, pa.Table]:
     )
     sent = eligible | compared
     return members["range"].to_numpy()[sent], table.filter(pa.array(sent))
-
-
-def _members(store: Store, part: DedupPart) -> pa.Table:
-    """Those of a text file's rows that share a band."""
-    tables = [read_parquet(store, file) for file in part.file.members]
-    found = pa.concat_tables([candidates.MEMBERS.empty_table(), *tables])
-    rows = found["row"].to_numpy()
-    low, high = np.searchsorted(rows, [part.start, part.start + (part.file.clean.rows or 0)])
-    return found.slice(low, high - low)
 
 
 def _among(found: Sequence[bytes], places: np.ndarray, type_: pa.DataType) -> pa.Array:
@@ -317,142 +256,6 @@ def write(store: Store, key: str, number: int, found: Sequence[pa.RecordBatch]) 
     arrays = [pa.array(own, field.type) for own, field in zip(columns, DUPLICATES, strict=True)]
     table = pa.table(arrays, schema=DUPLICATES)
     return write_parquet(store, f"{DEDUP.name}/{key}", f"duplicates-{number:05d}.parquet", table)
-
-
-def settled(found: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, int, float, str, str]]:
-    """The duplicates among the records of whole components, as rows of `DUPLICATES`."""
-    threshold = float(found[0].schema.metadata[b"threshold"])
-    table = pa.Table.from_batches(found)
-    packed = _Packed(table["row"].to_numpy(), table["bands"], table["shingles"])
-    component = table["component"].to_numpy()
-    order = np.argsort(component, kind="stable")
-    ends = np.flatnonzero(np.diff(component[order], append=-1)) + 1
-    table = table.drop_columns(["component", "bands", "shingles"]).take(pa.array(order))
-    for low, high in itertools.pairwise([0, *ends.tolist()]):
-        group, hashes = _group(table.slice(low, high - low), packed)
-        for loser, winner, score in duplicates(group, hashes, threshold):
-            yield loser.row, winner.row, score, loser.source, winner.id
-
-
-class _Packed:
-    """Bands and shingles as records hold them, each unpacked when it is asked for."""
-
-    def __init__(self, rows: np.ndarray, bands: pa.ChunkedArray, shingles: pa.ChunkedArray) -> None:
-        """Of records in any order."""
-        self._place = {row: place for place, row in enumerate(rows.tolist())}
-        self._bands, self._shingles = bands, shingles
-
-    def __call__(self, row: int) -> tuple[tuple[int, ...], np.ndarray]:
-        """Those of a row."""
-        place = self._place[row]
-        bands = np.frombuffer(self._bands[place].as_buffer(), "<u4")
-        found = np.frombuffer(self._shingles[place].as_buffer(), "<u8")
-        return tuple(bands.tolist()), found.astype(np.uint64, copy=False)
-
-
-def _group(records: pa.Table, packed: _Packed) -> tuple[list[Candidate], dict[int, np.ndarray]]:
-    """The eligible documents of a component, and the shingles of each by its row."""
-    names = [name for name in RECORD.names if name in records.column_names]
-    columns = {name: records[name].to_pylist() for name in names}
-    hash_of = dict(zip(columns["row"], columns["text_hash"], strict=True))
-    unpacked: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
-    group, hashes = [], {}
-    for row, text, eligible, id_, source, terms, priority, size, _ in zip(
-        *columns.values(), strict=True
-    ):
-        if not eligible:
-            continue
-        # Unlike hashes: their first 64 bits fell together, and it stands alone.
-        holder = text if hash_of.get(text) == hash_of[row] else row
-        if holder not in unpacked:
-            unpacked[holder] = packed(holder)
-        bands, hashes[row] = unpacked[holder]
-        rank = (terms, priority, -size, id_)
-        group.append(Candidate(row, id_, source, hash_of[holder], rank, bands))
-    return group, hashes
-
-
-class _Kept:
-    """The documents of a component that stay, so far, found by text and by rare shingles."""
-
-    def __init__(self) -> None:
-        """None yet."""
-        self.by_text: dict[bytes, Candidate] = {}
-        self.by_shingle: dict[int, list[Candidate]] = {}
-
-    def add(self, candidate: Candidate, rare: Sequence[int]) -> None:
-        """Keep a document."""
-        self.by_text[candidate.text_hash] = candidate
-        for shingle in rare:
-            self.by_shingle.setdefault(shingle, []).append(candidate)
-
-    def near(self, candidate: Candidate, rare: Sequence[int]) -> list[Candidate]:
-        """Those that may reach the threshold and share a band, by row."""
-        found = {n.row: n for shingle in rare for n in self.by_shingle.get(shingle, ())}
-        return [
-            found[row]
-            for row in sorted(found)
-            if any(a == b for a, b in zip(candidate.bands, found[row].bands, strict=False))
-        ]
-
-
-def rare_shingles(hashes: Sequence[np.ndarray], threshold: float) -> list[list[int]]:
-    """Shingles of each set, one of which it shares with any other that reaches the threshold.
-
-    Two sets of a Jaccard similarity of at least t share t of the larger. So if both are put into
-    one order and the last t of each is left out, but for one, they still share a shingle (prefix
-    filter: Bayardo et al. 2007; Xiao et al. 2008). The rarest come first, so that texts of one
-    form and other numbers, which share all that is frequent, are not compared with each other;
-    those that stand in one set alone are left out. Any order will do, as long as it is the same
-    for all: shingles are counted in slots, several in one where there are many.
-
-    Args:
-        hashes: Sorted unique shingle hashes of each.
-        threshold: The similarity t, 0-1.
-    """
-    total = sum(map(len, hashes))
-    slots = min(SLOTS, 1 << (4 * total).bit_length())
-    mask = np.uint64(slots - 1)
-    counts = np.zeros(slots, np.int32)
-    for own in hashes:
-        np.add.at(counts, own & mask, 1)
-    found = []
-    for own in hashes:
-        times = counts[own & mask]
-        shared = math.ceil(threshold * len(own) - 1e-9)  # a product may be off in its last bit
-        first = np.argsort(times, kind="stable")[: len(own) - shared + 1]
-        found.append(own[first[times[first] > 1]].tolist())
-    return found
-
-
-def duplicates(
-    group: Sequence[Candidate], hashes: Mapping[int, np.ndarray], threshold: float
-) -> Iterator[tuple[Candidate, Candidate, float]]:
-    """(dropped, the kept one it resembles, Jaccard similarity to 1e-4) within one component.
-
-    Args:
-        group: The eligible documents of the component, in any order.
-        hashes: Sorted unique shingle hashes of each, by row; may lack rows of whole-text dedup.
-        threshold: The least similarity at which a document is dropped.
-    """
-    kept = _Kept()
-    none = np.zeros(0, np.uint64)
-    texts = {each.text_hash: hashes.get(each.row, none) for each in group}
-    rare = dict(zip(texts, rare_shingles(list(texts.values()), threshold), strict=True))
-    for candidate in sorted(group, key=lambda each: each.rank):
-        same = kept.by_text.get(candidate.text_hash)
-        if same is not None:
-            yield candidate, same, 1.0
-            continue
-        scored = [
-            (jaccard(hashes[candidate.row], hashes[other.row]), other)
-            for other in kept.near(candidate, rare[candidate.text_hash])
-        ]
-        best = max(scored, key=lambda pair: (pair[0], -pair[1].row), default=None)
-        if best is not None and best[0] >= threshold:
-            yield candidate, best[1], round(float(best[0]), 4)
-        else:
-            kept.add(candidate, rare[candidate.text_hash])
 
 
 def commit_all(store: Store, key: str, files: Sequence[File]) -> Shard:

@@ -340,6 +340,6 @@ def test_run_heals_components_that_a_disk_changed(copied: Finished) -> None:
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(bytes(data))
-    with pytest.raises(StageError, match="is not what was written; run again"):
+    with pytest.raises(RunError, match="is not what was written; run again"):
         run_tiny(folder, root)
     assert digests(root, run_tiny(folder, root)) == digests(root, record)

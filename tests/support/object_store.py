@@ -11,7 +11,7 @@ import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,7 @@ class ObjectStore:
         signed: Whether requests must be signed with `KEY` and `SECRET`.
         port: The same on all of them.
         requests: (method, path) of every request so far.
+        sent: Bytes of all bodies that it answered with, by path.
         faults: What fails, and how.
         moto: What answers where nothing fails.
     """
@@ -78,6 +79,7 @@ class ObjectStore:
     signed: bool = False
     port: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
+    sent: Counter[str] = field(default_factory=Counter)
     faults: list[Planned] = field(default_factory=list)
     moto: Any = field(default_factory=lambda: DomainDispatcherApplication(create_backend_app))
     servers: list[BaseWSGIServer] = field(default_factory=list)
@@ -145,13 +147,20 @@ class ObjectStore:
                 planned = next((p for p in self.faults if p.meets(*request)), None)
             refused = refusal(environ) if self.signed else None
             answer = refused or (planned.fault if planned else self.moto)
-            return answer(environ, start_response)
+            return self._counted(environ["PATH_INFO"], answer(environ, start_response))
 
         for host in self.hosts:
             server = make_server(host, self.port, app, threaded=True, request_handler=_Silent)
             self.port = server.server_port
             self.servers.append(server)
             threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+
+    def _counted(self, path: str, body: Iterable[bytes]) -> Iterator[bytes]:
+        with closing(body) if hasattr(body, "close") else nullcontext():
+            for piece in body:
+                with self.lock:
+                    self.sent[path] += len(piece)
+                yield piece
 
     def stop(self) -> None:
         """Vanish; what it holds is there again after `start`."""

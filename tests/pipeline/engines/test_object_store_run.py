@@ -15,7 +15,7 @@ import fsspec
 import psutil
 import pytest
 from faults import until, workers_of
-from inline_engine import inline
+from inline_engine import inline, job_of
 from object_store import (
     DENIED,
     ERROR_500,
@@ -38,6 +38,9 @@ from phloem.catalog.store import Store
 from phloem.catalog.verify import verify_release
 from phloem.pipeline import run as running
 from phloem.pipeline.cli.app import app
+from phloem.pipeline.job import Made, steps
+from phloem.pipeline.stage import made
+from phloem.pipeline.stages import run_task
 
 Ran = tuple[str, dict[str, Any]]
 ALWAYS = 10_000
@@ -133,6 +136,30 @@ def test_run_again_on_s3_does_nothing_again(s3: ObjectStore, there: Ran) -> None
     written = {path.split("/")[3] for method, path in s3.requests if method == "PUT"}
     assert "runs" in written
     assert not written & set(there[1]["datasets"])
+
+
+def test_dedup_fetches_each_file_once(s3: ObjectStore, there: Ran) -> None:
+    """However many text files the rows of a component stand in: none is opened for each of them."""
+    other = s3.root()
+    assert phloem("run", "tiny", "--root", other, "--workers", "1").exit_code == 0
+    store = Store(other)
+    store.fs.rm(store.path("dedup"), recursive=True)
+    job = job_of(Path.cwd(), other)
+    found: Made = {}
+    going = steps(job, store, found)
+    step = next(going)
+    while step.stage != "dedup":
+        step = going.send([made(store, task) or [] for task in step.tasks])
+    s3.sent.clear()
+    for task in step.tasks:
+        run_task(store, task)
+    wanted = {ref.path: ref.bytes for task in step.tasks for ref in task.inputs}
+    fetched = {path: size for path, size in s3.sent.items() if size and "/dedup/" not in path}
+    assert found["candidates"][0].facts["candidates"] > 0
+    assert len(found["clean"]) > 1
+    assert sum(fetched.values()) <= 1.5 * sum(wanted.values())
+    assert any("minhash" in path for path in fetched)
+    assert any("text.arrow" in path for path in fetched)
 
 
 def test_commands_say_the_same_of_both_roots(here: Ran, there: Ran) -> None:

@@ -50,18 +50,24 @@ def _edge_file(store: Store, name: str, pairs: Sequence[tuple[int, int]]) -> Ref
 def _candidates(
     store: Store,
     pairs: Sequence[tuple[int, int]],
-    rows: int,
+    rows: Sequence[int],
     exact: Sequence[tuple[int, int]] = (),
 ) -> Shard:
-    """What the stage writes of these edges among so many documents."""
-    ids = [f"{row:032x}" for row in range(rows)]
-    table = pa.table({column.name: ids if column is ID else [None] * rows for column in HASHES})
-    hashes = write_parquet(store, "clean/k", "hashes.parquet", table.cast(schema(HASHES)))
+    """What the stage writes of these edges among the documents of text files."""
+    made = []
+    for number, count in enumerate(rows):
+        ids = [f"{number:016x}{row:016x}" for row in range(count)]
+        table = pa.table(
+            {column.name: ids if column is ID else [None] * count for column in HASHES}
+        )
+        file = write_parquet(store, f"clean/{number}", "hashes.parquet", table.cast(schema(HASHES)))
+        made.append(f"clean/{number}/{file.name}")
     work = CandidatesWork(
         edges=(_edge_file(store, "all", pairs),),
         same=(_edge_file(store, "same", exact),),
         twice=(),
-        hashes=(Shard("clean", "k", (hashes,)).ref(hashes.name),),
+        rows=tuple(rows),
+        hashes=tuple(made),
         texts=(),
         shared={},
     )
@@ -73,29 +79,26 @@ def test_members_are_written_by_row_and_a_range_holds_whole_components(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(candidates, "RANGE_ROWS", 3)
-    monkeypatch.setattr(candidates, "MEMBER_ROWS", 64)
     store = Store(tmp_path)
     pairs = [(0, 5), (5, 9), (1, 2), (3, 4), (6, 7), (8, 10), (10, 11), (11, 12)]
-    shard = _candidates(store, [(8 * left, 8 * right) for left, right in pairs], 8 * 14)
+    shard = _candidates(store, [(9 * left, 9 * right) for left, right in pairs], [70, 2, 54])
     tables = [read_parquet(store, shard.ref(file.name)) for file in shard.files]
     found = [
-        [(each["row"] // 8, each["component"] // 8, each["range"]) for each in table.to_pylist()]
+        [(each["row"] // 9, each["component"] // 9, each["range"]) for each in table.to_pylist()]
         for table in tables
     ]
     assert found == [
         [(0, 0, 0), (1, 1, 1), (2, 1, 1), (3, 3, 1), (4, 3, 1), (5, 0, 0), (6, 6, 2), (7, 6, 2)],
+        [],
         [(8, 8, 2), (9, 0, 0), (10, 8, 2), (11, 8, 2), (12, 8, 2)],
     ]
-    assert shard.facts == {"documents": 112, "candidates": 13, "components": 5, "ranges": 3}
-    assert len(candidates.of_rows(shard, 63, 2)) == 2
-    assert len(candidates.of_rows(shard, 64, 48)) == 1
-    assert candidates.of_rows(shard, 64, 0) == ()
+    assert shard.facts == {"documents": 126, "candidates": 13, "components": 5, "ranges": 3}
 
 
 def test_members_know_the_first_of_their_text_and_whether_there_is_another(tmp_path: Path) -> None:
     """Rows 2, 3 and 70 hold one text; 5 resembles 2; 6 and 7 hold another one."""
     exact = [(2, 3), (2, 70), (6, 7)]
-    shard = _candidates(Store(tmp_path), [*exact, (2, 5)], 90, exact)
+    shard = _candidates(Store(tmp_path), [*exact, (2, 5)], [90], exact)
     table = read_parquet(Store(tmp_path), shard.ref("members-00000.parquet"))
     assert table.schema == MEMBERS
     assert table["row"].to_pylist() == [2, 3, 5, 6, 7, 70]
@@ -105,7 +108,7 @@ def test_members_know_the_first_of_their_text_and_whether_there_is_another(tmp_p
 
 
 def test_no_component_is_no_file(tmp_path: Path) -> None:
-    shard = _candidates(Store(tmp_path), [], 3)
+    shard = _candidates(Store(tmp_path), [], [3])
     assert sum(file.rows or 0 for file in shard.files) == shard.facts["candidates"] == 0
 
 
@@ -125,7 +128,7 @@ PAIRS = st.tuples(st.integers(0, 199), st.integers(0, 199))
 def test_components_agree_with_merging_sets(pairs: list[tuple[int, int]]) -> None:
     pairs = [pair for pair in pairs if pair[0] != pair[1]]
     with TemporaryDirectory() as folder:
-        shard = _candidates(Store(folder), pairs, 200)
+        shard = _candidates(Store(folder), pairs, [200])
         table = read_parquet(Store(folder), shard.ref("members-00000.parquet"))
     found: dict[int, set[int]] = {}
     for component, row in zip(

@@ -1,23 +1,23 @@
 """Deduplication: every removal is verified against a kept document, and chains drop nothing."""
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phloem.filters.minhash import jaccard
-from phloem.pipeline.stages import dedup
-from phloem.pipeline.stages.dedup import (
-    Candidate,
-    duplicates,
-    rare_shingles,
-)
+from phloem.pipeline import settling
+from phloem.pipeline.settling import RECORD, Candidate, duplicates, rare_shingles, settled
 
 
 def _candidate(row: int, bands: tuple[int, ...], text_hash: str = "", rank: int = 0) -> Candidate:
-    own = text_hash or f"h{row}"
+    own = (text_hash or f"h{row}").encode()
     return Candidate(row, f"id{row}", "s", own, (rank, 0, 0, f"{row}"), bands)
 
 
@@ -87,7 +87,7 @@ def test_duplicates_compares_no_texts_that_share_only_what_is_frequent(
 ) -> None:
     """Reports of one form with other numbers are one component, and none is a duplicate."""
     compared = []
-    monkeypatch.setattr(dedup, "jaccard", lambda *pair: compared.append(pair) or jaccard(*pair))
+    monkeypatch.setattr(settling, "jaccard", lambda *pair: compared.append(pair) or jaccard(*pair))
     frequent = range(100)
     sets = [[*frequent, *range(1000 + 300 * row, 1300 + 300 * row)] for row in range(200)]
     sets.append([*sets[7][:-5], 1, 7_000_000])  # and this is one
@@ -97,3 +97,127 @@ def test_duplicates_compares_no_texts_that_share_only_what_is_frequent(
     assert (loser.row, winner.row) == (200, 7)
     assert score > 0.9
     assert len(compared) == 1
+
+
+# Of records ---------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Held:
+    """A document of one component, and the text that it holds."""
+
+    text: int
+    eligible: bool
+    rank: int
+
+
+TEXTS = st.lists(st.frozensets(st.integers(0, 14), min_size=1), min_size=1, max_size=6)
+HELD = st.lists(
+    st.builds(Held, st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=1, max_size=12
+)
+
+
+def _records(
+    texts: Sequence[frozenset[int]], bands: Sequence[Sequence[int]], held: Sequence[Held]
+) -> list[pa.RecordBatch]:
+    """As the parts give them, one block a document: the first of a text lends what all share."""
+    first: dict[int, int] = {}
+    for row, each in enumerate(held):
+        first.setdefault(each.text, row)
+    blocks = []
+    for row, each in enumerate(held):
+        lends = first[each.text] == row
+        if not (each.eligible or lends):
+            continue
+        value = {
+            "component": 0,
+            "row": row,
+            "text": first[each.text],
+            "is_eligible": each.eligible,
+            "id": f"id{row}",
+            "source": "s",
+            "license_rank": each.rank,
+            "priority": 0,
+            "text_bytes": 1,
+            "text_hash": bytes([each.text]),
+            "bands": np.array(bands[each.text], "<u4").tobytes() if lends else b"",
+            "shingles": np.array(sorted(texts[each.text]), "<u8").tobytes() if lends else b"",
+        }
+        schema = RECORD.with_metadata({"threshold": "0.5"})
+        blocks.append(pa.RecordBatch.from_pylist([value], schema))
+    return blocks or [pa.RecordBatch.from_pylist([], RECORD.with_metadata({"threshold": "0.5"}))]
+
+
+def _plain(
+    texts: Sequence[frozenset[int]], bands: Sequence[Sequence[int]], held: Sequence[Held]
+) -> list[tuple[int, int, float]]:
+    """Each against all that are kept, from best to worst, with whole sets."""
+    kept: list[int] = []
+    found = []
+    ranked = sorted((each.rank, f"id{row}", row) for row, each in enumerate(held) if each.eligible)
+    for *_, row in ranked:
+        own = held[row].text
+        scores = {
+            other: len(texts[own] & texts[held[other].text])
+            / len(texts[own] | texts[held[other].text])
+            for other in kept
+            if set(zip(range(2), bands[own], strict=True))
+            & set(zip(range(2), bands[held[other].text], strict=True))
+        }
+        equal = [other for other in kept if held[other].text == own]
+        best = max(scores, key=lambda other: (scores[other], -other), default=None)
+        if equal:
+            found.append((row, equal[0], 1.0))
+        elif best is not None and scores[best] >= 0.5:
+            found.append((row, best, round(scores[best], 4)))
+        else:
+            kept.append(row)
+    return sorted(found)
+
+
+@given(
+    TEXTS, st.lists(st.tuples(*[st.integers(0, 2)] * 2), min_size=6, max_size=6), HELD, st.data()
+)
+def test_records_settle_as_whole_documents_would(
+    texts: list[frozenset[int]],
+    bands: list[tuple[int, int]],
+    held: list[Held],
+    data: st.DataObject,
+) -> None:
+    held = [replace(each, text=each.text % len(texts)) for each in held]
+    blocks = data.draw(st.permutations(_records(texts, bands, held)))
+    found = sorted((row, other, score) for row, other, score, *_ in settled(blocks))
+    assert found == _plain(texts, bands, held)
+
+
+@pytest.mark.parametrize("shape", ["copies", "chain", "forms"])
+def test_work_grows_as_the_documents_of_one_component(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comparisons and looks at kept documents, of so many and of twice as many."""
+    counted = [0]
+
+    def one(*pair: np.ndarray) -> float:
+        counted[0] += 1
+        return jaccard(*pair)
+
+    def near(self: Any, candidate: Candidate, rare: Sequence[int]) -> list[Candidate]:
+        counted[0] += len(rare) + sum(len(self.by_shingle.get(each, ())) for each in rare)
+        return whole(self, candidate, rare)
+
+    whole = settling._Kept.near
+    monkeypatch.setattr(settling, "jaccard", one)
+    monkeypatch.setattr(settling._Kept, "near", near)
+    shingles = {
+        "copies": lambda _: range(50),
+        "chain": lambda n: range(10 * n, 10 * n + 50),
+        "forms": lambda n: [*range(50), *range(1000 + 60 * n, 1060 + 60 * n)],
+    }[shape]
+    work = []
+    for documents in (1000, 2000):
+        counted[0] = 0
+        texts = [frozenset(shingles(n)) for n in range(documents if shape != "copies" else 1)]
+        held = [Held(n % len(texts), True, n) for n in range(documents)]
+        group = [_candidate(n, (1,), f"t{each.text}", n) for n, each in enumerate(held)]
+        hashes = {n: _shingles(*sorted(texts[each.text])) for n, each in enumerate(held)}
+        assert list(duplicates(group, hashes, 0.5)) or shape == "forms"
+        work.append(counted[0])
+    assert work[1] <= 2.2 * work[0] + 10
