@@ -285,7 +285,8 @@ def bits(word: np.uint64) -> np.int64:
 def place_of(row: np.int64, words: np.ndarray, before: np.ndarray) -> np.int64:
     """The place of a named row among all that are named."""
     below = (np.uint64(1) << np.uint64(row & 63)) - np.uint64(1)
-    return before[row >> 6] + bits(words[row >> 6] & below)
+    place: np.int64 = before[row >> 6] + bits(words[row >> 6] & below)
+    return place
 
 
 @kernel
