@@ -15,14 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
 from phloem.catalog import ledger
+from phloem.catalog.columns import TEXT
 from phloem.catalog.manifest import read_parquet
 from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.catalog.tags import primary
+from phloem.filters.minhash import bands as band_hashes
+from phloem.filters.op import find_op
 from phloem.pipeline.bench.breakdown import op_seconds
 from phloem.pipeline.bench.chain import (
     PEERS,
@@ -48,7 +52,11 @@ from phloem.pipeline.workspace import find_workspace
 COLUMNS = (
     *("row", "pairs", "MB", "CPU s", "MB/s", "ratio", "removed"),
     *("recall", "recall .8", "by chance", "precision", "precision, kept"),
+    *("bytes", "candidates"),
 )
+
+SETTINGS = ((14, 8), (20, 6), (16, 7), (25, 5), (28, 4), (32, 4), (40, 4), (50, 3), (64, 4))
+"""Bands and rows that are compared, whose product is the size of a signature in hashes."""
 
 STAGES = ("bands", "candidates", "filter", "dedup", "removals")
 """What deduplicates besides the op `minhash`, which a stage runs together with others."""
@@ -57,6 +65,7 @@ OTHERS = ("udhr", "debian-installation-guide", "debian-reference", "debian-handb
 LANGUAGES = dict.fromkeys(("ar", "hi", "km", "my", "th"), 200)
 """Cards whose texts are added in languages of which a sample has little, and pairs of each."""
 PIECE = 150  # words of their pieces
+ROWS = 1000  # texts that are signed together
 
 ALIKE, SURE = 0.5, 0.8  # as the field counts: a right removal, and a pair that must be found
 
@@ -120,6 +129,8 @@ def bench_dedup(
             for language, places in by_language(pairs):
                 row = {"row": f"seed {seed}: {language}"}
                 yield row | truth.recall(removed[PHLOEM].rows, places)
+            for row in settings(records, truth):
+                yield {"row": f"seed {seed}: {row.pop('row')}", **row}
 
 
 def _sample(data: Path) -> list[Json]:
@@ -206,6 +217,40 @@ def program(tool: str) -> str:
     return str(PEERS / f"{tool}_dedup.py")
 
 
+def settings(records: Sequence[Json], truth: _Truth) -> Iterator[Json]:
+    """What each of `SETTINGS` finds and costs, whatever is verified then.
+
+    Recall: of the documents that another one resembles by the recipe's `jaccard`, those that share
+    a band with such a one. Candidates: pairs in one bucket, of all bands, for each document.
+    """
+    most = max(bands * rows for bands, rows in SETTINGS)
+    op = find_op("minhash", {"permutations": most})
+    texts = pa.array([record["text"] for record in records])
+    signed = pa.chunked_array(
+        [op(_batch(texts.slice(at, ROWS))).arrays[0] for at in range(0, len(texts), ROWS)]
+    )
+    signatures = signed.combine_chunks()
+    near = truth.near(quickstart()["dedup"]["jaccard"])
+    for bands, rows in SETTINGS:
+        hashes = band_hashes(signatures, bands=bands, rows=rows)
+        found = [
+            bool((hashes[:, row : row + 1] == hashes[:, others]).any()) for row, others in near
+        ]
+        sizes = [np.unique(own, return_counts=True)[1] for own in hashes]
+        pairs = sum(int((size * (size - 1) // 2).sum()) for size in sizes)
+        yield {
+            "row": f"{bands} x {rows}",
+            "pairs": len(near),
+            "recall": _share(np.array(found)),
+            "bytes": 4 * bands * rows,
+            "candidates": round(pairs / len(records), 2),
+        }
+
+
+def _batch(texts: pa.Array) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([texts], [TEXT.name])
+
+
 class _Truth:
     """How alike the documents are, and which are copies of which."""
 
@@ -217,6 +262,11 @@ class _Truth:
         self._pairs = np.array([(place[pair.document], place[pair.copy]) for pair in pairs])
         self._jaccard = np.array([self._like.of(b)[a] for a, b in self._pairs])
         self._count = len(records)
+
+    def near(self, least: float) -> list[tuple[int, npt.NDArray[np.int64]]]:
+        """Each document that others are so alike to, and these."""
+        found = ((row, np.flatnonzero(self._like.of(row) >= least)) for row in range(self._count))
+        return [(row, others) for row, others in found if len(others)]
 
     def recall(self, removed: npt.NDArray[np.int64], places: Sequence[int]) -> dict[str, Json]:
         """The share of some planted pairs of which one goes: of all, and of those above `SURE`."""
