@@ -115,7 +115,7 @@ def minhash(
 ) -> list[pa.Array]:
     """Sign each text with the least value of each permutation over its word n-grams.
 
-    MinHash (Broder 1997) over word 5-grams with 14 x 8 permutations, as FineWeb (arXiv 2406.17557,
+    MinHash (Broder 1997) over word 5-grams with 112 permutations, as FineWeb (arXiv 2406.17557,
     section 3.4). Before, case is folded, punctuation separates words and each digit is read as 0,
     as in datatrove. What is the same writing is read alike (`same_writing`): with or without the
     points of Arabic and Hebrew, in presentation forms or full-width letters; other marks stay.

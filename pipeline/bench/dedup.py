@@ -55,6 +55,10 @@ COLUMNS = (
     *("bytes", "candidates"),
 )
 
+FIELD = (14, 8)
+"""Bands and rows of FineWeb (arXiv 2406.17557, section 3.4), as the peers run: what these would find
+by chance is told beside."""
+
 SETTINGS = ((14, 8), (20, 6), (16, 7), (25, 5), (28, 4), (32, 4), (40, 4), (50, 3), (64, 4))
 """Bands and rows that are compared, whose product is the size of a signature in hashes."""
 
@@ -255,8 +259,6 @@ class _Truth:
     """How alike the documents are, and which are copies of which."""
 
     def __init__(self, records: Sequence[Json], pairs: Sequence[Pair]) -> None:
-        asked = quickstart()["dedup"]
-        self._bands, self._rows = asked["bands"], asked["rows"]
         self._like = Likeness([record["text"] for record in records])
         place = {record["id"]: row for row, record in enumerate(records)}
         self._pairs = np.array([(place[pair.document], place[pair.copy]) for pair in pairs])
@@ -276,7 +278,7 @@ class _Truth:
             "pairs": len(places),
             "recall": _share(gone),
             "recall .8": _share(gone[jaccard >= SURE]),
-            "by chance": round(float(expected(jaccard, self._bands, self._rows).mean()), 3),
+            "by chance": round(float(expected(jaccard, *FIELD).mean()), 3),
         }
 
     def score(self, removed: npt.NDArray[np.int64]) -> dict[str, Json]:
