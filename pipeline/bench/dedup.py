@@ -27,6 +27,7 @@ from phloem.catalog.store import Store
 from phloem.catalog.tags import primary
 from phloem.filters.minhash import bands as band_hashes
 from phloem.filters.op import find_op
+from phloem.pipeline.bench import likeness
 from phloem.pipeline.bench.breakdown import op_seconds
 from phloem.pipeline.bench.chain import (
     PEERS,
@@ -53,11 +54,12 @@ COLUMNS = (
     *("row", "pairs", "MB", "CPU s", "MB/s", "ratio", "removed"),
     *("recall", "recall .8", "by chance", "precision", "precision, kept"),
     *("bytes", "candidates"),
+    *likeness.COLUMNS,
 )
 
 FIELD = (14, 8)
-"""Bands and rows of FineWeb (arXiv 2406.17557, section 3.4), as the peers run: what these would find
-by chance is told beside."""
+"""Bands and rows of FineWeb (arXiv 2406.17557, section 3.4), as the peers run: what these would
+find by chance is told beside."""
 
 SETTINGS = ((14, 8), (20, 6), (16, 7), (25, 5), (28, 4), (32, 4), (40, 4), (50, 3), (64, 4))
 """Bands and rows that are compared, whose product is the size of a signature in hashes."""
@@ -133,8 +135,13 @@ def bench_dedup(
             for language, places in by_language(pairs):
                 row = {"row": f"seed {seed}: {language}"}
                 yield row | truth.recall(removed[PHLOEM].rows, places)
-            for row in settings(records, truth):
-                yield {"row": f"seed {seed}: {row.pop('row')}", **row}
+            for row in [*settings(records, truth), *_likeness(documents, seed)]:
+                yield {**row, "row": f"seed {seed}: {row['row']}"}
+
+
+def _likeness(documents: Sequence[Json], seed: int) -> Iterator[Json]:
+    yield from likeness.units(documents, seed)
+    yield from likeness.templates(seed)
 
 
 def _sample(data: Path) -> list[Json]:
