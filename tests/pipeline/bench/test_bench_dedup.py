@@ -98,7 +98,11 @@ def test_bench_gives_each_tool_and_each_language_a_row(
     data = write_sample(records, tmp_path / "data")
     told: list[str] = []
     peers = {"pytest": sys.executable}
-    ours, theirs, *languages = dedup.bench_dedup(data, peers=peers, seeds=[5], told=told.append)
+    ours, theirs, *others = dedup.bench_dedup(data, peers=peers, seeds=[5], told=told.append)
+    assert [row["row"] for row in others if " x " in row["row"]] == [
+        f"seed 5: {bands} x {rows}" for bands, rows in dedup.SETTINGS
+    ]
+    languages = [row for row in others if row["row"].removeprefix("seed 5: ") in ARTICLES]
     assert ours["pairs"] == theirs["pairs"] == sum(row["pairs"] for row in languages)
     assert theirs["recall"] == 1
     assert ours["precision"] == 1
@@ -108,7 +112,7 @@ def test_bench_gives_each_tool_and_each_language_a_row(
 
 
 def test_shorter_shingles_bear_more_edits_and_forms_are_alike_by_how_much_is_filled_in() -> None:
-    texts = [{"text": f"{n} {text}" * 4, "lang": "th"} for n in range(70) for text in TEXTS[:1]]
+    texts = [{"text": f"{n} {text}" * 12, "lang": "th"} for n in range(70) for text in TEXTS[:1]]
     short, middle, long = likeness.units(texts, 1)
     assert 1 > short["2 %"] > middle["2 %"] > long["2 %"] > long["5 %"] > 0
     assert short["row"] == "th, 3 words"
