@@ -25,11 +25,22 @@ LOW = 2**32 - 1
 
 @functools.cache
 def _permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Factors (odd, so that each is one to one modulo 2^32) and terms, from a mixed counter."""
-    values = [mixed(seed * 2**32 + number + 1) for number in range(2 * count)]
-    factors = np.array([value >> 32 | 1 for value in values[:count]], np.uint32)
-    terms = np.array([value >> 32 for value in values[count:]], np.uint32)
-    return factors, terms
+    """Odd factors and terms, as datasketch 2 draws them for its scheme affine32."""
+    draw = np.random.RandomState(seed)  # a stream that numpy keeps as it is
+    factors = draw.randint(0, 2**31, count, np.uint32) * np.uint32(2) + np.uint32(1)
+    return factors, draw.randint(0, 2**32, count, np.uint32)
+
+
+def sketched(shingle: int) -> int:
+    """What datasketch's MinHash is handed for a shingle: the upper half of its hash."""
+    return shingle >> 32
+
+
+def _spread(value: int) -> int:
+    """The finalizer of MurmurHash3 for 32 bits (Appleby, public domain), in plain Python."""
+    for shift, factor in ((16, int(k.SPREAD_1)), (13, int(k.SPREAD_2)), (16, 1)):
+        value = (value ^ value >> shift) * factor & LOW
+    return value
 
 
 def _room(texts: Strings) -> Hashes:
@@ -96,7 +107,8 @@ def _minhash_reference(
     pairs = list(zip(factors, terms, strict=True))
     found: list[bytes | None] = []
     for text in batch[TEXT.name].to_pylist():
-        values = [value >> 32 for value in shingles_of(text or "", nominating(), ngram=ngram)]
+        shingled = shingles_of(text or "", nominating(), ngram=ngram)
+        values = [_spread(sketched(shingle)) for shingle in shingled]
         least = [min((value * a + b & LOW for value in values), default=0) for a, b in pairs]
         found.append(np.array(least, "<u4").tobytes() if values else None)
     return [pa.array(found, MINHASH.type)]
@@ -124,7 +136,9 @@ def minhash(
     n words has one shingle of all of them; a text of no word has no signature.
 
     A permutation is x -> a x + b modulo 2^32, a odd, over the upper half of the shingle's 64-bit
-    hash: one to one, hence no two shingles that differ there fall together.
+    hash, spread by the finalizer of MurmurHash3: one to one, hence no two shingles that differ
+    there fall together. So the signature is datasketch's `MinHash` (version 2, scheme affine32) of
+    these halves, bit for bit.
 
     Args:
         batch: Rows of text.

@@ -30,6 +30,7 @@ HYPHEN, MINUS = 0x2D, 0x2212
 SOFT_HYPHEN, HYPHEN_ALONE = 0xAD, 0x2010
 NEWLINE, RETURN, BLANK, TAB = 0x0A, 0x0D, 0x20, 0x09
 UPPER = np.uint64(32)
+SPREAD_1, SPREAD_2 = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)  # MurmurHash3, 32 bits
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd (Knuth, TAOCP 3, 6.4)
 
 
@@ -152,6 +153,15 @@ def shingle(hashes: Hashes, count: Scalar, ngram: int, out: Hashes) -> Scalar:
     return found
 
 
+@inlined
+def spread(shingle: np.uint64) -> np.uint32:
+    """The upper half of a hash, by the finalizer of MurmurHash3 (Appleby, public domain)."""
+    value = np.uint32(shingle >> UPPER)
+    value = np.uint32((value ^ (value >> np.uint32(16))) * SPREAD_1)
+    value = np.uint32((value ^ (value >> np.uint32(13))) * SPREAD_2)
+    return np.uint32(value ^ (value >> np.uint32(16)))
+
+
 @kernel
 def signatures(
     texts: Strings,
@@ -190,10 +200,10 @@ def signatures(
         upper = room[1]
         last = count - 1
         for place in range(0, count, 4):  # each least is read and written once for four shingles
-            one = np.uint32(upper[place] >> UPPER)
-            two = np.uint32(upper[min(place + 1, last)] >> UPPER)
-            three = np.uint32(upper[min(place + 2, last)] >> UPPER)
-            four = np.uint32(upper[min(place + 3, last)] >> UPPER)
+            one = spread(upper[place])
+            two = spread(upper[min(place + 1, last)])
+            three = spread(upper[min(place + 2, last)])
+            four = spread(upper[min(place + 3, last)])
             for number in range(permutations):
                 factor, term = factors[number], terms[number]
                 first = min(np.uint32(one * factor + term), np.uint32(two * factor + term))
