@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import yaml
 
 from phloem.catalog import ledger
-from phloem.catalog.columns import TEXT
+from phloem.catalog.columns import DECLARED_LANGUAGE, ID, TEXT
 from phloem.catalog.manifest import read_parquet
 from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
@@ -40,14 +40,21 @@ from phloem.pipeline.bench.chain import (
 )
 from phloem.pipeline.bench.engine import prepared
 from phloem.pipeline.bench.ops import records_of
-from phloem.pipeline.bench.planted import Likeness, Pair, by_language, expected, plant
+from phloem.pipeline.bench.planted import (
+    Likeness,
+    Pair,
+    by_language,
+    expected,
+    plant,
+    word_spans,
+)
+from phloem.pipeline.cleaned import cleaned
 from phloem.pipeline.job import Made, steps
-from phloem.pipeline.langid.texts import texts
 from phloem.pipeline.recipe import RECIPES
-from phloem.pipeline.registry.registry import load_registry
+from phloem.pipeline.registry.fetch import readings
+from phloem.pipeline.registry.registry import card_of, load_registry
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.stages import run_task
-from phloem.pipeline.thresholds.reference import cut
 from phloem.pipeline.workspace import find_workspace
 
 COLUMNS = (
@@ -159,15 +166,28 @@ def _sample(data: Path) -> list[Json]:
 
 def added(root: Path, told: Callable[[str], None]) -> list[Json]:
     """Pieces of the registry's texts in `LANGUAGES`."""
-    workspace = find_workspace()
+    workspace, store = find_workspace(), Store(str(root))
     registry = load_registry(workspace)
-    found = []
-    for each in texts(Store(str(root)), registry, workspace, OTHERS, told):
-        if (language := primary(each.language)) in LANGUAGES:
-            for number, text in enumerate(cut(each.text, PIECE)):
-                name = f"{each.document}-{number}"
-                found.append({"id": name, "text": text, "lang": language})
+    cards = [card_of(registry, source) for source in OTHERS]
+    read, _ = readings(
+        store, cards, registry.pins, own=registry.own, skip_unavailable=False, told=told
+    )
+    names = (ID.name, TEXT.name, DECLARED_LANGUAGE.name)
+    found: list[Json] = []
+    for reading in read:
+        for batch in cleaned(store, workspace, reading):
+            for id_, text, tag in zip(*(batch[name].to_pylist() for name in names), strict=True):
+                language = primary(tag or "und")
+                if text and language in LANGUAGES:
+                    found += _pieces(id_, text, language)
     return found
+
+
+def _pieces(document: str, text: str, language: str) -> Iterator[Json]:
+    spans = word_spans(text)
+    for first in range(0, len(spans) - PIECE + 1, PIECE):
+        piece = text[spans[first][0] : spans[first + PIECE - 1][1]]
+        yield {"id": f"{document}-{first}", "text": piece, "lang": language}
 
 
 def _ours(whole: Path, small: Path, folder: Path, told: Callable[[str], None]) -> Removed:
