@@ -29,7 +29,7 @@ Json = Any
 COSTS = Path(__file__).parent / "costs"
 PRICES = COSTS / "prices.yaml"
 
-BANDS = 15  # of the measured recipe: fourteen of signatures, and one of whole texts
+BANDS = 29  # of the measured recipe: twenty-eight of signatures, and one of whole texts
 TEXT_PER_PACKED = 4  # as in `plan.disk_needed`: measured on the Debian documentation sources
 HOUR = 3600
 GB = 1e9

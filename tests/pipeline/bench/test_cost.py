@@ -95,7 +95,7 @@ def test_costs_of_html_are_dearer_to_ingest_and_alike_after():
 
 def test_costs_shuffle_no_text():
     assert sum(each.shuffle_bytes for each in costs(ROOTS, load_prices(), RUN)) < (
-        ROOTS.text_bytes / 5
+        ROOTS.text_bytes / 3
     )
 
 
