@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -38,9 +38,11 @@ def _by_language(bounds: Mapping[str, float]) -> Mapping[str, float]:
     return found
 
 
-Bound = float | Annotated[Mapping[str, float], AfterValidator(_by_language)]
+Bound = float | Annotated[Mapping[str, float], Field(min_length=1), AfterValidator(_by_language)]
 
-Values = Annotated[Mapping[str, tuple[str, ...]], Field(min_length=1)]
+_Words = Annotated[tuple[str, ...], Field(min_length=1)]
+
+Values = Annotated[Mapping[str, _Words], Field(min_length=1)]
 """Values of columns, by the column's name."""
 
 
@@ -60,11 +62,11 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str
+    name: str = Field(pattern=r"^[^\s\x00-\x1f\x7f]+$")
     column: str
     min: Bound | None = None
     max: Bound | None = None
-    among: tuple[str, ...] | None = None
+    among: _Words | None = None
     only: Values | None = None
     unless: Values | None = None
     source: str | Mapping[str, str] | None = Field(default=None, exclude=True)
@@ -74,6 +76,11 @@ class Rule(BaseModel):
         if self.min is None and self.max is None and self.among is None:
             said = "one of min, max, among: without, it would keep everything"
             raise PydanticCustomError("no_bound", said)
+        tags = {tag for each in (self.min, self.max) for tag in _tags_of(each)}
+        crossed = [tag for tag in sorted(tags) if _is_crossed(self.min, self.max, tag)]
+        if crossed:
+            said = "min is above max for {tags}: it would keep nothing"
+            raise PydanticCustomError("crossed", said, {"tags": ", ".join(crossed)})
         return self
 
     @model_serializer(mode="wrap")
@@ -115,6 +122,16 @@ def bound_of(bound: Bound | None, language: str | None) -> float | None:
         return bound
     found = next((tag for tag in _tags(language) if tag in bound), DEFAULT)
     return bound.get(found)
+
+
+def _tags_of(bound: Bound | None) -> Collection[str]:
+    return bound if isinstance(bound, Mapping) else () if bound is None else (DEFAULT,)
+
+
+def _is_crossed(least: Bound | None, most: Bound | None, tag: str) -> bool:
+    language = None if tag == DEFAULT else tag
+    low, high = bound_of(least, language), bound_of(most, language)
+    return low is not None and high is not None and low > high
 
 
 def source_of(source: str | Mapping[str, str] | None, language: str | None) -> str | None:

@@ -96,8 +96,8 @@ _CITATION = re.compile(r"\[[0-9]*]|\[edit]|\[citation needed]")
 
 @functools.cache
 def packed_stop_words() -> Integers:
-    """Each stop word as the number that its bytes are, the first highest."""
-    return np.array([int.from_bytes(word.encode()) for word in STOP_WORDS], np.int64)
+    """Each stop word as the number that its bytes are, behind a 1, the first highest."""
+    return np.array([int.from_bytes(b"\1" + word.encode()) for word in STOP_WORDS], np.int64)
 
 
 @functools.cache
@@ -184,6 +184,7 @@ def _count_quality(text: str) -> list[int]:
         DUP_LINE_CHAR_FRAC,
         NEWLINE_WORD_RATIO,
     ],
+    version=2,
     data=["kernels/categories.txt", "kernels/token_classes.txt", "kernels/english_tokens.txt"],
     examples=[
         (

@@ -98,6 +98,7 @@ def _count_one(text: str) -> list[int]:
         BULLET_LINE_FRAC,
         ELLIPSIS_LINE_FRAC,
     ],
+    version=2,
     data=["kernels/categories.txt", "kernels/token_classes.txt"],
     examples=[
         ("- to be, #or not to be…\n", (7, 3.0, 0.2857, 0.8571, 2, 0.5, 0.5)),

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from phloem.catalog.columns import LANGUAGE, TEXT, Column
 from phloem.catalog.plain import Json
-from phloem.catalog.tags import UNKNOWN, lookup
+from phloem.catalog.tags import UNKNOWN, canonical, lookup
+from phloem.filters.given import LISTS, check_lists
 from phloem.filters.minhash import words_of
 from phloem.filters.op import OpError, op
 from phloem.filters.statistics import ratio
@@ -41,15 +42,24 @@ def _phrases(path: str) -> Phrases:
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        msg = "op flagged_words: a list is not UTF-8; give text with a word a line"
-        raise OpError(msg) from None
+        raise OpError("it is not UTF-8; give text with a word a line") from None
     found: dict[int, set[tuple[str, ...]]] = {}
     for phrase in map(_words, lines):
         if phrase:
             found.setdefault(len(phrase), set()).add(phrase)
     if not found:
-        raise OpError("op flagged_words: a list holds no word; give text with a word a line")
+        raise OpError("it holds no word; give text with a word a line")
     return {size: frozenset(phrases) for size, phrases in sorted(found.items())}
+
+
+def _ready(params: Mapping[str, Json], files: Mapping[str, str]) -> None:
+    """Raise GivenError naming every list without words, and of a language that is none."""
+
+    def check(each: Mapping[str, str]) -> None:
+        canonical(each["language"])
+        _phrases(files[each["sha256"]])
+
+    check_lists("flagged_words", params[LISTS], check)
 
 
 def _flagged(text: str, listed: Sequence[Phrases]) -> tuple[int, int, int]:
@@ -69,8 +79,10 @@ def _flagged(text: str, listed: Sequence[Phrases]) -> tuple[int, int, int]:
 @op(
     reads=[TEXT, LANGUAGE],
     writes=[FLAGGED_WORD_COUNT, FLAGGED_WORD_FRAC],
+    version=2,
     data=["kernels/categories.txt"],
     list_keys=["language"],
+    ready=_ready,
     examples=[(("Whatever it says.", "en"), (None, None)), ((None, "en"), (None, None))],
 )
 def flagged_words(
@@ -94,7 +106,7 @@ def flagged_words(
     """
     by_tag: dict[str, list[Phrases]] = {}
     for each in lists:
-        by_tag.setdefault(each["language"], []).append(_phrases(files[each["sha256"]]))
+        by_tag.setdefault(canonical(each["language"]), []).append(_phrases(files[each["sha256"]]))
     texts, tags = (batch[column.name].to_pylist() for column in (TEXT, LANGUAGE))
     found = []
     for text, tag in zip(texts, tags, strict=True):

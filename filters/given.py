@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from phloem.catalog.errors import PhloemError
@@ -51,6 +51,26 @@ class GivenFile:
 def given_name(given: Mapping[str, str]) -> str:
     """What a person calls a file that a recipe gives: its path or address."""
     return str(given.get("path") or given.get("url"))
+
+
+def check_lists(
+    op: str, given: Sequence[Mapping[str, str]], check: Callable[[Mapping[str, str]], object]
+) -> None:
+    """Raise GivenError naming every list of an op that a check raises an error of the project for.
+
+    And every one that stands there twice.
+    """
+    faults = []
+    for number, each in enumerate(given):
+        said = f"list {number + 1}, {given_name(each)}"
+        try:
+            check(each)
+        except PhloemError as error:
+            faults.append(f"{said}: {error}")
+        if each in given[:number]:
+            faults.append(f"{said}: stands there already")
+    if faults:
+        raise GivenError(f"op {op}: " + "; ".join(faults))
 
 
 def given_files(

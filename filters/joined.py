@@ -23,6 +23,8 @@ JOINED_SCORE = Column(
 
 SCORE = "score"  # the column beside `id` in a file of scores
 
+MOST_BYTES = 256  # of an id: ours have 32; those of a file are padded to its longest
+
 _SAMPLE = Path(__file__).with_name("models") / "sample-scores.parquet"
 _SAMPLE_SHA256 = "4e5e5de3a2c385eac1a51f1b58100a7e057d5a629313ea83438f7017afc2d307"
 
@@ -32,18 +34,25 @@ def _table(path: str) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.float64]]:
     """The ids of a file in order, and the score of each. Raises OpError for another file."""
     try:
         with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            lacking = [name for name in (ID.name, SCORE) if name not in names]
-            if lacking:
-                raise OpError(f"it lacks the column {lacking[0]!r}; it has {names}")
+            schema = file.schema_arrow
+            for name in (ID.name, SCORE):
+                if schema.names.count(name) != 1:
+                    many = "lacks the" if name not in schema.names else "has more than one"
+                    raise OpError(f"it {many} column {name!r}; it has {schema.names}")
+            kind, of_ids = schema.field(SCORE).type, schema.field(ID.name).type
+            if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+                raise OpError(f"its column {SCORE!r} holds {kind}, and no numbers")
+            if not _is_text(of_ids):
+                raise OpError(f"its column {ID.name!r} holds {of_ids}, and no texts")
             table = file.read([ID.name, SCORE])
-    except (pa.ArrowInvalid, OSError) as error:
+            table.validate(full=True)  # that texts are UTF-8
+    except (pa.ArrowException, OSError) as error:
         raise OpError(f"it is no Parquet file that can be read: {error}") from error
-    kind = table[SCORE].type
-    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-        raise OpError(f"its column {SCORE!r} holds {kind}, and no numbers")
     if table[ID.name].null_count:
         raise OpError(f"{table[ID.name].null_count} of its rows have no {ID.name!r}")
+    longest = pc.max(pc.binary_length(table[ID.name].cast(pa.string()))).as_py() or 0
+    if longest > MOST_BYTES:
+        raise OpError(f"one of its ids has {longest:,} bytes; at most {MOST_BYTES} are read")
     ids = _ids(table[ID.name])
     order = np.argsort(ids, kind="stable")
     ids = ids[order]
@@ -52,8 +61,14 @@ def _table(path: str) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.float64]]:
         raise OpError(
             f"{len(twice)} of its ids stand in it more than once: {ids[twice[0]].decode()}"
         )
-    scores = pc.cast(table[SCORE], pa.float64()).to_numpy()
+    scores = pc.cast(table[SCORE], pa.float64(), safe=False).to_numpy()
     return ids, scores[order]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _ids(values: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.bytes_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -11,72 +12,83 @@ import pyarrow.compute as pc
 
 from phloem.catalog.columns import MINHASH, TEXT
 from phloem.filters.kernels import shingling as k
-from phloem.filters.kernels.classes import (
-    DIGIT,
-    FORMAT,
-    LETTER,
-    MARK,
-    UNSPACED,
-    WORD,
-    classes,
-    figured,
-    folded,
-)
+from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, MARK, UNSPACED, WORD
 from phloem.filters.kernels.hashing import MASK, mixed, word_hash
+from phloem.filters.kernels.same_writing import Reading, nominating, read, verifying
 from phloem.filters.kernels.utf8 import Strings, strings
 from phloem.filters.op import op
 
 Hashes = npt.NDArray[np.uint64]
-ReadAs = npt.NDArray[np.uint32]  # what each code point counts as
 
 LOW = 2**32 - 1
 
 
 @functools.cache
 def _permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Factors (odd, so that each is one to one modulo 2^32) and terms, from a mixed counter."""
-    values = [mixed(seed * 2**32 + number + 1) for number in range(2 * count)]
-    factors = np.array([value >> 32 | 1 for value in values[:count]], np.uint32)
-    terms = np.array([value >> 32 for value in values[count:]], np.uint32)
-    return factors, terms
+    """Odd factors and terms, as datasketch 2 draws them for its scheme affine32."""
+    draw = np.random.RandomState(seed)  # a stream that numpy keeps as it is
+    factors = draw.randint(0, 2**31, count, np.uint32) * np.uint32(2) + np.uint32(1)
+    return factors, draw.randint(0, 2**32, count, np.uint32)
 
 
-def _room(texts: Strings) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    longest = int(np.diff(texts.offsets).max(initial=0)) + 1
-    return np.empty((2, longest), np.uint64), np.empty(longest, np.int64)
+def sketched(shingle: int) -> int:
+    """What datasketch's MinHash is handed for a shingle: the upper half of its hash."""
+    return shingle >> 32
 
 
-def words_of(text: str, read_as: ReadAs | None = None, *, signed: bool = False) -> list[str]:
+def _spread(value: int) -> int:
+    """The finalizer of MurmurHash3 for 32 bits (Appleby, public domain), in plain Python."""
+    for shift, factor in ((16, int(k.SPREAD_1)), (13, int(k.SPREAD_2)), (16, 1)):
+        value = (value ^ value >> shift) * factor & LOW
+    return value
+
+
+def _room(texts: Strings) -> Hashes:
+    return np.empty((2, int(np.diff(texts.offsets).max(initial=0)) + 1), np.uint64)
+
+
+# A hyphen behind a letter, at a line's end.
+_BROKEN = re.compile("[-\u00ad\u2010]\r?\n[ \t]*")
+
+
+def words_of(text: str, reading: Reading | None = None, *, signed: bool = False) -> list[str]:
     """The words that shingles are made of, in plain Python.
 
-    Letters, marks and digits, each as the table reads it, if there is one. Each letter of a script
-    without spaces is a word with its marks. Marks stay: without them Hindi and Thai words fall
-    together. A minus before a digit belongs to it if asked, unless it stands behind a word.
+    Letters, marks and digits, each as it is read; as they stand if not said. Each letter of a
+    script without spaces is a word with its marks. A hyphen behind a letter at a line's end is
+    passed over with the end. A minus before a digit belongs to it if asked, unless it stands behind
+    a word.
     """
-    found, word, unspaced, minus = [], "", False, False
-    table = classes()
-    for char in text:
-        flags = int(table[ord(char)])
+    known = reading or verifying()
+    found, word, unspaced, minus, lettered, at = [], "", False, False, False, 0
+    flags_of = [flags for flags, _ in read(text, known)]
+    letters_of = list(text) if reading is None else [said for _, said in read(text, reading)]
+    while at < len(text):
+        char, flags, letters = text[at], flags_of[at], letters_of[at]
+        broken = _BROKEN.match(text, at) if lettered else None
+        at = broken.end() if broken else at + 1
+        if broken or (flags & FORMAT and not flags & WORD):
+            continue
         if not flags & WORD:
-            if not flags & FORMAT:
-                minus = signed and char in "-\u2212" and (not word or unspaced)
-                found.append(word)
-                word, unspaced = "", False
+            minus = signed and char in "-\u2212" and (not word or unspaced)
+            found.append(word)
+            word, unspaced, lettered = "", False, False
             continue
         if flags & UNSPACED or (unspaced and not flags & MARK):
             found.append(word)
             word = ""
         if not flags & MARK:
             unspaced = bool(flags & LETTER and flags & UNSPACED)
+        lettered = bool(flags & (LETTER | MARK)) and not unspaced
         word += "-" if minus and flags & DIGIT else ""
         minus = False
-        word += char if read_as is None else chr(read_as[ord(char)])
+        word += letters
     return [word for word in [*found, word] if word]
 
 
-def shingles_of(text: str, read_as: ReadAs, *, signed: bool = False, ngram: int = 5) -> list[int]:
+def shingles_of(text: str, reading: Reading, *, signed: bool = False, ngram: int = 5) -> list[int]:
     """The hashes of a text's shingles in order, in plain Python."""
-    hashes = [mixed(word_hash(word)) for word in words_of(text, read_as, signed=signed)]
+    hashes = [mixed(word_hash(word)) for word in words_of(text, reading, signed=signed)]
     size = min(ngram, len(hashes))
     found = []
     for start in range(len(hashes) - size + 1 if size else 0):
@@ -95,7 +107,8 @@ def _minhash_reference(
     pairs = list(zip(factors, terms, strict=True))
     found: list[bytes | None] = []
     for text in batch[TEXT.name].to_pylist():
-        values = [value >> 32 for value in shingles_of(text or "", folded(), ngram=ngram)]
+        shingled = shingles_of(text or "", nominating(), ngram=ngram)
+        values = [_spread(sketched(shingle)) for shingle in shingled]
         least = [min((value * a + b & LOW for value in values), default=0) for a, b in pairs]
         found.append(np.array(least, "<u4").tobytes() if values else None)
     return [pa.array(found, MINHASH.type)]
@@ -104,6 +117,7 @@ def _minhash_reference(
 @op(
     reads=[TEXT],
     writes=[MINHASH],
+    version=2,
     data=["kernels/categories.txt"],
     examples=[("", None), (None, None), ("... — !", None)],
     reference=_minhash_reference,
@@ -113,15 +127,18 @@ def minhash(
 ) -> list[pa.Array]:
     """Sign each text with the least value of each permutation over its word n-grams.
 
-    MinHash (Broder 1997) over word 5-grams with 14 x 8 permutations, as FineWeb (arXiv 2406.17557,
+    MinHash (Broder 1997) over word 5-grams with 112 permutations, as FineWeb (arXiv 2406.17557,
     section 3.4). Before, case is folded, punctuation separates words and each digit is read as 0,
-    as in datatrove, but combining marks stay. Where a script puts no spaces between words, each
-    letter with its marks counts as a word, so shingles are of 5 characters there; code points
-    decide, not the language. A text of fewer than n words has one shingle of all of them; a text
-    of no word has no signature.
+    as in datatrove. What is the same writing is read alike (`same_writing`): with or without the
+    points of Arabic and Hebrew, in presentation forms or full-width letters; other marks stay.
+    Where a script puts no spaces between words, each letter with its marks counts as a word, so
+    shingles are of 5 characters there; code points decide, not the language. A text of fewer than
+    n words has one shingle of all of them; a text of no word has no signature.
 
     A permutation is x -> a x + b modulo 2^32, a odd, over the upper half of the shingle's 64-bit
-    hash: one to one, hence no two shingles that differ there fall together.
+    hash, spread by the finalizer of MurmurHash3: one to one, hence no two shingles that differ
+    there fall together. So the signature is datasketch's `MinHash` (version 2, scheme affine32) of
+    these halves, bit for bit.
 
     Args:
         batch: Rows of text.
@@ -132,10 +149,9 @@ def minhash(
     """
     texts = strings(batch[TEXT.name])
     factors, terms = _permutations(permutations, seed)
-    room, chars = _room(texts)
     minima = np.zeros((texts.rows, permutations), np.uint32)
     some = np.zeros(texts.rows, np.bool_)
-    k.signatures(texts, classes(), folded(), ngram, factors, terms, room, chars, minima, some)
+    k.signatures(texts, nominating(), ngram, factors, terms, _room(texts), minima, some)
     fixed = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(4 * permutations), texts.rows, [None, pa.py_buffer(minima.astype("<u4"))]
     )
@@ -159,10 +175,9 @@ def shingles(texts: pa.Array, *, ngram: int = 5) -> tuple[npt.NDArray[np.int64],
         hashes: Row n's, ascending, are `hashes[offsets[n]:offsets[n + 1]]`.
     """
     found = strings(texts)
-    room, chars = _room(found)
     bounds = np.zeros(found.rows + 1, np.int64)
     out = np.empty(int(found.offsets[-1] - found.offsets[0]), np.uint64)
-    k.all_shingles(found, classes(), figured(), ngram, room, chars, bounds, out)
+    k.all_shingles(found, verifying(), ngram, _room(found), bounds, out)
     return bounds, out[: bounds[-1]].copy()
 
 

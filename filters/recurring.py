@@ -14,7 +14,7 @@ import pyarrow as pa
 from phloem.catalog.columns import TEXT, Column
 from phloem.filters.kernels import recurring as k
 from phloem.filters.kernels.classes import LETTER, MARK, classes, lower
-from phloem.filters.kernels.published_grams import powers_of
+from phloem.filters.kernels.repeating import Hashes
 from phloem.filters.kernels.utf8 import nullable, strings
 from phloem.filters.op import op
 from phloem.filters.published_repetition import tables
@@ -36,6 +36,12 @@ ROOTS_WORD_REPETITION_FRAC = Column(
     "Occurrences of runs of words that occur twice or more, per run, 0-1.",
 )
 CHARS, WORDS = 10, 5  # of a run; see `roots_repetition`
+
+
+def _powers(count: int) -> Hashes:
+    found = np.empty(count, np.uint64)
+    k.powers_of(found)
+    return found
 
 
 def _longest_reference(batch: pa.RecordBatch) -> list[pa.Array]:
@@ -73,7 +79,7 @@ def longest_repeat(batch: pa.RecordBatch) -> list[pa.Array]:
     counts = np.zeros((texts.rows, 2), np.int64)
     k.longest_repeats(
         texts,
-        powers_of(longest),
+        _powers(longest),
         table,
         sieve,
         np.empty((2, longest), np.uint64),
@@ -153,7 +159,7 @@ def roots_repetition(
         lower(),
         chars,
         words,
-        powers_of(chars + 1)[chars],
+        _powers(chars + 1)[chars],
         table,
         sieve,
         np.empty((2, longest), np.uint64),

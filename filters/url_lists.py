@@ -16,6 +16,7 @@ import xxhash
 
 from phloem.catalog.columns import URL, Column
 from phloem.catalog.plain import Json
+from phloem.filters.given import LISTS, check_lists
 from phloem.filters.op import OpError, op
 
 URL_LIST_COUNT = Column(
@@ -32,6 +33,10 @@ _NOWHERE = frozenset(("0.0.0.0", "127.0.0.1", "::", "::1"))  # noqa: S104 - noth
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _COMMENT = re.compile(r"(?:^|\s)#")
 _PORT = re.compile(r":\d*$")
+_NO_HOST = re.compile(r"[\0|^,$*]")  # a rule of another form, such as `||example.org^`: no name
+
+MOST_HOST = 253
+"""Characters of the longest name of a host (RFC 1035, section 2.3.4): a longer one is none."""
 
 
 def parted(address: str) -> tuple[str, str]:
@@ -43,10 +48,10 @@ def parted(address: str) -> tuple[str, str]:
     rest = re.split(r"[?#]", _SCHEME.sub("", address.strip()), maxsplit=1)[0]
     host, _, path = rest.partition("/")
     host = _PORT.sub("", host.rpartition("@")[2]).rstrip(".").lower().removeprefix("www.")
-    if not host.isascii():
+    if not host.isascii() and len(host) <= MOST_HOST:
         with contextlib.suppress(UnicodeError):  # what IDNA does not allow stays as it is written
             host = host.encode("idna").decode("ascii")
-    return host, path.rstrip("/")
+    return (host if len(host) <= MOST_HOST else ""), path.rstrip("/")
 
 
 def names_of(address: str) -> list[str]:
@@ -55,21 +60,36 @@ def names_of(address: str) -> list[str]:
     A domain stands for all hosts under it, and a path for all that lies under it.
     """
     host, path = parted(address)
-    if not host:
-        return []
+    steps = path.split("/") if path and host else []
+    return _domains(host) + [f"{host}/{'/'.join(steps[:end])}" for end in range(1, len(steps) + 1)]
+
+
+def _domains(host: str) -> list[str]:
     labels = host.split(".")
-    domains = [".".join(labels[start:]) for start in range(len(labels) - 1)] or [host]
-    steps = path.split("/") if path else []
-    return domains + [f"{host}/{'/'.join(steps[:end])}" for end in range(1, len(steps) + 1)]
+    return [".".join(labels[start:]) for start in range(len(labels) - 1)] or [host] if host else []
 
 
-def _entry(line: str) -> str:
-    """What a line of a list names; empty for a comment."""
+def _hashes_of(address: str) -> list[int]:
+    """The hashes of `names_of`, those of paths one out of the other: an address may be long."""
+    host, path = parted(address)
+    found = [xxhash.xxh3_64_intdigest(domain.encode()) for domain in _domains(host)]
+    under = xxhash.xxh3_64(host.encode())
+    for step in path.split("/") if path and host else []:
+        under.update(f"/{step}".encode())
+        found.append(under.intdigest())
+    return found
+
+
+def _entries(line: str) -> list[str]:
+    """What a line of a list names: one name, of a file of hosts all; nothing for a comment."""
     words = _COMMENT.split(line, maxsplit=1)[0].split()
-    if len(words) > 1 and words[0] in _NOWHERE:
-        words = words[1:]
-    host, path = parted(words[0]) if words else ("", "")
-    return f"{host}/{path}" if path else host
+    words = words[1:] if len(words) > 1 and words[0] in _NOWHERE else words[:1]
+    named = [parted(word.removeprefix("*").removeprefix(".")) for word in words]
+    return [
+        f"{host}/{path}" if path else host
+        for host, path in named
+        if host and not _NO_HOST.search(host)
+    ]
 
 
 @functools.lru_cache(maxsize=64)
@@ -78,12 +98,17 @@ def _hashes(path: str) -> npt.NDArray[np.uint64]:
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise OpError("op url_lists: a list is not UTF-8; give text with a name a line") from None
-    entries = (_entry(line) for line in lines)
-    found = [xxhash.xxh3_64_intdigest(entry.encode()) for entry in entries if entry]
+        raise OpError("it is not UTF-8; give text with a name a line") from None
+    entries = (entry for line in lines for entry in _entries(line))
+    found = [xxhash.xxh3_64_intdigest(entry.encode()) for entry in entries]
     if not found:
-        raise OpError("op url_lists: a list names nothing; give text with a name a line")
+        raise OpError("it names nothing; give text with a name a line")
     return np.unique(np.array(found, np.uint64))
+
+
+def _ready(params: Mapping[str, Json], files: Mapping[str, str]) -> None:
+    """Raise GivenError naming every list that names nothing."""
+    check_lists("url_lists", params[LISTS], lambda each: _hashes(files[each["sha256"]]))
 
 
 def _url_lists_reference(
@@ -95,7 +120,9 @@ def _url_lists_reference(
     """The same with sets of strings."""
     known = {
         each["name"]: {
-            _entry(x) for x in Path(files[each["sha256"]]).read_text("utf-8").split("\n")
+            entry
+            for line in Path(files[each["sha256"]]).read_text("utf-8").split("\n")
+            for entry in _entries(line)
         }
         for each in lists
     }
@@ -110,7 +137,9 @@ def _url_lists_reference(
 @op(
     reads=[URL],
     writes=[URL_LIST_COUNT, URL_LIST],
+    version=2,
     list_keys=["name"],
+    ready=_ready,
     examples=[("https://example.org/a", (0, None)), (None, (None, None))],
     reference=_url_lists_reference,
 )
@@ -125,20 +154,19 @@ def url_lists(
     A recipe gives each list as `{name: …, path or url: …, sha256: …, license: …}`: text in UTF-8
     with a name a line, as `domains` and `urls` of the blacklists of Université Toulouse 1 have it
     (those that RefinedWeb began with: Penedo et al. 2023, arXiv 2306.01116, section G.1), or a file
-    of hosts; `#` begins a comment. A domain stands for all hosts under it, an address for all that
-    lies under its path. Scheme, user, port, `www.`, query and fragment do not count, nor does the
-    case of the host, which may be written in its own letters or as IDNA has it.
+    of hosts; `#` begins a comment, and `*.` before a domain says nothing more. A domain stands for
+    all hosts under it, an address for all that lies under its path. Scheme, user, port, `www.`,
+    query and fragment do not count, nor does the case of the host, which may be written in its own
+    letters or as IDNA has it. Rules of other forms (`||example.org^`) name nothing.
 
     None is given here: what a list calls bad is its maker's judgement, under its own licence. Names
     are kept as hashes of 64 bits: that one of a million others is taken for one of five million
     that are listed has a probability of 3e-7.
     """
     urls = batch[URL.name].to_pylist()
-    named = [names_of(url) if url else [] for url in urls]
+    named = [_hashes_of(url) if url else [] for url in urls]
     rows = np.repeat(np.arange(len(urls)), [len(each) for each in named])
-    hashes = np.array(
-        [xxhash.xxh3_64_intdigest(name.encode()) for each in named for name in each], np.uint64
-    )
+    hashes = np.array([name for each in named for name in each], np.uint64)
     counts = np.zeros(len(urls), np.int64)
     firsts: list[str | None] = [None] * len(urls)
     for each in lists:

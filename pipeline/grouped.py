@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,29 +14,34 @@ from phloem.catalog.store import Store
 from phloem.pipeline.stage import Shuffle
 
 
-def grouped_here(shuffle: Shuffle[Any, Any], store: Store, key: str, work: Any) -> Shard:
-    """Read all parts of a work that makes one shard, write each range, and commit the shard.
+def grouped_here(
+    shuffle: Shuffle[Any, Any], store: Store, keys: Sequence[str], work: Any
+) -> list[Shard]:
+    """Read all parts of a work, write each range of the shards of these keys, and commit them.
 
     Memory holds the blocks of one part, then those of one range, mapped.
     """
     with TemporaryDirectory(prefix="phloem-") as folder:
         path = Path(folder, "blocks.arrow")
-        places: dict[int, list[int]] = {}
+        places: dict[str, dict[int, list[int]]] = {key: {} for key in keys}
         written = 0
         writer: pa.RecordBatchFileWriter | None = None
         for part in shuffle.parts(work):
-            for _, number, block in shuffle.blocks(store, part):
+            for key, number, block in shuffle.blocks(store, part):
                 writer = writer or pa.ipc.new_file(str(path), block.schema)
-                places.setdefault(number, []).append(written)
-                written += 1
                 writer.write_batch(block)
+                places[key].setdefault(number, []).append(written)
+                written += 1
         if writer is None:
-            return shuffle.commit(store, key, [])
+            return [shuffle.commit(store, key, []) for key in keys]
         writer.close()
+        made = []
         with pa.memory_map(str(path)) as opened:
             reader = pa.ipc.open_file(opened)
-            files = [
-                shuffle.write(store, key, number, [reader.get_batch(place) for place in own])
-                for number, own in sorted(places.items())
-            ]
-    return shuffle.commit(store, key, files)
+            for key, ranges in places.items():
+                files = [
+                    shuffle.write(store, key, number, [reader.get_batch(place) for place in own])
+                    for number, own in sorted(ranges.items())
+                ]
+                made.append(shuffle.commit(store, key, files))
+    return made

@@ -173,7 +173,7 @@ def _tallies(
 def _decisions(job: Job, store: Store, files: Sequence[MeasuredText], made: Made) -> Steps:
     """From signatures and attributes to the ledger."""
     dedup = job.recipe.dedup
-    made["bands"] = _flat((yield Step("bands", tuple(bands.tasks(files, dedup)))))
+    made["bands"] = _flat((yield Step("bands", (bands.task(files, dedup),))))
     joining = candidates.task(made["bands"], files, job.readings)
     made["candidates"] = _flat((yield Step("candidates", (joining,))))
     filtering = filter_stage.tasks(files, job.ops, job.rules, _terms(job))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -15,9 +14,10 @@ from phloem.catalog.errors import UseError
 from phloem.catalog.nearest import nearest
 from phloem.catalog.rules import DEFAULT, Rule
 from phloem.filters.language_files import Side, bounds, derived_bounds
-from phloem.filters.op import Op
-from phloem.pipeline.op_spec import OpSpecs
+from phloem.filters.op import Op, OpError, ops
+from phloem.pipeline.op_spec import OpSpec, OpSpecs
 from phloem.pipeline.workspace import Workspace
+from phloem.pipeline.written import read_written, told
 
 Json = Any
 
@@ -138,28 +138,16 @@ def rule_set_files(workspace: Workspace) -> dict[str, Path]:
 def load_rule_set(path: Path) -> RuleSet:
     """Read a set's file. Raises RuleSetError listing every fault."""
     try:
-        given = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        found = RuleSet.model_validate(given)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RuleSetError(f"rule set {path.name} is not YAML: {error}") from None
+        found = RuleSet.model_validate(read_written(path))
     except ValidationError as error:
-        raise RuleSetError(f"rule set {path.name}: {'; '.join(_told(error))}") from None
+        faults = told(error, [*RuleSet.model_fields, *Rule.model_fields])
+        raise RuleSetError(f"rule set {path.name}: {'; '.join(faults)}") from None
+    except ValueError as error:
+        raise RuleSetError(f"rule set {path.name}: {error}") from None
     if found.name != path.stem:
         msg = f"rule set {path.name}: name is {found.name!r}; make name and file one"
         raise RuleSetError(msg)
     return found
-
-
-def _told(error: ValidationError) -> list[str]:
-    faults = []
-    for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"]) or "the file"
-        if fault["type"] == "extra_forbidden":
-            near = nearest(str(fault["loc"][-1]), [*RuleSet.model_fields, *Rule.model_fields])
-            faults.append(f"{where}: unknown key; {near}")
-        else:
-            faults.append(f"{where}: {fault['msg']}")
-    return faults
 
 
 @dataclass(frozen=True)
@@ -226,10 +214,27 @@ def _sets(use: Sequence[str], workspace: Workspace) -> tuple[list[RuleSet], list
             faults.append(f"no rule set named {name!r}; {nearest(name, files)}")
             continue
         try:
-            sets.append(load_rule_set(files[name]))
+            found = load_rule_set(files[name])
         except RuleSetError as error:
             faults.append(str(error))
+            continue
+        unknown = [fault for spec in found.ops if (fault := _unknown(spec, workspace))]
+        faults += [f"rule set {name}: {fault}" for fault in unknown]
+        if not unknown:
+            sets.append(found)
     return sets, faults
+
+
+def _unknown(spec: OpSpec, workspace: Workspace) -> str | None:
+    """Why there is no such op, or none with such parameters."""
+    known = ops(workspace.ops)
+    if spec.name not in known:
+        return f"no op named {spec.name!r}; {nearest(spec.name, known)}"
+    try:
+        known[spec.name].bind(spec.params)  # what is required beside them is the recipe's to give
+    except OpError as error:
+        return str(error)
+    return None
 
 
 def _changed(rule: Rule, own: Rule | None) -> Rule:

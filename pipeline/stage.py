@@ -111,7 +111,7 @@ class Task:
         makes: (kind, key) of every shard that it commits.
         label: What a person sees: source, split or band.
         work: What its function needs.
-        shuffled_bytes: How much of it crosses between workers, and is held in memory meanwhile.
+        shuffled_bytes: How much of what crosses between workers one of them holds at once.
     """
 
     stage: str

@@ -177,7 +177,7 @@ def test_run_of_what_cannot_be_is_a_use_error(folder: Path, asked: Any, told: st
     ("changed", "told"),
     [
         ({"sources": ("udhr", "udrh")}, "no source named 'udrh'; did you mean udhr"),
-        ({"dedup": {"bands": 0}}, r"dedup\.bands: Input should be greater"),
+        ({"dedup": {"bands": 0}}, r"dedup\.bands: found 0, expected at least 1"),
         ({"ops": ()}, "minhash"),
     ],
 )

@@ -123,27 +123,3 @@ def lower() -> npt.NDArray[np.uint32]:
         table[code] = ord(chr(code).lower()[0])
     table.flags.writeable = False
     return table
-
-
-@functools.cache
-def folded() -> npt.NDArray[np.uint32]:
-    """What candidates are found by: lower case, and every decimal digit as 0."""
-    table = lower().copy()
-    table[(classes() & DIGIT) > 0] = ord("0")
-    table.flags.writeable = False
-    return table
-
-
-@functools.cache
-def figured() -> npt.NDArray[np.uint32]:
-    """What candidates are verified by: lower case, and every decimal digit as that of ASCII.
-
-    The ten digits of a script stand in a row, 0 first (The Unicode Standard, section 4.6).
-    """
-    table = lower().copy()
-    codes = np.flatnonzero(classes() & DIGIT)
-    begins = np.flatnonzero(np.diff(codes, prepend=-2) != 1)
-    first = np.repeat(codes[begins], np.diff(begins, append=len(codes)))
-    table[codes] = ord("0") + (codes - first) % 10
-    table.flags.writeable = False
-    return table

@@ -75,7 +75,7 @@ def _count_token(
     alpha = sound = False
     chars = 0
     at = begin
-    packed: Scalar = np.int64(0)
+    packed: Scalar = np.int64(1)  # so that a NUL at the beginning counts
     while at < end:
         code, size = _next(data, at, end)
         alpha |= bool(classes[code] & LETTER)
@@ -202,7 +202,7 @@ def count_quality(
         texts: In UTF-8.
         classes: Flags of each code point.
         rules: Of the tokens.
-        stop_words: Of at most four letters of ASCII, which are its bytes.
+        stop_words: Of at most four letters of ASCII: a byte of 1 and its bytes.
         numbers: Room for four numbers of each byte of the longest text.
         cut: Room for one of them.
         slots: Room for a table of the lines: a power of two, at least twice as many.

@@ -27,8 +27,48 @@ from phloem.filters.kernels.utf8 import Bytes, Integers, Scalar, Strings, code_p
 CHARS, LONGEST = 0, 1
 CHAR_GRAMS, TOP_CHAR_GRAMS, WORD_GRAMS, DUP_WORD_GRAMS = 0, 1, 2, 3
 
+PRIME = np.uint64(2**61 - 1)
+"""Hashes of runs are taken modulo this. Modulo 2^64 those of many runs of the Thue-Morse sequence
+are one, whatever they are multiplied by (Pachocki and Radoszewski 2013)."""
+
+HIGH, LOW = np.uint64(31), np.uint64(2**31 - 1)  # halves of a factor
+MIDDLE, LOW_MIDDLE = np.uint64(30), np.uint64(2**30 - 1)  # of what their products add to
+
 FIRST_LENGTH = 16  # code points that are tried first: in most texts of some pages so many recur
 SEPARATORS = (0x20, 0x0A, 0x09)  # between ROOTS' words
+
+
+@inlined
+def _reduced(value: np.uint64) -> np.uint64:
+    """A number modulo PRIME."""
+    found = (value >> np.uint64(61)) + (value & PRIME)
+    return found - PRIME if found >= PRIME else found
+
+
+@inlined
+def _times(one: np.uint64, other: np.uint64) -> np.uint64:
+    """The product of two numbers below PRIME, modulo PRIME."""
+    high, low = one >> HIGH, one & LOW
+    other_high, other_low = other >> HIGH, other & LOW
+    middle = low * other_high + high * other_low
+    found = high * other_high * np.uint64(2) + low * other_low
+    return _reduced(found + (middle >> MIDDLE) + ((middle & LOW_MIDDLE) << HIGH))
+
+
+@inlined
+def _run(before: Hashes, start: Scalar, length: Scalar, power: np.uint64) -> np.uint64:
+    """The hash of a run."""
+    beginning = _times(np.uint64(before[start]), power)
+    return mix(_reduced(before[start + length] + PRIME - beginning))
+
+
+@kernel
+def powers_of(out: Hashes) -> None:
+    """Fill with the first powers of `MULTIPLIER`, modulo PRIME."""
+    power, factor = np.uint64(1), _reduced(MULTIPLIER)
+    for place in range(len(out)):
+        out[place] = power
+        power = _times(power, factor)
 
 
 @inlined
@@ -39,13 +79,14 @@ def _read(data: Bytes, start: Scalar, end: Scalar, codes: Integers, before: Hash
     of its beginning.
     """
     found = 0
+    factor = _reduced(MULTIPLIER)
     before[0] = seen = np.uint64(0)
     at = start
     while at < end:
         size = min(width(data[at]), end - at)
         code = code_point(data, at, size)
         codes[found] = code
-        seen = seen * MULTIPLIER + mix(np.uint64(code + 1))
+        seen = _reduced(_times(seen, factor) + _reduced(mix(np.uint64(code + 1))))
         found += 1
         before[found] = seen
         at += size
@@ -84,7 +125,7 @@ def _recurs(
         before: The hash of those before each.
         count: How many code points there are.
         length: Of a run.
-        power: Of `MULTIPLIER`, to the length.
+        power: Of `MULTIPLIER` modulo PRIME, to the length.
         starts: Where runs begin that may recur, ascending.
         left: How many of these there are.
         table: Of first occurrences.
@@ -98,7 +139,7 @@ def _recurs(
         left -= 1
     for number in range(left):
         start = starts[number]
-        keys[number] = mix(before[start + length] - before[start] * power)
+        keys[number] = _run(before, start, length, power)
     numbers, places = room[0], room[1]
     left = recurring(keys, left, sieve, numbers)
     last = table_end(left)
@@ -139,7 +180,7 @@ def longest_repeats(
 
     Args:
         texts: In UTF-8.
-        powers: Of `MULTIPLIER`, one more than the longest text has bytes.
+        powers: Of `MULTIPLIER` modulo PRIME, one more than the longest text has bytes.
         table: Zeros, four for each byte of the longest text and more.
         sieve: Half as many bytes.
         hashes: Two rows, each as long as the longest text and longer.
@@ -239,7 +280,7 @@ def roots_repeats(
         lower: Lower case of each code point.
         chars: Characters in a run.
         words: Words in a run.
-        power: Of `MULTIPLIER`, to the characters in a run.
+        power: Of `MULTIPLIER` modulo PRIME, to the characters in a run.
         table: Zeros, four for each byte of the longest text and more.
         sieve: Half as many bytes.
         hashes: Two rows, each as long as the longest text and longer.
@@ -259,7 +300,7 @@ def roots_repeats(
         count = _read(data, offsets[row], offsets[row + 1], codes, before)
         found = max(count - chars + 1, 0)
         for start in range(found):
-            keys[start] = mix(before[start + chars] - before[start] * power)
+            keys[start] = _run(before, start, chars, power)
         left = recurring(keys, found, sieve, starts)
         last = table_end(left)
         stamp += np.uint64(1)

@@ -1,6 +1,6 @@
 """Words of a text as hashes; MinHash signatures and shingles made of them."""
 
-# ruff: noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - a kernel is one flat loop
+# ruff: noqa: C901, PLR0912, PLR0915, PLR0917 - a kernel is one flat loop
 # over arrays that are handed to it one by one, and compares bytes with the numbers they are.
 
 from __future__ import annotations
@@ -9,8 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from phloem.filters.kernels import inlined, kernel
-from phloem.filters.kernels.classes import DIGIT, FORMAT, LETTER, MARK, UNSPACED, WORD
+from phloem.filters.kernels.classes import (
+    CODE_POINTS,
+    DIGIT,
+    FORMAT,
+    LETTER,
+    MARK,
+    UNSPACED,
+    WORD,
+)
 from phloem.filters.kernels.hashing import BASIS, fold, mix
+from phloem.filters.kernels.same_writing import Reading
 from phloem.filters.kernels.utf8 import Bytes, Flags, Integers, Scalar, Strings, code_point, width
 
 Hashes = npt.NDArray[np.uint64]
@@ -18,41 +27,48 @@ Numbers = npt.NDArray[np.uint32]
 
 ASCII = 0x80
 HYPHEN, MINUS = 0x2D, 0x2212
+SOFT_HYPHEN, HYPHEN_ALONE = 0xAD, 0x2010
+NEWLINE, RETURN, BLANK, TAB = 0x0A, 0x0D, 0x20, 0x09
 UPPER = np.uint64(32)
+SPREAD_1, SPREAD_2 = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)  # MurmurHash3, 32 bits
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd (Knuth, TAOCP 3, 6.4)
 
 
 @inlined
-def words(
-    data: Bytes,
-    start: Scalar,
-    end: Scalar,
-    classes: Bytes,
-    read_as: Numbers,
-    spelt: bool,
-    signed: bool,
-    out: Hashes,
-    chars: Integers,
-) -> Scalar:
-    """The hashes and lengths of a text's words; returns how many there are.
+def line_end(data: Bytes, at: Scalar, end: Scalar) -> Scalar:
+    """Where the next line begins, behind its blanks, if a line ends here; else the same place."""
+    stop = at
+    if stop < end and data[stop] == RETURN:
+        stop += 1
+    if stop >= end or data[stop] != NEWLINE:
+        return at
+    stop += 1
+    while stop < end and data[stop] in (BLANK, TAB):
+        stop += 1
+    return stop
 
-    A word is a run of letters, marks and digits; format characters in it are passed over. A letter
-    of a script without spaces begins a new word, and ends the one before.
+
+@inlined
+def words(
+    data: Bytes, start: Scalar, end: Scalar, reading: Reading, signed: bool, out: Hashes
+) -> Scalar:
+    """The hashes of a text's words; returns how many there are.
+
+    A word is a run of letters, marks and digits; format characters in it are passed over, and a
+    hyphen behind a letter at a line's end. A letter of a script without spaces begins a new word,
+    and ends the one before.
 
     Args:
         data: UTF-8 bytes.
         start: Where the text begins.
         end: Where it ends.
-        classes: Flags of each code point.
-        read_as: What each code point counts as.
-        spelt: Whether each counts as itself instead.
+        reading: What each code point counts as.
         signed: Whether a minus before a digit, and behind no letter or digit, belongs to it.
         out: Room for as many hashes as the text has bytes.
-        chars: Room for as many lengths, in code points.
     """
+    classes, read_as, spelt = reading
     found = 0
-    length = 0
-    unspaced = minus = False
+    unspaced = minus = inside = lettered = False
     word = BASIS
     at = start
     while at < end:
@@ -68,38 +84,46 @@ def words(
         flags = classes[code]
         if flags & WORD:
             starts = flags & UNSPACED or (unspaced and not flags & MARK)
-            if starts and length > 0:
+            if starts and inside:
                 out[found] = word
-                chars[found] = length
                 found += 1
-                length = 0
                 word = BASIS
+            inside = True
             if flags & LETTER:
                 unspaced = bool(flags & UNSPACED)
             elif not flags & MARK:
                 unspaced = False
+            lettered = bool(flags & (LETTER | MARK)) and not unspaced
             if minus and flags & DIGIT:
                 word = fold(word, HYPHEN)
             minus = False
-            word = fold(word, code if spelt else read_as[code])
-            length += 1
+            value = read_as[code]
+            if value < CODE_POINTS:
+                word = fold(word, value)
+            else:
+                for letter in spelt[value - CODE_POINTS]:
+                    if letter:
+                        word = fold(word, letter)
             if code < ASCII:  # no more of a run in ASCII begins a word, or follows a minus
                 while at < end and data[at] < ASCII and classes[data[at]] & WORD:
-                    word = fold(word, data[at] if spelt else read_as[data[at]])
-                    length += 1
+                    word = fold(word, read_as[data[at]])
                     at += 1
-        elif not flags & FORMAT:
-            minus = signed and code in (HYPHEN, MINUS) and (length == 0 or unspaced)
-            if length > 0:
+                lettered = bool(classes[data[at - 1]] & LETTER)
+            continue
+        if lettered and code in (HYPHEN, SOFT_HYPHEN, HYPHEN_ALONE):
+            stop = line_end(data, at, end)
+            if stop > at:
+                at = stop
+                continue
+        if not flags & FORMAT:
+            minus = signed and code in (HYPHEN, MINUS) and (not inside or unspaced)
+            if inside:
                 out[found] = word
-                chars[found] = length
                 found += 1
-                length = 0
                 word = BASIS
-            unspaced = False
-    if length > 0:
+            unspaced = inside = lettered = False
+    if inside:
         out[found] = word
-        chars[found] = length
         found += 1
     return found
 
@@ -129,16 +153,23 @@ def shingle(hashes: Hashes, count: Scalar, ngram: int, out: Hashes) -> Scalar:
     return found
 
 
+@inlined
+def spread(shingle: np.uint64) -> np.uint32:
+    """The upper half of a hash, by the finalizer of MurmurHash3 (Appleby, public domain)."""
+    value = np.uint32(shingle >> UPPER)
+    value = np.uint32((value ^ (value >> np.uint32(16))) * SPREAD_1)
+    value = np.uint32((value ^ (value >> np.uint32(13))) * SPREAD_2)
+    return np.uint32(value ^ (value >> np.uint32(16)))
+
+
 @kernel
 def signatures(
     texts: Strings,
-    classes: Bytes,
-    read_as: Numbers,
+    reading: Reading,
     ngram: int,
     factors: Numbers,
     terms: Numbers,
     room: Hashes,
-    chars: Integers,
     out: Numbers,
     some: Flags,
 ) -> None:
@@ -146,13 +177,11 @@ def signatures(
 
     Args:
         texts: In UTF-8.
-        classes: Flags of each code point.
-        read_as: What each code point counts as.
+        reading: What each code point counts as.
         ngram: Words in a shingle.
         factors: Odd factor of each permutation.
         terms: Term of each permutation.
         room: Two rows, each as long as the longest text.
-        chars: As long as the longest text.
         out: One row a text, one column a permutation.
         some: Set for each text that holds a word.
     """
@@ -161,9 +190,7 @@ def signatures(
     for row in range(len(valid)):
         if not valid[row]:
             continue
-        count = words(
-            data, offsets[row], offsets[row + 1], classes, read_as, False, False, room[0], chars
-        )
+        count = words(data, offsets[row], offsets[row + 1], reading, False, room[0])
         count = shingle(room[0], count, ngram, room[1])
         if count == 0:
             continue
@@ -173,10 +200,10 @@ def signatures(
         upper = room[1]
         last = count - 1
         for place in range(0, count, 4):  # each least is read and written once for four shingles
-            one = np.uint32(upper[place] >> UPPER)
-            two = np.uint32(upper[min(place + 1, last)] >> UPPER)
-            three = np.uint32(upper[min(place + 2, last)] >> UPPER)
-            four = np.uint32(upper[min(place + 3, last)] >> UPPER)
+            one = spread(upper[place])
+            two = spread(upper[min(place + 1, last)])
+            three = spread(upper[min(place + 2, last)])
+            four = spread(upper[min(place + 3, last)])
             for number in range(permutations):
                 factor, term = factors[number], terms[number]
                 first = min(np.uint32(one * factor + term), np.uint32(two * factor + term))
@@ -187,11 +214,9 @@ def signatures(
 @kernel
 def all_shingles(
     texts: Strings,
-    classes: Bytes,
-    read_as: Numbers,
+    reading: Reading,
     ngram: int,
     room: Hashes,
-    chars: Integers,
     bounds: Integers,
     out: Hashes,
 ) -> None:
@@ -199,11 +224,9 @@ def all_shingles(
 
     Args:
         texts: In UTF-8.
-        classes: Flags of each code point.
-        read_as: What each code point counts as.
+        reading: What each code point counts as.
         ngram: Words in a shingle.
         room: Two rows, each as long as the longest text.
-        chars: As long as the longest text.
         bounds: One more than there are texts: where each text's shingles begin, and the end.
         out: Room for as many shingles as there are bytes.
     """
@@ -213,9 +236,7 @@ def all_shingles(
         bounds[row] = end
         if not valid[row]:
             continue
-        count = words(
-            data, offsets[row], offsets[row + 1], classes, read_as, False, True, room[0], chars
-        )
+        count = words(data, offsets[row], offsets[row + 1], reading, True, room[0])
         count = shingle(room[0], count, ngram, room[1])
         ordered = np.sort(room[1, :count])
         for place in range(count):

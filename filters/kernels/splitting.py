@@ -44,7 +44,7 @@ def count_split(
         texts: In UTF-8.
         classes: Flags of each code point.
         rules: That say what is a space to Python.
-        stop_words: Of at most four letters of ASCII, which are its bytes.
+        stop_words: Of at most four letters of ASCII: a byte of 1 and its bytes.
         out: Zeros, one row a text, COUNTS columns.
     """
     data, offsets, valid = texts
@@ -59,7 +59,7 @@ def count_split(
         lengths[:] = 0
         chars: Scalar = 0
         wide: Scalar = 0  # bytes of the word
-        packed: Scalar = np.int64(0)
+        packed: Scalar = np.int64(1)  # so that a NUL at the beginning counts
         alpha = symbol = False
         last: Scalar = np.int64(0)
         while at <= end:
@@ -83,7 +83,7 @@ def count_split(
                             counts[STOP_WORDS] += stop_words[number] == packed
                 chars = 0
                 wide = 0
-                packed = np.int64(0)
+                packed = np.int64(1)
                 alpha = symbol = False
             else:
                 chars += 1

@@ -190,6 +190,7 @@ def write_recipe(records: Sequence[Json], folder: Path) -> tuple[Path, Path]:
         "name": RECIPE,
         "sources": [],
         "keep": [rule.model_dump(exclude_none=True) for rule in rules],
+        "dedup": {**given["dedup"], "bands": 14, "rows": 8},  # as datatrove has them
         "tokenizer": {"file": str(tokenizer), "sha256": hashlib.sha256(data).hexdigest()},
     }
     path = folder / f"{RECIPE}.yaml"

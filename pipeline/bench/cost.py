@@ -19,7 +19,7 @@ from phloem.catalog.store import Store
 from phloem.pipeline.job import Job, steps
 from phloem.pipeline.stage import StageError, made
 from phloem.pipeline.stages import BY_NAME, STAGES
-from phloem.pipeline.stages.bands import PAIR_BYTES, at_once
+from phloem.pipeline.stages.bands import PAIR_BYTES
 from phloem.pipeline.stages.candidates import RANGE_ROWS
 from phloem.pipeline.stages.count import counting
 from phloem.pipeline.stages.ingest import SHARD_TEXT_BYTES, IngestWork
@@ -198,17 +198,12 @@ def tasks(size: Size, run: MeasuredRun) -> dict[str, int]:
         "files": files,
         "counted files": counted,
         "counted sources": min(counted, 1),  # of which the largest may be nearly all
-        "bands": _groups(size, run) * files,
+        "bands": files,
         "components": max(1, math.ceil(candidates(size, run) / RANGE_ROWS)),
         "one": 1,
     }
     measured_stages = [stage for stage in STAGES if stage.name in run.cpu_seconds]
     return {stage.name: split for stage in measured_stages if (split := number[stage.tasks])}
-
-
-def _groups(size: Size, run: MeasuredRun) -> int:
-    """Tasks of `bands`: each takes as many bands as fit memory together."""
-    return math.ceil((run.bands + OTHER_BANDS) / at_once(size.documents))
 
 
 def unmeasured(run: MeasuredRun) -> list[str]:
@@ -261,17 +256,13 @@ def _compute_seconds(stage: str, size: Size, run: MeasuredRun) -> float:
 
 
 def _read_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
-    if stage == "bands":
-        return round(run.read_bytes[stage] * _grown(stage, size, run) * _groups(size, run))
     return round(run.read_bytes[stage] * _grown(stage, size, run))
 
 
 def listed_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
     """Of a stage's tasks as JSON, which the driver lists: each names the files that it reads."""
     split = tasks(size, run)
-    # The tasks of `bands` are groups of bands; one task settles all components, one all removals.
-    whole = {"bands": _groups(size, run), "dedup": 1, "removals": 1}
-    listed = whole.get(stage, split.get(stage, 0))
+    listed = 1 if BY_NAME[stage].shuffle else split.get(stage, 0)  # its parts are many
     named = split.get("count", 0) if stage == "tally" else text_files(size)
     return listed * (run.task_bytes[stage] + round(named * run.file_bytes.get(stage, 0)))
 
@@ -282,7 +273,7 @@ def _shuffle_bytes(stage: str, size: Size, run: MeasuredRun) -> int:
     parts = text_files(size) * (run.task_bytes[stage] + run.file_bytes.get(stage, 0))
     if stage == "bands":
         pairs = (run.bands + OTHER_BANDS) * size.documents * PAIR_BYTES
-        return listed + _groups(size, run) * parts + pairs
+        return listed + parts + pairs
     if stage == "dedup":
         return listed + parts + round(run.record_bytes * candidates(size, run))
     return 2 * listed

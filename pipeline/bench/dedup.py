@@ -15,14 +15,19 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
 from phloem.catalog import ledger
+from phloem.catalog.columns import DECLARED_LANGUAGE, ID, TEXT
 from phloem.catalog.manifest import read_parquet
 from phloem.catalog.plain import Json
 from phloem.catalog.store import Store
 from phloem.catalog.tags import primary
+from phloem.filters.minhash import bands as band_hashes
+from phloem.filters.op import find_op
+from phloem.pipeline.bench import likeness
 from phloem.pipeline.bench.breakdown import op_seconds
 from phloem.pipeline.bench.chain import (
     PEERS,
@@ -35,20 +40,36 @@ from phloem.pipeline.bench.chain import (
 )
 from phloem.pipeline.bench.engine import prepared
 from phloem.pipeline.bench.ops import records_of
-from phloem.pipeline.bench.planted import Likeness, Pair, by_language, expected, plant
+from phloem.pipeline.bench.planted import (
+    Likeness,
+    Pair,
+    by_language,
+    expected,
+    plant,
+    word_spans,
+)
+from phloem.pipeline.cleaned import cleaned
 from phloem.pipeline.job import Made, steps
-from phloem.pipeline.langid.texts import texts
 from phloem.pipeline.recipe import RECIPES
-from phloem.pipeline.registry.registry import load_registry
+from phloem.pipeline.registry.fetch import readings
+from phloem.pipeline.registry.registry import card_of, load_registry
 from phloem.pipeline.stage import StageError
 from phloem.pipeline.stages import run_task
-from phloem.pipeline.thresholds.reference import cut
 from phloem.pipeline.workspace import find_workspace
 
 COLUMNS = (
     *("row", "pairs", "MB", "CPU s", "MB/s", "ratio", "removed"),
     *("recall", "recall .8", "by chance", "precision", "precision, kept"),
+    *("bytes", "candidates"),
+    *likeness.COLUMNS,
 )
+
+FIELD = (14, 8)
+"""Bands and rows of FineWeb (arXiv 2406.17557, section 3.4), as the peers run: what these would
+find by chance is told beside."""
+
+SETTINGS = ((14, 8), (20, 6), (16, 7), (25, 5), (28, 4), (32, 4), (40, 4), (50, 3), (64, 4))
+"""Bands and rows that are compared, whose product is the size of a signature in hashes."""
 
 STAGES = ("bands", "candidates", "filter", "dedup", "removals")
 """What deduplicates besides the op `minhash`, which a stage runs together with others."""
@@ -57,6 +78,7 @@ OTHERS = ("udhr", "debian-installation-guide", "debian-reference", "debian-handb
 LANGUAGES = dict.fromkeys(("ar", "hi", "km", "my", "th"), 200)
 """Cards whose texts are added in languages of which a sample has little, and pairs of each."""
 PIECE = 150  # words of their pieces
+ROWS = 1000  # texts that are signed together
 
 ALIKE, SURE = 0.5, 0.8  # as the field counts: a right removal, and a pair that must be found
 
@@ -120,6 +142,13 @@ def bench_dedup(
             for language, places in by_language(pairs):
                 row = {"row": f"seed {seed}: {language}"}
                 yield row | truth.recall(removed[PHLOEM].rows, places)
+            for row in [*settings(records, truth), *_likeness(documents, seed)]:
+                yield {**row, "row": f"seed {seed}: {row['row']}"}
+
+
+def _likeness(documents: Sequence[Json], seed: int) -> Iterator[Json]:
+    yield from likeness.units(documents, seed)
+    yield from likeness.templates(seed)
 
 
 def _sample(data: Path) -> list[Json]:
@@ -137,15 +166,28 @@ def _sample(data: Path) -> list[Json]:
 
 def added(root: Path, told: Callable[[str], None]) -> list[Json]:
     """Pieces of the registry's texts in `LANGUAGES`."""
-    workspace = find_workspace()
+    workspace, store = find_workspace(), Store(str(root))
     registry = load_registry(workspace)
-    found = []
-    for each in texts(Store(str(root)), registry, workspace, OTHERS, told):
-        if (language := primary(each.language)) in LANGUAGES:
-            for number, text in enumerate(cut(each.text, PIECE)):
-                name = f"{each.document}-{number}"
-                found.append({"id": name, "text": text, "lang": language})
+    cards = [card_of(registry, source) for source in OTHERS]
+    read, _ = readings(
+        store, cards, registry.pins, own=registry.own, skip_unavailable=False, told=told
+    )
+    names = (ID.name, TEXT.name, DECLARED_LANGUAGE.name)
+    found: list[Json] = []
+    for reading in read:
+        for batch in cleaned(store, workspace, reading):
+            for id_, text, tag in zip(*(batch[name].to_pylist() for name in names), strict=True):
+                language = primary(tag or "und")
+                if text and language in LANGUAGES:
+                    found += _pieces(id_, text, language)
     return found
+
+
+def _pieces(document: str, text: str, language: str) -> Iterator[Json]:
+    spans = word_spans(text)
+    for first in range(0, len(spans) - PIECE + 1, PIECE):
+        piece = text[spans[first][0] : spans[first + PIECE - 1][1]]
+        yield {"id": f"{document}-{first}", "text": piece, "lang": language}
 
 
 def _ours(whole: Path, small: Path, folder: Path, told: Callable[[str], None]) -> Removed:
@@ -206,17 +248,54 @@ def program(tool: str) -> str:
     return str(PEERS / f"{tool}_dedup.py")
 
 
+def settings(records: Sequence[Json], truth: _Truth) -> Iterator[Json]:
+    """What each of `SETTINGS` finds and costs, whatever is verified then.
+
+    Recall: of the documents that another one resembles by the recipe's `jaccard`, those that share
+    a band with such a one. Candidates: pairs in one bucket, of all bands, for each document.
+    """
+    most = max(bands * rows for bands, rows in SETTINGS)
+    op = find_op("minhash", {"permutations": most})
+    texts = pa.array([record["text"] for record in records])
+    signed = pa.chunked_array(
+        [op(_batch(texts.slice(at, ROWS))).arrays[0] for at in range(0, len(texts), ROWS)]
+    )
+    signatures = signed.combine_chunks()
+    near = truth.near(quickstart()["dedup"]["jaccard"])
+    for bands, rows in SETTINGS:
+        hashes = band_hashes(signatures, bands=bands, rows=rows)
+        found = [
+            bool((hashes[:, row : row + 1] == hashes[:, others]).any()) for row, others in near
+        ]
+        sizes = [np.unique(own, return_counts=True)[1] for own in hashes]
+        pairs = sum(int((size * (size - 1) // 2).sum()) for size in sizes)
+        yield {
+            "row": f"{bands} x {rows}",
+            "pairs": len(near),
+            "recall": _share(np.array(found)),
+            "bytes": 4 * bands * rows,
+            "candidates": round(pairs / len(records), 2),
+        }
+
+
+def _batch(texts: pa.Array) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([texts], [TEXT.name])
+
+
 class _Truth:
     """How alike the documents are, and which are copies of which."""
 
     def __init__(self, records: Sequence[Json], pairs: Sequence[Pair]) -> None:
-        asked = quickstart()["dedup"]
-        self._bands, self._rows = asked["bands"], asked["rows"]
         self._like = Likeness([record["text"] for record in records])
         place = {record["id"]: row for row, record in enumerate(records)}
         self._pairs = np.array([(place[pair.document], place[pair.copy]) for pair in pairs])
         self._jaccard = np.array([self._like.of(b)[a] for a, b in self._pairs])
         self._count = len(records)
+
+    def near(self, least: float) -> list[tuple[int, npt.NDArray[np.int64]]]:
+        """Each document that others are so alike to, and these."""
+        found = ((row, np.flatnonzero(self._like.of(row) >= least)) for row in range(self._count))
+        return [(row, others) for row, others in found if len(others)]
 
     def recall(self, removed: npt.NDArray[np.int64], places: Sequence[int]) -> dict[str, Json]:
         """The share of some planted pairs of which one goes: of all, and of those above `SURE`."""
@@ -226,7 +305,7 @@ class _Truth:
             "pairs": len(places),
             "recall": _share(gone),
             "recall .8": _share(gone[jaccard >= SURE]),
-            "by chance": round(float(expected(jaccard, self._bands, self._rows).mean()), 3),
+            "by chance": round(float(expected(jaccard, *FIELD).mean()), 3),
         }
 
     def score(self, removed: npt.NDArray[np.int64]) -> dict[str, Json]:

@@ -56,10 +56,17 @@ def word_spans(text: str) -> list[tuple[int, int]]:
     return [*found, (start, len(text))] if start >= 0 else found
 
 
-def edited(text: str, pool: Sequence[str], random: Random) -> str:
-    """A text of which 1-5 % of the words are put for others, left out, or followed by another."""
+def edited(text: str, pool: Sequence[str], random: Random, rate: float) -> str:
+    """A text of which so many words are put for others, left out, or followed by another.
+
+    Args:
+        text: With one word at least.
+        pool: Words that edits are drawn from.
+        random: What they are drawn by.
+        rate: Of the words that are edited; one at least.
+    """
     spans = word_spans(text)
-    count = max(1, round(len(spans) * random.uniform(LEAST, MOST)))
+    count = max(1, round(len(spans) * rate))
     parts, done = [], 0
     for place in sorted(random.sample(range(len(spans)), count)):
         start, end = spans[place]
@@ -101,7 +108,8 @@ def plant(
         for number in range(count):
             document = known[number % len(known)]
             name = f"{document['id']}#{seed}-{number // len(known)}"
-            text = edited(document["text"], pool[language], random)
+            rate = random.uniform(LEAST, MOST)
+            text = edited(document["text"], pool[language], random, rate)
             made.append({"id": name, "text": text, "lang": language})
             pairs.append(Pair(document["id"], name, language))
     together = [*documents, *made]

@@ -21,6 +21,7 @@ from phloem.catalog.errors import PhloemError
 from phloem.pipeline.cli import (
     bench,
     catalog,
+    dedup,
     doctor,
     explain,
     export,
@@ -48,6 +49,7 @@ GROUPS = (
     langid,
     quality,
     thresholds,
+    dedup,
     sources,
     catalog,
     release,

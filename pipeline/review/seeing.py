@@ -58,7 +58,8 @@ def _of_sample(file: str, sample: SourceSample, limits: str) -> Iterator[ReviewF
         yield ReviewFinding("R13", False, file, "access", message, mend)
     if sample.duplicates > TWICE * sample.documents and not is_told:
         message = f"{sample.duplicates} of {_documents(sample.documents)} are near duplicates"
-        yield ReviewFinding("R13", False, file, "access", message, mend)
+        alike = f"clean: [drop_frequent_lines] if lines make its pages alike; else {mend}"
+        yield ReviewFinding("R13", False, file, "access", message, alike)
     for other, number in sample.elsewhere.items():
         if number >= ELSEWHERE * sample.documents:
             message = f"{number} of {_documents(sample.documents)} are nearly those of {other}"

@@ -16,6 +16,7 @@ from phloem.catalog.columns import ID, MINHASH, TEXT_BYTES, TEXT_HASH
 from phloem.catalog.manifest import File, Kind, Ref, Shard, commit, read_parquet, write_arrow
 from phloem.catalog.store import Store
 from phloem.filters.minhash import band as band_hashes
+from phloem.pipeline.grouped import grouped_here
 from phloem.pipeline.recipe import Dedup
 from phloem.pipeline.stage import Shuffle, Stage, Task, Work
 from phloem.pipeline.stages.measure import MeasuredText
@@ -24,7 +25,6 @@ EXACT = -1  # the band of the whole text's hash
 IDS = -2  # that of the document's id: nobody may share it, see `candidates`
 PAIR_BYTES = 16  # a hash and a row: what crosses a shuffle of each document in each band
 RANGE_ROWS = 4_000_000  # rows that one reducer sorts: about 64 MB of (hash, row)
-GROUP_BYTES = 512 * 2**20  # pairs of bands that one task takes together, and holds in memory
 
 BLOCK = pa.schema([("hash", pa.int64()), ("row", pa.int64())])
 EDGES = pa.schema([("row", pa.int64()), ("other", pa.int64())])
@@ -69,8 +69,8 @@ class BandsPart(Work):
     start: int
 
 
-def tasks(files: Sequence[MeasuredText], dedup: Dedup | None) -> list[Task]:
-    """One task for as many bands as fit memory together: it reads each signature once for them.
+def task(files: Sequence[MeasuredText], dedup: Dedup | None) -> Task:
+    """The one task of all bands: it reads each signature once for them.
 
     Which bands a task takes together is in no key.
 
@@ -87,27 +87,16 @@ def tasks(files: Sequence[MeasuredText], dedup: Dedup | None) -> list[Task]:
         spec = {"band": number, "rows": dedup.rows if dedup else None, "ranges": ranges}
         read = hashes if number < 0 else signatures
         found.append(Band(number=number, key=BANDS.key(spec, [file.sha256 for file in read])))
-    made = []
-    together = at_once(rows)
-    for first in range(0, len(found), together):
-        group = tuple(found[first : first + together])
-        numbers = [band.number for band in group]
-        work = BandsWork(
-            bands=group,
-            rows=dedup.rows if dedup else None,
-            ranges=ranges,
-            hashes=hashes if min(numbers) < 0 else (),
-            signatures=signatures if max(numbers) >= 0 else (),
-        )
-        makes = tuple((BANDS.name, band.key) for band in group)
-        size = PAIR_BYTES * rows * len(group)
-        made.append(Task(STAGE.name, makes, label(numbers), work, shuffled_bytes=size))
-    return made
-
-
-def at_once(documents: int) -> int:
-    """How many bands of so many documents one task takes together."""
-    return max(1, GROUP_BYTES // max(1, PAIR_BYTES * documents))
+    work = BandsWork(
+        bands=tuple(found),
+        rows=dedup.rows if dedup else None,
+        ranges=ranges,
+        hashes=hashes,
+        signatures=signatures,
+    )
+    makes = tuple((BANDS.name, band.key) for band in found)
+    held = PAIR_BYTES * min(rows, RANGE_ROWS)
+    return Task(STAGE.name, makes, label([band.number for band in found]), work, held)
 
 
 def label(numbers: Sequence[int]) -> str:
@@ -210,18 +199,12 @@ def commit_band(store: Store, key: str, files: Sequence[File]) -> Shard:
     return commit(store, Shard(BANDS.name, key, ordered, facts))
 
 
+SHUFFLE = Shuffle(BandsPart, parts, blocks, write, commit_band)
+
+
 def run(store: Store, key: str, work: BandsWork) -> list[Shard]:  # noqa: ARG001 - it has several
     """Join the rows that share a band; an engine may spread this over many workers."""
-    found: dict[str, dict[int, list[pa.RecordBatch]]] = {band.key: {} for band in work.bands}
-    for part in parts(work):
-        for own, number, block in blocks(store, part):
-            found[own].setdefault(number, []).append(block)
-    made = []
-    for band in work.bands:
-        ranges = found.pop(band.key)  # and so let go, band by band
-        files = [write(store, band.key, number, of) for number, of in ranges.items()]
-        made.append(commit_band(store, band.key, files))
-    return made
+    return grouped_here(SHUFFLE, store, [band.key for band in work.bands], work)
 
 
 STAGE = Stage(
@@ -232,5 +215,5 @@ STAGE = Stage(
     grows="documents",
     tasks="bands",
     bears="dedup",
-    shuffle=Shuffle(BandsPart, parts, blocks, write, commit_band),
+    shuffle=SHUFFLE,
 )

@@ -270,7 +270,7 @@ SHUFFLE = Shuffle(DedupPart, parts, blocks, write, commit_all)
 
 def run(store: Store, key: str, work: DedupWork) -> list[Shard]:
     """Settle all components; an engine may spread this over many workers."""
-    return [grouped_here(SHUFFLE, store, key, work)]
+    return grouped_here(SHUFFLE, store, [key], work)
 
 
 STAGE = Stage(

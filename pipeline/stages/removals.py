@@ -163,7 +163,7 @@ SHUFFLE = Shuffle(RemovalsWork, parts, blocks, write, commit_all)
 
 def run(store: Store, key: str, work: RemovalsWork) -> list[Shard]:
     """Share out all duplicates; an engine may spread this over many workers."""
-    return [grouped_here(SHUFFLE, store, key, work)]
+    return grouped_here(SHUFFLE, store, [key], work)
 
 
 STAGE = Stage(

@@ -245,7 +245,8 @@ _TELLS = {
 @rules.error(
     "S044",
     why="who chose it by its size has other text than they think",
-    fix="mend it with clean or exclude and lock it again, or say so in limits",
+    fix="mend it with exclude, or with clean: [drop_frequent_lines] where the same lines make its"
+    " pages alike, and lock it again; or say so in limits",
 )
 def lost_text(dossier: Dossier) -> Iterator[Found]:
     """An active card of which nothing was kept, or 30 % lost to its own pages, untold in limits.

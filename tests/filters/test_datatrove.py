@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phloem.filters.datatrove import datatrove_c4, datatrove_quality
-from phloem.filters.op import Op
+from phloem.filters.op import Op, find_op
 
 PIECES = [
     *[
@@ -73,6 +73,16 @@ def test_punctuation_is_a_token_and_no_word() -> None:
     assert found["word_count"] == 5
     assert found["alpha_word_frac"] == 0.5556
     assert found["mean_word_chars"] == 2.6
+
+
+@pytest.mark.parametrize("name", ["datatrove_quality", "dolma_quality"])
+def test_a_word_behind_a_nul_is_no_stop_word(name: str) -> None:
+    op = find_op(name, {})
+    batch = pa.record_batch({"text": ["\0of \0\0the that", "of the that"]})
+    (place,) = (n for n, column in enumerate(op.writes) if column.name.endswith("stop_word_count"))
+    assert op.reference is not None
+    assert op(batch).arrays[place].to_pylist() == [1, 3]
+    assert op.reference(batch)[place].to_pylist() == [1, 3]
 
 
 def test_blank_lines_are_lines_of_gopher_and_not_of_fineweb() -> None:

@@ -17,6 +17,11 @@ from phloem.filters.op import Op, OpError, find_op
 IDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
+NOT_UTF8 = pa.Array.from_buffers(
+    pa.string(), 1, [None, pa.array([0, 1], pa.int32()).buffers()[1], pa.py_buffer(b"\xff")]
+)
+
+
 def _op(path: Path) -> tuple[Op, dict[str, str]]:
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return find_op("joined_scores", {"scores": {"path": "own.parquet", "sha256": sha256}}), {
@@ -62,6 +67,10 @@ def test_scores_may_be_numbers_of_any_kind(tmp_path: Path, kind: pa.DataType) ->
         ({"id": ["a"], "score": ["high"]}, "'score' holds string, and no numbers"),
         ({"id": ["b", "a", "b"], "score": [1, 2, 3]}, "1 of its ids stand in it more than once: b"),
         ({"id": ["a", None], "score": [1, 2]}, "1 of its rows have no 'id'"),
+        ({"id": [["a"]], "score": [1]}, "'id' holds list<element: string>, and no texts"),
+        ({"id": [1], "score": [1]}, "'id' holds int64, and no texts"),
+        ({"id": ["a", "b" * 10**6], "score": [1, 2]}, "one of its ids has 1,000,000 bytes"),
+        ({"id": NOT_UTF8, "score": [1]}, "Invalid UTF8"),
     ],
 )
 def test_file_that_holds_no_scores_is_told(
@@ -78,6 +87,20 @@ def test_file_that_is_no_parquet_is_told(tmp_path: Path) -> None:
     one, paths = _op(path)
     with pytest.raises(OpError, match="it is no Parquet file"):
         one.check_files(paths)
+
+
+def test_file_with_two_columns_of_one_name_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "own.parquet"
+    columns = [pa.array(["a"]), pa.array(["b"]), pa.array([1.0])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["id", "id", "score"]), path)
+    one, paths = _op(path)
+    with pytest.raises(OpError, match="has more than one column 'id'"):
+        one.check_files(paths)
+
+
+def test_whole_number_beyond_what_a_double_tells_apart_is_the_nearest(tmp_path: Path) -> None:
+    one, paths = _op(_written(tmp_path, {"id": ["a"], "score": [2**63 - 1]}))
+    assert one(pa.record_batch({"id": ["a"]}), paths).arrays[0].to_pylist() == [2.0**63]
 
 
 def test_several_files_are_refused() -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phloem.filters.kernels import recurring as kernel
+from phloem.filters.kernels.hashing import mixed
+from phloem.filters.kernels.shingling import MULTIPLIER
 from phloem.filters.op import Op, find_op
 from phloem.filters.recurring import longest_repeat, roots_repetition
 
@@ -84,3 +88,29 @@ def test_roots_counts_the_square_root_of_different_runs() -> None:
 def test_roots_words_lose_signs_and_digits_and_case() -> None:
     _, words = _values(roots_repetition, "One, two three four five! (one) two 3 three. FOUR five 1")
     assert words == 0.3333
+
+
+def test_hashes_tell_runs_of_the_thue_morse_sequence_apart() -> None:
+    signs = ["ab"[number.bit_count() % 2] for number in range(4096)]
+    other = ["ba"[number.bit_count() % 2] for number in range(4096)]
+    hashes = [pow_sum(signs, int(kernel.PRIME)), pow_sum(other, int(kernel.PRIME))]
+    assert hashes[0] != hashes[1]
+    assert pow_sum(signs, 2**64) == pow_sum(other, 2**64)
+    batch = pa.record_batch({"text": ["".join(signs + other)]})
+    assert longest_repeat.reference is not None
+    assert list(longest_repeat(batch).arrays) == longest_repeat.reference(batch)
+
+
+def pow_sum(signs: list[str], modulus: int) -> int:
+    """The hash of a run in plain Python."""
+    found = 0
+    for sign in signs:
+        found = (found * int(MULTIPLIER) + mixed(ord(sign) + 1)) % modulus
+    return found
+
+
+def test_powers_are_those_of_whole_numbers() -> None:
+    found = np.empty(500, np.uint64)
+    kernel.powers_of(found)
+    prime = int(kernel.PRIME)
+    assert found.tolist() == [pow(int(MULTIPLIER), power, prime) for power in range(500)]

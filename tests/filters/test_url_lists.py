@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phloem.filters.given import GivenError
 from phloem.filters.op import Op, OpError, find_op
 from phloem.filters.url_lists import names_of, parted
 
@@ -18,7 +19,10 @@ DOMAINS = """\
 # a comment
 bad.example
 bücher.example
-0.0.0.0 ads.example # of hosts
+0.0.0.0 ads.example more.example # of hosts
+*.starred.example
+.dotted.example
+||ruled.example^
 other.example/shop/
 https://www.third.example/a/b?c
 """
@@ -52,7 +56,13 @@ def _values(op: Op, paths: dict[str, str], *columns: list[str | None]) -> list[l
         ("https://xn--bcher-kva.example/a", 1),
         ("https://Bücher.example", 1),
         ("http://ads.example", 1),
+        ("http://more.example", 1),
         ("http://of.example", 0),
+        ("http://under.starred.example", 1),
+        ("http://dotted.example", 1),
+        ("http://ruled.example", 0),
+        ("http://" + "a." * 200 + "bad.example", 0),
+        ("http://bad.example/" + "a/" * 50_000, 1),
         ("https://other.example", 0),
         ("https://other.example/shop", 1),
         ("https://other.example/shop/a.html", 1),
@@ -78,7 +88,7 @@ def test_url_lists_agree_with_sets_of_strings(
 ) -> None:
     folder = tmp_path_factory.mktemp("lists")
     op, paths = _bound(folder, "url_lists", {"name": "x"}, "a.b\nc\nb.c/a\na.a/b/c\n")
-    batch = pa.record_batch({"url": pa.array(urls, pa.string())})
+    batch = pa.record_batch({"url": pa.array([*urls, "/a", "a.b/a//b/"], pa.string())})
     assert op.reference is not None
     assert list(op(batch, paths).arrays) == op.reference(batch, **op.arguments(paths))
 
@@ -172,3 +182,35 @@ def test_url_list_that_cannot_be_one_is_refused(tmp_path: Path, data: bytes, sai
     op = find_op("url_lists", {"lists": [GOOD]})
     with pytest.raises(OpError, match=said):
         _values(op, {"0" * 64: str(path)}, ["https://a.example"])
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("url_lists", {"name": "bad"}), ("flagged_words", {"language": "en"})]
+)
+def test_every_list_that_cannot_be_one_is_named_before_any_work(
+    tmp_path: Path, name: str, key: dict[str, str]
+) -> None:
+    paths = {}
+    for sha256, data in (("0" * 64, b"\xff"), ("1" * 64, b"good\n"), ("2" * 64, b"\n")):
+        paths[sha256] = str(tmp_path / sha256)
+        (tmp_path / sha256).write_bytes(data)
+    lists = [
+        {**key, "path": place, "sha256": number * 64, "license": "MIT"}
+        for place, number in (("a.txt", "0"), ("b.txt", "1"), ("c.txt", "2"), ("b.txt", "1"))
+    ]
+    with pytest.raises(GivenError) as error:
+        find_op(name, {"lists": lists}).check_files(paths)
+    first, second, third = str(error.value).removeprefix(f"op {name}: ").split("; list ")
+    assert first == "list 1, a.txt: it is not UTF-8; give text with a " + (
+        "name a line" if name == "url_lists" else "word a line"
+    )
+    assert second.startswith("3, c.txt: it ")
+    assert third == "4, b.txt: stands there already"
+
+
+def test_language_of_flagged_words_is_a_tag_in_any_of_its_spellings(tmp_path: Path) -> None:
+    op, paths = _bound(tmp_path, "flagged_words", {"language": "eng"}, "grumble")
+    assert _values(op, paths, ["grumble"], ["en"])[0] == [1]
+    op, paths = _bound(tmp_path, "flagged_words", {"language": "xyzzy"}, "grumble")
+    with pytest.raises(GivenError, match="'xyzzy' is no language tag"):
+        op.check_files(paths)

@@ -265,7 +265,7 @@ def test_file_of_a_set_tells_all_faults_at_once(tmp_path: Path) -> None:
     text = OWN_SET.replace("source: A page of ours, 2026\n", "").replace("min: {en", "mim: {en")
     with pytest.raises(RuleSetError) as error:
         load_rule_set(_own_sets(tmp_path, ours=text).rule_sets[0] / "ours.yaml")
-    assert "source: Field required" in str(error.value)
+    assert "source: missing" in str(error.value)
     assert "rules.0.mim: unknown key; did you mean min?" in str(error.value)
 
 
@@ -274,8 +274,14 @@ def test_file_of_a_set_tells_all_faults_at_once(tmp_path: Path) -> None:
     [
         ("name: ours", "name: theirs", "make name and file one"),
         ("name: too_long", "name: too_short", "two rules are named too_short"),
-        ("rules:", "rules: [", "is not YAML"),
-        ("{en: 4", "{xyzzy: 4", "rules.0.min"),
+        ("rules:", "rules: [", "not YAML"),
+        ("{en: 4", "{xyzzy: 4", "rules.0.min: 'xyzzy' is no language tag"),
+        ("ops: [", "ops: [statistic, ", "no op named 'statistic'; did you mean statistics?"),
+        (
+            "ops: [",
+            "ops: [{longest_repeat: {least: 3}}, ",
+            "longest_repeat has no parameter 'least'",
+        ),
     ],
 )
 def test_file_of_a_set_names_its_fault(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -32,7 +32,7 @@ keep:
   - {name: too_short, column: word_count, min: {default: 5, th: 2}}
   - {name: too_symbolic, column: hash_word_ratio, max: 0.25}
   - {name: unsure, column: language_score, min: 0.6}
-dedup: {bands: 14, rows: 8, jaccard: 0.7}
+dedup: {bands: 28, rows: 4, jaccard: 0.7}
 scrub: {email: "<EMAIL>", ip: "<IP>", phone: "<PHONE>"}
 tokenizer: {train: {vocab_size: 512}}
 """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny_workspace import ARTICLES
 
 from phloem.filters.minhash import words_of
-from phloem.pipeline.bench import dedup
+from phloem.pipeline.bench import dedup, likeness
 from phloem.pipeline.bench.chain import write_sample
 from phloem.pipeline.bench.planted import Likeness, edited, expected, plant, word_spans
 
@@ -36,8 +36,8 @@ def test_edits_change_a_few_words_and_nothing_between_them() -> None:
     from random import Random
 
     for text in TEXTS:
-        copy = edited(text, ["word"], Random(3))  # noqa: S311 - no secret
-        assert copy == edited(text, ["word"], Random(3))  # noqa: S311
+        copy = edited(text, ["word"], Random(3), 0.04)  # noqa: S311 - no secret
+        assert copy == edited(text, ["word"], Random(3), 0.04)  # noqa: S311
         words = len(words_of(text))
         assert copy != text
         assert abs(len(words_of(copy)) - words) <= max(1, round(words * 0.05)) + 1
@@ -98,10 +98,25 @@ def test_bench_gives_each_tool_and_each_language_a_row(
     data = write_sample(records, tmp_path / "data")
     told: list[str] = []
     peers = {"pytest": sys.executable}
-    ours, theirs, *languages = dedup.bench_dedup(data, peers=peers, seeds=[5], told=told.append)
+    ours, theirs, *others = dedup.bench_dedup(data, peers=peers, seeds=[5], told=told.append)
+    assert [row["row"] for row in others if " x " in row["row"]] == [
+        f"seed 5: {bands} x {rows}" for bands, rows in dedup.SETTINGS
+    ]
+    languages = [row for row in others if row["row"].removeprefix("seed 5: ") in ARTICLES]
     assert ours["pairs"] == theirs["pairs"] == sum(row["pairs"] for row in languages)
     assert theirs["recall"] == 1
     assert ours["precision"] == 1
     assert ours["recall .8"] is None or ours["recall .8"] > 0.9
     assert ours["CPU s"] > 0
     assert "copies planted" in told[0]
+
+
+def test_shorter_shingles_bear_more_edits_and_forms_are_alike_by_how_much_is_filled_in() -> None:
+    texts = [{"text": f"{n} {text}" * 12, "lang": "th"} for n in range(70) for text in TEXTS[:1]]
+    short, middle, long = likeness.units(texts, 1)
+    assert 1 > short["2 %"] > middle["2 %"] > long["2 %"] > long["5 %"] > 0
+    assert short["row"] == "th, 3 words"
+    rows = {row["row"]: row for row in likeness.templates(1)}
+    assert rows["form"]["others"] < rows["recipe"]["others"] < rows["legal notice"]["others"]
+    assert rows["form"]["go at 0.6"] == "0%"
+    assert rows == {row["row"]: row for row in likeness.templates(1)}
