@@ -17,7 +17,7 @@ app = typer.Typer()
 @app.command()
 def bench(
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--data",
             exists=True,
@@ -25,7 +25,7 @@ def bench(
             help="Folder of .jsonl.gz files; each line has id, text and, if known, lang. For"
             " extraction: a folder in which the packages that it fetches are kept.",
         ),
-    ],
+    ] = None,
     what: Annotated[
         str,
         typer.Argument(
@@ -90,6 +90,16 @@ def bench(
             "--seed", help="For dedup: of the copies; again for more. By default 1 and 2."
         ),
     ] = None,
+    synthetic: Annotated[
+        int | None,
+        typer.Option(
+            "--synthetic",
+            min=1,
+            metavar="DOCUMENTS",
+            help="For dedup, in place of --data: time and memory of so many made-up documents, from"
+            " signatures to removals.",
+        ),
+    ] = None,
     dolma: Annotated[
         str | None,
         typer.Option(
@@ -119,6 +129,10 @@ def bench(
     """
     columns: Sequence[str]
     rows: Iterable[dict[str, Any]]
+    if synthetic:
+        _synthetic(what, synthetic, as_json=as_json)
+        return
+    data = _folder(what, data)
     if what == "ops":
         from phloem.pipeline.bench import ops
 
@@ -171,6 +185,21 @@ def bench(
         known = "ops, breakdown, engine, chain, parity, dedup, start and extraction"
         raise typer.BadParameter(f"{what!r} is nothing to measure; there are {known}")
     listing(list(rows), columns, as_json=as_json)
+
+
+def _synthetic(what: str, documents: int, *, as_json: bool) -> None:
+    if what != "dedup":
+        raise typer.BadParameter(f"{what} measures no made-up documents; dedup does")
+    from phloem.pipeline.bench import synthetic
+
+    rows = _noted(synthetic.bench_synthetic(documents, told=note), "wall s", " s")
+    listing(list(rows), synthetic.COLUMNS, as_json=as_json)
+
+
+def _folder(what: str, data: Path | None) -> Path:
+    if data is None:
+        raise typer.BadParameter(f"{what} needs --data FOLDER")
+    return data
 
 
 def _needed(what: str, datatrove: str | None) -> str:
