@@ -75,7 +75,7 @@ def bench_synthetic(documents: int, *, told: Callable[[str], None]) -> Iterator[
             digest = digest_of([shard.digest for shard in shards])[:12]
             wall = time.monotonic() - began
             rows.append(_row(task.stage, documents, wall, seconds, peak, digest))
-                return shards
+            return shards
 
         joined = do(candidates.task(do(bands.task(files, asked)), files, []))[0]
         settling = dedup.task(
