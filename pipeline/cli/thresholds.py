@@ -117,3 +117,46 @@ def derive(
     if out is not None:
         files = deriving.write_bounds(out, found, writers, SOURCES, method, date.date())
         note(f"{out}: {len(files)} files")
+
+
+@app.command("lint")
+def lint(
+    recipe: Annotated[
+        list[str] | None, typer.Argument(help="Names or paths; by default all recipes.")
+    ] = None,
+    root: Root = ROOT,
+    as_json: AsJson = False,
+) -> None:
+    """Fail where rules drop more than 5 % of the texts that speakers of a language approved.
+
+    They stand in filters/languages/TAG.reviews.jsonl, and come by pull request.
+
+    [bold]phloem thresholds lint quickstart[/bold]
+    """
+    from phloem.filters.language_files import FOLDER
+    from phloem.pipeline.recipe import load_recipe, recipe_files
+    from phloem.pipeline.registry.models import models
+    from phloem.pipeline.registry.registry import load_registry
+    from phloem.pipeline.thresholds.veto import load_reviews, vetoes
+    from phloem.pipeline.workspace import find_workspace
+
+    reviews = load_reviews(FOLDER)
+    rows = []
+    if reviews:
+        workspace, store = find_workspace(), open_root(root)
+        known = sorted(load_registry(workspace).cards)
+        for name in recipe or sorted(recipe_files(workspace)):
+            found = load_recipe(name, workspace, known)
+            ops = found.bound_ops(workspace)
+            held = models(store, ops, note)
+            paths = {each: ref.on_this_machine(store) for each, ref in held.items()}
+            rows += [
+                {"recipe": found.name, **dataclasses.asdict(each)}
+                for each in vetoes(reviews, ops, found.keep, paths)
+            ]
+    if rows or as_json:
+        listing(rows, ["recipe", "language", "approved", "dropped", "rules"], as_json=as_json)
+    texts = sum(map(len, reviews.values()))
+    note(f"{texts} reviewed texts in {len(reviews)} languages: {len(rows)} vetoes")
+    if rows:
+        raise typer.Exit(1)

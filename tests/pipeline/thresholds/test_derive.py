@@ -86,7 +86,7 @@ def test_values_are_those_that_ops_measure() -> None:
 
 
 def test_an_op_that_reads_what_pieces_have_not_is_told_before_any_is_measured() -> None:
-    with pytest.raises(UseError, match="op code reads .*native_id"):
+    with pytest.raises(UseError, match=r"op code reads .*native_id"):
         measured([], ["code_line_count"], [find_op("code", {})], {})
 
 
