@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PHLOEM_MODELS ?= $(MODELS)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test spark spark-env dataflow dataflow-env torch torch-env check lint style format types imports docs-check lock docs bench \
+.PHONY: help quickstart test spark spark-env dataflow dataflow-env torch torch-env check lint style format types imports docs-check vetoes lock docs bench \
 	wheel nightly clean venv venv-dev models
 
 help: ## say what there is
@@ -81,7 +81,7 @@ torch-env:
 check: lint models ## style, types, import rules, generated docs and the tests that need no Beam
 	$(BIN)/python -m pytest -q $(ALL_CORES) -m "not nightly and not beam" $(ARGS)
 
-lint: style format types imports docs-check ## what `check` does before the tests
+lint: style format types imports docs-check vetoes ## what `check` does before the tests
 
 style: venv-dev
 	$(BIN)/ruff check --output-format concise .
@@ -94,6 +94,9 @@ types: venv-dev
 
 imports: venv-dev
 	$(BIN)/lint-imports --no-logo
+
+vetoes: venv-dev
+	$(BIN)/phloem thresholds lint
 
 docs-check: venv-dev
 	$(BIN)/python -m phloem.pipeline.docs --check

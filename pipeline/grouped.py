@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 from typing import Any
 
 import pyarrow as pa
@@ -21,27 +21,27 @@ def grouped_here(
 
     Memory holds the blocks of one part, then those of one range, mapped.
     """
-    with TemporaryDirectory(prefix="phloem-") as folder:
-        path = Path(folder, "blocks.arrow")
-        places: dict[str, dict[int, list[int]]] = {key: {} for key in keys}
-        written = 0
+    places: dict[str, dict[int, list[int]]] = {key: {} for key in keys}
+    written = 0
+    with TemporaryFile(prefix="phloem-") as file:  # of no name: whoever is killed leaves nothing
         writer: pa.RecordBatchFileWriter | None = None
         for part in shuffle.parts(work):
             for key, number, block in shuffle.blocks(store, part):
-                writer = writer or pa.ipc.new_file(str(path), block.schema)
+                writer = writer or pa.ipc.new_file(pa.PythonFile(file, "w"), block.schema)
                 writer.write_batch(block)
                 places[key].setdefault(number, []).append(written)
                 written += 1
         if writer is None:
             return [shuffle.commit(store, key, []) for key in keys]
         writer.close()
-        made = []
-        with pa.memory_map(str(path)) as opened:
-            reader = pa.ipc.open_file(opened)
-            for key, ranges in places.items():
-                files = [
-                    shuffle.write(store, key, number, [reader.get_batch(place) for place in own])
-                    for number, own in sorted(ranges.items())
-                ]
-                made.append(shuffle.commit(store, key, files))
+        file.flush()
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    reader = pa.ipc.open_file(pa.py_buffer(mapped))
+    made = []
+    for key, ranges in places.items():
+        files = [
+            shuffle.write(store, key, number, [reader.get_batch(place) for place in own])
+            for number, own in sorted(ranges.items())
+        ]
+        made.append(shuffle.commit(store, key, files))
     return made

@@ -19,6 +19,7 @@ from phloem.pipeline.logs import JsonLines
 from phloem.pipeline.recipe import Recipe
 from phloem.pipeline.rule_set import expanded
 from phloem.pipeline.stages import BY_NAME
+from phloem.pipeline.thresholds.veto import load_reviews
 from phloem.pipeline.workspace import Workspace, load_workspace
 from phloem.sources.cards.source import Source
 from phloem.sources.limits import Limits
@@ -151,14 +152,21 @@ def toml_is_sound(block: Block, folder: Path) -> None:
 
 
 def json_is_sound(block: Block, folder: Path) -> None:
-    """As lines of the log, which is the only JSON that a page shows."""
+    """As lines of the log, which is all the JSON that commands print and a page shows."""
     for line in block.text.splitlines():
         assert {"time", "level", "logger", "message"} <= set(json.loads(line))
     assert JsonLines
 
 
+def jsonl_is_sound(block: Block, folder: Path) -> None:
+    """As reviews of a language's speakers, the only lines of JSON that somebody writes."""
+    (folder / "sw.reviews.jsonl").write_text(block.text, encoding="utf-8")
+    assert load_reviews(folder)["sw"]
+
+
 EXAMPLES = {
     "yaml": yaml_is_sound,
+    "jsonl": jsonl_is_sound,
     "python": python_is_sound,
     "toml": toml_is_sound,
     "json": json_is_sound,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from phloem.catalog.columns import (
     TEXT_BYTES,
     TEXT_HASH,
 )
+from phloem.catalog.errors import UseError
 from phloem.catalog.rules import Rule
 from phloem.filters.op import EXTRACTOR, Op
 from phloem.pipeline.stages.filter import Terms, judged
@@ -73,14 +74,39 @@ def reasons(
         tags: What is declared for each.
     """
     rules = [rule for rule in rules if rule.column not in SIZES]
-    read = {column for rule in rules for column in (rule.column, *rule.looks_at)} | {LANGUAGE.name}
+    read = {column for rule in rules for column in (rule.column, *rule.looks_at)}
+    found: list[str | None] = []
+    for table in measures(ops, read, paths, texts, tags):
+        verdicts = judged(table, rules, [TERMS.card] * len(table), TERMS, ())
+        found += verdicts["reason"].to_pylist()
+    return found
+
+
+def measures(
+    ops: Sequence[Op],
+    columns: Collection[str],
+    paths: Mapping[str, str],
+    texts: Sequence[str],
+    tags: Sequence[str],
+) -> Iterator[pa.Table]:
+    """What ops measure of texts, some of them at a time: language and the columns asked for.
+
+    Args:
+        ops: In order; one that neither measures one of the columns nor changes the text is left
+            out.
+        columns: Names of what is wanted.
+        paths: Of the ops' files, by name.
+        texts: Any.
+        tags: What is declared for each.
+    """
+    read = {*columns, LANGUAGE.name}
     needed: list[Op] = []
     for op in reversed(ops):
         writes = {column.name for column in op.writes}
         if op.kind != EXTRACTOR and (TEXT in op.writes or writes & read):
             needed.insert(0, op)
             read |= {column.name for column in op.reads}
-    found: list[str | None] = []
+    _check_reads(needed)
     for start in range(0, len(texts), ROWS):
         own = slice(start, start + ROWS)
         batch = _batch(texts[own], tags[own])
@@ -90,10 +116,19 @@ def reasons(
         if TEXT_BYTES.name not in table.column_names:
             sizes = pa.array([len(text.encode()) for text in texts[own]], TEXT_BYTES.type)
             table = table.append_column(TEXT_BYTES.field, sizes)
-        table = table.append_column(CLEAN_FAULT.field, pa.nulls(len(table), CLEAN_FAULT.type))
-        verdicts = judged(table, rules, [TERMS.card] * len(table), TERMS, ())
-        found += verdicts["reason"].to_pylist()
-    return found
+        yield table.append_column(CLEAN_FAULT.field, pa.nulls(len(table), CLEAN_FAULT.type))
+
+
+def _check_reads(ops: Sequence[Op]) -> None:
+    """Raise UseError for ops that read what a piece of text has not, as its address."""
+    known, faults = set(_batch([], []).schema.names), []
+    for op in ops:
+        lacking = [column.name for column in op.reads if column.name not in known]
+        if lacking:
+            faults.append(f"op {op.name} reads {', '.join(lacking)}, which pieces of text have not")
+        known |= {column.name for column in op.writes}
+    if faults:
+        raise UseError(f"{'; '.join(faults)}: take a recipe without it")
 
 
 def _batch(texts: Sequence[str], tags: Sequence[str]) -> pa.RecordBatch:
