@@ -184,6 +184,7 @@ def _decisions(job: Job, store: Store, files: Sequence[MeasuredText], made: Made
         made["filter"],
         dedup=dedup,
         minhash=next((op for op in job.ops if op.name == "minhash"), None) if dedup else None,
+        worth=_writer(job, dedup.prefer) if dedup and dedup.prefer else None,
         priority=[reading.card.id for reading in job.readings],
     )
     made["dedup"] = _flat((yield Step("dedup", (comparing,))))
@@ -193,6 +194,11 @@ def _decisions(job: Job, store: Store, files: Sequence[MeasuredText], made: Made
     ledgers = decide.tasks(files, made["filter"], removed)
     made["decide"] = _flat((yield Step("decide", tuple(ledgers))))
     _check_loss(job, made, store.root)
+
+
+def _writer(job: Job, column: str) -> Op:
+    """The op that writes a column, as the recipe's check has it."""
+    return next(op for op in job.ops if column in {each.name for each in op.measures})
 
 
 def _check_loss(job: Job, made: Made, root: str) -> None:

@@ -53,11 +53,20 @@ class Dedup(_Strict):
     would find 0.56 of them, but there nothing else keeps documents apart. Here each removal is
     verified: a document is dropped only if its exact Jaccard similarity with a kept one is at least
     `jaccard`. `docs/dedup.md` has what other numbers find and cost.
+
+    `verify` says how a removal is verified: by the texts (`exact`), by the estimate of their
+    signatures (`signature`), or not at all beyond a shared band (`none`).
+
+    Of duplicates the one stays that has the clearest licence, then that of the source named first
+    in the recipe, then the largest value of the column `prefer`, if one is named, then the longest
+    text, then the least hash of the text.
     """
 
     bands: int = Field(default=28, ge=1, le=512)
     rows: int = Field(default=4, ge=1, le=512)
     jaccard: float = Field(default=0.7, gt=0, le=1)
+    verify: Literal["exact", "signature", "none"] = "exact"
+    prefer: str | None = None
 
 
 class Train(_Strict):
@@ -314,6 +323,16 @@ def _check_ends(recipe: Recipe, found: Sequence[Op]) -> list[str]:
                 faults.append(
                     f"dedup asks for {need} hashes (bands x rows), minhash makes {permutations}"
                 )
+    if recipe.dedup and recipe.dedup.prefer is not None:
+        types = {column.name: column.type for op in found for column in op.measures}
+        prefer = recipe.dedup.prefer
+        if prefer not in types:
+            faults.append(
+                f"dedup prefers by {prefer!r}, which no op of this recipe writes;"
+                f" {nearest(prefer, types)}"
+            )
+        elif not _is_number(types[prefer]):
+            faults.append(f"dedup prefers by {prefer}, which holds {types[prefer]} and no numbers")
     faults += [
         f"scrub names {kind!r}, which is no kind of personal data; {nearest(kind, PII_KINDS)}"
         for kind in recipe.scrub

@@ -25,6 +25,7 @@ RECORD = pa.schema(
         ("source", pa.string()),
         ("license_rank", pa.int64()),
         ("priority", pa.int64()),
+        ("worth", pa.float64()),
         ("text_bytes", pa.int64()),
         ("text_hash", pa.binary()),
         ("bands", pa.binary()),
@@ -35,8 +36,14 @@ RECORD = pa.schema(
 
 `text` is the row whose bands and shingles are its own, since it holds the same text; they are
 packed as uint32 and uint64, and empty where nothing is to be compared. One that is not eligible
-only lends its own. The threshold stands in the schema's metadata: a reducer knows nothing else.
+only lends its own. `worth` is the column that the recipe prefers by. How removals are verified and
+the threshold stand in the schema's metadata: a reducer knows nothing else.
+
+By `exact`, `shingles` are the hashes of the text's own; by `signature`, its minima, each with its
+place; by `none`, its bands, each with its number. All are sets, which are compared alike.
 """
+
+SOME = 1e-9  # of what two sets hold: one thing in common
 
 SLOTS = 2**24
 """Most counters of shingles: a component of more than four million is counted more coarsely."""
@@ -51,7 +58,8 @@ class Candidate:
         id: Document id.
         source: Id of the card.
         text_hash: Of the cleaned text.
-        rank: Smaller is better: licence, source, length, id.
+        rank: Smaller is better: licence, source, worth, length, the text's hash; the id decides
+            between equal texts alone, so that the text that stays depends on no name and no place.
         bands: Hash of each band; empty without a signature.
     """
 
@@ -59,13 +67,35 @@ class Candidate:
     id: str
     source: str
     text_hash: bytes
-    rank: tuple[int, int, int, str]
+    rank: tuple[int, int, float, int, bytes, str]
     bands: tuple[int, ...]
 
 
-def settled(found: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, int, float, str, str]]:
+def said(verify: str, jaccard: float) -> dict[str, str]:
+    """What a record's schema says of how a removal is verified."""
+    return {"verify": verify, "threshold": str(jaccard)}
+
+
+def _threshold(verify: str, jaccard: float) -> float:
+    """The share in common from which two sets are of duplicates.
+
+    Of n minima of which m are equal, two sets share m of 2n - m: m / n, the estimate of the texts'
+    similarity, is e where that is e / (2 - e).
+    """
+    return {"exact": jaccard, "signature": jaccard / (2 - jaccard), "none": SOME}[verify]
+
+
+def _similarity(verify: str, shared: float) -> float | None:
+    """The texts' similarity, as far as it is known, by what two sets have in common."""
+    if verify == "none":
+        return None
+    return shared if verify == "exact" else round(2 * shared / (1 + shared), 4)
+
+
+def settled(found: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, int, float | None, str, str]]:
     """The duplicates among the records of whole components, as rows of `DUPLICATES`."""
-    threshold = float(found[0].schema.metadata[b"threshold"])
+    verify = found[0].schema.metadata[b"verify"].decode()
+    threshold = _threshold(verify, float(found[0].schema.metadata[b"threshold"]))
     table = pa.Table.from_batches(found)
     packed = _Packed(table["row"].to_numpy(), table["bands"], table["shingles"])
     component = table["component"].to_numpy()
@@ -75,7 +105,9 @@ def settled(found: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, int, float, 
     for low, high in itertools.pairwise([0, *ends.tolist()]):
         group, hashes = _group(table.slice(low, high - low), packed)
         for loser, winner, score in duplicates(group, hashes, threshold):
-            yield loser.row, winner.row, score, loser.source, winner.id
+            same = loser.text_hash == winner.text_hash
+            similarity = 1.0 if same else _similarity(verify, score)
+            yield loser.row, winner.row, similarity, loser.source, winner.id
 
 
 class _Packed:
@@ -101,7 +133,7 @@ def _group(records: pa.Table, packed: _Packed) -> tuple[list[Candidate], dict[in
     hash_of = dict(zip(columns["row"], columns["text_hash"], strict=True))
     unpacked: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
     group, hashes = [], {}
-    for row, text, eligible, id_, source, terms, priority, size, _ in zip(
+    for row, text, eligible, id_, source, terms, priority, worth, size, own in zip(
         *columns.values(), strict=True
     ):
         if not eligible:
@@ -111,7 +143,7 @@ def _group(records: pa.Table, packed: _Packed) -> tuple[list[Candidate], dict[in
         if holder not in unpacked:
             unpacked[holder] = packed(holder)
         bands, hashes[row] = unpacked[holder]
-        rank = (terms, priority, -size, id_)
+        rank = (terms, priority, math.inf if worth is None else -worth, -size, own, id_)
         group.append(Candidate(row, id_, source, hash_of[holder], rank, bands))
     return group, hashes
 

@@ -84,6 +84,7 @@ def bench_synthetic(documents: int, *, told: Callable[[str], None]) -> Iterator[
             filtered,
             dedup=asked,
             minhash=find_op("minhash", {}),
+            worth=None,
             priority=[SOURCE],
         )
         shared = do(removals.task(do(settling)[0], files))

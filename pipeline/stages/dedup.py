@@ -37,7 +37,7 @@ from phloem.filters.minhash import shingles
 from phloem.filters.op import Op
 from phloem.pipeline.grouped import grouped_here
 from phloem.pipeline.recipe import Dedup
-from phloem.pipeline.settling import RECORD, settled
+from phloem.pipeline.settling import RECORD, said, settled
 from phloem.pipeline.stage import Shuffle, Stage, Task, Work
 from phloem.pipeline.stages import candidates
 from phloem.pipeline.stages.measure import MeasuredText
@@ -70,6 +70,7 @@ class DedupFile(Work):
         clean: Its cleaned text.
         verdicts: What the rules say of its rows.
         signatures: Of its rows; None for whole texts.
+        worth: With the column that is preferred by, if there is one.
     """
 
     source: str
@@ -78,6 +79,7 @@ class DedupFile(Work):
     clean: Ref
     verdicts: Ref
     signatures: Ref | None
+    worth: Ref | None
 
 
 class DedupWork(Work):
@@ -113,6 +115,7 @@ def task(
     *,
     dedup: Dedup | None,
     minhash: Op | None,
+    worth: Op | None,
     priority: Sequence[str],
 ) -> Task:
     """The one task that settles all components: an engine spreads it over text files, then ranges.
@@ -123,6 +126,7 @@ def task(
         filtered: The verdicts of each.
         dedup: Bands, rows and threshold; None drops equal texts only.
         minhash: The op as the recipe binds it.
+        worth: The op that writes the column that is preferred by, if there is one.
         priority: Source ids, the preferred first.
     """
     spec = {
@@ -136,6 +140,8 @@ def task(
         signatures = file.ops["minhash"] if dedup else None
         inputs += [file.clean.digest, verdicts.digest]
         inputs += [signatures.digest] if signatures else []
+        worths = file.ops[worth.name] if worth else None
+        inputs += [worths.digest] if worths else []
         one = DedupFile(
             source=file.text.source,
             priority=priority.index(file.text.source),
@@ -143,6 +149,7 @@ def task(
             clean=file.clean.ref("text.arrow"),
             verdicts=verdicts.ref("verdicts.parquet"),
             signatures=signatures.ref("minhash.parquet") if signatures else None,
+            worth=worths.ref(f"{worth.name}.parquet") if worth and worths else None,
         )
         own.append(one)
     key = DEDUP.key(spec, inputs)
@@ -165,8 +172,8 @@ def blocks(store: Store, part: DedupPart) -> Iterator[tuple[str, int, pa.RecordB
 
     There is one of the first range, though it be empty: the shard is to be written.
     """
-    threshold = part.dedup.jaccard if part.dedup else 1.0
-    schema = RECORD.with_metadata({"threshold": str(threshold)})
+    dedup = part.dedup
+    schema = RECORD.with_metadata(said(dedup.verify, dedup.jaccard) if dedup else said("exact", 1))
     numbers, found = _records(store, part)
     if part.start == 0 and not (numbers == 0).any():
         yield part.key, 0, pa.RecordBatch.from_pylist([], schema)
@@ -199,10 +206,11 @@ def _records(store: Store, part: DedupPart) -> tuple[np.ndarray, pa.Table]:
             pa.array([part.file.source] * rows, pa.string()),
             verdicts["license_rank"].cast(pa.int64()),
             pa.array(np.full(rows, part.file.priority)),
+            _worth(store, part, own),
             verdicts[TEXT_BYTES.name].cast(pa.int64()),
             pa.array(map(bytes.fromhex, verdicts[TEXT_HASH.name].to_pylist()), pa.binary()),
             _among(_bands(store, part, own[compared]), compared, pa.binary()),
-            _among(_shingles(store, part, own[compared]), compared, pa.large_binary()),
+            _among(_evidence(store, part, own[compared]), compared, pa.large_binary()),
         ],
         schema=RECORD,
     )
@@ -218,24 +226,59 @@ def _among(found: Sequence[bytes], places: np.ndarray, type_: pa.DataType) -> pa
     return pa.array(values, type_)
 
 
+def _worth(store: Store, part: DedupPart, own: np.ndarray) -> pa.Array:
+    """What some rows are preferred by; null where nothing is."""
+    if part.file.worth is None or part.dedup is None or part.dedup.prefer is None:
+        return pa.nulls(len(own), pa.float64())
+    name = part.dedup.prefer
+    found = read_parquet(store, part.file.worth, [name])[name].take(pa.array(own))
+    return found.cast(pa.float64()).combine_chunks()
+
+
+def _signatures(store: Store, part: DedupPart, own: np.ndarray) -> pa.Array:
+    if part.file.signatures is None:
+        return pa.nulls(len(own), MINHASH.type)
+    table = read_parquet(store, part.file.signatures, [MINHASH.name])
+    taken = table[MINHASH.name].take(pa.array(own))
+    return pa.concat_arrays([pa.array([], MINHASH.type), *taken.chunks])
+
+
 def _bands(store: Store, part: DedupPart, own: np.ndarray) -> list[bytes]:
     """The packed band hashes of some rows of a file; empty where there is no signature."""
-    if not part.dedup or not part.file.signatures or not len(own):
+    return [each.tobytes() for each in _band_values(_signatures(store, part, own), part.dedup)]
+
+
+def _band_values(signatures: pa.Array, dedup: Dedup | None) -> list[np.ndarray]:
+    if dedup is None or not len(signatures):
         return []
-    table = read_parquet(store, part.file.signatures, [MINHASH.name])
-    flat = pa.concat_arrays(table[MINHASH.name].take(pa.array(own)).chunks)
-    hashed = band_hashes(flat, bands=part.dedup.bands, rows=part.dedup.rows)
+    hashed = band_hashes(signatures, bands=dedup.bands, rows=dedup.rows)
     upper = (hashed.T.astype(np.int64).view(np.uint64) >> np.uint64(BAND_BITS)).astype("<u4")
-    valid = flat.is_valid().to_pylist()
-    return [upper[n].tobytes() if ok else b"" for n, ok in enumerate(valid)]
+    valid = signatures.is_valid().to_pylist()
+    return [upper[n] if ok else upper[n, :0] for n, ok in enumerate(valid)]
 
 
-def _shingles(store: Store, part: DedupPart, own: np.ndarray) -> list[bytes]:
-    """The packed shingle hashes of some rows of a file, ascending."""
-    if not len(own):
+def _evidence(store: Store, part: DedupPart, own: np.ndarray) -> list[bytes]:
+    """What each of some rows is verified by, packed, ascending: see `settling.RECORD`."""
+    if not len(own) or part.dedup is None:
         return []
-    offsets, values = shingles(take_rows(store, part.file.clean, own, TEXT.name), ngram=part.ngram)
-    return [values[low:high].astype("<u8").tobytes() for low, high in itertools.pairwise(offsets)]
+    if part.dedup.verify == "exact":
+        texts = take_rows(store, part.file.clean, own, TEXT.name)
+        offsets, found = shingles(texts, ngram=part.ngram)
+        ends = itertools.pairwise(offsets)
+        return [found[low:high].astype("<u8").tobytes() for low, high in ends]
+    signatures = _signatures(store, part, own)
+    if part.dedup.verify == "none":
+        values = _band_values(signatures, part.dedup)
+    else:
+        empty = [value or b"" for value in signatures.to_pylist()]
+        values = [np.frombuffer(value, "<u4") for value in empty]
+    return [_numbered(each).tobytes() for each in values]
+
+
+def _numbered(values: np.ndarray) -> np.ndarray:
+    """Each value with its place before it, as one number of 64 bits."""
+    places = np.arange(len(values), dtype=np.uint64) << np.uint64(32)
+    return (places | values.astype(np.uint64)).astype("<u8", copy=False)
 
 
 def take_rows(store: Store, file: str | Ref, rows: np.ndarray, column: str) -> pa.Array:

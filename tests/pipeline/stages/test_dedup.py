@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,19 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_engine import finish, job_of
+from tiny_workspace import ARTICLES, add_source, change_recipe, make_workspace, new_root
 
+from phloem.catalog.manifest import read_parquet
+from phloem.catalog.store import Store
 from phloem.filters.minhash import jaccard
 from phloem.pipeline import settling
-from phloem.pipeline.settling import RECORD, Candidate, duplicates, rare_shingles, settled
+from phloem.pipeline.settling import RECORD, Candidate, duplicates, rare_shingles, said, settled
 
 
 def _candidate(row: int, bands: tuple[int, ...], text_hash: str = "", rank: int = 0) -> Candidate:
     own = (text_hash or f"h{row}").encode()
-    return Candidate(row, f"id{row}", "s", own, (rank, 0, 0, f"{row}"), bands)
+    return Candidate(row, f"id{row}", "s", own, (rank, 0, 0, 0, b"", f"{row}"), bands)
 
 
 def _shingles(*values: int) -> np.ndarray:
@@ -136,14 +141,15 @@ def _records(
             "source": "s",
             "license_rank": each.rank,
             "priority": 0,
+            "worth": None,
             "text_bytes": 1,
             "text_hash": bytes([each.text]),
             "bands": np.array(bands[each.text], "<u4").tobytes() if lends else b"",
             "shingles": np.array(sorted(texts[each.text]), "<u8").tobytes() if lends else b"",
         }
-        schema = RECORD.with_metadata({"threshold": "0.5"})
+        schema = RECORD.with_metadata(said("exact", 0.5))
         blocks.append(pa.RecordBatch.from_pylist([value], schema))
-    return blocks or [pa.RecordBatch.from_pylist([], RECORD.with_metadata({"threshold": "0.5"}))]
+    return blocks or [pa.RecordBatch.from_pylist([], RECORD.with_metadata(said("exact", 0.5)))]
 
 
 def _plain(
@@ -152,7 +158,9 @@ def _plain(
     """Each against all that are kept, from best to worst, with whole sets."""
     kept: list[int] = []
     found = []
-    ranked = sorted((each.rank, f"id{row}", row) for row, each in enumerate(held) if each.eligible)
+    ranked = sorted(
+        (each.rank, each.text, f"id{row}", row) for row, each in enumerate(held) if each.eligible
+    )
     for *_, row in ranked:
         own = held[row].text
         scores = {
@@ -221,3 +229,85 @@ def test_work_grows_as_the_documents_of_one_component(
         assert list(duplicates(group, hashes, 0.5)) or shape == "forms"
         work.append(counted[0])
     assert work[1] <= 2.2 * work[0] + 10
+
+
+# In a run ----------------------------------------------------------------------------------------
+LONG = " ".join(ARTICLES["en"].split() * 3)
+
+
+def _ledger(tmp_path: Path, dedup: str, documents: list[dict[str, str]]) -> dict[str, Any]:
+    """Each document's reason and similarity, by its native id, in the order of the documents."""
+    folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
+    add_source(folder, "third", documents)
+    change_recipe(folder, "[first, second]", "[third]")
+    change_recipe(folder, "dedup: {bands: 14, rows: 8, jaccard: 0.7}", f"dedup: {dedup}")
+    made: dict[str, Any] = {}
+    finish(job_of(folder, root), Store(root), made)
+    (shard,) = made["decide"]
+    rows = read_parquet(Store(root), shard.ref("ledger.parquet")).to_pylist()
+    names = [document["id"] for document in documents]
+    return {name: (row["reason"], row["similarity"]) for name, row in zip(names, rows, strict=True)}
+
+
+@pytest.mark.parametrize("verify", ["exact", "signature", "none"])
+def test_removals_are_verified_as_the_recipe_says(tmp_path: Path, verify: str) -> None:
+    words = LONG.split()
+    near, other = " ".join([*words[:-2], "quite", "otherwise"]), " ".join(reversed(words))
+    documents = [
+        {"id": name, "text": text, "lang": "en"}
+        for name, text in (
+            ("a", f"{LONG} And so on."),
+            ("b", near),
+            ("c", other),
+            ("d", f"{near}!"),
+        )
+    ]
+    found = _ledger(tmp_path, f"{{bands: 28, rows: 4, jaccard: 0.7, verify: {verify}}}", documents)
+    assert [found[name][0] for name in "abcd"] == [None, "duplicate", None, "duplicate"]
+    similarity = found["b"][1]
+    if verify == "none":
+        assert similarity is None
+    else:
+        assert 0.7 <= similarity < 1
+
+
+def test_a_threshold_of_signatures_is_that_of_their_estimate() -> None:
+    def record(row: int, minima: list[int]) -> pa.RecordBatch:
+        own = [place << 32 | value for place, value in enumerate(minima)]
+        value = {
+            "component": 0, "row": row, "text": row, "is_eligible": True, "id": f"{row}",
+            "source": "s", "license_rank": row, "priority": 0, "worth": None, "text_bytes": 1,
+            "text_hash": bytes([row]), "bands": np.array([1], "<u4").tobytes(),
+            "shingles": np.array(own, "<u8").tobytes(),
+        }  # fmt: skip
+        return pa.RecordBatch.from_pylist([value], RECORD.with_metadata(said("signature", 0.7)))
+
+    first = [*range(10)]
+    for equal, similarity in ((7, 0.7), (6, None), (10, 1.0)):
+        other = [*range(equal), *range(100, 110 - equal)]
+        found = list(settled([record(0, first), record(1, other)]))
+        assert [score for _, _, score, *_ in found] == ([similarity] if similarity else [])
+
+
+def test_the_one_that_stays_is_the_one_that_the_recipe_prefers(tmp_path: Path) -> None:
+    texts = {"long": f"{LONG} and more of it", "figures": f"{LONG} 12 345"}
+    documents = [{"id": name, "text": text, "lang": "en"} for name, text in texts.items()]
+    by_length = _ledger(tmp_path / "a", "{bands: 28, rows: 4}", documents)
+    assert [by_length[name][0] for name in texts] == [None, "duplicate"]
+    chosen = "{bands: 28, rows: 4, prefer: digit_frac}"
+    by_digits = _ledger(tmp_path / "b", chosen, documents)
+    assert [by_digits[name][0] for name in texts] == ["duplicate", None]
+
+
+def test_which_text_stays_depends_on_no_name_and_no_place(tmp_path: Path) -> None:
+    texts = [f"{LONG} {word}" for word in ("alpha", "gamma", "delta")]
+    kept = set()
+    for number, order in enumerate(((0, 1, 2), (2, 1, 0), (1, 2, 0))):
+        documents = [
+            {"id": f"{number}{place}", "text": texts[one], "lang": "en"}
+            for place, one in enumerate(order)
+        ]
+        found = _ledger(tmp_path / f"{number}", "{bands: 28, rows: 4}", documents)
+        (stays,) = [one for one, name in zip(order, found, strict=True) if not found[name][0]]
+        kept.add(stays)
+    assert len(kept) == 1
