@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from phloem.catalog import ledger
 from phloem.catalog.advice import command
 from phloem.catalog.errors import PhloemError
 from phloem.catalog.ledger import Balance
-from phloem.catalog.manifest import Dataset, Ref, Shard
+from phloem.catalog.manifest import Dataset, Ref, Shard, read_parquet
 from phloem.catalog.policy import LOCAL, Policy, loss_alarm
 from phloem.catalog.rules import Rule
 from phloem.catalog.store import Store
@@ -40,6 +41,8 @@ from phloem.pipeline.workspace import Workspace
 from phloem.sources.cards.source import Source
 
 Json = Any
+
+NAMED = 3  # documents that took a source's text, which a message names
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def _decisions(job: Job, store: Store, files: Sequence[MeasuredText], made: Made
     removed = removals.of_files(made["removals"][0], len(files))
     ledgers = decide.tasks(files, made["filter"], removed)
     made["decide"] = _flat((yield Step("decide", tuple(ledgers))))
-    _check_loss(job, made, store.root)
+    _check_loss(job, store, made)
 
 
 def _writer(job: Job, column: str) -> Op:
@@ -201,21 +204,47 @@ def _writer(job: Job, column: str) -> Op:
     return next(op for op in job.ops if column in {each.name for each in op.measures})
 
 
-def _check_loss(job: Job, made: Made, root: str) -> None:
+def _check_loss(job: Job, store: Store, made: Made) -> None:
     """Raise LossError where the policy's alarm goes off; a user's own files set off none."""
     found = balance(job.cards, made["ingest"], made["decide"])
     cut: Counter[str] = Counter()
     for shard in made["ingest"]:
         cut[shard.facts["source"]] += shard.facts["rests"]
     judged = {source: counts for source, counts in found.items() if source != LOCAL}
-    alarms = loss_alarm(job.policy, judged, cut)
+    alarms = [
+        alarm + (_taken(store, made["decide"], source) if judged[source].dropped else "")
+        for source in judged
+        for alarm in loss_alarm(job.policy, {source: judged[source]}, cut)
+    ]
     if alarms:
         msg = (
             f"policy {job.policy.name} stops the run: {'; '.join(alarms)}."
-            f" `{command('report', root=root)}` shows what each rule took; mend the source or the"
-            " rules, or choose another policy"
+            f" `{command('report', root=store.root)}` shows what each rule took; mend the source or"
+            " the rules, or choose another policy"
         )
         raise LossError(msg)
+
+
+def _taken(store: Store, decided: Sequence[Shard], source: str) -> str:
+    """Which documents stand for most of a source's duplicates, if these are most of its loss."""
+    of: Counter[str] = Counter()
+    lost = 0
+    for shard in decided:
+        if shard.facts["source"] == source:
+            lost += shard.facts["dropped"]
+            if shard.facts["reasons"].get(ledger.DUPLICATE):
+                column = read_parquet(
+                    store, shard.ref("ledger.parquet"), [ledger.DUPLICATE_OF.name]
+                )
+                of.update(column[0].drop_null().to_pylist())
+    if 2 * of.total() <= lost:
+        return ""
+    most = ", ".join(f"{id_} for {count}" for id_, count in of.most_common(NAMED))
+    first = of.most_common(1)[0][0]
+    return (
+        f" ({of.total()} are near duplicates, of {most};"
+        f" `{command('explain', first, root=store.root)}` tells what it is)"
+    )
 
 
 def dataset(job: Job, stage: str, shards: Sequence[Shard]) -> Dataset:

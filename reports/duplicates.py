@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -159,14 +160,36 @@ def _matrix(connection: DuckDBPyConnection) -> Matrix:
     return Matrix(sources, inside, sum(count for *_, count in rows) - shown)
 
 
+# What a pair is made of.
+_PAIR = """
+    dropped.similarity, dropped.id, dropped.source, dropped.language, dropped.text_file,
+    dropped.row, kept.id, kept.source, kept.language, kept.text_file, kept.row
+"""
+
+
+def pair_of(connection: DuckDBPyConnection, store: Store, run: Run, document: str) -> Pair | None:
+    """A dropped document beside the one that was kept; None if it is no duplicate of another text.
+
+    Args:
+        connection: With the view `decisions` of the run.
+        store: The root.
+        run: The run.
+        document: Its id.
+    """
+    rows = connection.execute(
+        f"select {_PAIR} {_JOINED} and dropped.id = ? and kept.id is not null"
+        " and dropped.text_hash != kept.text_hash limit 1",
+        [DUPLICATE, document],
+    ).fetchall()
+    return next(iter(_read(store, run, rows)), None)
+
+
 def _pairs(connection: DuckDBPyConnection, store: Store, run: Run) -> tuple[Pair, ...]:
     """The least similar pairs, then others by a hash of the dropped id; none is identical."""
     rows = connection.execute(
         f"""
         with pairs as (
-            select dropped.similarity, dropped.id, dropped.source, dropped.language,
-                dropped.text_file, dropped.row, kept.id, kept.source, kept.language,
-                kept.text_file, kept.row,
+            select {_PAIR},
                 row_number() over (order by dropped.similarity, dropped.id) as near,
                 row_number() over (order by md5(dropped.id), dropped.id) as lot
             {_JOINED} and kept.id is not null and dropped.text_hash != kept.text_hash
@@ -180,9 +203,13 @@ def _pairs(connection: DuckDBPyConnection, store: Store, run: Run) -> tuple[Pair
         """,  # noqa: S608 - constants of this module
         [DUPLICATE],
     ).fetchall()
+    return tuple(_read(store, run, rows))
+
+
+def _read(store: Store, run: Run, rows: Sequence[Sequence[Any]]) -> Iterator[Pair]:
+    """Pairs with their texts, personal data masked."""
     places = [(row[4], row[5]) for row in rows] + [(row[9], row[10]) for row in rows]
     texts = masked_texts(store, texts_of(store, run), places)
-    made = []
     for row in rows:
         left, right = texts.get((row[4], row[5])), texts.get((row[9], row[10]))
         mine: tuple[Piece, ...] = ()
@@ -190,5 +217,4 @@ def _pairs(connection: DuckDBPyConnection, store: Store, run: Run) -> tuple[Pair
         if left is not None and right is not None:
             mine, other = differing(left[:PAIR_CHARACTERS], right[:PAIR_CHARACTERS])
         dropped = Side(row[1], row[2], row[3] or "und", mine)
-        made.append(Pair(row[0], dropped, Side(row[6], row[7], row[8] or "und", other)))
-    return tuple(made)
+        yield Pair(row[0], dropped, Side(row[6], row[7], row[8] or "und", other))

@@ -19,6 +19,7 @@ from phloem.catalog.ledger import KEPT
 from phloem.catalog.plain import Json
 from phloem.catalog.policy import approval_fault
 from phloem.catalog.story import Judged, Story, Twin
+from phloem.reports.duplicates import Pair, Side
 from phloem.reports.excerpts import EXCERPT_CHARACTERS, cut
 from phloem.reports.languages import declaring
 from phloem.reports.numerals import count, decimal
@@ -46,7 +47,7 @@ _ELSEWHERE = frozenset(
 )
 
 
-def render_story(story: Story, *, excerpt: bool = False) -> str:
+def render_story(story: Story, *, excerpt: bool = False, pair: Pair | None = None) -> str:
     """A document's story as plain text for a terminal.
 
     It holds no text of the document but its title. Characters that could steer a terminal are
@@ -56,6 +57,7 @@ def render_story(story: Story, *, excerpt: bool = False) -> str:
         story: What `phloem.catalog.story.explain` found.
         excerpt: Whether to show the beginning of the text, personal data masked. It is withheld
             where nobody looked for personal data.
+        pair: Of a document that was dropped as a duplicate: where it and the kept one differ.
     """
     parts: list[tuple[str, Lines]] = [
         ("source", _source(story)),
@@ -76,6 +78,8 @@ def render_story(story: Story, *, excerpt: bool = False) -> str:
     ]
     if excerpt:
         parts.append(("excerpt", [_excerpt(story)]))
+    if pair and pair.dropped.pieces:
+        parts += [("dropped", [_differing(pair.dropped)]), ("kept", [_differing(pair.kept)])]
     head = f"document {story.id}, as run {story.run_id} of {story.recipe} left it"
     lines = [head, "", *(line for label, own in parts for line in _block(label, own))]
     return "\n".join(visible(line) for line in lines) + "\n"
@@ -210,6 +214,11 @@ def _duplicates(story: Story) -> Lines:
     if story.found_in:
         lines.append(f"found in {', '.join(story.found_in)} too")
     return lines or ["none"]
+
+
+def _differing(side: Side) -> str:
+    """A text with what the other one has not in brackets; what is the same is cut."""
+    return "".join(f"[{piece.text}]" if piece.differs else piece.text for piece in side.pieces)
 
 
 def _twin(twin: Twin) -> str:

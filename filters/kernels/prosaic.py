@@ -1,7 +1,7 @@
 """One pass over a text that counts what prose is made of: stretches, lines, letters in pairs."""
 
-# ruff: noqa: C901, PLR0912, PLR0915, PLR2004 - a kernel is one flat loop
-# over arrays that are handed to it one by one, and compares bytes with the numbers they are.
+# ruff: noqa: C901, PLR0912, PLR0915 - a kernel is one flat loop
+# over arrays that are handed to it one by one.
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNTS = 12
 # Bits of the table of signs.
 END, JOINER, SMALL, ODD = 1, 2, 4, 8
 
-NEWLINE = 0x0A
+NEWLINE, SMALL_A, SMALL_Z, ASCII = 0x0A, 0x61, 0x7A, 0x80
 WINDOW = 100  # words; the segments of the mean segmental type-token ratio (Johnson 1944)
 SLOTS = 256  # of a window's words
 LETTERS_KNOWN = 128  # letters are told apart by their last seven bits: those of a block are
@@ -85,7 +85,7 @@ def measure(
             code: Scalar = NEWLINE
             if at < end:
                 code = np.int64(data[at])
-                if code >= 0x80:
+                if code >= ASCII:
                     size = width(data[at])
                     if at + size > end:
                         size = 1
@@ -163,6 +163,17 @@ def measure(
                 chars += 1
                 marked = tail_end = tail_odd = False
                 word = fold(word, lower[code])
+                if flags & LETTER and code < ASCII:  # small letters of ASCII only go on with it
+                    while at < end and SMALL_A <= data[at] <= SMALL_Z:
+                        letter = np.int64(data[at])
+                        single[letter] += 1
+                        pairs[before * LETTERS_KNOWN + letter] += 1
+                        before = letter
+                        word = fold(word, letter)
+                        letters += 1
+                        chars += 1
+                        was_small = True
+                        at += 1
             elif not flags & FORMAT:
                 opens |= chars == 0
                 odd = marked = True

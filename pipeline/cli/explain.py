@@ -24,7 +24,11 @@ def explain(
     run_id: RunId = None,
     excerpt: Annotated[
         bool,
-        typer.Option("--excerpt", help="Show the beginning of its text, personal data masked."),
+        typer.Option(
+            "--excerpt",
+            help="Show the beginning of its text, and of a duplicate where it and the kept one"
+            " differ, personal data masked.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -35,11 +39,20 @@ def explain(
     [bold]phloem catalog query "select id, reason from decisions where verdict = 'dropped'"[/bold]
     """
     from phloem.catalog import story
+    from phloem.catalog.runs import load_run
+    from phloem.catalog.views import connect
+    from phloem.reports.duplicates import pair_of
     from phloem.reports.explain import render_story
+    from phloem.reports.run import run_of
 
-    found = story.explain(find_root(root), document, run_id)
+    store = find_root(root)
+    found = story.explain(store, document, run_id)
     if as_json:
         shown = found if excerpt else dataclasses.replace(found, excerpt="")
         print_json(dataclasses.asdict(shown))
         return
-    write(render_story(found, excerpt=excerpt).rstrip() + "\n")
+    pair = None
+    if excerpt and found.duplicate_of is not None:
+        run = run_of(load_run(store, found.run_id), store.root)
+        pair = pair_of(connect(store, found.run_id), store, run, found.id)
+    write(render_story(found, excerpt=excerpt, pair=pair).rstrip() + "\n")

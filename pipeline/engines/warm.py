@@ -40,6 +40,7 @@ def warm() -> None:
     fasttext_model.compile_kernels()
     minhash.band(minhash.minhash(batch).arrays[0], number=0, rows=1)
     _, hashes = minhash.shingles(batch[TEXT.name])
+    hashes.flags.writeable = False  # as records hold them
     minhash.jaccard(hashes, hashes)
     bpe.compile_kernel()
     candidates.compile_kernels()

@@ -122,21 +122,22 @@ def run(store: Store, key: str, work: CandidatesWork) -> list[Shard]:
     rows = sum(work.rows)
     named = Named(rows)
     with TemporaryFile() as copy:  # edges are gone through twice, and fetched once
-        for batch in (
-            batch for file in (*work.same, *work.edges) for batch in arrow_batches(store, file)
-        ):
-            ends = np.stack([batch["row"].to_numpy(), batch["other"].to_numpy()], axis=1)
-            mark(named.words, *ends.T)
-            ends.tofile(copy)
+        for file in (*work.same, *work.edges):
+            for batch in arrow_batches(store, file):
+                left, right = (batch[end].to_numpy().copy() for end in EDGES.names)
+                mark(named.words, left, right)
+                np.stack([left, right], axis=1).tofile(copy)
         count = named.close()
         parent = np.arange(count, dtype=np.int32 if count < 2**31 else np.int64)
         text = np.full_like(parent, -1)
         left_of_same = sum(file.rows or 0 for file in work.same)
         copy.seek(0)
-        while (ends := np.fromfile(copy, np.int64, 2 * AT_ONCE).reshape(-1, 2).T).size:
-            union(parent, named.words, named.before, *ends)
-            same(text, named.words, named.before, *ends[:, :left_of_same])
-            left_of_same = max(0, left_of_same - ends.shape[1])
+        while (ends := np.fromfile(copy, np.int64, 2 * AT_ONCE).reshape(-1, 2)).size:
+            left, right = ends.T.copy()
+            union(parent, named.words, named.before, left, right)
+            of_same = slice(left_of_same)
+            same(text, named.words, named.before, left[of_same], right[of_same])
+            left_of_same = max(0, left_of_same - len(left))
     number, is_mixed = np.zeros_like(parent), np.zeros(count, np.bool_)
     ranges, components = settle(parent, text, number, is_mixed, RANGE_ROWS)
     joined = Joined(parent, text, number, is_mixed)
@@ -259,8 +260,8 @@ def _places(store: Store, ids: Sequence[str], work: CandidatesWork) -> Iterator[
 
 
 def compile_kernels() -> None:
-    """Compile all loops ahead of the first edge, for columns as they come."""
-    named, column = Named(1), np.zeros((1, 2), np.int64).T[0]
+    """Compile all loops ahead of the first edge."""
+    named, column = Named(1), np.zeros(1, np.int64)
     mark(named.words, column, column)
     parent = np.arange(named.close(), dtype=np.int32)
     text = np.full_like(parent, -1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_engine import InlineEngine, finish, job_of
 from tiny_workspace import (
+    ARTICLES,
     add_source,
     change_recipe,
     make_workspace,
@@ -48,6 +50,7 @@ def _ingested(source: str, read: int, quarantined: int = 0, rests: int = 0) -> S
 
 def _decided(source: str, kept: int, dropped: int, quarantined: int = 0) -> Shard:
     facts = {"source": source, "kept": kept, "dropped": dropped, "quarantined": quarantined}
+    facts |= {"reasons": {}}
     return Shard("decide", f"{source}{kept}", (), facts)
 
 
@@ -74,6 +77,23 @@ def test_steps_stop_after_decide_where_a_source_kept_nothing(tmp_path: Path) -> 
         finish(job_of(folder, root), Store(root), made)
     assert made["decide"]
     assert "compose" not in made
+
+
+def test_a_source_that_others_took_is_told_by_whom(tmp_path: Path) -> None:
+    folder, root = make_workspace(tmp_path / "workspace"), new_root(tmp_path / "root")
+    copies = [
+        {"id": f"{tag}{n}", "text": f"{ARTICLES[tag]}{' ' * n}", "lang": tag}
+        for tag, count in (("en", 3), ("hi", 1))
+        for n in range(count)
+    ]
+    add_source(folder, "third", copies)
+    change_recipe(folder, "[first, second]", "[first, second, third]")
+    made: Made = {}
+    with pytest.raises(LossError, match="third: none of 4 was kept") as told:
+        finish(job_of(folder, root), Store(root), made)
+    names = re.search(r"4 are near duplicates, of (\w{32}) for 3, (\w{32}) for 1;", str(told.value))
+    assert names, str(told.value)
+    assert f"phloem explain {names[1]} --root" in str(told.value)
 
 
 COUNTS = st.integers(0, 1000)
@@ -157,7 +177,7 @@ def test_check_loss_names_source_and_reason(
         "decide": [_decided("first", 2, 0), decided],
     }
     with pytest.raises(LossError) as told:
-        module._check_loss(job[0], made, "a root")
+        module._check_loss(job[0], Store("a root"), made)
     assert said in str(told.value)
     assert "first" not in str(told.value)
     assert "`phloem report --root 'a root'` shows what each rule took" in str(told.value)
@@ -170,7 +190,7 @@ def test_check_loss_of_ones_own_files_stops_nothing(job: tuple[Job, Store, Path]
     reading = dataclasses.replace(given.readings[0], card=card)
     own = dataclasses.replace(given, readings=(reading,))
     made = {"ingest": [_ingested("local", 3, 3, 1)], "decide": [_decided("local", 0, 0)]}
-    module._check_loss(own, made, "a root")
+    module._check_loss(own, Store("a root"), made)
 
 
 def test_rules_of_a_source_end_with_those_of_its_card(job: tuple[Job, Store, Path]) -> None:

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phloem.catalog.story import explain
 from phloem.reports.differing import Piece, differing, words
-from phloem.reports.duplicates import duplicates
+from phloem.reports.duplicates import duplicates, pair_of
+from phloem.reports.explain import render_story
 
 
 def test_duplicates_known_run_counts_and_bins(root: Any) -> None:
@@ -42,6 +44,17 @@ def test_duplicates_pair_marks_the_words_that_differ(root: Any) -> None:
     assert [p.text for p in pair.dropped.pieces if p.differs] == ["haven", "departed."]
     assert [p.text for p in pair.kept.pieces if p.differs] == ["harbour", "sailed."]
     assert (pair.dropped.source, pair.kept.source) == ("letters", "books")
+
+
+def test_pair_of_a_dropped_document_is_what_explain_shows(root: Any) -> None:
+    (pair,) = duplicates(root.connection, root.store, root.run).pairs
+    assert pair_of(root.connection, root.store, root.run, pair.dropped.id) == pair
+    assert pair_of(root.connection, root.store, root.run, pair.kept.id) is None
+    shown = render_story(explain(root.store, pair.dropped.id), pair=pair)
+    assert "dropped     The [haven] master writes" in shown
+    assert "kept        The [harbour] master writes" in shown
+    assert "[departed.]" in shown
+    assert "[sailed.]" in shown
 
 
 def test_duplicates_pair_has_its_personal_data_masked(build: Any, known: Any) -> None:
