@@ -216,5 +216,11 @@ def test_dataset_of_every_kind_says_what_of_the_recipe_bears_on_it(
     specs = {kind.name: dataset(given, kind.name, []).spec for kind in KINDS}
     assert {spec["recipe"] for spec in specs.values()} == {"tiny"}
     assert specs["clean"]["ops"] == specs["measure"]["ops"] == [op.identity for op in given.ops]
-    assert specs["dedup"]["dedup"] == {"bands": 14, "rows": 8, "jaccard": 0.7}
+    assert specs["dedup"]["dedup"] == {
+        "bands": 14,
+        "rows": 8,
+        "jaccard": 0.7,
+        "verify": "exact",
+        "prefer": None,
+    }
     assert specs["compose"]["scrub"] == dict(given.recipe.scrub)
