@@ -180,6 +180,7 @@ def copy_to(folder: Path) -> None:
     (folder / "texts").mkdir()
     sentence = "Kila mtu ana haki ya kuishi, haki ya uhuru na haki ya usalama wa nafsi yake. "
     (folder / "texts" / "a.jsonl").write_text(json.dumps({"body": 9 * sentence}) + "\n", "utf-8")
+    (folder / "letter.txt").write_text(9 * sentence, "utf-8")
     (folder / "candidates.jsonl").write_text(json.dumps(CANDIDATE) + "\n", encoding="utf-8")
 
 

@@ -23,7 +23,7 @@ COLUMNS = ("text", "id", "source", "language", "similarity")
 
 @app.command("index")
 def index(
-    run: Annotated[str, typer.Argument(help="A run's id, or the name of a release.")],
+    run: Annotated[str, typer.Argument(help="A run's id, or a release or recipe by name.")],
     out: Annotated[Path, typer.Option("--out", dir_okay=False, help="The file to write.")],
     root: Root = ROOT,
 ) -> None:

@@ -20,6 +20,8 @@ from phloem.catalog.runs import dataset_of, load_run, load_runs, run_ids, shards
 from phloem.catalog.store import Store
 from phloem.filters.op import Op, find_op
 
+NEWEST = 20  # runs that a message may name
+
 
 @dataclass(frozen=True)
 class Signed:
@@ -39,21 +41,25 @@ class Signed:
 
 
 def run_of(store: Store, asked: str) -> dict[str, Json]:
-    """The run of this id, or the newest one that made the release of this name.
+    """The run of this id; or the newest that made the release of this name, or ran this recipe.
 
     Raises UseError if there is none.
     """
     runs = run_ids(store)
     if asked in runs:
         return load_run(store, asked)
-    known = []
+    known: list[str] = []
     for record in load_runs(store, reversed(runs)):
-        release = str(record.get("release") or "")
-        name = release.rsplit("/", 1)[-1]
-        if asked == name:
-            return record
-        known += [name] if name else []
-    msg = f"no run or release {asked!r} in {store.root}; {nearest(asked, [*known, *runs[-20:]])}"
+        if "decide" in record.get("datasets", {}):
+            release = str(record.get("release") or "").rsplit("/", 1)[-1]
+            names = [name for name in (release, str(record["recipe"]["name"])) if name]
+            if asked in names:
+                return record
+            known += names
+    msg = (
+        f"no run, release or recipe {asked!r} in {store.root};"
+        f" {nearest(asked, [*dict.fromkeys(known), *runs[-NEWEST:]])}"
+    )
     raise UseError(msg)
 
 

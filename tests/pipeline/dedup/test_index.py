@@ -19,7 +19,7 @@ from phloem.catalog.store import Store
 from phloem.filters.op import find_op
 from phloem.pipeline.cli.app import app
 from phloem.pipeline.dedup.index import SAID, Index, write_index
-from phloem.pipeline.dedup.signed import Signed, signed
+from phloem.pipeline.dedup.signed import Signed, run_of, signed
 
 TEXTS = [*(ARTICLES[language] for language in sorted(ARTICLES)), "", "…"]
 MINHASH = find_op("minhash", {})
@@ -100,9 +100,12 @@ def test_a_runs_kept_documents_are_found_again(
     told = json.loads(_phloem("query", out, str(tmp_path / "en.txt"), "--json").output)
     assert {row["id"] for row in told} <= kept
     assert told[0]["similarity"] > 0.9
+    assert run_of(store, record["recipe"]["name"]) == run_of(store, record["run_id"])
+    if record["release"]:
+        assert run_of(store, record["release"].rsplit("/", 1)[-1])["run_id"] == record["run_id"]
     nobody = _phloem("index", "nobody", "--out", out, "--root", str(root))
     assert nobody.exit_code == 2
-    assert "no run or release 'nobody'" in nobody.stderr
+    assert "no run, release or recipe 'nobody'" in nobody.stderr
 
 
 @pytest.mark.parametrize("jaccard", [0.3, 0.5, 0.9])
