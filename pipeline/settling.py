@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,9 @@ SOME = 1e-9  # of what two sets hold: one thing in common
 
 SLOTS = 2**24
 """Most counters of shingles: a component of more than four million is counted more coarsely."""
+
+
+TOGETHER = 64  # sets that are counted by one call
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,9 @@ def settled(found: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, int, float |
     order = np.argsort(component, kind="stable")
     ends = np.flatnonzero(np.diff(component[order], append=-1)) + 1
     table = table.drop_columns(["component", "bands", "shingles"]).take(pa.array(order))
+    columns = [table[name].to_pylist() for name in table.column_names]  # once, not by component
     for low, high in itertools.pairwise([0, *ends.tolist()]):
-        group, hashes = _group(table.slice(low, high - low), packed)
+        group, hashes = _group([column[low:high] for column in columns], packed)
         for loser, winner, score in duplicates(group, hashes, threshold):
             same = loser.text_hash == winner.text_hash
             similarity = 1.0 if same else _similarity(verify, score)
@@ -126,16 +131,15 @@ class _Packed:
         return tuple(bands.tolist()), found.astype(np.uint64, copy=False)
 
 
-def _group(records: pa.Table, packed: _Packed) -> tuple[list[Candidate], dict[int, np.ndarray]]:
+def _group(
+    columns: Sequence[list[Any]], packed: _Packed
+) -> tuple[list[Candidate], dict[int, np.ndarray]]:
     """The eligible documents of a component, and the shingles of each by its row."""
-    names = [name for name in RECORD.names if name in records.column_names]
-    columns = {name: records[name].to_pylist() for name in names}
-    hash_of = dict(zip(columns["row"], columns["text_hash"], strict=True))
+    records = list(zip(*columns, strict=True))
+    hash_of = {record[0]: record[-1] for record in records}
     unpacked: dict[int, tuple[tuple[int, ...], np.ndarray]] = {}
     group, hashes = [], {}
-    for row, text, eligible, id_, source, terms, priority, worth, size, own in zip(
-        *columns.values(), strict=True
-    ):
+    for row, text, eligible, id_, source, terms, priority, worth, size, own in records:
         if not eligible:
             continue
         # Unlike hashes: their first 64 bits fell together, and it stands alone.
@@ -190,8 +194,9 @@ def rare_shingles(hashes: Sequence[np.ndarray], threshold: float) -> list[list[i
     slots = min(SLOTS, 1 << (4 * total).bit_length())
     mask = np.uint64(slots - 1)
     counts = np.zeros(slots, np.int32)
-    for own in hashes:
-        np.add.at(counts, own & mask, 1)
+    for start in range(0, len(hashes), TOGETHER):
+        together = np.concatenate(hashes[start : start + TOGETHER])
+        np.add.at(counts, together & mask, 1)
     found = []
     for own in hashes:
         times = counts[own & mask]
